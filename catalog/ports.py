@@ -1,0 +1,138 @@
+"""What the catalog needs from the world. Adapters live in encoders, indexer and streams; fakes in tests/fakes.py."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.filters import Condition
+from catalog.product import Content, ImageState, Key
+from catalog.record import Reject
+from catalog.space import Space
+from catalog.state import Known, Payload
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One item ready for the device. `inputs` belongs to the encoder that made it; nobody else looks inside."""
+
+    image_state: ImageState
+    image_reason: str
+    inputs: object
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The vectors of one item by name: float32 of shape (dim,), L2-normalised. A name may be absent (no photo)."""
+
+    vectors: Mapping[str, Vector]
+    image_state: ImageState
+    image_reason: str = ""
+
+
+class ItemEncoder(Protocol):
+    """Products to vectors, in two steps so that the CPU's share of one batch can overlap the device's of another."""
+
+    @property
+    def space(self) -> Space: ...
+
+    async def prepare(self, items: Sequence[Content]) -> Sequence[Prepared]:
+        """Fetch, check and decode photos, tokenize titles. An image that cannot be had is a state, never an error."""
+        ...
+
+    async def encode(self, prepared: Sequence[Prepared]) -> Sequence[Encoded | None]:
+        """One forward over the batch, in order. None where no finite vector came out.
+
+        Raises Unavailable or Hopeless for the device as a whole.
+        """
+        ...
+
+
+class QueryEncoder(Protocol):
+    """Queries to vectors of the same space, by a method of their own: items and queries may differ."""
+
+    @property
+    def space(self) -> Space: ...
+
+    async def encode_query(self, *, text: str | None, image: bytes | None) -> Vector:
+        """One vector (dim,) of the space's fused vectors. Raises ImageProblem for an image that is none."""
+        ...
+
+
+class ImageSource(Protocol):
+    async def fetch(self, url: str) -> bytes:
+        """The bytes behind an http(s), file or data URL. Raises ImageProblem."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One point to be written, if the point is still what `expect` says.
+
+    `expect` is the revision of the state it was decided on, None where there was no point. With `vectors` None only
+    the given payload fields change and the rest of the point stays; otherwise the point is replaced whole.
+    """
+
+    key: Key
+    expect: str | None
+    payload: Payload
+    vectors: Mapping[str, Vector] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a write left undone: points that had moved on (decide again), and points the index calls invalid (why)."""
+
+    moved: frozenset[Key] = frozenset()
+    invalid: Mapping[Key, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A product found: its key, cosine similarity to the query, and its payload."""
+
+    key: Key
+    score: float
+    payload: Payload
+
+
+class Index(Protocol):
+    """The write side of the live collection. Every method raises Unavailable when the index does not serve."""
+
+    async def known(self, keys: Collection[Key]) -> dict[Key, Known]:
+        """What the index knows of these products; absent where it has no point."""
+        ...
+
+    async def write(self, writes: Sequence[Write]) -> Outcome:
+        """Applied when it returns. One guarded request for the batch; keys are distinct."""
+        ...
+
+
+class Shelf(Protocol):
+    """The read side of the live collection."""
+
+    async def search(
+        self, vector: Vector, *, using: str, limit: int, conditions: Sequence[Condition]
+    ) -> list[Hit]:
+        """The nearest live products, best first."""
+        ...
+
+    async def get(self, key: Key) -> Payload | None:
+        """A live product's payload."""
+        ...
+
+    async def count(self, conditions: Sequence[Condition] = ()) -> int:
+        """How many live products there are, exactly."""
+        ...
+
+
+class Quarantine(Protocol):
+    async def put(self, rejects: Sequence[Reject]) -> None:
+        """Kept when it returns. Raises Unavailable."""
+        ...

@@ -1,0 +1,149 @@
+"""A product's state as the index keeps it: every field is a register that the latest stamp wins.
+
+A put or a delete is the *base*: it speaks for every field. A patch speaks for its fields only, and stays above the base
+for as long as it is not older. So the state after any set of changes is the same in whatever order, and however often,
+they were applied, and a patch that comes before its put simply waits in the point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from catalog.change import Change, Delete, Patch, Put, Stamp, digest
+from catalog.product import Attribute, Content, ImageState
+
+Payload = dict[str, Any]
+Fields = Mapping[str, Attribute | None]
+
+OFFER_FIELDS = ("price", "currency", "available")
+ATTRIBUTE = "attributes."
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known of a product. `fields` holds offer and attributes by the names patches use.
+
+    `content` is None where it was not read back, or where there is none: only `live` tells whether the product is on
+    the shelf.
+    """
+
+    base: Stamp | None = None
+    patched: Mapping[str, Stamp] = field(default_factory=dict)
+    live: bool = False
+    content: Content | None = None
+    fields: Fields = field(default_factory=dict)
+
+    @property
+    def content_version(self) -> int | None:
+        return self.base.version if self.base else None
+
+    @property
+    def offer_version(self) -> int | None:
+        stamps = [*self.patched.values(), *([self.base] if self.base else [])]
+        return max((s.version for s in stamps), default=None)
+
+
+def apply(state: State, change: Change) -> State:
+    """The state after one more change, which may be older than what the state already holds."""
+    if isinstance(change, Patch):
+        return _patch(state, change)
+    if state.base is not None and change.stamp <= state.base:
+        return state
+    kept = {name: stamp for name, stamp in state.patched.items() if stamp.version >= change.version}
+    fields = _put_fields(change) if isinstance(change, Put) else {}
+    fields |= {name: state.fields.get(name) for name in kept}
+    return State(
+        base=change.stamp,
+        patched=kept,
+        live=isinstance(change, Put),
+        content=change.product.content if isinstance(change, Put) else None,
+        fields={name: value for name, value in fields.items() if value is not None},
+    )
+
+
+def _patch(state: State, change: Patch) -> State:
+    if state.base is not None and change.version < state.base.version:
+        return state
+    patched, fields = dict(state.patched), dict(state.fields)
+    for name, value in change.fields.items():
+        stamp = Stamp(change.version, 0, digest(value))
+        if name in patched and stamp <= patched[name]:
+            continue
+        patched[name] = stamp
+        if value is None:
+            fields.pop(name, None)
+        else:
+            fields[name] = value
+    return replace(state, patched=patched, fields=fields)
+
+
+def _put_fields(put: Put) -> dict[str, Attribute | None]:
+    offer, attributes = put.product.offer, put.product.attributes
+    return {name: getattr(offer, name) for name in OFFER_FIELDS} | {
+        ATTRIBUTE + name: value for name, value in attributes.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the index has of a product: its state, and of which content in which space its vectors were made.
+
+    `fingerprint` is None where the vectors should be made again whenever the product is next put.
+    """
+
+    state: State
+    revision: str
+    fingerprint: str | None = None
+
+
+# The payload fields that `Known.of` reads: an adapter need fetch no others.
+KNOWN_FIELDS = ("clock", "live", "attributes", *OFFER_FIELDS, "revision", "fingerprint")
+
+
+def known_from(payload: Mapping[str, Any]) -> Known:
+    """The index's knowledge of a product, from the payload of its point."""
+    clock = payload["clock"]
+    fields = {n: payload[n] for n in OFFER_FIELDS if payload.get(n) is not None}
+    for name, value in (payload.get("attributes") or {}).items():
+        fields[ATTRIBUTE + name] = tuple(value) if isinstance(value, list) else value
+    state = State(
+        base=_stamp(clock["base"]) if clock["base"] else None,
+        patched={name: _stamp(stamp) for name, stamp in clock["patched"].items()},
+        live=payload["live"],
+        fields=fields,
+    )
+    return Known(state, payload["revision"], payload.get("fingerprint"))
+
+
+def payload_of(
+    state: State, *, fingerprint: str | None, image_state: ImageState | None, image_reason: str, event_time: int
+) -> Payload:
+    """The payload of a state, less title and images (they travel only with new content; see `content_payload`).
+
+    `event_time` is the record time of the newest event applied, in milliseconds since the epoch.
+    """
+    attributes = {n.removeprefix(ATTRIBUTE): v for n, v in state.fields.items() if n.startswith(ATTRIBUTE)}
+    clock = {
+        "base": list(state.base) if state.base else None,
+        "patched": {name: list(stamp) for name, stamp in sorted(state.patched.items())},
+    }
+    return {
+        "live": state.live,
+        "attributes": {n: list(v) if isinstance(v, tuple) else v for n, v in attributes.items()},
+        **{name: state.fields.get(name) for name in OFFER_FIELDS},
+        "content_version": state.content_version,
+        "offer_version": state.offer_version,
+        "event_time": event_time,
+        "clock": clock,
+        "fingerprint": fingerprint,
+        "image_state": image_state,
+        "image_reason": image_reason,
+        "revision": digest([clock, fingerprint, image_state]),
+    }
+
+
+def _stamp(parts: list[Any]) -> Stamp:
+    version, rank, tie = parts
+    return Stamp(int(version), int(rank), str(tie))
