@@ -1,10 +1,10 @@
 """What can go wrong, told apart by what the receiver does about it.
 
-    LiveshelfError
-    ├── Misuse           the caller asked for something that cannot be: say the sentence, change the request
-    ├── Unavailable      a service does not answer: pause, try again later, acknowledge nothing
-    ├── Hopeless         trying again cannot help: stop the process, acknowledge nothing
-    └── ImageProblem     one image cannot be had: the product goes on without it, flagged
+LiveshelfError
+├── Misuse           the caller asked for something that cannot be: say the sentence, change the request
+├── Unavailable      a service does not answer: pause, try again later, acknowledge nothing
+├── Hopeless         trying again cannot help: stop the process, acknowledge nothing
+└── ImageProblem     one image cannot be had: the product goes on without it, flagged
 """
 
 from __future__ import annotations

@@ -55,9 +55,7 @@ def _condition(name: str, value: object) -> Condition:
         raise Misuse(f"the filter on {name!r} is an empty list: give at least one value, or leave the field out")
     for v in values:
         if not isinstance(v, str | int | float | bool):
-            raise Misuse(
-                f"the filter on {name!r} has {type(v).__name__} where a string, number, true or false belongs"
-            )
+            raise Misuse(f"the filter on {name!r} has {type(v).__name__} where a string, number, true or false belongs")
     return AnyOf(path, values)
 
 

@@ -117,9 +117,7 @@ class Index(Protocol):
 class Shelf(Protocol):
     """The read side of the live collection."""
 
-    async def search(
-        self, vector: Vector, *, using: str, limit: int, conditions: Sequence[Condition]
-    ) -> list[Hit]:
+    async def search(self, vector: Vector, *, using: str, limit: int, conditions: Sequence[Condition]) -> list[Hit]:
         """The nearest live products, best first."""
         ...
 

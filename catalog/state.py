@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from catalog.change import Change, Delete, Patch, Put, Stamp, digest
+from catalog.change import Change, Patch, Put, Stamp, digest
 from catalog.product import Attribute, Content, ImageState
 
 Payload = dict[str, Any]
