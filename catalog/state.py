@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from catalog.change import Change, Patch, Put, Stamp, digest
-from catalog.product import Attribute, Content, ImageState
+from catalog.product import Attribute, Content
 
 Payload = dict[str, Any]
 Fields = Mapping[str, Attribute | None]
@@ -25,8 +25,8 @@ ATTRIBUTE = "attributes."
 class State:
     """What is known of a product. `fields` holds offer and attributes by the names patches use.
 
-    `content` is None where it was not read back, or where there is none: only `live` tells whether the product is on
-    the shelf.
+    `content` is there only where a put brought it just now: it is not read back from the index. Whether the product is
+    on the shelf `live` alone tells.
     """
 
     base: Stamp | None = None
@@ -117,10 +117,8 @@ def known_from(payload: Mapping[str, Any]) -> Known:
     return Known(state, payload["revision"], payload.get("fingerprint"))
 
 
-def payload_of(
-    state: State, *, fingerprint: str | None, image_state: ImageState | None, image_reason: str, event_time: int
-) -> Payload:
-    """The payload of a state, less title and images (they travel only with new content; see `content_payload`).
+def payload_of(state: State, *, fingerprint: str | None, event_time: int) -> Payload:
+    """The payload of a state, less what travels only with new content: title, images and the image's state.
 
     `event_time` is the record time of the newest event applied, in milliseconds since the epoch.
     """
@@ -138,9 +136,7 @@ def payload_of(
         "event_time": event_time,
         "clock": clock,
         "fingerprint": fingerprint,
-        "image_state": image_state,
-        "image_reason": image_reason,
-        "revision": digest([clock, fingerprint, image_state]),
+        "revision": digest([clock, fingerprint]),
     }
 
 

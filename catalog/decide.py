@@ -1,0 +1,84 @@
+"""The delivery semantics, whole: from what is known and what was said to what is to be written. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+from catalog.events import Parsed
+from catalog.fingerprint import CAN_HEAL, fingerprint
+from catalog.ports import Encoded, Write
+from catalog.product import Content, Key
+from catalog.space import Space
+from catalog.state import Known, Payload, State, apply, payload_of
+
+
+@dataclass(frozen=True, slots=True)
+class InlinePolicy:
+    """How much of a photo given as a data: URL is kept in the payload, for showing it again.
+
+    A larger one is encoded like any other, but its point only remembers that it was there.
+    """
+
+    max_chars: int = 64_000
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to become of one product: the state it moves to, and whether its vectors must be made first."""
+
+    key: Key
+    known: Known | None
+    state: State
+    fingerprint: str | None
+    encode: Content | None
+    event_time: int
+
+    @property
+    def stale(self) -> bool:
+        """Nothing that was said is news: there is nothing to write."""
+        return self.known is not None and self.state == self.known.state
+
+
+def decide(key: Key, said: Sequence[Parsed], known: Known | None, space: Space) -> Decision:
+    """What the changes of one product, in any order and any number of times, make of what the index knows of it."""
+    before = known.state if known else State()
+    state = reduce(apply, (p.change for p in said), before)
+    mark = known.fingerprint if known else None
+    encode = None
+    if not state.live:
+        mark = None
+    elif state.content is not None:
+        # Only a put that won brings content; without one, vectors and title stay as they are.
+        new = fingerprint(space, state.content)
+        encode = state.content if new != mark else None
+        mark = new
+    return Decision(key, known, state, mark, encode, max(p.record.timestamp for p in said))
+
+
+def write_of(decision: Decision, encoded: Mapping[str, Encoded], inline: InlinePolicy) -> Write:
+    """The point of a decision, guarded by the state it was decided on. `encoded` holds vectors by fingerprint."""
+    d = decision
+    made = encoded[d.fingerprint] if d.encode is not None and d.fingerprint is not None else None
+    mark = None if made is not None and made.image_state in CAN_HEAL else d.fingerprint
+    payload = payload_of(d.state, fingerprint=mark, event_time=d.event_time)
+    if made is not None:
+        payload |= {"image_state": made.image_state.value, "image_reason": made.image_reason}
+    if d.state.content is not None:
+        payload |= _content_payload(d.state.content, inline)
+    expect = d.known.revision if d.known else None
+    identity: Payload = {"tenant": d.key.tenant, "id": d.key.id}
+    if made is not None:
+        return Write(d.key, expect, identity | payload, made.vectors)
+    if not d.state.live:
+        return Write(d.key, expect, identity | payload, {})
+    return Write(d.key, expect, payload, None)
+
+
+def _content_payload(content: Content, inline: InlinePolicy) -> Payload:
+    images = [
+        url if not url.startswith("data:") or len(url) <= inline.max_chars else f"{url.partition(',')[0][:60]},"
+        for url in content.images
+    ]
+    return {"title": content.title, "images": images}

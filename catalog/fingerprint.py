@@ -1,0 +1,15 @@
+"""What of a product its vectors depend on, as one short name."""
+
+from __future__ import annotations
+
+from catalog.change import digest
+from catalog.product import Content, ImageState
+from catalog.space import Space
+
+# After these the same title and images may well give another vector next time.
+CAN_HEAL = frozenset({ImageState.MISSING, ImageState.UNAVAILABLE})
+
+
+def fingerprint(space: Space, content: Content) -> str:
+    """Equal for equal space, title and image references: what has it already need not be encoded again."""
+    return digest([space.id, content.title, content.images])
