@@ -107,6 +107,9 @@ class Ingest:
         for _ in range(self._policy.max_rounds):
             if not batch.open:
                 break
+            # Both do nothing for a batch that comes through the steps in turn; what has moved may need them again.
+            await self.prepare(batch)
+            await self.encode(batch)
             writes = [write_of(d, batch.encoded, self._policy.inline) for d in batch.open.values()]
             await self._settle(batch, await self._index.write(writes))
         if batch.open:
@@ -117,11 +120,8 @@ class Ingest:
     async def _settle(self, batch: Batch, outcome: Outcome) -> None:
         for key, reason in outcome.invalid.items():
             batch.reject(key, Stage.INDEX, reason)
-        batch.open.clear()
-        if outcome.moved:
-            await self._decide(batch, outcome.moved)
-            await self.prepare(batch)
-            await self.encode(batch)
+        batch.open = {key: d for key, d in batch.open.items() if key in outcome.moved}
+        await self._decide(batch, outcome.moved)
 
     async def _refuse(self, batch: Batch, culprits: set[str]) -> None:
         keys = [key for key, d in batch.open.items() if d.encode is not None and d.fingerprint in culprits]
