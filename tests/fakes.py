@@ -1,0 +1,164 @@
+"""The ports as plain dicts and lists, for tests that are about something else. No clock, no network, no policy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import numpy as np
+
+from catalog.filters import AnyOf, Condition
+from catalog.ports import Encoded, Hit, Outcome, Prepared, Vector, Write
+from catalog.product import Content, ImageState, Key, Scalar
+from catalog.record import Reject
+from catalog.space import FUSED, IMAGE, Space
+from catalog.state import Known, Payload, known_from
+
+SPACE = Space(model="fake", revision="1", preprocessing="none", vectors={FUSED: 8, IMAGE: 4})
+INTERNALS = ("clock", "revision", "fingerprint")
+
+
+def unit(seed: str, dim: int) -> Vector:
+    """A vector (dim,) of length 1 that depends on the seed alone."""
+    digest = int.from_bytes(blake2b(seed.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+    vector = np.random.default_rng(digest).standard_normal(dim).astype(np.float32)
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+
+
+@dataclass
+class FakeIndex:
+    """Index and Shelf over a dict. `failure`, while set, is what every call raises."""
+
+    space: Space = SPACE
+    failure: Exception | None = None
+    points: dict[Key, tuple[Payload, Mapping[str, Vector]]] = field(default_factory=dict)
+    batches: list[list[Write]] = field(default_factory=list)
+
+    async def known(self, keys: Collection[Key]) -> dict[Key, Known]:
+        self._fail()
+        return {key: known_from(self.points[key][0]) for key in keys if key in self.points}
+
+    async def write(self, writes: Sequence[Write]) -> Outcome:
+        self._fail()
+        self.batches.append(list(writes))
+        invalid = {w.key: reason for w in writes if (reason := self._invalid(w))}
+        moved = {w.key for w in writes if w.key not in invalid and not self._apply(w)}
+        return Outcome(frozenset(moved), invalid)
+
+    async def search(self, vector: Vector, *, using: str, limit: int, conditions: Sequence[Condition]) -> list[Hit]:
+        self._fail()
+        found = [
+            Hit(key, float(np.dot(vector, vectors[using])), _public(payload))
+            for key, (payload, vectors) in self.points.items()
+            if using in vectors and _holds_all(key, payload, conditions)
+        ]
+        return sorted(found, key=lambda hit: -hit.score)[:limit]
+
+    async def get(self, key: Key) -> Payload | None:
+        self._fail()
+        payload, _ = self.points.get(key, ({"live": False}, {}))
+        return _public(payload) if payload["live"] else None
+
+    async def count(self, conditions: Sequence[Condition] = ()) -> int:
+        self._fail()
+        return sum(_holds_all(key, payload, conditions) for key, (payload, _) in self.points.items())
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def _invalid(self, write: Write) -> str | None:
+        for name, vector in (write.vectors or {}).items():
+            if vector.shape != (self.space.vectors.get(name),):
+                return f"the vector {name!r} has shape {vector.shape}"
+            if not np.isfinite(vector).all():
+                return f"the vector {name!r} is not finite"
+        return None
+
+    def _apply(self, write: Write) -> bool:
+        payload, vectors = self.points.get(write.key, (None, {}))
+        if (payload["revision"] if payload else None) != write.expect:
+            return False
+        if write.vectors is None and payload is None:
+            return False
+        kept = payload if write.vectors is None and payload else {}
+        self.points[write.key] = ({**kept, **write.payload}, vectors if write.vectors is None else write.vectors)
+        return True
+
+
+def _public(payload: Payload) -> Payload:
+    return {name: value for name, value in payload.items() if name not in INTERNALS}
+
+
+def _holds_all(key: Key, payload: Payload, conditions: Sequence[Condition]) -> bool:
+    return bool(payload["live"]) and all(_holds({**payload, **key._asdict()}, c) for c in conditions)
+
+
+def _holds(payload: Payload, condition: Condition) -> bool:
+    value: object = payload
+    for part in condition.field.split(".", 1):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    members = value if isinstance(value, list) else [value]
+    if isinstance(condition, AnyOf):
+        return any(_same(member, wanted) for member in members for wanted in condition.values)
+    numbers = [m for m in members if isinstance(m, int | float) and not isinstance(m, bool)]
+    gt, gte = condition.gt, condition.gte
+    low = max(-math.inf if gt is None else math.nextafter(gt, math.inf), -math.inf if gte is None else gte)
+    lt, lte = condition.lt, condition.lte
+    high = min(math.inf if lt is None else math.nextafter(lt, -math.inf), math.inf if lte is None else lte)
+    return any(low <= number <= high for number in numbers)
+
+
+def _same(member: object, wanted: Scalar) -> bool:
+    return member == wanted and isinstance(member, bool) == isinstance(wanted, bool)
+
+
+@dataclass
+class FakeEncoder:
+    """ItemEncoder and QueryEncoder that hash titles and image references. Titles in `poison` give no vector.
+
+    `encoded` has every content that reached the device, in order; `failure`, while set, is what `encode` raises.
+    """
+
+    space: Space = SPACE
+    poison: frozenset[str] = frozenset()
+    failure: Exception | None = None
+    encoded: list[Content] = field(default_factory=list)
+
+    async def prepare(self, items: Sequence[Content]) -> Sequence[Prepared]:
+        return [Prepared(ImageState.OK if item.images else ImageState.NONE, "", item) for item in items]
+
+    async def encode(self, prepared: Sequence[Prepared]) -> Sequence[Encoded | None]:
+        if self.failure is not None:
+            raise self.failure
+        return [self._encode(p) for p in prepared]
+
+    def _encode(self, prepared: Prepared) -> Encoded | None:
+        content = prepared.inputs
+        assert isinstance(content, Content)
+        self.encoded.append(content)
+        if content.title in self.poison:
+            return None
+        vectors = {FUSED: unit(content.title, self.space.vectors[FUSED])}
+        if content.images and IMAGE in self.space.vectors:
+            vectors[IMAGE] = unit(content.images[0], self.space.vectors[IMAGE])
+        return Encoded(vectors, prepared.image_state)
+
+    async def encode_query(self, *, text: str | None, image: bytes | None) -> Vector:
+        seed = text if text is not None else (image or b"").decode("latin-1")
+        return unit(seed, self.space.vectors[FUSED])
+
+
+@dataclass
+class ListQuarantine:
+    """A Quarantine that is a list. `failure`, while set, is what `put` raises."""
+
+    rejects: list[Reject] = field(default_factory=list)
+    failure: Exception | None = None
+
+    async def put(self, rejects: Sequence[Reject]) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.rejects.extend(rejects)
