@@ -1,0 +1,118 @@
+"""Every setting, typed and documented, in the one place that reads the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from catalog.errors import Misuse
+
+PREFIX = "LIVESHELF_"
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _http_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return value.rstrip("/")
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Folders = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split)]
+Url = Annotated[str, AfterValidator(_http_url)]
+
+
+class Settings(BaseSettings):
+    """Environment variables named LIVESHELF_ and the field in capitals; lists are comma-separated."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
+
+    # Kafka
+    kafka: str = Field("127.0.0.1:9092", description="Bootstrap addresses of the brokers, host:port, comma-separated.")
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to talk to the brokers."
+    )
+    kafka_sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism, where the security asks for one."
+    )
+    kafka_username: str | None = Field(None, description="SASL user.")
+    kafka_password: SecretStr | None = Field(None, description="SASL password.")
+    kafka_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the brokers.")
+    group: str = Field("liveshelf", min_length=1, description="Consumer group; workers of one group share the topics.")
+    topic: str = Field("products", min_length=1, description="The live topic of product events.")
+    backfill_topic: str = Field("products-backfill", min_length=1, description="The topic a back-fill goes through.")
+    quarantine_topic: str = Field(
+        "products-quarantine", min_length=1, description="Where records go that cannot be applied."
+    )
+    partitions: int = Field(4, ge=1, le=1000, description="Partitions of the topics that liveshelf creates.")
+    replication: int = Field(1, ge=1, le=16, description="Replicas of the topics that liveshelf creates.")
+
+    # Events
+    tenant: str = Field("default", min_length=1, max_length=128, description="Tenant of events that name none.")
+
+    # The worker
+    batch_size: int = Field(64, ge=1, le=4096, description="Most records in one batch.")
+    batch_wait_ms: int = Field(30, ge=1, le=10_000, description="Longest wait for a batch to fill, in milliseconds.")
+    drain_seconds: float = Field(20, gt=0, le=600, description="Time to finish what is in flight on SIGTERM.")
+
+    # The encoder
+    model: str = Field("builtin:small", description="builtin:small, hf:REPO@REVISION or checkpoint:FOLDER.")
+    device: str = Field("cpu", description="Where the model runs: cpu, cuda, cuda:1, mps.")
+    threads: int | None = Field(
+        None, ge=1, le=256, description="Threads of the model's arithmetic; unset: torch's own."
+    )
+
+    # Photos
+    image_file_roots: Folders = Field((), description="Folders below which file: images may be read; empty: none.")
+    image_allow_hosts: Names = Field(
+        (), description="Internal hosts that images may come from in spite of their address."
+    )
+    image_max_bytes: int = Field(20_000_000, ge=1000, description="Largest image file.")
+    image_max_pixels: int = Field(50_000_000, ge=1000, description="Largest image, width times height.")
+    image_timeout_s: float = Field(10, gt=0, le=300, description="Time for one image from first byte asked to last.")
+    image_concurrency: int = Field(32, ge=1, le=1024, description="Images fetched at once.")
+
+    # The index
+    qdrant_url: Url = Field("http://127.0.0.1:6334", description="Qdrant's gRPC address; https for TLS.")
+    qdrant_api_key: SecretStr | None = Field(None, description="Qdrant's API key.")
+    qdrant_timeout_s: float = Field(30, gt=0, le=600, description="Time for one call of the index.")
+    collection: str = Field(
+        "products", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Alias of the collection that is searched and filled."
+    )
+    indexed_attributes: Names = Field(
+        ("brand", "category", "color"), description="Attributes with a payload index, for quick filters."
+    )
+
+    # The search service
+    host: str = Field("127.0.0.1", description="Address the search service listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port of the search service; 0 takes a free one.")
+
+    # This machine
+    data: Path = Field(Path(".liveshelf"), description="Folder of the embedded broker and engine and of the sample.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
+
+
+def load_settings(**overrides: object) -> Settings:
+    """The settings of this process. Raises Misuse naming each variable that is wrong, why, and what is allowed."""
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise Misuse("; ".join(_sentence(dict(e)) for e in error.errors())) from None
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def _sentence(error: dict[str, object]) -> str:
+    where = error["loc"]
+    name = str(where[0]) if isinstance(where, tuple) and where else "?"
+    description = Settings.model_fields[name].description if name in Settings.model_fields else ""
+    return f"{variable(name)}: {str(error['msg'])[:1].lower()}{str(error['msg'])[1:]}. {description}"
