@@ -38,7 +38,7 @@ class Decision:
     @property
     def stale(self) -> bool:
         """Nothing that was said is news: there is nothing to write."""
-        return self.known is not None and self.state == self.known.state
+        return self.state == (self.known.state if self.known else State())
 
 
 def decide(key: Key, said: Sequence[Parsed], known: Known | None, space: Space) -> Decision:

@@ -27,11 +27,14 @@ patches = st.builds(
     Patch,
     st.just(KEY),
     versions,
-    st.dictionaries(
-        st.sampled_from(["price", "available", "attributes.color", "attributes.size"]),
-        st.sampled_from([None, 1.0, 3.5, True]),
-        min_size=1,
-        max_size=3,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "price": st.sampled_from([None, 1.0, 3.5]),
+            "available": st.sampled_from([None, True, False]),
+            "attributes.color": st.sampled_from([None, "red", 3]),
+            "attributes.size": st.sampled_from([None, "S", True]),
+        },
     ),
 )
 deletes = st.builds(Delete, st.just(KEY), versions)
