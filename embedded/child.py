@@ -1,0 +1,117 @@
+"""A child process that never outlives the process that started it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from embedded.errors import EmbeddedError
+
+WATCHDOG = Path(__file__).with_name("watchdog.py")
+POLL_S = 0.02
+TAIL_LINES = 12
+TAIL_BYTES = 16_384
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run: the program with its arguments, its whole environment, and the file that takes its output.
+
+    `keep` are descriptors the child inherits; `grace` is how long, in seconds, it may take to end when asked to.
+    """
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    log: Path
+    keep: Sequence[int] = field(default=())
+    grace: float = 10.0
+
+
+class Child:
+    """A running child process, in a session of its own, so that a Ctrl-C in the terminal reaches only its parent."""
+
+    def __init__(self, command: Command) -> None:
+        """Start it. Raises EmbeddedError if the program cannot be run."""
+        self._command = command
+        command.log.parent.mkdir(parents=True, exist_ok=True)
+        with command.log.open("wb") as log:
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - the callers' own programs, never a user's text
+                    list(command.argv),
+                    env=dict(command.env),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=tuple(command.keep),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise EmbeddedError(f"{command.argv[0]} cannot be started: {error.strerror}.") from error
+        self._watchdog = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-I", "-S", str(WATCHDOG), str(self.pid), str(command.grace)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """The exit status, negative for a signal, or None while it runs."""
+        status = self._process.poll()
+        if status is not None:
+            self._dismiss_watchdog()
+        return status
+
+    def wait_until(self, ready: Callable[[], bool], *, timeout: float) -> bool:
+        """True once `ready()` holds; False if the child ended or `timeout` seconds passed first."""
+        end = time.monotonic() + timeout
+        while self.poll() is None and time.monotonic() < end:
+            if ready():
+                return True
+            time.sleep(POLL_S)
+        return False
+
+    def stop(self) -> int:
+        """Ask it to end (SIGTERM), insist after the grace (SIGKILL), and return the exit status."""
+        self._process.terminate()
+        try:
+            self._process.wait(self._command.grace)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._dismiss_watchdog()
+        return self._process.returncode
+
+    def kill(self) -> int:
+        """End it at once (SIGKILL) and return the exit status."""
+        self._process.kill()
+        self._process.wait()
+        self._dismiss_watchdog()
+        return self._process.returncode
+
+    def tail(self) -> str:
+        """The last lines of its log."""
+        return tail(self._command.log)
+
+    def _dismiss_watchdog(self) -> None:
+        if self._watchdog.returncode is None:
+            self._watchdog.communicate(b"\n")
+
+
+def tail(log: Path) -> str:
+    """The last lines of a log file, or an empty text if there is none."""
+    if not log.is_file():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+    return "\n".join(lines[-TAIL_LINES:])

@@ -1,0 +1,7 @@
+"""Fixtures that tests share: each module of them is one line here."""
+
+from __future__ import annotations
+
+pytest_plugins = [
+    "tests.fixtures_broker",
+]
