@@ -1,0 +1,128 @@
+"""The engine's process: own the folder, open the collections, serve, and leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from embedded.engine.calls import Calls
+from embedded.engine.folder import owned, write_json
+from embedded.engine.store import Store
+from embedded.errors import EmbeddedError
+
+_log = logging.getLogger(__name__)
+
+_READERS = 4
+# Calls in hand and waiting, together; beyond it a client is told RESOURCE_EXHAUSTED.
+_MOST_CALLS = 256
+# As a Qdrant server has it.
+_LARGEST_REQUEST = 32 * 2**20
+# A flush holds the interpreter for about as long as it takes, so it waits for a quiet moment, though not for ever:
+# what is not flushed is replayed from the engine's log at the next start.
+_QUIET_S = 1.0
+_FLUSH_AT_LATEST_S = 5.0
+_IN_FLIGHT_GRACE_S = 1.0
+_WATCH_S = 0.25
+
+
+def run(data: Path, *, host: str, port: int, ready_file: Path | None, parent: int | None, optimize: bool) -> None:
+    """See embedded.engine.serve."""
+    if not _is_loopback(host):
+        raise EmbeddedError(
+            f"the embedded engine serves this machine only and {host} is not a loopback address: "
+            "use 127.0.0.1, or run a Qdrant server to be reached from elsewhere."
+        )
+    # Conversions are Python and would keep the event loop waiting for 5 ms, the default, each time it has something.
+    sys.setswitchinterval(0.001)
+    with owned(data):
+        store = Store(data)
+        try:
+            if optimize:
+                store.optimize()
+            asyncio.run(_serve(store, f"{host}:{port}", ready_file, parent))
+        finally:
+            store.close()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _serve(store: Store, address: str, ready_file: Path | None, parent: int | None) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with ThreadPoolExecutor(1, "writer") as writer, ThreadPoolExecutor(_READERS, "reader") as readers:
+        calls = Calls(store, writer=writer, readers=readers)
+        server = grpc.aio.server(
+            # Without so_reuseport=0 a second engine would share the port and take half of the calls.
+            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _LARGEST_REQUEST)],
+            maximum_concurrent_rpcs=_MOST_CALLS,
+        )
+        for handler in calls.handlers():
+            server.add_generic_rpc_handlers((handler,))
+        port = _bind(server, address)
+        await server.start()
+        _tell_ready(port, ready_file)
+        background = [asyncio.create_task(_keep_flushed(store, calls, writer))]
+        if parent is not None:
+            background.append(asyncio.create_task(_end_with(parent, stop)))
+        await stop.wait()
+        for task in background:
+            task.cancel()
+        await server.stop(_IN_FLIGHT_GRACE_S)
+
+
+def _bind(server: Any, address: str) -> int:
+    try:
+        port: int = server.add_insecure_port(address)
+    except RuntimeError:
+        port = 0
+    if not port:
+        raise EmbeddedError(f"{address} cannot be bound: another process has the port; name another, or 0 for any.")
+    return port
+
+
+def _tell_ready(port: int, ready_file: Path | None) -> None:
+    _log.info("serving on port %d, process %d", port, os.getpid())
+    ready = {"port": port, "pid": os.getpid()}
+    if ready_file is not None:
+        write_json(ready_file, ready)
+    else:
+        print(json.dumps(ready), flush=True)  # noqa: T201
+
+
+async def _end_with(parent: int, stop: asyncio.Event) -> None:
+    """Stop when the parent is gone: an orphan is handed to another process."""
+    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel sets no event of ours
+        await asyncio.sleep(_WATCH_S)
+    _log.info("process %d, which this one serves, is gone", parent)
+    stop.set()
+
+
+async def _keep_flushed(store: Store, calls: Calls, writer: ThreadPoolExecutor) -> None:
+    flushed = time.monotonic()
+    while True:
+        await asyncio.sleep(_WATCH_S)
+        now = time.monotonic()
+        if calls.last_write is None:
+            flushed = now
+        elif now - calls.last_write > _QUIET_S or now - flushed > _FLUSH_AT_LATEST_S:
+            calls.settled()
+            # On the writer's thread: a collection is not dropped or written to meanwhile.
+            await asyncio.get_running_loop().run_in_executor(writer, store.flush)
+            flushed = time.monotonic()

@@ -1,0 +1,174 @@
+"""Collections and aliases: which there are, where their data lies, and how they are opened, made and dropped.
+
+The folder holds engine.json (names, configurations, aliases; replaced whole at every change) and, under collections/,
+one numbered folder for each collection with the engine's files. engine.json decides: a numbered folder that it does
+not name is what a crash left behind, and is removed at the next start.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import qdrant_edge as edge
+from google.protobuf import json_format
+from qdrant_client import grpc as pb
+
+from embedded.engine import config as configs
+from embedded.engine.folder import sync_folder, write_json
+from embedded.engine.points import Dimensions
+from embedded.engine.refusals import exists, invalid, missing, variant
+from embedded.errors import EmbeddedError
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One open collection. `number` names its folder."""
+
+    name: str
+    number: int
+    config: pb.CollectionConfig
+    shard: edge.EdgeShard
+    dimensions: Dimensions = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dimensions", configs.dimensions(self.config))
+
+
+class Store:
+    """What the engine holds. Changes must come from one thread at a time; look-ups may come from any."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open what the folder holds. Raises EmbeddedError where it cannot be read."""
+        self._file = folder / "engine.json"
+        self._data = folder / "collections"
+        self._data.mkdir(parents=True, exist_ok=True)
+        self._collections: dict[str, Collection] = {}
+        self._aliases: dict[str, str] = {}
+        self._next = 1
+        if self._file.exists():
+            self._open(json.loads(self._file.read_text(encoding="utf-8")))
+        kept = {str(collection.number) for collection in self._collections.values()}
+        for left_behind in self._data.iterdir():
+            if left_behind.name not in kept:
+                shutil.rmtree(left_behind)
+
+    def _open(self, content: dict[str, Any]) -> None:
+        if content["format"] != _FORMAT:
+            raise EmbeddedError(
+                f"{self._file} is of format {content['format']} and this engine reads {_FORMAT}: "
+                "use the version of liveshelf that wrote it, or name another data folder."
+            )
+        self._next = content["next"]
+        self._aliases = content["aliases"]
+        for name, entry in content["collections"].items():
+            config = json_format.ParseDict(entry["config"], pb.CollectionConfig())
+            folder = self._data / str(entry["number"])
+            try:
+                shard = edge.EdgeShard.load(str(folder))
+            except Exception as error:
+                raise EmbeddedError(
+                    f"collection {name!r} cannot be opened from {folder} ({error}): restore the data folder, "
+                    "or name another and index again."
+                ) from error
+            self._collections[name] = Collection(name, entry["number"], config, shard)
+
+    def _save(self) -> None:
+        collections = {
+            name: {"number": collection.number, "config": json_format.MessageToDict(collection.config)}
+            for name, collection in self._collections.items()
+        }
+        content = {"format": _FORMAT, "next": self._next, "aliases": self._aliases, "collections": collections}
+        write_json(self._file, content)
+
+    def names(self) -> list[str]:
+        return sorted(self._collections)
+
+    def aliases(self) -> dict[str, str]:
+        """Alias to collection name."""
+        return dict(self._aliases)
+
+    def find(self, name: str) -> Collection | None:
+        """The collection of that name or alias, if there is one."""
+        return self._collections.get(self._aliases.get(name, name))
+
+    def get(self, name: str) -> Collection:
+        """The collection of that name or alias. Refuses where there is none."""
+        found = self.find(name)
+        if found is None:
+            raise missing(f"Collection `{name}` doesn't exist!")
+        return found
+
+    def create(self, name: str, config: pb.CollectionConfig) -> None:
+        """Make an empty collection."""
+        if not name or len(name) > 255:
+            raise invalid("a collection's name has 1 to 255 characters")
+        if name in self._collections:
+            raise exists(f"Collection `{name}` already exists!")
+        if name in self._aliases:
+            raise exists(f"`{name}` is already an alias of `{self._aliases[name]}`")
+        folder = self._data / str(self._next)
+        shard = edge.EdgeShard.create(str(folder), configs.to_edge(config))
+        shard.flush()
+        sync_folder(self._data)
+        self._collections[name] = Collection(name, self._next, config, shard)
+        self._next += 1
+        self._save()
+
+    def drop(self, name: str) -> bool:
+        """Remove a collection, its data and its aliases. False where there is none of that name."""
+        gone = self._collections.pop(name, None)
+        if gone is None:
+            return False
+        self._aliases = {alias: target for alias, target in self._aliases.items() if target != name}
+        self._save()
+        gone.shard.close()
+        shutil.rmtree(self._data / str(gone.number))
+        return True
+
+    def change_aliases(self, actions: Iterable[pb.AliasOperations]) -> None:
+        """Carry out all the actions at once, or none of them."""
+        after = dict(self._aliases)
+        for action in actions:
+            match variant(action, "action"):
+                case "create_alias":
+                    self._point(after, action.create_alias.alias_name, action.create_alias.collection_name)
+                case "rename_alias":
+                    old = action.rename_alias.old_alias_name
+                    if old not in after:
+                        raise missing(f"Alias {old} does not exist!")
+                    self._point(after, action.rename_alias.new_alias_name, after.pop(old))
+                case _:
+                    after.pop(action.delete_alias.alias_name, None)  # a server, too, deletes what is not there
+        self._aliases = after
+        self._save()
+
+    def _point(self, aliases: dict[str, str], alias: str, target: str) -> None:
+        if target not in self._collections:
+            raise missing(f"Collection `{target}` doesn't exist!")
+        if not alias or alias in self._collections:
+            raise invalid(f"`{alias}` cannot be an alias: it is empty or the name of a collection")
+        aliases[alias] = target
+
+    def flush(self) -> None:
+        """Write what is in memory to the collections' own files, so that the next start replays less."""
+        for collection in list(self._collections.values()):
+            collection.shard.flush()
+
+    def optimize(self) -> None:
+        """Build the graphs that large collections are searched with. Takes minutes where there is much to do."""
+        for collection in self._collections.values():
+            collection.shard.optimize()
+
+    def close(self) -> None:
+        """Flush and let go of every collection."""
+        while self._collections:
+            _, collection = self._collections.popitem()
+            collection.shard.flush()
+            collection.shard.close()

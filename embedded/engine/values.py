@@ -1,0 +1,62 @@
+"""Payload values: protobuf's JSON with integers <-> plain Python."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from qdrant_client import grpc as pb
+
+from embedded.engine.refusals import invalid, variant
+
+_INT64 = range(-(2**63), 2**63)
+
+
+def to_payload(fields: Mapping[str, pb.Value]) -> dict[str, Any]:
+    """A payload as a dict of JSON-like Python values. Refuses NaN and infinities, which JSON does not have."""
+    return {key: _to_python(value) for key, value in fields.items()}
+
+
+def _to_python(value: pb.Value) -> Any:
+    kind = variant(value, "kind")
+    if kind == "list_value":
+        return [_to_python(item) for item in value.list_value.values]
+    if kind == "struct_value":
+        return to_payload(value.struct_value.fields)
+    if kind == "null_value":
+        return None
+    plain = getattr(value, kind)
+    if kind == "double_value" and not math.isfinite(plain):
+        raise invalid(f"{plain} is no payload number")
+    return plain
+
+
+def fill_payload(fields: Any, payload: Mapping[str, Any] | None) -> None:
+    """Write a payload into a protobuf map of Value."""
+    for key, value in (payload or {}).items():
+        _fill(fields[key], value)
+
+
+def _fill(out: pb.Value, value: Any) -> None:
+    if isinstance(value, str):
+        out.string_value = value
+    elif isinstance(value, bool):
+        out.bool_value = value
+    elif isinstance(value, int):
+        # The wire has no unsigned integers: what lies beyond int64 goes as a float, as the server sends it.
+        if value in _INT64:
+            out.integer_value = value
+        else:
+            out.double_value = float(value)
+    elif isinstance(value, float):
+        out.double_value = value
+    elif value is None:
+        out.null_value = pb.NULL_VALUE
+    elif isinstance(value, dict):
+        out.struct_value.SetInParent()
+        fill_payload(out.struct_value.fields, value)
+    else:
+        out.list_value.SetInParent()
+        for item in value:
+            _fill(out.list_value.values.add(), item)

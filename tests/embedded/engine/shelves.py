@@ -1,0 +1,30 @@
+"""What the engine's tests share: a small collection, and vectors that differ."""
+
+from __future__ import annotations
+
+import random
+import uuid
+
+from qdrant_client import QdrantClient, models
+
+DIM = 16
+
+
+def vector(seed: int) -> list[float]:
+    rng = random.Random(seed)
+    return [rng.uniform(-1, 1) for _ in range(DIM)]
+
+
+def make_collection(client: QdrantClient) -> str:
+    """A collection of one dense vector, `fused`, and one sparse, `words`, under a name of its own."""
+    name = f"c-{uuid.uuid4().hex[:8]}"
+    client.create_collection(
+        name,
+        vectors_config={"fused": models.VectorParams(size=DIM, distance=models.Distance.COSINE, on_disk=True)},
+        sparse_vectors_config={"words": models.SparseVectorParams(modifier=models.Modifier.IDF)},
+    )
+    return name
+
+
+def connect(port: int) -> QdrantClient:
+    return QdrantClient(url="http://127.0.0.1", grpc_port=port, prefer_grpc=True, check_compatibility=False)
