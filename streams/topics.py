@@ -1,0 +1,60 @@
+"""The topics, created as asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafka.errors import TopicAlreadyExistsError, for_code
+
+from catalog.errors import Misuse
+from streams.connection import admin_client
+from streams.policy import Kafka, Topics
+
+DAY_MS = 24 * 3600 * 1000
+# What a quarantined record carries besides its own bytes: where it came from, and why it is there.
+HEADERS_BYTES = 64 * 1024
+
+
+def create_topics(kafka: Kafka, topics: Topics) -> list[str]:
+    """Creates the topics that are not there yet; the names of those it created.
+
+    Raises Misuse for a topic that exists with fewer partitions than asked or that the broker refuses to create,
+    Unavailable when the broker does not answer.
+    """
+    wanted = _wanted(topics)
+    with admin_client(kafka) as client:
+        answer = client.create_topics(wanted, raise_errors=False)
+        created = [topic["name"] for topic in answer["topics"] if _is_new(topic)]
+        client.wait_for_topics(list(wanted))
+        partitions = {topic["name"]: len(topic["partitions"]) for topic in client.describe_topics(list(wanted))}
+    for name, count in partitions.items():
+        if count < topics.partitions:
+            raise Misuse(
+                f"The topic {name} has {count} partitions, not {topics.partitions}: ask for {count}, or use a new "
+                f"topic, for adding partitions would break the order of a product's events."
+            )
+    return created
+
+
+def _wanted(topics: Topics) -> dict[str, dict[str, Any]]:
+    events = {"max.message.bytes": str(topics.max_bytes)}
+    days = topics.quarantine_days
+    quarantine = {
+        "max.message.bytes": str(topics.max_bytes + HEADERS_BYTES),
+        "retention.ms": str(-1 if days is None else days * DAY_MS),
+    }
+    configs = {topics.live: events, topics.backfill: events, topics.quarantine: quarantine}
+    return {
+        name: {"num_partitions": topics.partitions, "replication_factor": topics.replication, "configs": config}
+        for name, config in configs.items()
+    }
+
+
+def _is_new(topic: dict[str, Any]) -> bool:
+    error = for_code(topic["error_code"])
+    if error is TopicAlreadyExistsError:
+        return False
+    if topic["error_code"]:
+        reason = topic.get("error_message") or error.__name__
+        raise Misuse(f"The broker does not create the topic {topic['name']}: {str(reason).rstrip('.')}.")
+    return True

@@ -1,0 +1,123 @@
+"""A worker: the Faust application and its lanes, from start to an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import faust
+from aiokafka.errors import KafkaError
+
+from catalog.errors import Hopeless, LiveshelfError, Unavailable
+from streams.app import create_app
+from streams.pipeline import Pipeline
+from streams.policy import Kafka, WorkerPolicy
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Reads its lanes until told to stop. One per process; build it inside the event loop it runs in."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        lanes: dict[str, Pipeline[Any]],
+        *,
+        policy: WorkerPolicy = WorkerPolicy(),  # noqa: B008 -- frozen
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`lanes` by topic. `on_ready` is called once, when partitions are assigned and records flow."""
+        self._kafka = kafka
+        self._lanes = lanes
+        self._policy = policy
+        self._on_ready = on_ready
+        self._started = False
+        self._stop = asyncio.Event()
+
+    @property
+    def ready(self) -> bool:
+        """Whether records flow: partitions were assigned, no lane stands still, and nobody asked to stop."""
+        return self._started and not self._stop.is_set() and not any(lane.trouble for lane in self.lanes)
+
+    @property
+    def lanes(self) -> Sequence[Pipeline[Any]]:
+        return tuple(self._lanes.values())
+
+    def stop(self) -> None:
+        """Asks for an orderly end: batches in flight finish, their offsets are committed, the group is left."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Works until `stop`. Raises Unavailable when the broker is away at start, Hopeless when going on is no use."""
+        app = create_app(self._kafka, {topic: lane.put for topic, lane in self._lanes.items()}, self._policy)
+        lanes = [asyncio.create_task(lane.run(), name=f"lane {lane.lane}") for lane in self.lanes]
+        starting = asyncio.create_task(self._start(app), name="start")
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        crashing = asyncio.create_task(_crash_of(app), name="crash")
+        try:
+            await asyncio.wait({*lanes, stopping, crashing}, return_when=asyncio.FIRST_COMPLETED)
+            failure = next((e for task in (*lanes, crashing) if task.done() and (e := task.exception())), None)
+            if failure is None:
+                await self._drain(lanes)
+        finally:
+            self._stop.set()
+            await _cancel(starting, stopping, crashing, *lanes)
+            await app.stop()
+        if failure is not None:
+            raise failure
+
+    async def _start(self, app: faust.App) -> None:
+        await app.start()
+        self._started = True
+        log.info("Reading %s as group %s.", ", ".join(self._lanes), self._kafka.group)
+        self._on_ready()
+
+    async def _drain(self, lanes: Sequence[asyncio.Task[None]]) -> None:
+        for lane in self.lanes:
+            lane.close()
+        done, late = await asyncio.wait(lanes, timeout=self._policy.drain_s)
+        if late:
+            count = sum(lane.in_flight for lane in self.lanes)
+            log.warning("%d records were not finished in %g s; they come again.", count, self._policy.drain_s)
+        for task in done:
+            task.result()
+
+
+async def _crash_of(app: faust.App) -> None:
+    await app.wait_until_stopped()
+    reason = app.crash_reason
+    if isinstance(reason, LiveshelfError):
+        raise reason
+    if isinstance(reason, KafkaError):
+        raise Unavailable(f"The broker at {app.conf.broker} was lost ({reason!r}): start the worker again.")
+    if reason is not None:
+        raise Hopeless(f"Faust stopped: {reason!r}.") from reason
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def run_worker(worker: Worker) -> int:
+    """Runs a worker as the process's main task; the exit code.
+
+    0 after SIGTERM or SIGINT, 1 after a LiveshelfError, whose sentence is logged. Logging is left as it is.
+    """
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, worker.stop)
+    try:
+        await worker.run()
+    except LiveshelfError as error:
+        log.critical("%s", error)
+        return 1
+    finally:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(name)
+    return 0
