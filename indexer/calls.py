@@ -1,0 +1,101 @@
+"""The few calls about points we make, on the generated gRPC stubs: converting to and from the client's models
+costs more than the calls themselves where a query has thousands of hits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from qdrant_client import AsyncQdrantClient, grpc
+
+from indexer.failures import calls
+
+# A guard holds on every replica alike only if one node puts all writes of a shard in order.
+ORDERING = grpc.WriteOrdering(type=grpc.WriteOrderingType.Strong)
+
+
+class Points:
+    """The points of one collection or alias. `timeout_s` is the deadline of every call.
+
+    Every method raises Unavailable, Hopeless, and Refused for a request that Qdrant calls invalid.
+    """
+
+    def __init__(self, client: AsyncQdrantClient, *, collection: str, timeout_s: float) -> None:
+        self._client = client
+        self._collection = collection
+        self._timeout = timeout_s
+
+    async def get(
+        self, ids: Collection[str], *, payload: grpc.WithPayloadSelector, vectors: bool = False
+    ) -> dict[str, grpc.RetrievedPoint]:
+        """The points there are, by id."""
+        request = grpc.GetPoints(
+            collection_name=self._collection,
+            ids=[grpc.PointId(uuid=i) for i in ids],
+            with_payload=payload,
+            with_vectors=grpc.WithVectorsSelector(enable=vectors),
+        )
+        with calls("read points"):
+            response = await self._stub.Get(request, timeout=self._timeout)
+        return {point.id.uuid: point for point in response.result}
+
+    async def write(
+        self, *, new: Sequence[grpc.PointStruct], changed: Sequence[grpc.PointStruct], only_if: grpc.Filter
+    ) -> None:
+        """Write points whole: of `new` those that do not exist, of `changed` those that exist and match.
+
+        Applied when it returns.
+        """
+        operations = []
+        if new:
+            operations.append(_upsert(points=new, update_mode=grpc.UpdateMode.InsertOnly))
+        if changed:
+            operations.append(_upsert(points=changed, update_mode=grpc.UpdateMode.UpdateOnly, update_filter=only_if))
+        request = grpc.UpdateBatchPoints(
+            collection_name=self._collection, operations=operations, wait=True, ordering=ORDERING
+        )
+        with calls("write points"):
+            await self._stub.UpdateBatch(request, timeout=self._timeout)
+
+    async def query(
+        self, vector: Sequence[float], *, using: str, where: grpc.Filter, limit: int, payload: grpc.WithPayloadSelector
+    ) -> Sequence[grpc.ScoredPoint]:
+        """The points nearest to a vector, best first."""
+        request = grpc.QueryPoints(
+            collection_name=self._collection,
+            query=grpc.Query(nearest=grpc.VectorInput(dense=grpc.DenseVector(data=vector))),
+            using=using,
+            filter=where,
+            limit=limit,
+            with_payload=payload,
+        )
+        with calls("search"):
+            response = await self._stub.Query(request, timeout=self._timeout)
+        found: Sequence[grpc.ScoredPoint] = response.result
+        return found
+
+    async def count(self, where: grpc.Filter) -> int:
+        """How many points match, exactly."""
+        request = grpc.CountPoints(collection_name=self._collection, filter=where, exact=True)
+        with calls("count points"):
+            response = await self._stub.Count(request, timeout=self._timeout)
+        return int(response.result.count)
+
+    @property
+    def _stub(self) -> Any:  # the generated stubs are made at run time and have no types
+        return self._client.grpc_points
+
+
+def _upsert(**fields: Any) -> grpc.PointsUpdateOperation:
+    return grpc.PointsUpdateOperation(upsert=grpc.PointsUpdateOperation.PointStructList(**fields))
+
+
+def including(*fields: str) -> grpc.WithPayloadSelector:
+    return grpc.WithPayloadSelector(include=grpc.PayloadIncludeSelector(fields=fields))
+
+
+def excluding(*fields: str) -> grpc.WithPayloadSelector:
+    return grpc.WithPayloadSelector(exclude=grpc.PayloadExcludeSelector(fields=fields))
+
+
+EVERYTHING = grpc.WithPayloadSelector(enable=True)
