@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     # The worker
     batch_size: int = Field(64, ge=1, le=4096, description="Most records in one batch.")
     batch_wait_ms: int = Field(30, ge=1, le=10_000, description="Longest wait for a batch to fill, in milliseconds.")
+    ready_file: Path | None = Field(None, description="File that is there while the process can do its work.")
     drain_seconds: float = Field(20, gt=0, le=600, description="Time to finish what is in flight on SIGTERM.")
 
     # The encoder
@@ -95,6 +96,7 @@ class Settings(BaseSettings):
 
     # This machine
     data: Path = Field(Path(".liveshelf"), description="Folder of the embedded broker and engine and of the sample.")
+    cache: Path = Field(Path("~/.cache/liveshelf"), description="Folder of the embedded broker's program.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
 
 

@@ -1,0 +1,31 @@
+PYTHON ?= python3
+BIN := .venv/bin
+UV := uv==0.13.9
+
+.PHONY: setup demo test check help
+
+setup: .venv/ready ## make the environment, fetch the broker, draw the sample catalogue
+
+demo: setup ## load a shop through Kafka, search it, change it, watch it; stays up until Ctrl-C (ONCE=1: ends by itself)
+	@$(BIN)/liveshelf demo $(if $(ONCE),--once)
+
+test: setup ## run the tests, on a real broker and a real engine
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## lint, format, types and import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "liveshelf needs Python 3.11 or newer; $(PYTHON) is older. Try: make setup PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check '$(UV)'
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	@$(BIN)/liveshelf setup
+	@touch .venv/ready

@@ -1,0 +1,3 @@
+from liveshelf.cli import main
+
+main()
