@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -118,3 +119,13 @@ def _sentence(error: dict[str, object]) -> str:
     name = str(where[0]) if isinstance(where, tuple) and where else "?"
     description = Settings.model_fields[name].description if name in Settings.model_fields else ""
     return f"{variable(name)}: {str(error['msg'])[:1].lower()}{str(error['msg'])[1:]}. {description}"
+
+
+def unknown_variables() -> list[str]:
+    """Variables of the environment that look like settings and are none: most likely misspelt."""
+    known = {variable(name) for name in Settings.model_fields}
+    return sorted(
+        name
+        for name in os.environ
+        if name.startswith(PREFIX) and not name.startswith(PREFIX + "TEST_") and name not in known
+    )
