@@ -18,15 +18,13 @@ def serve(
     ready_file: Path | None = None,
     *,
     host: str = "127.0.0.1",
-    parent: int | None = None,
     optimize: bool = False,
 ) -> None:
     """Serve the collections in the folder `data` until SIGTERM or SIGINT, then finish what is in flight and return.
 
     `port` 0 takes any free one. Once it answers, the engine replaces `ready_file` by {"port": ..., "pid": ...}, or
-    prints that as one line where there is no file to write. With `parent`, a process id, it also stops when that
-    process is no longer its parent. With `optimize` it first builds the graphs that collections above some 200,000
-    points are searched with, which takes minutes, and answers only then.
+    prints that as one line where there is no file to write. With `optimize` it first builds the graphs that
+    collections above some 200,000 points are searched with, which takes minutes, and answers only then.
 
     A write that was answered outlives a kill -9 of this process. Must be called on the main thread. Raises
     EmbeddedError where the folder is in use or unreadable, the port is taken, or `host` is not a loopback address.
@@ -34,4 +32,4 @@ def serve(
     # Here, so that who only starts the process does not wait for the engine's and the client's libraries to load.
     from embedded.engine.server import run
 
-    run(data, host=host, port=port, ready_file=ready_file, parent=parent, optimize=optimize)
+    run(data, host=host, port=port, ready_file=ready_file, optimize=optimize)

@@ -18,19 +18,11 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
     parser.add_argument("--port", type=int, default=0, help="0 takes any free one")
     parser.add_argument("--ready-file", type=Path, help='replaced by {"port": ..., "pid": ...} once the engine serves')
-    parser.add_argument("--parent-pid", type=int, help="stop when this process is no longer the parent")
     parser.add_argument("--optimize", action="store_true", help="build search graphs before serving")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        serve(
-            asked.data,
-            asked.port,
-            asked.ready_file,
-            host=asked.host,
-            parent=asked.parent_pid,
-            optimize=asked.optimize,
-        )
+        serve(asked.data, asked.port, asked.ready_file, host=asked.host, optimize=asked.optimize)
     except EmbeddedError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -3,63 +3,52 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-import time
+import uuid
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
+from embedded.child import Child, Command, tail
 from embedded.errors import EmbeddedError
+from embedded.folder import Ownership
 
-_POLL_S = 0.02
-_STOP_S = 10.0
+_GRACE_S = 10.0
+_SOURCE = Path(__file__).parents[2]
 
 
 class EngineProcess:
-    """One running engine. Made by `start`; a context manager that stops it."""
+    """A running engine that keeps its data in one folder and answers on one port of the loopback address."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
-        self._process = process
+    def __init__(self, child: Child, port: int) -> None:
+        """Use EngineProcess.start."""
+        self._child = child
         self.port = port
 
     @classmethod
-    def start(
-        cls,
-        data: Path,
-        *,
-        port: int = 0,
-        timeout: float = 30,
-        optimize: bool = False,
-    ) -> EngineProcess:
-        """Start an engine on the folder and wait until it answers, at most `timeout` seconds.
+    def start(cls, data: Path, *, port: int = 0, timeout: float = 30.0, optimize: bool = False) -> Self:
+        """Start an engine on the folder `data` and return once it answers, within `timeout` seconds.
 
-        It logs to engine.log in the folder, and ends when this process ends. Raises EmbeddedError with the engine's
-        own sentence where it cannot serve, and where it does not answer in time.
+        `port` 0 takes a free one. The engine logs to engine.log in the folder, and never outlives this process. With
+        `optimize` it first builds the graphs for large collections, so give it minutes. Raises EmbeddedError, with
+        the engine's own sentence, where it cannot serve.
         """
-        data.mkdir(parents=True, exist_ok=True)
-        ready = data / f"engine.{os.getpid()}.ready"
-        ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "embedded.engine", "--data", str(data), "--port", str(port)]
-        command += ["--ready-file", str(ready), "--parent-pid", str(os.getpid())]
-        if optimize:
-            command.append("--optimize")
-        log = data / "engine.log"
-        with open(log, "ab") as out:
-            start_of_log = out.tell()
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)  # noqa: S603
-        deadline = time.monotonic() + timeout
+        data = data.expanduser().resolve()
+        # The engine takes the folder itself; asked here first, because a second engine would empty the first one's log.
+        Ownership(data, "an engine").release()
+        log, ready = data / "engine.log", data / f"ready-{uuid.uuid4().hex}.json"
+        argv = [sys.executable, "-P", "-m", "embedded.engine", "--data", str(data), "--port", str(port)]
+        argv += ["--ready-file", str(ready)] + ["--optimize"] * optimize
+        child = Child(Command(argv, env={"LC_ALL": "C.UTF-8", "PYTHONPATH": str(_SOURCE)}, log=log, grace=_GRACE_S))
         try:
-            while not ready.exists():
-                if process.poll() is not None:
-                    raise EmbeddedError(_last_words(log, start_of_log))
-                if time.monotonic() > deadline:
-                    raise EmbeddedError(f"the engine does not answer after {timeout:g} s: look into {log}.")
-                time.sleep(_POLL_S)
-            return cls(process, json.loads(ready.read_text())["port"])
+            if child.wait_until(ready.exists, timeout=timeout):
+                return cls(child, json.loads(ready.read_text())["port"])
+            if child.poll() is None:
+                raise EmbeddedError(f"The engine on {data} does not answer after {timeout:g} s: look into {log}.")
+            said = tail(log).splitlines()
+            raise EmbeddedError(said[-1] if said else f"The engine on {data} ended without a word.")
         except BaseException:
-            process.kill()
-            process.wait()
+            child.kill()
             raise
         finally:
             ready.unlink(missing_ok=True)
@@ -71,36 +60,27 @@ class EngineProcess:
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        """The engine's process id."""
+        return self._child.pid
 
-    @property
-    def running(self) -> bool:
-        return self._process.poll() is None
+    def poll(self) -> int | None:
+        """The exit status, negative for a signal, or None while it runs."""
+        return self._child.poll()
 
     def stop(self) -> int:
-        """Ask the engine to finish and wait until it has; its exit status. It is killed after 10 s."""
-        self._process.terminate()
-        try:
-            return self._process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            return self.kill()
+        """Ask it to finish what is in flight and wait until it has; the exit status, 0 when all is well."""
+        return self._child.stop()
 
     def kill(self) -> int:
-        """End the engine at once, as a crash would; its exit status."""
-        self._process.kill()
-        return self._process.wait()
+        """End it at once, as a crash would; the exit status."""
+        return self._child.kill()
 
-    def __enter__(self) -> EngineProcess:
+    def __enter__(self) -> Self:
+        """It runs already."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Stop it."""
         self.stop()
-
-
-def _last_words(log: Path, start: int) -> str:
-    with open(log, "rb") as lines:
-        lines.seek(start)
-        said = lines.read().decode(errors="replace").strip().splitlines()
-    return said[-1] if said else f"the engine ended without a word: look into {log}."

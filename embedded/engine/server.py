@@ -17,9 +17,10 @@ from typing import Any
 import grpc
 
 from embedded.engine.calls import Calls
-from embedded.engine.folder import owned, write_json
+from embedded.engine.files import write_json
 from embedded.engine.store import Store
 from embedded.errors import EmbeddedError
+from embedded.folder import Ownership
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ _IN_FLIGHT_GRACE_S = 1.0
 _WATCH_S = 0.25
 
 
-def run(data: Path, *, host: str, port: int, ready_file: Path | None, parent: int | None, optimize: bool) -> None:
+def run(data: Path, *, host: str, port: int, ready_file: Path | None, optimize: bool) -> None:
     """See embedded.engine.serve."""
     if not _is_loopback(host):
         raise EmbeddedError(
@@ -45,12 +46,12 @@ def run(data: Path, *, host: str, port: int, ready_file: Path | None, parent: in
         )
     # Conversions are Python and would keep the event loop waiting for 5 ms, the default, each time it has something.
     sys.setswitchinterval(0.001)
-    with owned(data):
+    with Ownership(data, "an engine"):
         store = Store(data)
         try:
             if optimize:
                 store.optimize()
-            asyncio.run(_serve(store, f"{host}:{port}", ready_file, parent))
+            asyncio.run(_serve(store, f"{host}:{port}", ready_file))
         finally:
             store.close()
 
@@ -62,7 +63,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def _serve(store: Store, address: str, ready_file: Path | None, parent: int | None) -> None:
+async def _serve(store: Store, address: str, ready_file: Path | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -78,12 +79,9 @@ async def _serve(store: Store, address: str, ready_file: Path | None, parent: in
         port = _bind(server, address)
         await server.start()
         _tell_ready(port, ready_file)
-        background = [asyncio.create_task(_keep_flushed(store, calls, writer))]
-        if parent is not None:
-            background.append(asyncio.create_task(_end_with(parent, stop)))
+        flushing = asyncio.create_task(_keep_flushed(store, calls, writer))
         await stop.wait()
-        for task in background:
-            task.cancel()
+        flushing.cancel()
         await server.stop(_IN_FLIGHT_GRACE_S)
 
 
@@ -104,14 +102,6 @@ def _tell_ready(port: int, ready_file: Path | None) -> None:
         write_json(ready_file, ready)
     else:
         print(json.dumps(ready), flush=True)  # noqa: T201
-
-
-async def _end_with(parent: int, stop: asyncio.Event) -> None:
-    """Stop when the parent is gone: an orphan is handed to another process."""
-    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel sets no event of ours
-        await asyncio.sleep(_WATCH_S)
-    _log.info("process %d, which this one serves, is gone", parent)
-    stop.set()
 
 
 async def _keep_flushed(store: Store, calls: Calls, writer: ThreadPoolExecutor) -> None:

@@ -19,7 +19,7 @@ from google.protobuf import json_format
 from qdrant_client import grpc as pb
 
 from embedded.engine import config as configs
-from embedded.engine.folder import sync_folder, write_json
+from embedded.engine.files import sync_folder, write_json
 from embedded.engine.points import Dimensions
 from embedded.engine.refusals import exists, invalid, missing, variant
 from embedded.errors import EmbeddedError
