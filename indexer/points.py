@@ -19,7 +19,6 @@ from catalog.state import Payload
 # The namespace of the ids of liveshelf's points. A point's id never changes, so neither may this.
 NAMESPACE = UUID("4b1c7e0a-5d3f-5f0e-9c52-6c6976657368")
 
-IDENTITY = ("tenant", "id")
 GUARD = "guard"
 # What the writing side keeps in a payload for itself; no hit carries it.
 INTERNALS = ("clock", "revision", "fingerprint", GUARD)
@@ -56,10 +55,7 @@ def merged(write: Write, current: grpc.RetrievedPoint) -> grpc.PointStruct:
 
 
 def payload_from(fields: Mapping[str, grpc.Value]) -> Payload:
-    """A payload as it was written: without the key, which stands beside it, and without the guard."""
     payload: Payload = grpc_to_payload(fields)
-    for name in (*IDENTITY, GUARD):
-        payload.pop(name, None)
     return payload
 
 

@@ -1,0 +1,67 @@
+"""Real indexes for tests: one embedded engine per test run, and a Qdrant server where there is one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+from qdrant_client import AsyncQdrantClient
+
+from catalog.ports import Index, Shelf
+from catalog.space import Space
+from embedded.engine.process import EngineProcess
+from indexer import CollectionPolicy, QdrantIndex, QdrantShelf, collection_name, connect, ensure
+
+SERVER = "LIVESHELF_TEST_QDRANT_URL"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Both sides of one empty collection, and a second writer with a connection of its own."""
+
+    index: Index
+    shelf: Shelf
+    rival: Index
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+    with EngineProcess.start(tmp_path_factory.mktemp("engine")) as running:
+        yield running
+
+
+def server_url() -> str:
+    """The gRPC address of the Qdrant server to test against; skips where none is given."""
+    url = os.environ.get(SERVER)
+    if not url:
+        pytest.skip(f"no Qdrant server: set {SERVER} to its gRPC address, as in http://127.0.0.1:6334")
+    return url
+
+
+@asynccontextmanager
+async def client_of(url: str) -> AsyncIterator[AsyncQdrantClient]:
+    client = connect(url, api_key=None, timeout_s=20)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def collection_at(url: str, space: Space) -> AsyncIterator[Subject]:
+    """A collection of a name of its own, gone afterwards."""
+    policy = CollectionPolicy(name=f"test-{uuid4().hex}", indexed=("brand", "color"))
+    async with client_of(url) as client, client_of(url) as second:
+        try:
+            collection = await ensure(client, space, policy)
+            yield Subject(
+                index=QdrantIndex(client, collection=collection, space=space),
+                shelf=QdrantShelf(client, collection=policy.name, space=space),
+                rival=QdrantIndex(second, collection=collection, space=space),
+            )
+        finally:
+            await client.delete_collection(collection_name(policy, space))
