@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import (
     AuthorizationError,
     KafkaError,
@@ -28,6 +29,30 @@ def admin_client(kafka: Kafka) -> Iterator[KafkaAdminClient]:
             yield client
         finally:
             client.close()
+
+
+def read_topic(kafka: Kafka, topic: str) -> Iterator[Any]:
+    """kafka-python's ConsumerRecords of a topic, from its start to what is its end now, partition by partition."""
+    with sentences(kafka):
+        consumer = KafkaConsumer(
+            **kafka.client_options(), enable_auto_commit=False, bootstrap_timeout_ms=CONNECT_MS, group_id=None
+        )
+        try:
+            yield from _read(consumer, topic)
+        finally:
+            consumer.close()
+
+
+def _read(consumer: Any, topic: str) -> Iterator[Any]:
+    for partition in sorted(consumer.partitions_for_topic(topic) or ()):
+        place = TopicPartition(topic, partition)
+        consumer.assign([place])
+        consumer.seek_to_beginning(place)
+        end = consumer.end_offsets([place])[place]
+        while consumer.position(place) < end:
+            for message in consumer.poll(timeout_ms=1000).get(place, ()):
+                if message.offset < end:
+                    yield message
 
 
 @contextmanager

@@ -1,8 +1,7 @@
-"""Between Kafka's messages and the catalog's records."""
+"""From Kafka's messages to the catalog's records."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,15 +15,6 @@ class Delivery:
 
     record: Record
     ack: Callable[[], Awaitable[object]]
-
-
-def record_key(tenant: str, id: str) -> bytes:
-    """The key of a product's records: the compact JSON array [tenant, id] in UTF-8.
-
-    An array keeps ("a", "b/c") and ("a/b", "c") apart, and equal keys land in one partition, which keeps a product's
-    events in order. A tombstone has nothing but this key to say which product is gone.
-    """
-    return json.dumps([tenant, id], separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def record_of(message: Any) -> Record:
