@@ -81,6 +81,19 @@ async def encoder_of(settings: Settings) -> AsyncIterator[EncoderService]:
 
 async def run_ingest(settings: Settings) -> int:
     """The worker: both topics to the index until SIGTERM. The process's exit code."""
+    async with AsyncExitStack() as stack:
+        worker, _ = await stack.enter_async_context(worker_of(settings))
+        if settings.ready_file is not None:
+            await stack.enter_async_context(_told(settings.ready_file, lambda: worker.ready))
+        return await run_worker(worker)
+
+
+@asynccontextmanager
+async def worker_of(settings: Settings) -> AsyncIterator[tuple[Worker, EncoderService]]:
+    """A worker that is yet to be run, and the encoder it shares between its lanes.
+
+    Topics and collection exist when this has entered. Raises Unavailable where broker or index do not answer.
+    """
     kafka, topics, timeout = kafka_of(settings), topics_of(settings), settings.qdrant_timeout_s
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(create_topics, kafka, topics)
@@ -88,13 +101,9 @@ async def run_ingest(settings: Settings) -> int:
         stack.push_async_callback(client.close)
         encoder = await stack.enter_async_context(encoder_of(settings))
         collection = await ensure(client, encoder.space, collection_policy_of(settings))
+        requests = RequestPolicy(timeout_s=timeout)
         ingest = Ingest(
-            index=QdrantIndex(
-                client,
-                collection=collection,
-                space=encoder.space,
-                policy=RequestPolicy(timeout_s=timeout),
-            ),
+            index=QdrantIndex(client, collection=collection, space=encoder.space, policy=requests),
             encoder=encoder,
             quarantine=await stack.enter_async_context(KafkaQuarantine(kafka, topics)),
             policy=IngestPolicy(contract=Contract(tenant=settings.tenant)),
@@ -104,10 +113,7 @@ async def run_ingest(settings: Settings) -> int:
             topic: Pipeline(ingest, lane=lane, batch=batch)
             for lane, topic in (("live", topics.live), ("back-fill", topics.backfill))
         }
-        worker = Worker(kafka, lanes, policy=WorkerPolicy(batch=batch, drain_s=settings.drain_seconds))
-        if settings.ready_file is not None:
-            await stack.enter_async_context(_told(settings.ready_file, lambda: worker.ready))
-        return await run_worker(worker)
+        yield Worker(kafka, lanes, policy=WorkerPolicy(batch=batch, drain_s=settings.drain_seconds)), encoder
 
 
 def collection_policy_of(settings: Settings) -> CollectionPolicy:
@@ -123,9 +129,7 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
         encoder = await stack.enter_async_context(encoder_of(settings))
         images = await stack.enter_async_context(Images(image_policy_of(settings)))
         await ensure(client, encoder.space, collection_policy_of(settings))
-        shelf = QdrantShelf(
-            client, collection=settings.collection, space=encoder.space, timeout_s=timeout
-        )
+        shelf = QdrantShelf(client, collection=settings.collection, space=encoder.space, timeout_s=timeout)
         app = create_app(
             find=Find(shelf=shelf, encoder=encoder),
             shelf=shelf,

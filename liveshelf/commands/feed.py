@@ -1,0 +1,173 @@
+"""Commands that feed the shelf: produce, backfill."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from catalog.errors import Misuse
+from catalog.events import Contract, parse
+from catalog.record import Record, Reject
+from liveshelf.settings import Settings
+from liveshelf.wiring import kafka_of, topics_of
+from streams.applied import wait_until_applied
+from streams.backfill import BadRow, Catalogue, backfill as publish_catalogue
+from streams.columns import Columns
+from streams.publisher import Publisher
+from streams.topics import create_topics
+
+SHOWN = 20
+
+
+class Rate(ProgressColumn):
+    """How many a second, over the whole run: what a person plans with."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or (task.completed / task.elapsed if task.elapsed else 0.0)
+        return Text(f"{speed:,.0f}/s", style="progress.data.speed")
+
+
+@contextmanager
+def bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error with rate and time left; gives a function that sets how many are done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"), default="-")
+@click.pass_obj
+def produce(settings: Settings, *, file: IO[bytes]) -> None:
+    """Send product events, one JSON object a line of FILE (standard input without one), to the live topic.
+
+    Each is checked first; the first that is not an event ends the command, and those before it are sent.
+    """
+    kafka = kafka_of(settings)
+    create_topics(kafka, topics_of(settings))
+    sent = 0
+    with Publisher(kafka, settings.topic, tenant=settings.tenant) as publisher:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            if reason := _refused(line, settings):
+                publisher.flush()
+                raise Misuse(f"line {number}: {reason}; the {sent} events before it were sent")
+            publisher.send_event(json.loads(line))
+            sent += 1
+    click.echo(f"{sent} events are in {settings.topic}.", err=True)
+
+
+@click.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--limit", type=click.IntRange(min=1), help="Read at most so many rows.")
+@click.option("--dry-run", is_flag=True, help="Read and check every row, send nothing.")
+@click.option(
+    "--map",
+    "mapping",
+    multiple=True,
+    metavar="FIELD=COLUMN",
+    help="Which column holds id, title, images, price, currency, available, version or tenant; found by name if not given.",
+)
+@click.option("--version", type=click.IntRange(min=0), help="Version of rows without one; now, in milliseconds, if not given.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the workers have applied it all.")
+@click.option("--timeout", type=float, default=86_400.0, help="Seconds to wait at most.", show_default=True)
+@click.pass_obj
+def backfill(
+    settings: Settings,
+    *,
+    path: Path,
+    limit: int | None,
+    dry_run: bool,
+    mapping: tuple[str, ...],
+    version: int | None,
+    wait: bool,
+    timeout: float,
+) -> None:
+    """Send the catalogue at PATH through the back-fill topic: a parquet or JSONL file, or a folder of them.
+
+    Fresher products of the live stream are left alone, and what has not changed is not encoded again, so a back-fill
+    may be repeated at any time.
+    """
+    started = time.time()
+    catalogue = Catalogue(path, version=int(started * 1000) if version is None else version, columns=None)
+    if mapping:
+        catalogue = Catalogue(path, version=catalogue.version, columns=_mapped(catalogue, mapping))
+    total = min(catalogue.total, limit or catalogue.total)
+    bad: list[BadRow] = []
+    if dry_run:
+        good = _check(catalogue, settings, total, bad)
+        click.echo(f"{good} of {total} rows are events; nothing was sent.", err=True)
+    else:
+        good = _send(catalogue, settings, total, bad, timeout if wait else None)
+    for row in bad[:SHOWN]:
+        click.echo(f"{row.file} row {row.row}: {row.reason}", err=True)
+    if bad:
+        raise Misuse(f"{len(bad)} of {total} rows are no events{', the first of them above' * (len(bad) > SHOWN)}")
+
+
+def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow], timeout_s: float | None) -> int:
+    kafka, started = kafka_of(settings), time.monotonic()
+    create_topics(kafka, topics_of(settings))
+    with Publisher(kafka, settings.backfill_topic, tenant=settings.tenant) as publisher, bar("sent", total) as done:
+        rows = iter(range(1, total + 1))
+        result = publish_catalogue(
+            catalogue, publisher, limit=total, on_row=lambda: done(next(rows)), on_bad=bad.append
+        )
+    if timeout_s is None:
+        click.echo(f"{result.sent} events are in {settings.backfill_topic}.", err=True)
+        return result.sent
+    with bar("applied", result.sent) as done:
+        wait_until_applied(
+            kafka,
+            settings.backfill_topic,
+            result.ends,
+            timeout_s=timeout_s,
+            on_progress=lambda left: done(max(0, result.sent - left)),
+        )
+    took = time.monotonic() - started
+    click.echo(f"{result.sent} events applied in {took:.1f} s, {result.sent / took:.0f}/s.", err=True)
+    return result.sent
+
+
+def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow]) -> int:
+    good = 0
+    with bar("checked", total) as done:
+        for number, row in enumerate(catalogue, start=1):
+            if isinstance(row, BadRow):
+                bad.append(row)
+            elif reason := _refused(json.dumps(row).encode(), settings):
+                bad.append(BadRow(catalogue.files[0], number, reason))
+            else:
+                good += 1
+            done(number)
+            if number == total:
+                break
+    return good
+
+
+def _refused(line: bytes, settings: Settings) -> str | None:
+    """Why the worker would refuse these bytes, None where it would not."""
+    parsed = parse(Record(None, line, "", 0, 0, 0), Contract(tenant=settings.tenant))
+    return parsed.reason if isinstance(parsed, Reject) else None
+
+
+def _mapped(catalogue: Catalogue, mapping: tuple[str, ...]) -> Columns:
+    given: dict[str, str] = {}
+    for one in mapping:
+        field, _, column = one.partition("=")
+        if field not in Columns.__dataclass_fields__ or field == "leave_out" or not column:
+            raise Misuse(f"--map {one}: give FIELD=COLUMN, FIELD one of id, title, images, price, currency, ...")
+        given[field] = column
+    return catalogue.recognised(given)

@@ -1,0 +1,67 @@
+"""The pages of docs/ that are made from the code: `python -m liveshelf.docs FOLDER` writes them anew."""
+
+from __future__ import annotations
+
+import sys
+import typing
+from pathlib import Path
+from types import UnionType
+
+import click
+
+from liveshelf.settings import Settings, variable
+
+MADE = "<!-- Made by `python -m liveshelf.docs docs`; change the code, not this page. -->\n"
+
+
+def pages() -> dict[str, str]:
+    """File name to text, of every page that is made."""
+    from liveshelf.cli import main
+
+    return {"cli.md": _commands(main), "settings.md": _settings()}
+
+
+def _commands(main: click.Group) -> str:
+    parts = [MADE, "# The command line\n"]
+    context = click.Context(main, info_name="liveshelf")
+    for name in ["", *sorted(main.commands)]:
+        command = main.commands[name] if name else main
+        inner = click.Context(command, info_name=name, parent=context) if name else context
+        inner.max_content_width = inner.terminal_width = 100
+        parts.append(f"## liveshelf {name}".rstrip() + f"\n\n```text\n{command.get_help(inner)}\n```\n")
+    return "\n".join(parts)
+
+
+def _settings() -> str:
+    rows = [
+        f"| `{variable(name)}` | {_type(field.annotation)} | {_default(field.default)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    head = (
+        "# Settings\n\nEvery process reads its settings from these environment variables; lists are comma-separated.\n"
+    )
+    return "\n".join([MADE, head, "| variable | type | default | what it is |", "|---|---|---|---|", *rows, ""])
+
+
+def _type(annotation: object) -> str:
+    args = typing.get_args(annotation)
+    if isinstance(annotation, UnionType):
+        return _type(next(a for a in args if a is not type(None)))
+    if typing.get_origin(annotation) is typing.Literal:
+        return " or ".join(f"`{a}`" for a in args)
+    if typing.get_origin(annotation) is tuple:
+        return "list"
+    names = {"str": "text", "int": "integer", "float": "number", "Path": "path", "SecretStr": "secret text"}
+    name = getattr(annotation, "__name__", str(annotation))
+    return names.get(name, name)
+
+
+def _default(value: object) -> str:
+    if value is None or value == ():
+        return ""
+    return f"`{','.join(value) if isinstance(value, tuple) else value}`"
+
+
+if __name__ == "__main__":
+    for name, text in pages().items():
+        (Path(sys.argv[1]) / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,121 @@
+"""A shelf of real parts for one test: topics and collection of its own on the shared broker and engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from embedded.engine.process import EngineProcess
+from liveshelf.settings import Settings, load_settings, variable
+from liveshelf.wiring import kafka_of, topics_of
+from streams.applied import wait_until_applied
+from streams.publisher import Publisher
+from streams.topics import create_topics
+
+READY_S = 90.0
+
+
+@dataclass
+class Shop:
+    """The settings of one test's shelf, and the processes that were started with them."""
+
+    settings: Settings
+    folder: Path
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        given = self.settings.model_dump(exclude_defaults=True)
+        said = {variable(n): ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for n, v in given.items()}
+        outside = {name: value for name, value in os.environ.items() if not name.startswith("LIVESHELF_")}
+        return {**outside, **said, **more}
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        """A `liveshelf worker` process, ready when this returns."""
+        number = len(self.workers)
+        ready = self.folder / f"worker-{number}.ready"
+        with (self.folder / f"worker-{number}.log").open("wb") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "liveshelf", "worker"],
+                env=self.environment(LIVESHELF_READY_FILE=str(ready)),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.workers.append(worker)
+        wait_for(lambda: ready.exists() or worker.poll() is not None, READY_S)
+        assert worker.poll() is None, self.log(number)
+        return worker
+
+    def log(self, number: int) -> str:
+        return (self.folder / f"worker-{number}.log").read_text()
+
+    def publish(self, events: list[Mapping[str, Any] | bytes], topic: str | None = None) -> dict[int, int]:
+        """Events in order; bytes go as they are, under a key of their own."""
+        from catalog.product import Key
+
+        with Publisher(kafka_of(self.settings), topic or self.settings.topic) as publisher:
+            for event in events:
+                if isinstance(event, bytes):
+                    publisher.send(Key("raw", uuid4().hex), event)
+                else:
+                    publisher.send_event(event)
+            return publisher.flush()
+
+    def wait_until_applied(self, ends: Mapping[int, int], topic: str | None = None, timeout_s: float = 120) -> None:
+        wait_until_applied(kafka_of(self.settings), topic or self.settings.topic, ends, timeout_s=timeout_s)
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            if worker.poll() is None:
+                worker.terminate()
+        for worker in self.workers:
+            try:
+                worker.wait(30)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+
+
+@contextmanager
+def open_shop(broker: str, engine: EngineProcess, folder: Path, **more: Any) -> Iterator[Shop]:
+    name = uuid4().hex[:12]
+    settings = load_settings(
+        **{
+            "kafka": broker,
+            "qdrant_url": engine.url,
+            "topic": f"{name}-live",
+            "backfill_topic": f"{name}-backfill",
+            "quarantine_topic": f"{name}-quarantine",
+            "group": name,
+            "collection": f"test-{name}",
+            "partitions": 4,
+            "ready_file": folder / "worker.ready",
+            **more,
+        }
+    )
+    create_topics(kafka_of(settings), topics_of(settings))
+    shop = Shop(settings, folder)
+    try:
+        yield shop
+    finally:
+        shop.stop()
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float) -> None:
+    """Until it holds; fails the test after `timeout_s` seconds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {timeout_s:g} s"
+        time.sleep(0.05)
+
+
+def lines(events: list[Mapping[str, Any]]) -> bytes:
+    return b"".join(json.dumps(event).encode() + b"\n" for event in events)

@@ -1,0 +1,156 @@
+"""The whole of it, on a real broker and a real engine: events in, searchable products out."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from catalog.product import Key
+from embedded.engine.process import EngineProcess
+from encoders.service import EncoderService
+from indexer import QdrantIndex, QdrantShelf, collection_name, connect
+from liveshelf.wiring import collection_policy_of, kafka_of, topics_of, worker_of
+from streams.quarantine import read_quarantine
+from tests.integration.shop import Shop, open_shop
+
+
+@pytest.fixture
+def shop(broker: str, engine: EngineProcess, tmp_path: Path) -> Iterator[Shop]:
+    with open_shop(broker, engine, tmp_path, image_file_roots=(tmp_path,)) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def running(shop: Shop) -> AsyncIterator[EncoderService]:
+    """A worker in this process, ready; its encoder counts what it encodes."""
+    async with worker_of(shop.settings) as (worker, encoder):
+        task = asyncio.create_task(worker.run())
+        try:
+            while not worker.ready:
+                assert not task.done(), task
+                await asyncio.sleep(0.05)
+            yield encoder
+        finally:
+            worker.stop()
+            await task
+
+
+async def applied(shop: Shop, events: list[Any], topic: str | None = None) -> None:
+    ends = await asyncio.to_thread(shop.publish, events, topic)
+    await asyncio.to_thread(shop.wait_until_applied, ends, topic)
+
+
+@asynccontextmanager
+async def shelf_of(shop: Shop) -> AsyncIterator[tuple[QdrantIndex, QdrantShelf]]:
+    from encoders import load
+
+    space = load(shop.settings.model).space
+    client = connect(shop.settings.qdrant_url, api_key=None, timeout_s=20)
+    try:
+        name = collection_name(collection_policy_of(shop.settings), space)
+        yield (
+            QdrantIndex(client, collection=name, space=space),
+            QdrantShelf(client, collection=shop.settings.collection, space=space),
+        )
+    finally:
+        await client.close()
+
+
+def photo(path: Path, colour: str) -> str:
+    Image.new("RGB", (64, 64), colour).save(path, "JPEG")
+    return path.as_uri()
+
+
+async def test_two_workers_share_a_topic_and_one_dies_half_way(shop: Shop):
+    """Nothing lost, nothing stale: every product is there with its newest version."""
+    count = 5000
+    puts = [
+        {"id": f"p{i}", "version": 10 + i % 7, "title": f"thing {i}", "offer": {"price": float(i)}}
+        for i in range(count)
+    ]
+    late = [{"id": f"p{i}", "version": 5, "title": f"old thing {i}"} for i in range(0, count, 10)]
+    first, second = shop.start_worker(), shop.start_worker()
+    ends = shop.publish([*puts, *late])
+    assert len(ends) == shop.settings.partitions
+    async with shelf_of(shop) as (index, shelf):
+        async with asyncio.timeout(120):
+            while await shelf.count() < count // 2:
+                await asyncio.sleep(0.1)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        await asyncio.to_thread(shop.wait_until_applied, ends, None, 150)
+        assert second.poll() is None
+        assert await shelf.count() == count
+        known = await index.known([Key("default", f"p{i}") for i in range(count)])
+    assert {key.id: k.state.content_version for key, k in known.items()} == {p["id"]: p["version"] for p in puts}
+    assert {key.id: k.state.fields["price"] for key, k in known.items()} == {p["id"]: p["offer"]["price"] for p in puts}
+
+
+async def test_bad_records_cost_their_neighbours_nothing(shop: Shop, tmp_path: Path):
+    good = [
+        {"id": f"good-{i}", "title": f"thing {i}", "images": [photo(tmp_path / f"{i}.jpg", "red")]} for i in range(8)
+    ]
+    (tmp_path / "text.jpg").write_text("this is no image")
+    flagged = [
+        {"id": "undecodable", "title": "lamp", "images": [(tmp_path / "text.jpg").as_uri()]},
+        {"id": "missing", "title": "chair", "images": [(tmp_path / "nowhere.jpg").as_uri()]},
+        {"id": "elsewhere", "title": "shoe", "images": ["file:///etc/hostname"]},
+    ]
+    bad = [b"{not json", b'{"id": "x", "title": 5}', b"\xff\xfe"]
+    async with running(shop):
+        await applied(shop, [*good[:4], *bad, *flagged, *good[4:]])
+    async with shelf_of(shop) as (_, shelf):
+        assert await shelf.count() == len(good) + len(flagged)
+        payloads = {f["id"]: await shelf.get(Key("default", f["id"])) for f in [*good, *flagged]}
+    assert {p["image_state"] for id, p in payloads.items() if id.startswith("good")} == {"ok"}
+    assert {id: p["image_state"] for id, p in payloads.items() if not id.startswith("good")} == {
+        "undecodable": "broken",
+        "missing": "missing",
+        "elsewhere": "blocked",
+    }
+    assert all(payloads[f["id"]]["image_reason"] for f in flagged)
+    held = list(read_quarantine(kafka_of(shop.settings), topics_of(shop.settings)))
+    assert {(q.stage, q.value) for q in held} == {("parse", bad[0]), ("schema", bad[1]), ("parse", bad[2])}
+    assert all(q.reason and q.topic == shop.settings.topic for q in held)
+
+
+async def test_a_replay_of_the_topic_encodes_nothing(shop: Shop, tmp_path: Path):
+    images = [photo(tmp_path / f"{c}.jpg", c) for c in ("red", "green", "blue")]
+    events = [{"id": f"p{i}", "version": 1, "title": f"thing {i}", "images": [images[i % 3]]} for i in range(40)]
+    async with running(shop) as encoder:
+        await applied(shop, events)
+        assert encoder.encoded == len(events)
+        forwards = encoder.forwards
+        await applied(shop, events)
+        await applied(shop, [{**event, "version": 2} for event in events], shop.settings.backfill_topic)
+        assert (encoder.encoded, encoder.forwards) == (len(events), forwards)
+
+
+async def test_what_is_put_is_found_and_what_is_deleted_is_not(shop: Shop, tmp_path: Path):
+    events = [
+        {"id": c, "version": 1, "title": f"{c} square", "images": [photo(tmp_path / f"{c}.jpg", c)]}
+        for c in ("red", "green", "blue")
+    ]
+    data = io.BytesIO()
+    Image.new("RGB", (80, 80), "green").save(data, "PNG")
+    async with running(shop) as encoder, shelf_of(shop) as (_, shelf):
+        await applied(shop, events)
+        vector = await encoder.encode_query(text=None, image=data.getvalue())
+        found = await shelf.search(vector, using="fused", limit=3, conditions=())
+        assert found[0].key.id == "green"
+        await applied(shop, [{"op": "delete", "id": "green", "version": 2}, {**events[1], "version": 1}])
+        found = await shelf.search(vector, using="fused", limit=3, conditions=())
+        assert {hit.key.id for hit in found} == {"red", "blue"}
+        await applied(shop, [{"op": "patch", "id": "red", "version": 2, "offer": {"price": 3}}])
+        payload = await shelf.get(Key("default", "red"))
+        assert payload is not None
+        assert payload["price"] == 3.0
+        assert encoder.encoded == 3

@@ -1,0 +1,47 @@
+"""The documents say what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from liveshelf.cli import main
+from liveshelf.docs import pages
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+@pytest.mark.parametrize("name", sorted(pages()))
+def test_a_made_page_is_as_the_code_makes_it(name: str):
+    assert (DOCS / name).read_text("utf-8") == pages()[name], "run: python -m liveshelf.docs docs"
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_command_and_option_has_help(name: str):
+    command = main.commands[name]
+    assert command.help
+    assert [p.name for p in command.params if isinstance(p, click.Option) and not p.help] == []
+
+
+@pytest.mark.parametrize("page", sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")]))
+def test_links_between_pages_lead_somewhere(page: str):
+    file = ROOT / page
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", file.read_text("utf-8"))
+    assert [link for link in links if not (file.parent / link).exists()] == []
+
+
+def test_the_commands_that_the_readme_names_exist():
+    text = (ROOT / "README.md").read_text("utf-8")
+    named = set(re.findall(r"(?:^|`)(?:\.venv/bin/)?liveshelf ([a-z]+)", text, re.M))
+    assert named
+    assert named <= set(main.commands)
+
+
+def test_the_make_verbs_that_the_documents_name_exist():
+    verbs = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    text = "".join(p.read_text("utf-8") for p in [*ROOT.glob("*.md"), *DOCS.glob("*.md")])
+    assert set(re.findall(r"`make ([a-z]+)", text)) <= verbs
