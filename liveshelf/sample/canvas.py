@@ -1,0 +1,167 @@
+"""The canvas a thing is drawn on: masks in its own coordinates, shaded surfaces laid over one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from liveshelf.sample.looks import Colour, Look, accent, rgb
+from liveshelf.sample.outlines import Outline
+from liveshelf.sample.patterns import Field, printed
+
+Picture = NDArray[np.floating[Any]]  # (3, size, size), 0..1: planes, so that a field multiplies all three
+Normal = tuple[Field, Field, Field]  # x, y, towards the eye; unit length
+
+FINE = 4  # masks are drawn this many times finer and averaged, which is all the smoothing there is
+
+
+class Layer(NamedTuple):
+    """A surface and where it is; `solid` if it throws a shadow."""
+
+    mask: Field
+    picture: Picture
+    solid: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """How the thing stands before the camera: turn in radians, zoom (1 fills the frame), shift, seen mirrored."""
+
+    turn: float = 0.0
+    zoom: float = 0.9
+    x: float = 0.0
+    y: float = 0.0
+    mirror: bool = False
+
+
+class Canvas:
+    """Layers of one photo of `size` pixels a side. Things are drawn in coordinates of their own (see outlines)."""
+
+    def __init__(self, look: Look, *, size: int, pose: Pose, rng: np.random.Generator) -> None:
+        self.look = look
+        self.size = size
+        self.rng = rng
+        self.layers: list[Layer] = []
+        self.soft = 2.0 / (size * pose.zoom)
+        side = -1.0 if pose.mirror else 1.0
+        cos, sin = np.cos(pose.turn), np.sin(pose.turn)
+        self._matrix = 0.5 * pose.zoom * np.array([[cos * side, -sin], [sin * side, cos]])
+        self._offset = np.array([0.5 + pose.x, 0.5 + pose.y])
+        at = (np.arange(size, dtype=np.float32) + 0.5) / size
+        px, py = at[None, :] - self._offset[0], at[:, None] - self._offset[1]
+        back = np.linalg.inv(self._matrix).astype(np.float32)
+        self.x: Field = back[0, 0] * px + back[0, 1] * py
+        self.y: Field = back[1, 0] * px + back[1, 1] * py
+        light = np.array([-0.5 * side, -0.58, 0.64])
+        self.light = light / np.linalg.norm(light)
+        tint = rng.normal(0.0, 0.018, 3).astype(np.float32)
+        self.colour: Colour = np.clip(rgb(look.colour) * float(rng.uniform(0.94, 1.05)) + tint, 0.0, 1.0)
+        self.part: Colour = np.clip(rgb(look.part) * float(rng.uniform(0.94, 1.05)), 0.0, 1.0)
+        self.ink: Colour = accent(look.colour, float(rng.random()))
+        self.scale = float(rng.uniform(0.85, 1.2))
+
+    def fill(self, *outlines: Outline, cut: tuple[Outline, ...] = ()) -> Field:
+        """The share of each pixel that is inside one of the outlines and outside all of `cut`."""
+        fine = Image.new("L", (self.size * FINE, self.size * FINE))
+        pen = ImageDraw.Draw(fine)
+        for outline in outlines:
+            pen.polygon(self._pixels(outline), fill=255)
+        for outline in cut:
+            pen.polygon(self._pixels(outline), fill=0)
+        return self._field(fine)
+
+    def stroke(self, *lines: Outline, width: float) -> Field:
+        """The share of each pixel under lines of this width, with round ends."""
+        fine = Image.new("L", (self.size * FINE, self.size * FINE))
+        pen = ImageDraw.Draw(fine)
+        wide = max(1, round(width * self.size * FINE * float(np.linalg.norm(self._matrix[:, 1]))))
+        for line in lines:
+            points = self._pixels(line)
+            pen.line(points, fill=255, width=wide, joint="curve")
+            for x, y in (points[0], points[-1]):
+                pen.ellipse((x - wide / 2, y - wide / 2, x + wide / 2, y + wide / 2), fill=255)
+        return self._field(fine)
+
+    def add(self, mask: Field, picture: Picture) -> None:
+        """Lay a surface over what is there."""
+        self.layers.append(Layer(mask, picture))
+
+    def glow(self, mask: Field, picture: Picture) -> None:
+        """Lay light over what is there; light throws no shadow."""
+        self.layers.append(Layer(mask, picture, solid=False))
+
+    def print(self, s: Field, t: Field, *, scale: float = 1.0) -> Picture:
+        """The thing's colour and pattern at surface coordinates `s` across and `t` down."""
+        ink, second = printed(self.look.pattern, s, t, scale=self.scale * scale, soft=self.soft)
+        ground = self.plain(self.colour)
+        picture = ground + ink * self.plain(self.ink - self.colour)
+        return picture + second * (self.plain(rgb("yellow") * 0.95) - picture) if second.any() else picture
+
+    def plain(self, colour: Colour) -> Picture:
+        """One colour all over."""
+        return np.broadcast_to(colour.astype(np.float32)[:, None, None], (3, self.size, self.size))
+
+    def lit(self, picture: Picture, normal: Normal, *, gloss: float = 0.0) -> Picture:
+        """The surface in the light: soft from the upper left, with a highlight of strength `gloss`."""
+        nx, ny, nz = normal
+        lx, ly, lz = (float(v) for v in self.light)
+        facing = nx * lx + ny * ly + nz * lz
+        bright = 0.52 + 0.6 * np.clip(facing, -0.25, 1.0)
+        out: Picture = picture * bright
+        if gloss:
+            half = np.add(self.light, (0.0, 0.0, 1.0))
+            hx, hy, hz = (float(v) for v in half / np.linalg.norm(half))
+            shine = np.clip(nx * hx + ny * hy + nz * hz, 0.0, 1.0)
+            wide = np.square(np.square(np.square(np.square(shine))))
+            narrow = np.square(np.square(wide))
+            out += gloss * (0.18 * wide + 0.5 * narrow)
+        return out
+
+    def padded(self, mask: Field, *, depth: float, blur: float) -> Normal:
+        """The normals of a mask swelled like a cushion: `blur` is how far in from the edge it still rises."""
+        fine = Image.fromarray((mask * 255).astype(np.uint8))
+        radius = max(0.6, blur * self.size / 2)
+        height = np.asarray(fine.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
+        across, down = _slopes(height)
+        steep = depth * radius * 2.2
+        gx, gy = -across * steep, -down * steep
+        ux, uy = self._own(gx, gy)
+        length = np.sqrt(ux**2 + uy**2 + 1.0)
+        return ux / length, uy / length, 1.0 / length
+
+    def puff(
+        self, mask: Field, picture: Picture, *, depth: float = 1.0, blur: float = 0.12, gloss: float = 0.0
+    ) -> None:
+        """Add a surface that swells towards the eye."""
+        self.add(mask, self.lit(picture, self.padded(mask, depth=depth, blur=blur), gloss=gloss))
+
+    def folds(self, strength: float, *, cells: int = 5) -> Field:
+        """Soft irregular light and dark, as cloth has, around 1."""
+        noise = (self.rng.random((cells, cells)) * 255).astype(np.uint8)
+        grown = Image.fromarray(noise).resize((self.size, self.size), Image.Resampling.BICUBIC)
+        return 1.0 + strength * (np.asarray(grown, np.float32) / 127.5 - 1.0)
+
+    def _own(self, across: Field, down: Field) -> tuple[Field, Field]:
+        """A direction on the picture as a direction in the thing's coordinates."""
+        unit = self._matrix / np.linalg.norm(self._matrix[:, 1])
+        m = unit.astype(np.float32)
+        return m[0, 0] * across + m[1, 0] * down, m[0, 1] * across + m[1, 1] * down
+
+    def _pixels(self, outline: Outline) -> list[tuple[float, float]]:
+        at = (outline @ self._matrix.T + self._offset) * (self.size * FINE)
+        return [(float(x), float(y)) for x, y in at]
+
+    def _field(self, fine: Image.Image) -> Field:
+        return np.asarray(fine.reduce(FINE), np.float32) / 255
+
+
+def _slopes(height: Field) -> tuple[Field, Field]:
+    """How a field rises from pixel to pixel, across and down; 0 at the border."""
+    across, down = np.zeros_like(height), np.zeros_like(height)
+    across[:, 1:-1] = (height[:, 2:] - height[:, :-2]) * 0.5
+    down[1:-1] = (height[2:] - height[:-2]) * 0.5
+    return across, down

@@ -1,0 +1,77 @@
+"""Things made on a wheel or a lathe: a profile turned about an upright axis, seen a little from above."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from liveshelf.sample.canvas import Canvas, Normal, Picture
+from liveshelf.sample.looks import Colour
+from liveshelf.sample.outlines import Point, ellipse, moved, spline
+from liveshelf.sample.patterns import Field
+
+TILT = 0.2  # how far a circle that lies flat opens towards the eye
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A turned surface on the canvas: where it is, its coordinates around (s) and down (t), and its normals."""
+
+    mask: Field
+    s: Field
+    t: Field
+    normal: Normal
+
+
+def turned(
+    canvas: Canvas, profile: Sequence[Point], *, x: float = 0.0, tilt: float = TILT, smooth: bool = True
+) -> Turned:
+    """The surface of a profile of (radius, height down) from top to bottom."""
+    line = spline(profile, closed=False, steps=14) if smooth else np.asarray(profile, float)
+    radius, height = np.maximum(line[:, 0], 0.004), line[:, 1]
+    half = np.linspace(0.0, np.pi, 24)
+    foot = np.column_stack([radius[-1] * np.cos(half), height[-1] + tilt * radius[-1] * np.sin(half)])
+    brim = np.column_stack([-radius[0] * np.cos(half), height[0] - tilt * radius[0] * np.sin(half)])
+    right, left = np.column_stack([radius, height]), np.column_stack([-radius, height])[::-1]
+    outline = moved(np.vstack([right, foot, left, brim]), x)
+    # Seen from above, each ring bulges downwards; the widest rings may hide the sides below them.
+    rings = [ellipse(x, y, r, tilt * r, 40) for r, y in zip(radius[::3], height[::3], strict=True)]
+    mask = canvas.fill(outline, *rings)
+    order = np.argsort(height, kind="stable")
+    steps = height[order] + np.arange(len(order)) * 1e-9
+    ups, sides = steps.astype(np.float32), radius[order].astype(np.float32)
+    slopes = np.gradient(sides, steps + np.arange(len(order)) * 1e-6).clip(-4, 4).astype(np.float32)
+    across = canvas.x - np.float32(x)
+    at = canvas.y
+    for _ in range(2):
+        r = np.interp(at, ups, sides).astype(np.float32)
+        front = np.sqrt(np.clip(1.0 - (across / r) ** 2, 0.0, 1.0))
+        at = canvas.y - np.float32(tilt) * r * front
+    r = np.interp(at, ups, sides).astype(np.float32)
+    u = np.clip(across / r, -1.0, 1.0)
+    slope = np.interp(at, ups, slopes).astype(np.float32)
+    level = 1.0 / np.sqrt(1.0 + slope**2)
+    deep = np.sqrt(1.0 - u**2)
+    normal = (u * level, -slope * level, deep * level)
+    return Turned(mask, np.arcsin(u) * np.float32(float(radius.max())), at, normal)
+
+
+def opening(canvas: Canvas, radius: float, y: float, inside: Colour, *, lip: float = 0.035, tilt: float = TILT) -> None:
+    """The rim and the inside of a vessel, as seen over its edge; the rim has the vessel's own colour."""
+    rim = canvas.fill(ellipse(0.0, y, radius, tilt * radius))
+    canvas.add(rim, canvas.plain(np.clip(canvas.colour * 1.08 + 0.03, 0, 1)))
+    inner = radius - lip
+    hollow = canvas.fill(ellipse(0.0, y + 0.004, inner, tilt * inner))
+    canvas.add(hollow, hollow_light(canvas, inside, inner, y))
+
+
+def hollow_light(canvas: Canvas, inside: Colour, radius: float, y: float, deep: float = 0.45) -> Picture:
+    """The inside of a vessel: dark where its wall keeps the light off, on the side the light comes from."""
+    u = np.clip(canvas.x / radius, -1.0, 1.0)
+    toward = np.clip(0.5 - 0.5 * u * float(np.sign(canvas.light[0])), 0.0, 1.0)
+    v = np.clip((canvas.y - np.float32(y)) / (TILT * radius), -1.0, 1.0)
+    shade = (1.0 - deep) + deep * (0.75 * toward + 0.25 * (0.5 + 0.5 * v))
+    lit: Picture = canvas.plain(inside) * shade
+    return lit
