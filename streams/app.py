@@ -43,8 +43,11 @@ def create_app(kafka: Kafka, lanes: Mapping[str, Put], policy: WorkerPolicy = Wo
         stream_processing_timeout=PATIENCE_S,
         broker_commit_interval=policy.commit_every_s,
         broker_commit_livelock_soft_timeout=PATIENCE_S,
+        broker_session_timeout=policy.session_s,
+        broker_heartbeat_interval=policy.session_s / 5,
         broker_max_poll_interval=PATIENCE_S,
         broker_max_poll_records=500,
+        consumer_group_instance_id=kafka.member,
         consumer_auto_offset_reset="earliest",
         consumer_metadata_max_age_ms=30_000,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,7 @@ CONNECT_MS = 5_000
 @contextmanager
 def admin_client(kafka: Kafka) -> Iterator[KafkaAdminClient]:
     """A kafka-python admin client, closed at the end. Raises Unavailable, or Misuse for what was refused."""
+    check_address(kafka)
     with sentences(kafka):
         client = KafkaAdminClient(**kafka.client_options(), bootstrap_timeout_ms=CONNECT_MS)
         try:
@@ -33,6 +35,7 @@ def admin_client(kafka: Kafka) -> Iterator[KafkaAdminClient]:
 
 def read_topic(kafka: Kafka, topic: str) -> Iterator[Any]:
     """kafka-python's ConsumerRecords of a topic, from its start to what is its end now, partition by partition."""
+    check_address(kafka)
     with sentences(kafka):
         consumer = KafkaConsumer(
             **kafka.client_options(), enable_auto_commit=False, bootstrap_timeout_ms=CONNECT_MS, group_id=None
@@ -53,6 +56,24 @@ def _read(consumer: Any, topic: str) -> Iterator[Any]:
             for message in consumer.poll(timeout_ms=1000).get(place, ()):
                 if message.offset < end:
                     yield message
+
+
+def check_address(kafka: Kafka) -> None:
+    """Raises Unavailable when none of the broker's addresses can be connected to.
+
+    kafka-python would try for long, and its clients leave their sockets open when they could not be made.
+    """
+    reason: OSError | None = None
+    for server in kafka.servers:
+        host, _, port = server.rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_MS / 1000):
+                return
+        except ValueError:
+            raise Misuse(f"The broker's address {server!r} is not host:port: correct it.") from None
+        except OSError as error:
+            reason = error
+    raise sentence(kafka, reason or OSError())
 
 
 @contextmanager

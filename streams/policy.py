@@ -34,10 +34,15 @@ class Security:
 
 @dataclass(frozen=True, slots=True)
 class Kafka:
-    """Where the broker is and as which consumer group a worker reads. `bootstrap` is host:port, several by commas."""
+    """Where the broker is and as which consumer group a worker reads. `bootstrap` is host:port, several by commas.
+
+    `member` is a name that a worker keeps over restarts, no two alive with the same: with it a worker that was killed
+    gets its partitions back at once, without it after the session has timed out.
+    """
 
     bootstrap: str = "localhost:9092"
     group: str = "liveshelf"
+    member: str | None = None
     security: Security = Security()
 
     @property
@@ -103,9 +108,14 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPolicy:
-    """How a worker batches, retries and leaves. `drain_s` bounds what SIGTERM waits for batches in flight, seconds."""
+    """How a worker batches, retries and leaves, in seconds.
+
+    `drain_s` bounds what SIGTERM waits for batches in flight; after `session_s` without a sign of life the broker gives
+    a worker's partitions to others.
+    """
 
     batch: BatchPolicy = BatchPolicy()
     retry: RetryPolicy = RetryPolicy()
     commit_every_s: float = 1.0
     drain_s: float = 20.0
+    session_s: float = 15.0

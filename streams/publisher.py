@@ -15,7 +15,7 @@ from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from catalog.errors import LiveshelfError, Misuse
 from catalog.events import key_bytes
 from catalog.product import Key
-from streams.connection import CONNECT_MS, sentence, sentences
+from streams.connection import CONNECT_MS, check_address, sentence, sentences
 from streams.policy import Kafka
 
 Event = Mapping[str, Any]
@@ -60,6 +60,7 @@ class Publisher:
         self._bytes = 0
         self._failure: tuple[Key, Exception] | None = None
         self._ends: dict[int, int] = {}
+        check_address(kafka)
         with sentences(kafka):
             self._producer = KafkaProducer(
                 **kafka.client_options(),

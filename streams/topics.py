@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from kafka.errors import TopicAlreadyExistsError, for_code
@@ -34,6 +35,14 @@ def create_topics(kafka: Kafka, topics: Topics) -> list[str]:
                 f"topic, for adding partitions would break the order of a product's events."
             )
     return created
+
+
+def check_topics(kafka: Kafka, names: Iterable[str]) -> None:
+    """Raises Misuse for a topic that is not there, Unavailable when the broker does not answer."""
+    with admin_client(kafka) as client:
+        missing = sorted(set(names) - set(client.list_topics()))
+    if missing:
+        raise Misuse(f"The broker at {kafka.bootstrap} has no topic {' and no topic '.join(missing)}: create it first.")
 
 
 def _wanted(topics: Topics) -> dict[str, dict[str, Any]]:

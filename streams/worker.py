@@ -15,6 +15,7 @@ from catalog.errors import Hopeless, LiveshelfError, Unavailable
 from streams.app import create_app
 from streams.pipeline import Pipeline
 from streams.policy import Kafka, WorkerPolicy
+from streams.topics import check_topics
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +53,22 @@ class Worker:
         self._stop.set()
 
     async def run(self) -> None:
-        """Works until `stop`. Raises Unavailable when the broker is away at start, Hopeless when going on is no use."""
+        """Works until `stop`.
+
+        Raises Unavailable when the broker is away at start, Misuse when it lacks a topic, Hopeless when going on is no
+        use. During an outage it waits instead; see `ready`.
+        """
+        # Faust's consumer, in its thread, would wait for ever for a broker that is not there.
+        await asyncio.to_thread(check_topics, self._kafka, self._lanes)
         app = create_app(self._kafka, {topic: lane.put for topic, lane in self._lanes.items()}, self._policy)
         lanes = [asyncio.create_task(lane.run(), name=f"lane {lane.lane}") for lane in self.lanes]
         starting = asyncio.create_task(self._start(app), name="start")
-        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        stopping: asyncio.Task[Any] = asyncio.create_task(self._stop.wait(), name="stop")
         crashing = asyncio.create_task(_crash_of(app), name="crash")
         try:
-            await asyncio.wait({*lanes, stopping, crashing}, return_when=asyncio.FIRST_COMPLETED)
-            failure = next((e for task in (*lanes, crashing) if task.done() and (e := task.exception())), None)
+            watched = [*lanes, starting, crashing]
+            await asyncio.wait([*watched, stopping], return_when=asyncio.FIRST_COMPLETED)
+            failure = next((e for task in watched if task.done() and (e := task.exception())), None)
             if failure is None:
                 await self._drain(lanes)
         finally:
@@ -75,6 +83,7 @@ class Worker:
         self._started = True
         log.info("Reading %s as group %s.", ", ".join(self._lanes), self._kafka.group)
         self._on_ready()
+        await self._stop.wait()
 
     async def _drain(self, lanes: Sequence[asyncio.Task[None]]) -> None:
         for lane in self.lanes:

@@ -1,0 +1,113 @@
+"""A worker on the real broker, its topics and group named per test."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+from kafka import KafkaAdminClient, KafkaProducer
+
+from streams.pipeline import Pipeline
+from streams.policy import BatchPolicy, Kafka, RetryPolicy, Topics, WorkerPolicy
+from streams.topics import create_topics
+from streams.worker import Worker
+from tests.streams.stages import Batch, RecordingStages
+
+POLICY = WorkerPolicy(
+    batch=BatchPolicy(max_records=8, within_s=0.01),
+    retry=RetryPolicy(initial_s=0.01, max_s=0.05),
+    commit_every_s=0.2,
+    drain_s=5,
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one test works: a group and topics of its own on the shared broker."""
+
+    kafka: Kafka
+    topics: Topics
+
+    def produce(self, messages: list[tuple[bytes | None, bytes | None]], *, partition: int | None = None) -> None:
+        """Puts messages, key and value each, into the live topic."""
+        producer = KafkaProducer(**self.kafka.client_options())
+        for key, value in messages:
+            producer.send(self.topics.live, key=key, value=value, partition=partition)
+        producer.flush(timeout=20)
+        producer.close()
+
+    def committed(self, topic: str | None = None) -> Mapping[int, int]:
+        """What the group has committed, by partition."""
+        with KafkaAdminClient(**self.kafka.client_options()) as client:
+            offsets = client.list_group_offsets({self.kafka.group: None})[self.kafka.group]
+        return {
+            place.partition: at.offset for place, at in offsets.items() if place.topic == (topic or self.topics.live)
+        }
+
+    def members(self) -> int:
+        """How many consumers the group has."""
+        with KafkaAdminClient(**self.kafka.client_options()) as client:
+            return len(client.describe_groups([self.kafka.group])[self.kafka.group]["members"])
+
+
+def new_place(bootstrap: str, *, partitions: int = 3, create: bool = True) -> Place:
+    """Topics that nobody else uses."""
+    name = uuid4().hex[:12]
+    topics = Topics(live=f"l-{name}", backfill=f"b-{name}", quarantine=f"q-{name}", partitions=partitions)
+    place = Place(Kafka(bootstrap, group=f"g-{name}"), topics)
+    if create:
+        create_topics(place.kafka, topics)
+    return place
+
+
+@dataclass
+class Running:
+    """A worker that runs in this loop."""
+
+    worker: Worker
+    task: asyncio.Task[None]
+
+    async def stop(self) -> None:
+        """Ends it as SIGTERM does."""
+        self.worker.stop()
+        await asyncio.wait_for(self.task, 30)
+
+
+@asynccontextmanager
+async def working(place: Place, stages: RecordingStages, policy: WorkerPolicy = POLICY) -> AsyncIterator[Running]:
+    """A worker that is ready; stopped at the end if it still runs."""
+    ready = asyncio.Event()
+    lanes: dict[str, Pipeline[Batch]] = {
+        place.topics.live: Pipeline(stages, lane="live", batch=policy.batch, retry=policy.retry),
+        place.topics.backfill: Pipeline(stages, lane="backfill", batch=policy.batch, retry=policy.retry),
+    }
+    worker = Worker(place.kafka, lanes, policy=policy, on_ready=ready.set)
+    task = asyncio.create_task(worker.run())
+    running = Running(worker, task)
+    waiting = asyncio.create_task(ready.wait())
+    done, _ = await asyncio.wait({task, waiting}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if task in done:
+        task.result()
+    assert done, "the worker was not ready in 30 s"
+    try:
+        yield running
+    finally:
+        if not task.done():
+            await running.stop()
+
+
+async def eventually(holds: Callable[[], bool], *, timeout_s: float = 20) -> None:
+    """Waits until a condition, called now and then in a thread, holds."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + timeout_s
+        while not holds():
+            assert time.monotonic() < deadline, f"not within {timeout_s:g} s"
+            time.sleep(0.05)
+
+    await asyncio.to_thread(wait)
