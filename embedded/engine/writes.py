@@ -7,34 +7,120 @@ a write is over in milliseconds or waits for its turn under the client's own dea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import qdrant_edge as edge
 from qdrant_client import grpc as pb
 
-from embedded.engine.filters import optional_filter, to_filter
+from embedded.engine.filters import optional_filter
 from embedded.engine.indexes import to_schema
-from embedded.engine.points import to_ids, to_point_vectors, to_points
+from embedded.engine.points import to_point_vectors, to_points
 from embedded.engine.refusals import invalid, only, unspoken, variant
+from embedded.engine.resolved import admitted, must_exist, selected, these
 from embedded.engine.store import Collection, Store
 from embedded.engine.values import to_payload
 
 _COMMON = ("collection_name", "wait", "ordering", "timeout")
-_MODES = {
-    pb.Upsert: edge.UpdateMode.Upsert,
-    pb.InsertOnly: edge.UpdateMode.InsertOnly,
-    pb.UpdateOnly: edge.UpdateMode.UpdateOnly,
+
+# Reads a request and yields what the engine is to do. It is advanced only when what it yielded was applied.
+_Steps = Callable[[Collection, Any], Iterator[edge.UpdateOperation]]
+
+
+def _upsert(collection: Collection, request: Any) -> Iterator[edge.UpdateOperation]:
+    points = to_points(request.points, collection.dimensions)
+    if not points:
+        raise invalid("Empty update request")
+    guard = optional_filter(request, "update_filter")
+    admits = admitted(collection.shard, [point.id for point in points], guard, request.update_mode)
+    if admits:
+        yield edge.UpdateOperation.upsert_points([point for point in points if point.id in admits])
+
+
+def _delete(collection: Collection, request: Any) -> Iterator[edge.UpdateOperation]:
+    ids = selected(collection.shard, request.points)
+    if ids:
+        yield edge.UpdateOperation.delete_points(ids)
+
+
+def _update_vectors(collection: Collection, request: Any) -> Iterator[edge.UpdateOperation]:
+    vectors = to_point_vectors(request.points, collection.dimensions)
+    ids = must_exist(collection.shard, [each.id for each in vectors])
+    admits = admitted(collection.shard, ids, optional_filter(request, "update_filter"), pb.UpdateOnly)
+    for each in vectors:
+        if each.id in admits:
+            # One by one: the engine has no such operation by filter, and a replay that misses a point misses no other.
+            yield edge.UpdateOperation.update_vectors([each])
+
+
+def _on_selected(
+    make: Callable[..., edge.UpdateOperation], collection: Collection, selector: pb.PointsSelector, *arguments: Any
+) -> Iterator[edge.UpdateOperation]:
+    ids = selected(collection.shard, selector)
+    if selector.HasField("points"):
+        must_exist(collection.shard, ids)
+    if ids:
+        yield make(these(ids), *arguments)
+
+
+def _set_payload(collection: Collection, request: Any) -> Iterator[edge.UpdateOperation]:
+    make, key = edge.UpdateOperation.set_payload_by_filter, request.key if request.HasField("key") else None
+    yield from _on_selected(make, collection, request.points_selector, to_payload(request.payload), key)
+
+
+def _overwrite_payload(collection: Collection, request: Any) -> Iterator[edge.UpdateOperation]:
+    make = edge.UpdateOperation.overwrite_payload_by_filter
+    yield from _on_selected(make, collection, request.points_selector, to_payload(request.payload))
+
+
+def _delete_payload(collection: Collection, request: Any) -> Iterator[edge.UpdateOperation]:
+    make = edge.UpdateOperation.delete_payload_by_filter
+    yield from _on_selected(make, collection, request.points_selector, list(request.keys))
+
+
+def _clear_payload(collection: Collection, request: Any) -> Iterator[edge.UpdateOperation]:
+    yield from _on_selected(edge.UpdateOperation.clear_payload_by_filter, collection, request.points)
+
+
+def _delete_vectors(collection: Collection, request: Any) -> Iterator[edge.UpdateOperation]:
+    names = list(request.vectors.names)
+    for name in names:
+        if name not in collection.dimensions:
+            raise invalid(f"Not existing vector name error: {name}")
+    make = edge.UpdateOperation.delete_vectors_by_filter
+    yield from _on_selected(make, collection, request.points_selector, names)
+
+
+def _create_index(_: Collection, request: Any) -> Iterator[edge.UpdateOperation]:
+    yield edge.UpdateOperation.create_field_index(request.field_name, to_schema(request))
+
+
+def _delete_index(_: Collection, request: Any) -> Iterator[edge.UpdateOperation]:
+    yield edge.UpdateOperation.delete_field_index(request.field_name)
+
+
+# Each kind of operation in a batch: its steps, and the fields it may carry.
+_BATCHED: dict[str, tuple[_Steps, tuple[str, ...]]] = {
+    "upsert": (_upsert, ("points", "update_filter", "update_mode")),
+    "delete_points": (_delete, ("points",)),
+    "set_payload": (_set_payload, ("payload", "points_selector", "key")),
+    "overwrite_payload": (_overwrite_payload, ("payload", "points_selector")),
+    "delete_payload": (_delete_payload, ("keys", "points_selector")),
+    "clear_payload": (_clear_payload, ("points",)),
+    "update_vectors": (_update_vectors, ("points", "update_filter")),
+    "delete_vectors": (_delete_vectors, ("points_selector", "vectors")),
 }
 
-_Operation = Callable[[Collection, Any], edge.UpdateOperation]
+
+def _apply(collection: Collection, steps: _Steps, request: Any) -> None:
+    for operation in steps(collection, request):
+        collection.shard.update(operation)
 
 
-def _write(operation: _Operation, *fields: str) -> Callable[[Store, Any], pb.PointsOperationResponse]:
+def _write(steps: _Steps, fields: tuple[str, ...]) -> Callable[[Store, Any], pb.PointsOperationResponse]:
     def call(store: Store, request: Any) -> pb.PointsOperationResponse:
         only(request, *_COMMON, *fields)
-        collection = store.get(request.collection_name)
-        collection.shard.update(operation(collection, request))
+        _apply(store.get(request.collection_name), steps, request)
         return pb.PointsOperationResponse(result=_result(request))
 
     return call
@@ -44,114 +130,33 @@ def _result(request: Any) -> pb.UpdateResult:
     return pb.UpdateResult(status=pb.Completed if request.wait else pb.Acknowledged)
 
 
-def _upsert(collection: Collection, request: Any) -> edge.UpdateOperation:
-    mode = _MODES.get(request.update_mode)
-    if mode is None:
-        raise unspoken(f"UpdateMode {request.update_mode}")
-    points = to_points(request.points, collection.dimensions)
-    if not points:
-        raise invalid("Empty update request")
-    return edge.UpdateOperation.upsert_points(points, optional_filter(request, "update_filter"), mode)
-
-
-def _update_vectors(collection: Collection, request: Any) -> edge.UpdateOperation:
-    vectors = to_point_vectors(request.points, collection.dimensions)
-    return edge.UpdateOperation.update_vectors(vectors, optional_filter(request, "update_filter"))
-
-
-def _selected(selector: pb.PointsSelector, by_ids: Any, by_filter: Any, *arguments: Any) -> edge.UpdateOperation:
-    """The operation on the points selected, by their ids or by a filter."""
-    if variant(selector, "points_selector_one_of") == "points":
-        operation: edge.UpdateOperation = by_ids(to_ids(selector.points.ids), *arguments)
-    else:
-        operation = by_filter(to_filter(selector.filter), *arguments)
-    return operation
-
-
-def _set_payload(_: Collection, request: Any) -> edge.UpdateOperation:
-    key = request.key if request.HasField("key") else None
-    selector, payload = request.points_selector, to_payload(request.payload)
-    make = edge.UpdateOperation
-    return _selected(selector, make.set_payload, make.set_payload_by_filter, payload, key)
-
-
-def _overwrite_payload(_: Collection, request: Any) -> edge.UpdateOperation:
-    if request.HasField("key"):
-        raise unspoken("SetPayloadPoints.key in OverwritePayload")
-    make = edge.UpdateOperation
-    payload = to_payload(request.payload)
-    return _selected(request.points_selector, make.overwrite_payload, make.overwrite_payload_by_filter, payload)
-
-
-def _delete_payload(_: Collection, request: Any) -> edge.UpdateOperation:
-    make = edge.UpdateOperation
-    return _selected(request.points_selector, make.delete_payload, make.delete_payload_by_filter, list(request.keys))
-
-
-def _clear_payload(_: Collection, request: Any) -> edge.UpdateOperation:
-    return _selected(request.points, edge.UpdateOperation.clear_payload, edge.UpdateOperation.clear_payload_by_filter)
-
-
-def _delete(_: Collection, request: Any) -> edge.UpdateOperation:
-    return _selected(request.points, edge.UpdateOperation.delete_points, edge.UpdateOperation.delete_points_by_filter)
-
-
-def _delete_vectors(collection: Collection, request: Any) -> edge.UpdateOperation:
-    names = list(request.vectors.names)
-    for name in names:
-        if name not in collection.dimensions:
-            raise invalid(f"Not existing vector name error: {name}")
-    make = edge.UpdateOperation
-    return _selected(request.points_selector, make.delete_vectors, make.delete_vectors_by_filter, names)
-
-
-def _create_index(_: Collection, request: Any) -> edge.UpdateOperation:
-    return edge.UpdateOperation.create_field_index(request.field_name, to_schema(request))
-
-
-def _delete_index(_: Collection, request: Any) -> edge.UpdateOperation:
-    return edge.UpdateOperation.delete_field_index(request.field_name)
-
-
-upsert = _write(_upsert, "points", "update_filter", "update_mode")
-delete = _write(_delete, "points")
-update_vectors = _write(_update_vectors, "points", "update_filter")
-delete_vectors = _write(_delete_vectors, "points_selector", "vectors")
-set_payload = _write(_set_payload, "payload", "points_selector", "key")
-overwrite_payload = _write(_overwrite_payload, "payload", "points_selector", "key")
-delete_payload = _write(_delete_payload, "keys", "points_selector")
-clear_payload = _write(_clear_payload, "points")
-create_index = _write(_create_index, "field_name", "field_type", "field_index_params")
-delete_index = _write(_delete_index, "field_name")
-
-# Each kind of operation in a batch: what makes it, and the fields it may carry.
-_BATCHED: dict[str, tuple[_Operation, tuple[str, ...]]] = {
-    "upsert": (_upsert, ("points", "update_filter", "update_mode")),
-    "delete_points": (_delete, ("points",)),
-    "set_payload": (_set_payload, ("payload", "points_selector", "key")),
-    "overwrite_payload": (_overwrite_payload, ("payload", "points_selector", "key")),
-    "delete_payload": (_delete_payload, ("keys", "points_selector")),
-    "clear_payload": (_clear_payload, ("points",)),
-    "update_vectors": (_update_vectors, ("points", "update_filter")),
-    "delete_vectors": (_delete_vectors, ("points_selector", "vectors")),
-}
+upsert = _write(*_BATCHED["upsert"])
+delete = _write(*_BATCHED["delete_points"])
+update_vectors = _write(*_BATCHED["update_vectors"])
+delete_vectors = _write(*_BATCHED["delete_vectors"])
+set_payload = _write(*_BATCHED["set_payload"])
+overwrite_payload = _write(*_BATCHED["overwrite_payload"])
+delete_payload = _write(*_BATCHED["delete_payload"])
+clear_payload = _write(*_BATCHED["clear_payload"])
+create_index = _write(_create_index, ("field_name", "field_type", "field_index_params"))
+delete_index = _write(_delete_index, ("field_name",))
 
 
 def update_batch(store: Store, request: pb.UpdateBatchPoints) -> pb.UpdateBatchResponse:
-    """The operations one after another; all are read before the first is applied, and the first to fail is the last."""
+    """The operations one after another, each seeing what those before it did; the first to fail is the last."""
     only(request, *_COMMON, "operations")
     collection = store.get(request.collection_name)
-    operations = []
+    planned = []
     for message in request.operations:
         kind = variant(message, "operation")
         if kind not in _BATCHED:
             raise unspoken(f"PointsUpdateOperation.{kind}")
-        make, fields = _BATCHED[kind]
+        steps, fields = _BATCHED[kind]
         operation = getattr(message, kind)
         only(operation, *fields)
-        operations.append(make(collection, operation))
+        planned.append((steps, operation))
     response = pb.UpdateBatchResponse()
-    for each in operations:
-        collection.shard.update(each)
+    for steps, operation in planned:
+        _apply(collection, steps, operation)
         response.result.append(_result(request))
     return response
