@@ -100,8 +100,8 @@ class EncoderService:
         if not (text and text.strip()) and image is None:
             raise Misuse("A query needs a text or an image: give at least one of them.")
         inputs = await asyncio.get_running_loop().run_in_executor(self._pool, self._read, text or "", image)
-        rows = await self._device.run(lambda: self._query(inputs), turn=Turn.QUERY)
-        return rows
+        (vector,) = await self._device.run(lambda: in_halves(self._queries, [inputs]), turn=Turn.QUERY)
+        return vector
 
     async def _prepare(self, item: Content) -> Prepared:
         problem = ImageProblem(ImageState.NONE, "")
@@ -128,9 +128,8 @@ class EncoderService:
         self.forwards += 1
         return found
 
-    def _query(self, inputs: Inputs) -> Vector:
-        vector: Vector = to_vectors(self._model.forward_queries([inputs]))[0]
-        return vector
+    def _queries(self, batch: Sequence[Inputs]) -> list[Vector]:
+        return list(to_vectors(self._model.forward_queries(batch)))
 
 
 def _inputs(item: Prepared) -> Inputs:

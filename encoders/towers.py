@@ -176,8 +176,7 @@ def text_tower(weights: Path) -> TextTower:
         for kind in ("weight", "bias"):
             parts = [state[f"encoder.layer.{i}.attention.self.{part}.{kind}"] for part in ("query", "key", "value")]
             mine[f"layers.{i}.qkv.{kind}"] = torch.cat(parts)
-    with torch.device("meta"):
-        tower = TextTower()
+    tower = TextTower()
     tower.load_state_dict(mine, assign=True)
     return tower.eval().requires_grad_(False)
 
@@ -185,8 +184,7 @@ def text_tower(weights: Path) -> TextTower:
 def image_tower(weights: Path) -> ImageTower:
     """The tower with the weights of an EfficientNet-Lite0 state dict, its batch norms folded into its convolutions."""
     state: Mapping[str, Tensor] = torch.load(weights, map_location="cpu", weights_only=True)
-    with torch.device("meta"):
-        tower = ImageTower()
+    tower = ImageTower()
     mine: dict[str, Tensor] = {}
 
     def take(target: str, conv: str, norm: str) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from catalog.errors import Misuse
 
 # A facet is an attribute a shopper may ask for. Columns of a parquet file that are none of them.
 _PLUMBING = frozenset({"id", "title", "productDisplayName", "image", "pixel_sha1", "year", "masterCategory"})
+# Nor these of what a drawn photo is known to show: a grey handle does not make a mug grey.
+_PARTS = frozenset({"id", "view", "part", "part_colour"})
 _SAYS_NOTHING = frozenset({"", "na", "n/a", "none", "unknown"})
 
 
@@ -31,8 +34,8 @@ class Example:
 
     @property
     def brand(self) -> str:
-        """The first word of the title, which is where shops put it."""
-        return (self.title.lower().split() or [""])[0]
+        """The brand, or else the first word of the title, which is where shops put it."""
+        return self.facets.get("brand", (self.title.split() or [""])[0]).lower()
 
 
 def read(source: Path) -> list[Example]:
@@ -70,27 +73,30 @@ def _parquet(source: Path) -> list[Example]:
 
 
 def _jsonl(source: Path) -> list[Example]:
-    examples = []
-    for line in source.read_text(encoding="utf-8").splitlines():
-        event = json.loads(line)
-        if event.get("op", "put") != "put":
-            continue
-        images = event.get("images") or []
-        # Only photos that lie beside the file: training fetches nothing.
-        file = source.parent / images[0].removeprefix("file://") if images else None
-        photo = file.read_bytes() if file is not None and file.is_file() else b""
-        seen = event.get("seen") or {}
-        facets = _facets({**(event.get("attributes") or {}), **(seen if isinstance(seen, dict) else {"seen": seen})})
-        examples.append(
-            Example(
-                id=str(event["id"]),
-                title=event.get("title") or "",
-                photo=photo,
-                facets=facets,
-                pixels=_digest(photo),
-            )
-        )
-    return examples
+    beside = source.with_name("seen.jsonl")
+    seen = {row["id"]: row for row in _lines(beside)} if beside.exists() else {}
+    return [
+        _example(event, seen.get(event["id"]) or event.get("seen") or {}, source.parent) for event in _lines(source)
+    ]
+
+
+def _lines(source: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _example(event: Mapping[str, Any], seen: Mapping[str, object], folder: Path) -> Example:
+    images = event.get("images") or []
+    # Only photos that lie beside the file: training fetches nothing.
+    file = folder / images[0].removeprefix("file://") if images else None
+    photo = file.read_bytes() if file is not None and file.is_file() else b""
+    shown = {k: v for k, v in seen.items() if k not in _PARTS}
+    return Example(
+        id=str(event["id"]),
+        title=event.get("title") or "",
+        photo=photo,
+        facets=_facets({**(event.get("attributes") or {}), **shown}),
+        pixels=_digest(photo),
+    )
 
 
 def _digest(photo: bytes) -> str:

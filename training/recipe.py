@@ -12,11 +12,13 @@ PHRASES = (
     ("gender", "articleType"),
     ("gender", "baseColour", "articleType"),
     ("usage", "articleType"),
-    ("color",),
     ("kind",),
+    ("colour",),
+    ("colour", "kind"),
     ("pattern", "kind"),
-    ("color", "kind"),
-    ("color", "pattern", "kind"),
+    ("material", "kind"),
+    ("colour", "pattern"),
+    ("colour", "pattern", "kind"),
 )
 
 
@@ -35,7 +37,7 @@ class Recipe:
     decay: float = 1e-2
     temperature: float = 0.05
     phrases: tuple[tuple[str, ...], ...] = PHRASES
-    fragments: int = 4
+    fragments: int = 2
     """Pieces of its title that each product may be asked for by, drawn once."""
 
     ask_title: float = 0.3

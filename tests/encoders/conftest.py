@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+
+import pytest
+from PIL import Image, ImageDraw
+
+from catalog.errors import ImageProblem
+from catalog.product import ImageState
+from encoders.small import Small
+
+
+@pytest.fixture(scope="session")
+def small() -> Small:
+    return Small()
+
+
+class Photos:
+    """An ImageSource that is a dict; what is not in it is missing, and a problem in it is raised."""
+
+    def __init__(self, photos: Mapping[str, bytes | ImageProblem]) -> None:
+        self.photos = photos
+        self.fetched: list[str] = []
+
+    async def fetch(self, url: str) -> bytes:
+        self.fetched.append(url)
+        found = self.photos.get(url, ImageProblem(ImageState.MISSING, f"there is no {url}"))
+        if isinstance(found, ImageProblem):
+            raise found
+        return found
+
+
+def picture(colour: str, *, shape: str = "ellipse", side: int = 160) -> Image.Image:
+    """A thing of one colour on white."""
+    image = Image.new("RGB", (side, side), "white")
+    box = (side // 5, side // 5, side - side // 5, side - side // 5)
+    pen = ImageDraw.Draw(image)
+    (pen.ellipse if shape == "ellipse" else pen.rectangle)(box, fill=colour)
+    return image
+
+
+def png(image: Image.Image) -> bytes:
+    out = BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()

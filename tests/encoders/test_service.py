@@ -1,0 +1,171 @@
+"""The catalogue's two ports, over a model small enough to read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import numpy as np
+import pytest
+import torch
+from PIL.Image import Image
+
+from catalog.errors import Hopeless, ImageProblem, Misuse
+from catalog.ports import ItemEncoder, Prepared, QueryEncoder
+from catalog.product import Content, ImageState
+from catalog.space import FUSED, IMAGE, Space
+from encoders import EncodePolicy, EncoderService
+from encoders.model import Inputs
+from encoders.preprocessing import square
+from tests.encoders.conftest import Photos, picture, png
+
+
+class Colours:
+    """A photo is its mean colour, a text the number of its letters; the text "poison" is not a number."""
+
+    space = Space("colours", "1", "rgb-8", {FUSED: 4, IMAGE: 4})
+    photo_side = 8
+
+    def prepare(self, text: str, photo: Image | None) -> Inputs:
+        return Inputs((len(text), int(text == "poison")), None if photo is None else square(photo, 8))
+
+    def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, torch.Tensor]:
+        image = torch.zeros(len(batch), 4)
+        text = torch.tensor([[0.0, 0.0, 0.0, float(inputs.tokens[0])] for inputs in batch])
+        for i, inputs in enumerate(batch):
+            if inputs.pixels is not None:
+                image[i, :3] = torch.from_numpy(inputs.pixels.astype(np.float32).mean((0, 1)))
+            if inputs.tokens[1]:
+                text[i] = float("nan")
+        return {FUSED: image + text, IMAGE: image}
+
+    def forward_queries(self, batch: Sequence[Inputs]) -> torch.Tensor:
+        return self.forward_items(batch)[FUSED]
+
+
+RED, BLUE = png(picture("red")), png(picture("blue"))
+HEALS = ImageProblem(ImageState.UNAVAILABLE, "the host did not answer")
+
+
+@pytest.fixture
+def photos() -> Photos:
+    return Photos({"red": RED, "blue": BLUE, "broken": b"no image", "down": HEALS})
+
+
+@pytest.fixture
+async def service(photos: Photos) -> AsyncIterator[EncoderService]:
+    async with EncoderService(Colours(), photos, EncodePolicy(batch=4)) as started:
+        yield started
+
+
+async def test_it_is_both_ports(service: EncoderService) -> None:
+    items: ItemEncoder = service
+    queries: QueryEncoder = service
+    assert items.space == queries.space == Colours.space
+
+
+async def test_items_come_out_in_order_with_unit_vectors_by_name(service: EncoderService) -> None:
+    contents = [Content("a" * (i + 1), ("red",) if i % 2 else ()) for i in range(11)]
+    found = await service.encode(await service.prepare(contents))
+    assert [one.image_state for one in found if one] == [ImageState.OK if i % 2 else ImageState.NONE for i in range(11)]
+    for i, one in enumerate(found):
+        assert one is not None
+        assert set(one.vectors) == ({FUSED, IMAGE} if i % 2 else {FUSED})
+        for vector in one.vectors.values():
+            assert vector.dtype == np.float32
+            assert vector.shape == (4,)
+            assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+    assert (service.forwards, service.encoded) == (3, 11)
+
+
+async def test_no_items_are_no_forward(service: EncoderService) -> None:
+    assert list(await service.encode(await service.prepare([]))) == []
+    assert service.forwards == 0
+
+
+async def test_what_is_not_finite_is_none_and_its_neighbours_are_unharmed(service: EncoderService) -> None:
+    clean = await service.encode(await service.prepare([Content("one", ("red",)), Content("two", ("blue",))]))
+    dirty = await service.encode(
+        await service.prepare([Content("one", ("red",)), Content("poison", ("red",)), Content("two", ("blue",))])
+    )
+    assert dirty[1] is None
+    for before, after in ((clean[0], dirty[0]), (clean[1], dirty[2])):
+        assert before is not None
+        assert after is not None
+        np.testing.assert_array_equal(before.vectors[FUSED], after.vectors[FUSED])
+    assert service.encoded == 4
+
+
+@pytest.mark.parametrize(
+    ("images", "state"),
+    [
+        ((), ImageState.NONE),
+        (("gone",), ImageState.MISSING),
+        (("broken",), ImageState.BROKEN),
+        (("down",), ImageState.UNAVAILABLE),
+        (("gone", "red"), ImageState.OK),
+        (("gone", "down", "broken"), ImageState.UNAVAILABLE),
+        (("broken", "gone"), ImageState.BROKEN),
+    ],
+)
+async def test_an_image_that_cannot_be_had_is_a_state(
+    service: EncoderService, images: tuple[str, ...], state: ImageState
+) -> None:
+    (prepared,) = await service.prepare([Content("mug", images)])
+    (encoded,) = await service.encode([prepared])
+    assert prepared.image_state is state
+    assert bool(prepared.image_reason) == (state not in (ImageState.OK, ImageState.NONE))
+    assert encoded is not None
+    assert (encoded.image_state, encoded.image_reason) == (state, prepared.image_reason)
+    assert (IMAGE in encoded.vectors) == (state is ImageState.OK)
+
+
+async def test_only_the_first_image_that_can_be_had_is_fetched(service: EncoderService, photos: Photos) -> None:
+    await service.prepare([Content("mug", ("gone", "red", "blue"))])
+    assert photos.fetched == ["gone", "red"]
+
+
+async def test_no_more_photos_are_fetched_at_once_than_agreed() -> None:
+    now = most = 0
+
+    class Slow:
+        async def fetch(self, url: str) -> bytes:
+            nonlocal now, most
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0.01)
+            now -= 1
+            return RED
+
+    async with EncoderService(Colours(), Slow(), EncodePolicy(fetches=3)) as service:
+        await service.prepare([Content("mug", (str(i),)) for i in range(12)])
+    assert most == 3
+
+
+async def test_a_query_is_the_vector_an_item_of_the_same_would_have(service: EncoderService) -> None:
+    (item,) = await service.encode(await service.prepare([Content("mug", ("red",))]))
+    assert item is not None
+    np.testing.assert_allclose(await service.encode_query(text="mug", image=RED), item.vectors[FUSED], atol=1e-6)
+    assert (await service.encode_query(text="mug", image=None)).tolist() == [0, 0, 0, 1]
+
+
+async def test_a_query_of_no_image_says_so_and_one_of_nothing_too(service: EncoderService) -> None:
+    with pytest.raises(ImageProblem):
+        await service.encode_query(text=None, image=b"no image")
+    with pytest.raises(Misuse, match="text or an image"):
+        await service.encode_query(text="  ", image=None)
+
+
+async def test_what_another_encoder_prepared_is_refused(service: EncoderService) -> None:
+    with pytest.raises(Misuse, match="prepare"):
+        await service.encode([Prepared(ImageState.NONE, "", object())])
+
+
+async def test_a_lost_device_is_hopeless(photos: Photos) -> None:
+    class Lost(Colours):
+        def forward_queries(self, batch: Sequence[Inputs]) -> torch.Tensor:
+            raise torch.AcceleratorError("CUDA error: device lost")
+
+    async with EncoderService(Lost(), photos) as service:
+        with pytest.raises(Hopeless):
+            await service.encode_query(text="mug", image=None)

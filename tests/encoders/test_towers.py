@@ -1,0 +1,52 @@
+"""The towers written out here compute what the libraries they come from compute."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+
+from encoders.small import Backbones
+from encoders.towers import IMAGE_DIM, image_tower, text_tower
+
+
+def test_the_text_tower_is_transformers_bert_with_mean_pooling() -> None:
+    from transformers import BertModel
+
+    words, tokenizer, _ = Backbones(torch.device("cpu")).files
+    theirs = BertModel.from_pretrained(words.parent, local_files_only=True).eval()
+    ids = torch.tensor([[101, 2417, 11190, 102], [101, 8680, 102, 0]])
+    seen = ids != 0
+    with torch.inference_mode():
+        hidden = theirs(input_ids=ids, attention_mask=seen.long()).last_hidden_state
+        expected = (hidden * seen[..., None]).sum(1) / seen.sum(1, keepdim=True)
+        torch.testing.assert_close(text_tower(words)(ids, seen), expected, atol=1e-5, rtol=1e-4)
+    assert tokenizer.name == "tokenizer.json"
+
+
+def test_the_image_tower_is_timms_lite0_up_to_its_pooled_head() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what timm's own imports warn about is not ours
+        import timm
+
+    weights = Backbones(torch.device("cpu")).files[2]
+    theirs = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    state = torch.load(weights, weights_only=True)
+    # Both list the same layers in the order the photo passes them.
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), state.values(), strict=True)))
+    photos = torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        scaled = (photos.permute(0, 3, 1, 2).float() - 127) / 128
+        expected = theirs.forward_head(theirs.forward_features(scaled), pre_logits=True)
+        found = image_tower(weights)(photos)
+    assert found.shape == (2, IMAGE_DIM)
+    torch.testing.assert_close(found[:, -expected.shape[1] :], expected, atol=1e-4, rtol=1e-3)
+
+
+def test_padding_changes_nothing_of_a_texts_features() -> None:
+    backbones = Backbones(torch.device("cpu"))
+    short = backbones.prepare("red mug", None, side=0)
+    long = backbones.prepare("a very much longer title of a very much larger mug", None, side=0)
+    with torch.inference_mode():
+        alone, beside = backbones.texts([short])[0], backbones.texts([short, long])[0]
+    assert torch.cosine_similarity(alone, beside, dim=0) > 0.999
