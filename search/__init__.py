@@ -1,0 +1,8 @@
+"""The query path over HTTP: an API, its documentation and one page, all served without a network."""
+
+from search.app import create_app
+from search.health import Health, index_health
+from search.policy import SearchPolicy
+from search.server import run, serve
+
+__all__ = ["Health", "SearchPolicy", "create_app", "index_health", "run", "serve"]
