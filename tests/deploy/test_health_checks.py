@@ -1,0 +1,78 @@
+"""The health checks of docker-compose.yml, run as they stand against servers that answer well, badly and not at all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from embedded.broker.probe import free_port
+from tests.deploy.files import service
+
+
+class Answer(BaseHTTPRequestHandler):
+    def __init__(self, path: str, status: int, *args: object) -> None:
+        self.said = (path, status)
+        super().__init__(*args)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        path, status = self.said
+        self.send_response(status if self.path == path else 404)
+        self.end_headers()
+        self.wfile.write(b'{"asked": 200 }')
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(path: str, status: int) -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Answer, path, status))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def check(name: str, port: str) -> Callable[[int], int]:
+    """The exit status of a service's health check, asked of another port."""
+    word, program, *rest = service(name)["healthcheck"]["test"]
+    assert word == "CMD"
+    assert any(port in part for part in rest)
+
+    def run(other: int) -> int:
+        command = [sys.executable if program == "python" else program]
+        command += [part.replace(port, str(other)) for part in rest]
+        return subprocess.run(command, capture_output=True, timeout=30).returncode
+
+    return run
+
+
+CHECKS = [("qdrant", "6333", "/readyz"), ("search", "8000", "/health")]
+
+
+@pytest.mark.parametrize(("name", "port", "path"), CHECKS)
+def test_a_service_that_answers_is_healthy(name, port, path):
+    with serving(path, 200) as here:
+        assert check(name, port)(here) == 0
+
+
+@pytest.mark.parametrize(("name", "port", "path"), CHECKS)
+def test_a_service_that_answers_503_is_not(name, port, path):
+    with serving(path, 503) as here:
+        assert check(name, port)(here) != 0
+
+
+@pytest.mark.parametrize(("name", "port", "path"), CHECKS)
+def test_a_service_that_is_away_is_not(name, port, path):
+    assert check(name, port)(free_port()) != 0
