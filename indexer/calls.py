@@ -58,12 +58,12 @@ class Points:
             await self._stub.UpdateBatch(request, timeout=self._timeout)
 
     async def query(
-        self, vector: Sequence[float], *, using: str, where: grpc.Filter, limit: int, payload: grpc.WithPayloadSelector
+        self, vector: grpc.DenseVector, *, using: str, where: grpc.Filter, limit: int, payload: grpc.WithPayloadSelector
     ) -> Sequence[grpc.ScoredPoint]:
         """The points nearest to a vector, best first."""
         request = grpc.QueryPoints(
             collection_name=self._collection,
-            query=grpc.Query(nearest=grpc.VectorInput(dense=grpc.DenseVector(data=vector))),
+            query=grpc.Query(nearest=grpc.VectorInput(dense=vector)),
             using=using,
             filter=where,
             limit=limit,

@@ -16,8 +16,8 @@ class Refused(Misuse):
     """Qdrant says that the request itself is invalid. Its text is Qdrant's reason."""
 
 
-# OUT_OF_RANGE is the answer to a message over the server's limit on size.
-INVALID = frozenset({StatusCode.INVALID_ARGUMENT, StatusCode.OUT_OF_RANGE})
+# OUT_OF_RANGE is the answer to a message over the server's limit on size, ALREADY_EXISTS to a name that is taken.
+INVALID = frozenset({StatusCode.INVALID_ARGUMENT, StatusCode.OUT_OF_RANGE, StatusCode.ALREADY_EXISTS})
 FORBIDDEN = frozenset({StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED})
 
 

@@ -54,6 +54,22 @@ def merged(write: Write, current: grpc.RetrievedPoint) -> grpc.PointStruct:
     return _point(write, {name: current.payload[name] for name in current.payload}, named)
 
 
+def dense(vector: Vector) -> grpc.DenseVector:
+    """A vector as a message.
+
+    Read from the wire's own form, one packed field of little-endian floats: setting the field number by number holds
+    the event loop for tens of milliseconds a batch where vectors are long.
+    """
+    raw = np.ascontiguousarray(vector, dtype="<f4").tobytes()
+    header, left = bytearray(b"\x0a"), len(raw)
+    while left > 0x7F:
+        header.append(left & 0x7F | 0x80)
+        left >>= 7
+    header.append(left)
+    message: grpc.DenseVector = grpc.DenseVector.FromString(bytes(header) + raw)
+    return message
+
+
 def payload_from(fields: Mapping[str, grpc.Value]) -> Payload:
     payload: Payload = grpc_to_payload(fields)
     return payload
@@ -90,7 +106,7 @@ def _checked(name: str, vector: Vector, space: Space) -> grpc.Vector:
         raise InvalidPoint(f"the vector {name!r} has shape {vector.shape} where ({dim},) belongs")
     if not np.isfinite(vector).all():
         raise InvalidPoint(f"the vector {name!r} has values that are not finite")
-    return grpc.Vector(dense=grpc.DenseVector(data=vector.tolist()))
+    return grpc.Vector(dense=dense(vector))
 
 
 def _dense(vector: grpc.VectorOutput) -> grpc.DenseVector:

@@ -15,7 +15,7 @@ from catalog.space import Space
 from catalog.state import Payload
 from indexer.calls import Points, excluding
 from indexer.conditions import live_and
-from indexer.points import INTERNALS, key_from, payload_from, point_id
+from indexer.points import INTERNALS, dense, key_from, payload_from, point_id
 
 
 class QdrantShelf:
@@ -33,7 +33,7 @@ class QdrantShelf:
         if vector.shape != (self._space.vectors.get(using),) or not np.isfinite(vector).all():
             raise Misuse(f"the query's vector is not one of the vectors {using!r} of the space {self._space.id}")
         found = await self._points.query(
-            vector.tolist(), using=using, where=live_and(conditions), limit=limit, payload=excluding(*INTERNALS)
+            dense(vector), using=using, where=live_and(conditions), limit=limit, payload=excluding(*INTERNALS)
         )
         return [Hit(key_from(point.payload), point.score, payload_from(point.payload)) for point in found]
 

@@ -26,6 +26,7 @@ class Subject:
     index: Index
     shelf: Shelf
     rival: Index
+    collection: str = ""
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +63,13 @@ async def collection_at(url: str, space: Space) -> AsyncIterator[Subject]:
                 index=QdrantIndex(client, collection=collection, space=space),
                 shelf=QdrantShelf(client, collection=policy.name, space=space),
                 rival=QdrantIndex(second, collection=collection, space=space),
+                collection=collection,
             )
         finally:
             await client.delete_collection(collection_name(policy, space))
+
+
+@pytest.fixture(params=["engine", pytest.param("server", marks=pytest.mark.server)])
+def qdrant_url(request: pytest.FixtureRequest) -> str:
+    """The gRPC address of the embedded engine, and of a server where there is one."""
+    return str(request.getfixturevalue("engine").url) if request.param == "engine" else server_url()

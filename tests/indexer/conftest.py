@@ -1,0 +1,2 @@
+from tests.fixtures_engine import engine as engine
+from tests.fixtures_engine import qdrant_url as qdrant_url

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+from qdrant_client import AsyncQdrantClient, models
+
+from catalog.errors import Hopeless
+from catalog.ports import Write
+from catalog.product import Key
+from indexer import (
+    CollectionPolicy,
+    QdrantIndex,
+    QdrantShelf,
+    collection_name,
+    ensure,
+    prepare,
+    promote,
+    serving,
+)
+from tests.fakes import SPACE
+from tests.fixtures_engine import client_of
+
+OTHER = replace(SPACE, revision="2")
+
+
+@pytest.fixture
+async def client(qdrant_url: str) -> AsyncIterator[AsyncQdrantClient]:
+    async with client_of(qdrant_url) as one:
+        yield one
+
+
+@pytest.fixture
+async def policy(client: AsyncQdrantClient) -> AsyncIterator[CollectionPolicy]:
+    """A policy of a name of its own, whose collections are gone afterwards."""
+    chosen = CollectionPolicy(name=f"test-{uuid4().hex}", indexed=("brand", "screen size"))
+    try:
+        yield chosen
+    finally:
+        for collection in (await client.get_collections()).collections:
+            if collection.name.startswith(chosen.name):
+                await client.delete_collection(collection.name)
+
+
+async def test_a_collection_is_ready_before_its_first_point(
+    client: AsyncQdrantClient, policy: CollectionPolicy
+) -> None:
+    name = await ensure(client, SPACE, policy)
+    assert name == f"{policy.name}--{SPACE.id}" == collection_name(policy, SPACE)
+    assert await serving(client, policy.name) == name
+    info = await client.get_collection(name)
+    vectors = info.config.params.vectors
+    assert isinstance(vectors, dict)
+    assert {n: (v.size, v.distance) for n, v in vectors.items()} == {
+        n: (dim, models.Distance.COSINE) for n, dim in SPACE.vectors.items()
+    }
+    kinds = {field: index.data_type.value for field, index in info.payload_schema.items()}
+    assert kinds == {
+        "tenant": "keyword",
+        "live": "bool",
+        "available": "bool",
+        "price": "float",
+        "currency": "keyword",
+        "image_state": "keyword",
+        "content_version": "integer",
+        "offer_version": "integer",
+        "event_time": "integer",
+        "attributes.brand": "keyword",
+        'attributes."screen size"': "keyword",
+    }
+    tenant = info.payload_schema["tenant"].params
+    assert isinstance(tenant, models.KeywordIndexParams)
+    assert tenant.is_tenant
+
+
+async def test_to_ensure_again_changes_nothing(client: AsyncQdrantClient, policy: CollectionPolicy) -> None:
+    name = await ensure(client, SPACE, policy)
+    key = Key("shop", "1")
+    write = Write(key, None, {"live": True, "clock": {"base": None, "patched": {}}, "revision": "r"}, {})
+    await QdrantIndex(client, collection=name, space=SPACE).write([write])
+    assert await ensure(client, SPACE, policy) == name
+    assert await QdrantShelf(client, collection=policy.name, space=SPACE).count() == 1
+
+
+async def test_workers_may_start_at_once(qdrant_url: str, policy: CollectionPolicy) -> None:
+    async def worker() -> str:
+        async with client_of(qdrant_url) as own:
+            return await ensure(own, SPACE, policy)
+
+    assert set(await asyncio.gather(*(worker() for _ in range(4)))) == {collection_name(policy, SPACE)}
+
+
+async def test_an_index_that_is_missing_is_made(client: AsyncQdrantClient, policy: CollectionPolicy) -> None:
+    await ensure(client, SPACE, replace(policy, indexed=()))
+    name = await ensure(client, SPACE, policy)
+    assert "attributes.brand" in (await client.get_collection(name)).payload_schema
+
+
+async def test_an_alias_of_another_space_is_left_alone(client: AsyncQdrantClient, policy: CollectionPolicy) -> None:
+    first = await ensure(client, SPACE, policy)
+    with pytest.raises(Hopeless, match="run the model that made it, or give another collection name"):
+        await ensure(client, OTHER, policy)
+    assert await serving(client, policy.name) == first
+
+
+async def test_a_collection_of_other_vectors_is_not_written_to(
+    client: AsyncQdrantClient, policy: CollectionPolicy
+) -> None:
+    vectors = {"fused": models.VectorParams(size=9, distance=models.Distance.COSINE)}
+    await client.create_collection(collection_name(policy, SPACE), vectors_config=vectors)
+    with pytest.raises(Hopeless, match=r"fused \(9, Cosine\)"):
+        await ensure(client, SPACE, policy)
+
+
+async def test_a_collection_of_the_aliass_name_is_in_the_way(
+    client: AsyncQdrantClient, policy: CollectionPolicy
+) -> None:
+    vectors = {"fused": models.VectorParams(size=9, distance=models.Distance.COSINE)}
+    await client.create_collection(policy.name, vectors_config=vectors)
+    with pytest.raises(Hopeless, match="give another collection name"):
+        await ensure(client, SPACE, policy)
+
+
+async def test_a_new_space_is_filled_beside_the_old_and_then_served(
+    client: AsyncQdrantClient, policy: CollectionPolicy
+) -> None:
+    old = await ensure(client, SPACE, policy)
+    new = await prepare(client, OTHER, policy)
+    assert await serving(client, policy.name) == old
+    await promote(client, new, policy.name)
+    assert await serving(client, policy.name) == new
+    assert await ensure(client, OTHER, policy) == new
+
+
+async def test_the_settings_reach_the_collection(client: AsyncQdrantClient, policy: CollectionPolicy) -> None:
+    chosen = replace(policy, hnsw_m=24, hnsw_ef_construct=77, indexing_threshold_kb=5000, vectors_on_disk=True)
+    config = (await client.get_collection(await ensure(client, SPACE, chosen))).config
+    assert (config.hnsw_config.m, config.hnsw_config.ef_construct) == (24, 77)
+    assert config.optimizer_config.indexing_threshold == 5000
+    vectors = config.params.vectors
+    assert isinstance(vectors, dict)
+    assert all(v.on_disk for v in vectors.values())

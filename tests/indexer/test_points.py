@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.ports import Write
+from catalog.product import Key
+from indexer.points import InvalidPoint, dense, guard_of, point_id, point_of
+from tests.fakes import SPACE, unit
+
+
+def test_the_id_of_a_point_never_changes() -> None:
+    assert point_id(Key("shop-a", "sku-1")) == "47793e22-3a58-59c6-837a-8ffdf4561f1d"
+
+
+@given(st.text(st.characters()), st.text(st.characters()), st.text(st.characters()), st.text(st.characters()))
+def test_two_keys_never_share_an_id(tenant: str, id_: str, other: str, other_id: str) -> None:
+    a, b = Key(tenant, id_), Key(other, other_id)
+    assert (point_id(a) == point_id(b)) == (a == b)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [(("a", "b:c"), ("a:b", "c")), (("a", ""), ("", "a")), (('a","b', "c"), ("a", 'b","c'))]
+)
+def test_the_join_of_tenant_and_id_is_unambiguous(a: tuple[str, str], b: tuple[str, str]) -> None:
+    assert point_id(Key(*a)) != point_id(Key(*b))
+
+
+def test_a_guard_is_of_one_point_and_one_revision() -> None:
+    guards = {guard_of(p, r) for p in ("p1", "p2") for r in ("r1", "r2")}
+    assert len(guards) == 4
+
+
+@pytest.mark.parametrize("dim", [1, 7, 31, 32, 256, 5000])
+def test_a_vector_keeps_every_bit(dim: int) -> None:
+    vector = unit("x", dim)
+    np.testing.assert_array_equal(np.array(dense(vector).data, dtype=np.float32), vector)
+    backwards = vector[::-1]
+    np.testing.assert_array_equal(np.array(dense(backwards).data, dtype=np.float32), backwards)
+
+
+@pytest.mark.parametrize(
+    ("payload", "says"),
+    [({"title": "\ud800"}, "cannot be stored"), ({"attributes": {"n": 2**64}}, "cannot be stored")],
+)
+def test_what_protobuf_cannot_carry_is_an_invalid_point(payload: dict[str, object], says: str) -> None:
+    write = Write(Key("a", "1"), None, {"revision": "r", **payload}, {})
+    with pytest.raises(InvalidPoint, match=says):
+        point_of(write, SPACE)
+
+
+def test_a_key_that_cannot_be_stored_has_an_id_and_no_point() -> None:
+    key = Key("shop", "\ud800")
+    assert point_id(key)
+    with pytest.raises(InvalidPoint):
+        point_of(Write(key, None, {"revision": "r"}, {}), SPACE)
