@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from kafka import TopicPartition
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.errors import RetriableError
 
 from catalog.errors import Unavailable
 from streams.connection import admin_client
@@ -31,8 +32,8 @@ def wait_until_applied(
         return
     with admin_client(kafka) as client:
         while True:
-            committed = client.list_group_offsets({kafka.group: places})[kafka.group]
-            left = sum(max(0, ends[p.partition] - max(0, committed[p].offset)) for p in places)
+            committed = _committed(client, kafka.group, places)
+            left = sum(max(0, end - committed.get(partition, 0)) for partition, end in ends.items())
             on_progress(left)
             if not left:
                 return
@@ -42,3 +43,12 @@ def wait_until_applied(
                     f"{kafka.group} running and ready?"
                 )
             time.sleep(min(every_s, max(0.0, deadline - time.monotonic())))
+
+
+def _committed(client: KafkaAdminClient, group: str, places: Sequence[TopicPartition]) -> dict[int, int]:
+    """The group's offsets by partition; none while the broker still looks for who keeps them, as a new one does."""
+    try:
+        offsets = client.list_group_offsets({group: places})[group]
+    except RetriableError:
+        return {}
+    return {place.partition: max(0, at.offset) for place, at in offsets.items()}  # -1 where nothing is committed
