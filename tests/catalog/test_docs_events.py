@@ -1,0 +1,94 @@
+"""docs/events.md: what it shows as an event is one, what it shows as refused is refused, and its tables are whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from catalog.decide import InlinePolicy, decide, write_of
+from catalog.events import CONTRACT_FIELDS, Contract, Parsed, key_bytes, parse, schema
+from catalog.ports import Encoded
+from catalog.product import ImageState, Key
+from catalog.record import Record, Reject, Stage
+from catalog.space import FUSED, IMAGE, Space
+from catalog.state import OFFER_FIELDS
+from liveshelf.settings import PREFIX, Settings
+from streams.quarantine import HEADER, _headers
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "events.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```json (\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+SPACE = Space("model", "1", "1", {FUSED: 2, IMAGE: 2})
+
+
+def shown(kind: str) -> list[str]:
+    return [text for label, text in BLOCKS if label == kind]
+
+
+def read(text: str) -> Parsed | Reject:
+    return parse(Record(b"key", text.encode(), "products", 0, 0, 1732245000130), Contract())
+
+
+def test_every_block_is_of_a_kind_that_is_checked():
+    assert {label for label, _ in BLOCKS} == {"event", "refused", "payload"}
+    assert PAGE.count("```") == 2 * len(BLOCKS)
+
+
+@pytest.mark.parametrize("text", shown("event"))
+def test_what_is_shown_as_an_event_is_one(text):
+    assert isinstance(read(text), Parsed)
+
+
+@pytest.mark.parametrize("text", shown("refused"))
+def test_what_is_shown_as_refused_is_refused(text):
+    refused = read(text)
+    assert isinstance(refused, Reject)
+    assert refused.stage is Stage.SCHEMA
+
+
+def test_the_unknown_field_is_kept_and_the_object_dropped():
+    (lamp,) = (text for text in shown("event") if "dimensions" in text)
+    parsed = read(lamp)
+    assert isinstance(parsed, Parsed)
+    assert parsed.change.product.attributes == {"season": "autumn"}
+    assert parsed.dropped == ("dimensions",)
+
+
+def test_the_payload_is_what_the_first_event_leaves():
+    parsed = read(shown("event")[0])
+    assert isinstance(parsed, Parsed)
+    decision = decide(parsed.change.key, [parsed], None, SPACE)
+    assert decision.fingerprint is not None
+    vectors = {name: np.ones(dim, np.float32) for name, dim in SPACE.vectors.items()}
+    made = {decision.fingerprint: Encoded(vectors, ImageState.OK, "")}
+    payload = dict(write_of(decision, made, InlinePolicy()).payload)
+    internals = {name: payload.pop(name) for name in ("clock", "fingerprint", "revision")}
+    assert all(f"`{name}`" in PAGE for name in internals)
+    assert payload == json.loads(shown("payload")[0])
+
+
+def test_the_key_is_the_one_the_code_makes():
+    assert f"`{key_bytes(Key('shop-a', 'sku-1')).decode()}`" in PAGE
+
+
+def test_the_tables_name_every_field_state_stage_and_header():
+    fields = {f"offer.{name}" for name in OFFER_FIELDS} | set(CONTRACT_FIELDS) - {"offer"}
+    assert set(schema()["properties"]) == set(CONTRACT_FIELDS)
+    for name in (*fields, *ImageState, *Stage):
+        assert f"| `{name}`" in PAGE
+    nothing = Reject(Record(None, None, "products", 0, 0, 0), Stage.PARSE, "why")
+    for name, _ in _headers(nothing, at=0):
+        assert name.startswith(HEADER)
+        assert f"`{name}`" in PAGE
+
+
+def test_the_variables_and_topics_are_those_of_the_settings():
+    named = set(re.findall(rf"{PREFIX}\w+", PAGE))
+    assert named
+    assert named <= {PREFIX + field.upper() for field in Settings.model_fields}
+    for topic in ("topic", "backfill_topic", "quarantine_topic"):
+        assert f"`{Settings.model_fields[topic].default}`" in PAGE
+    assert f"{InlinePolicy().max_chars:,} characters" in PAGE
