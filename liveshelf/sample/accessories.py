@@ -1,129 +1,15 @@
-"""Bags, backpacks, watches, umbrellas and glasses."""
+"""Watches, umbrellas and glasses."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
+from liveshelf.sample.bags import metal
 from liveshelf.sample.canvas import Canvas
 from liveshelf.sample.looks import LIGHT, rgb
-from liveshelf.sample.outlines import Outline, ellipse, mirrored, moved, rounded, spline
-
-
-def bag(c: Canvas) -> None:
-    """Part: the handles."""
-    handle = {
-        "tote": spline([(-0.24, -0.16), (-0.22, -0.62), (0.0, -0.80), (0.22, -0.62), (0.24, -0.16)], closed=False),
-        "round": spline([(-0.28, -0.30), (-0.20, -0.66), (0.0, -0.78), (0.20, -0.66), (0.28, -0.30)], closed=False),
-        "satchel": spline([(-0.58, -0.1), (-0.50, -0.62), (0.0, -0.84), (0.50, -0.62), (0.58, -0.1)], closed=False),
-    }[c.look.shape]
-    body: Outline = {
-        "tote": spline(
-            [
-                (-0.50, -0.30),
-                (0.0, -0.28),
-                (0.50, -0.30),
-                (0.60, 0.2),
-                (0.60, 0.66),
-                (0.0, 0.70),
-                (-0.60, 0.66),
-                (-0.60, 0.2),
-            ],
-            steps=6,
-        ),
-        "round": ellipse(0.0, 0.18, 0.62, 0.56),
-        "satchel": rounded(-0.66, -0.20, 0.66, 0.64, 0.14),
-    }[c.look.shape]
-    c.puff(c.stroke(moved(handle, 0.05, -0.03), width=0.07), c.plain(c.part * 0.7), depth=1.2, blur=0.03)
-    c.puff(c.fill(body), _cloth(c), depth=0.9, blur=0.16, gloss=0.06)
-    if c.look.shape == "satchel":
-        flap = spline(
-            [
-                (-0.68, -0.22),
-                (0.0, -0.25),
-                (0.68, -0.22),
-                (0.67, 0.1),
-                (0.44, 0.30),
-                (0.0, 0.34),
-                (-0.44, 0.30),
-                (-0.67, 0.1),
-            ]
-        )
-        c.add(c.fill(moved(flap, 0.0, 0.035)) * 0.35, c.plain(c.colour * 0.25))
-        c.puff(c.fill(flap), _cloth(c), depth=0.9, blur=0.08, gloss=0.06)
-        strap = np.array([(0.0, -0.2), (0.0, 0.42)])
-        c.puff(c.stroke(strap, width=0.10), c.plain(c.part), depth=1.2, blur=0.03)
-        _metal(c, rounded(-0.07, 0.26, 0.07, 0.36, 0.02))
-    else:
-        c.add(c.stroke(_seam(c), width=0.012) * 0.4, c.plain(c.colour * 0.4))
-    c.puff(c.stroke(handle, width=0.075), c.plain(c.part), depth=1.4, blur=0.03, gloss=0.15)
-    for x in (handle[0], handle[-1]):
-        _metal(c, ellipse(float(x[0]), float(x[1]), 0.05, 0.05))
-
-
-def backpack(c: Canvas) -> None:
-    """Part: the front pocket."""
-    body = {
-        "round": spline(
-            [
-                (-0.46, 0.72),
-                (-0.54, 0.2),
-                (-0.50, -0.34),
-                (-0.28, -0.62),
-                (0.0, -0.66),
-                (0.28, -0.62),
-                (0.50, -0.34),
-                (0.54, 0.2),
-                (0.46, 0.72),
-                (0.0, 0.76),
-            ]
-        ),
-        "square": rounded(-0.50, -0.60, 0.50, 0.74, 0.16),
-        "roll-top": spline(
-            [
-                (-0.48, 0.72),
-                (-0.52, 0.1),
-                (-0.44, -0.44),
-                (0.0, -0.46),
-                (0.44, -0.44),
-                (0.52, 0.1),
-                (0.48, 0.72),
-                (0.0, 0.75),
-            ],
-            steps=6,
-        ),
-    }[c.look.shape]
-    top = -0.62 if c.look.shape != "roll-top" else -0.66
-    for side in (-1.0, 1.0):
-        strap = spline(
-            [(0.36 * side, -0.48), (0.62 * side, -0.1), (0.60 * side, 0.4), (0.46 * side, 0.66)], closed=False
-        )
-        c.puff(c.stroke(strap, width=0.10), c.plain(c.colour * 0.62), depth=1.3, blur=0.04)
-    loop = spline([(-0.13, top + 0.06), (-0.10, top - 0.15), (0.10, top - 0.15), (0.13, top + 0.06)], closed=False)
-    c.puff(c.stroke(loop, width=0.06), c.plain(c.colour * 0.55), depth=1.3, blur=0.03)
-    c.puff(c.fill(body), _cloth(c), depth=1.0, blur=0.16, gloss=0.05)
-    if c.look.shape == "roll-top":
-        roll = rounded(-0.46, -0.70, 0.46, -0.42, 0.13)
-        c.add(c.fill(moved(roll, 0.0, 0.04)) * 0.35, c.plain(c.colour * 0.2))
-        c.puff(c.fill(roll), _cloth(c), depth=1.4, blur=0.1)
-        c.puff(c.stroke(np.array([(0.0, -0.70), (0.0, -0.02)]), width=0.07), c.plain(c.part), depth=1.2, blur=0.03)
-        _metal(c, rounded(-0.06, -0.32, 0.06, -0.22, 0.02))
-    else:
-        zip_line = spline(
-            [(-0.40, -0.06), (-0.38, -0.34), (-0.2, -0.47), (0.2, -0.47), (0.38, -0.34), (0.40, -0.06)], closed=False
-        )
-        c.add(c.stroke(zip_line, width=0.035) * 0.8, c.plain(c.colour * 0.4))
-        c.add(c.stroke(zip_line, width=0.012) * 0.8, c.plain(rgb("beige")))
-    pocket = rounded(-0.36, 0.10, 0.36, 0.64, 0.12)
-    c.add(c.fill(moved(pocket, 0.0, 0.03)) * 0.35, c.plain(c.colour * 0.2))
-    c.puff(c.fill(pocket), c.plain(c.part) * c.folds(0.05), depth=1.1, blur=0.09, gloss=0.05)
-    c.add(c.stroke(np.array([(-0.28, 0.24), (0.28, 0.24)]), width=0.03) * 0.7, c.plain(c.part * 0.45))
-    c.puff(
-        c.stroke(np.array([(0.22, 0.24), (0.22, 0.32)]), width=0.028),
-        c.plain(rgb("grey")),
-        depth=1.2,
-        blur=0.02,
-        gloss=0.5,
-    )
+from liveshelf.sample.outlines import Outline, ellipse, mirrored, rounded, spline
 
 
 def watch(c: Canvas) -> None:
@@ -142,7 +28,7 @@ def watch(c: Canvas) -> None:
         "oval": (ellipse(0, 0, 0.33, 0.43), ellipse(0, 0, 0.268, 0.365)),
     }
     outer, inner = frames[c.look.shape]
-    _metal(c, rounded(float(outer[:, 0].max()) - 0.04, -0.06, float(outer[:, 0].max()) + 0.06, 0.06, 0.03))
+    metal(c, rounded(float(outer[:, 0].max()) - 0.04, -0.06, float(outer[:, 0].max()) + 0.06, 0.06, 0.03))
     steel = np.array([0.80, 0.81, 0.83], np.float32) if c.scale > 1.0 else np.array([0.86, 0.72, 0.46], np.float32)
     c.puff(c.fill(outer), c.plain(steel), depth=1.6, blur=0.045, gloss=0.9)
     c.add(c.fill(inner), c.plain(c.part))
@@ -182,33 +68,22 @@ def umbrella(c: Canvas) -> None:
     )
     hook = spline([(0.0, 0.46), (0.0, 0.74), (0.08, 0.84), (0.18, 0.82), (0.21, 0.70)], closed=False)
     c.puff(c.stroke(hook, width=0.085), c.plain(c.part), depth=1.4, blur=0.04, gloss=0.4)
-    tips = np.array([-0.86, -0.60, -0.22, 0.22, 0.60, 0.86])
-    for i in (*range(len(tips) - 1),):
-        a, b = float(tips[i]), float(tips[i + 1])
-        left = spline([(0.0, high), (a * 0.62, high * 0.72 + rim * 0.28), (a, rim)], closed=False)
-        right = spline([(b, rim), (b * 0.62, high * 0.72 + rim * 0.28), (0.0, high)], closed=False)
+    _canopy(c, high, rim)
+    tip = np.array([(0.0, high - 0.09), (0.0, high)])
+    c.puff(c.stroke(tip, width=0.04), c.plain(c.part), depth=1.3, blur=0.02, gloss=0.4)
+
+
+def _canopy(c: Canvas, high: float, rim: float) -> None:
+    """The cloth between the ribs, each panel bulging for itself."""
+    tips = (-0.86, -0.60, -0.22, 0.22, 0.60, 0.86)
+    ribs = [spline([(0.0, high), (x * 0.62, high * 0.72 + rim * 0.28), (x, rim)], closed=False) for x in tips]
+    for i, (left, right) in enumerate(pairwise(ribs)):
+        a, b = tips[i], tips[i + 1]
         sag = spline([(a, rim), ((a + b) / 2, rim - 0.07), (b, rim)], closed=False)
-        mid = (a + b) / 2
-        bright = 1.06 + 0.16 * mid * float(np.sign(c.light[0])) - 0.05 * (i % 2)
-        cloth = c.print(c.x, c.y) * bright
-        c.puff(
-            c.fill(np.vstack([left, sag, right])),
-            np.clip(cloth, 0, 1.1).astype(np.float32),
-            depth=0.55,
-            blur=0.09,
-            gloss=0.1,
-        )
-    ribs = [
-        spline([(0.0, high), (float(x) * 0.62, high * 0.72 + rim * 0.28), (float(x), rim)], closed=False) for x in tips
-    ]
+        bright = 1.06 + 0.08 * (a + b) * float(np.sign(c.light[0])) - 0.05 * (i % 2)
+        cloth = np.clip(c.print(c.x, c.y) * bright, 0, 1.1)
+        c.puff(c.fill(np.vstack([left, sag, right[::-1]])), cloth, depth=0.55, blur=0.09, gloss=0.1)
     c.add(c.stroke(*ribs, width=0.012) * 0.35, c.plain(c.colour * 0.35))
-    c.puff(
-        c.stroke(np.array([(0.0, high - 0.09), (0.0, high)]), width=0.04),
-        c.plain(c.part),
-        depth=1.3,
-        blur=0.02,
-        gloss=0.4,
-    )
 
 
 def _folded(c: Canvas) -> None:
@@ -254,21 +129,6 @@ def glasses(c: Canvas) -> None:
     rims = c.stroke(*(np.vstack([p, p[:2]]) for p in pair), width=0.10)
     bridge = c.stroke(spline([(-0.15, -0.06), (0.0, -0.15), (0.15, -0.06)], closed=False), width=0.085)
     c.puff(np.maximum(rims, bridge), c.print(c.x, c.y, scale=0.42), depth=1.5, blur=0.045, gloss=0.7)
-
-
-def _cloth(c: Canvas) -> np.ndarray:
-    return (c.print(c.x, c.y) * c.folds(0.07)).astype(np.float32)
-
-
-def _metal(c: Canvas, outline: Outline) -> None:
-    brass = np.array([0.80, 0.68, 0.42], np.float32)
-    c.puff(c.fill(outline), c.plain(brass), depth=1.5, blur=0.03, gloss=0.8)
-
-
-def _seam(c: Canvas) -> Outline:
-    if c.look.shape == "round":
-        return ellipse(0.0, 0.18, 0.56, 0.50)
-    return spline([(-0.50, -0.20), (0.0, -0.18), (0.50, -0.20)], closed=False)
 
 
 def _stitches() -> list[tuple[float, float]]:

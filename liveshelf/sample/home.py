@@ -13,7 +13,7 @@ from liveshelf.sample.turned import opening, turned
 def lamp(c: Canvas) -> None:
     """Part: the base."""
     bases: dict[str, list[Point]] = {
-        "cone": [(0.05, -0.1), (0.10, 0.06), (0.26, 0.36), (0.24, 0.6), (0.16, 0.72)],
+        "cone": [(0.05, -0.1), (0.10, 0.06), (0.21, 0.24), (0.265, 0.42), (0.24, 0.6), (0.16, 0.72)],
         "drum": [(0.05, -0.1), (0.05, 0.5), (0.08, 0.62), (0.32, 0.68), (0.33, 0.73)],
         "dome": [(0.05, -0.1), (0.16, 0.12), (0.07, 0.34), (0.19, 0.54), (0.26, 0.72)],
     }
@@ -31,7 +31,8 @@ def lamp(c: Canvas) -> None:
     shade = turned(c, line, tilt=0.13, smooth=c.look.shape == "dome")
     # The bulb shows through the cloth: warm, strongest low in the middle.
     glow = np.exp(-((c.x / 0.42) ** 2) - ((c.y - low + 0.16) / 0.36) ** 2) * 0.34
-    cloth = c.print(shade.s, shade.t)
+    ball = 0.62 * np.arcsin(np.clip(c.x / 0.66, -1, 1))
+    cloth = c.print(ball, c.y) if c.look.shape == "dome" else c.print(shade.s, shade.t)
     lit = c.lit(cloth, shade.normal) + glow * (cloth * 0.4 + c.plain(np.array([0.6, 0.5, 0.28], np.float32)))
     c.add(shade.mask, lit.astype(np.float32))
     if c.look.shape != "dome":
@@ -110,13 +111,9 @@ def clock(c: Canvas) -> None:
 def cushion(c: Canvas) -> None:
     """Part: the piping along the edge."""
     edges: dict[str, Outline] = {
-        "square": spline(
-            [(-0.72, -0.74), (0, -0.64), (0.72, -0.74), (0.64, 0), (0.72, 0.74), (0, 0.64), (-0.72, 0.74), (-0.64, 0)]
-        ),
+        "square": _pinched(0.72, 0.74),
         "round": ellipse(0, 0, 0.74, 0.72, 80),
-        "oblong": spline(
-            [(-0.86, -0.52), (0, -0.45), (0.86, -0.52), (0.79, 0), (0.86, 0.52), (0, 0.45), (-0.86, 0.52), (-0.79, 0)]
-        ),
+        "oblong": _pinched(0.88, 0.52),
     }
     edge = edges[c.look.shape]
     bulge = 1.0 + 0.10 * (c.x**2 + c.y**2)
@@ -127,6 +124,14 @@ def cushion(c: Canvas) -> None:
         c.puff(c.fill(ellipse(0, 0, 0.07, 0.07)), c.plain(c.part), depth=1.4, blur=0.04)
 
 
+def _pinched(wide: float, high: float, pinch: float = 0.055) -> Outline:
+    """A rectangle as a stuffed cover has it: the corners stand out a little."""
+    half = [(-wide, -high), (-wide / 2, pinch * 0.7 - high), (0.0, pinch - high), (wide / 2, pinch * 0.7 - high)]
+    side = [(wide, -high), (wide - pinch * 0.7, -high / 2), (wide - pinch, 0.0), (wide - pinch * 0.7, high / 2)]
+    turned_round = [(-x, -y) for x, y in (*half, *side)]
+    return spline([*half, *side, *turned_round])
+
+
 def plant_pot(c: Canvas) -> None:
     """Part: the saucer."""
     _leaves(c)
@@ -134,7 +139,7 @@ def plant_pot(c: Canvas) -> None:
     c.add(saucer.mask, c.lit(c.plain(c.part), saucer.normal, gloss=0.3))
     bodies: dict[str, list[Point]] = {
         "tapered": [(0.46, -0.06), (0.44, 0.1), (0.36, 0.5), (0.32, 0.62)],
-        "round": [(0.38, -0.06), (0.48, 0.16), (0.48, 0.38), (0.32, 0.62)],
+        "round": [(0.38, -0.06), (0.475, 0.14), (0.495, 0.28), (0.45, 0.46), (0.32, 0.62)],
         "rimmed": [(0.50, -0.06), (0.50, 0.10), (0.42, 0.12), (0.36, 0.5), (0.34, 0.62)],
     }
     body = bodies[c.look.shape]

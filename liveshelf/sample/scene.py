@@ -20,12 +20,15 @@ def photo(spec: Spec, size: int = SIZE) -> Image.Image:
     rng = np.random.default_rng([spec.view, 17])
     kind = KINDS[spec.look.kind]
     lean = 0.045 if kind.stands else 0.14
+    zoom = float(rng.uniform(0.82, 0.96)) * kind.zoom
+    mirror = bool(rng.random() < 0.3) and kind.mirrors
+    aside, down = (0.5 * zoom * float(v) for v in kind.middle)
     pose = Pose(
         turn=float(rng.uniform(-lean, lean)),
-        zoom=float(rng.uniform(0.8, 0.96)),
-        x=float(rng.uniform(-0.03, 0.03)),
-        y=float(rng.uniform(-0.02, 0.03)),
-        mirror=bool(rng.random() < 0.3) and kind.mirrors,
+        zoom=zoom,
+        x=float(rng.uniform(-0.03, 0.03)) - (-aside if mirror else aside),
+        y=float(rng.uniform(-0.02, 0.03)) - down,
+        mirror=mirror,
     )
     canvas = Canvas(spec.look, size=size, pose=pose, rng=rng)
     kind.draw(canvas)

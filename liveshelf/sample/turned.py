@@ -9,7 +9,7 @@ import numpy as np
 
 from liveshelf.sample.canvas import Canvas, Normal, Picture
 from liveshelf.sample.looks import Colour
-from liveshelf.sample.outlines import Point, ellipse, moved, spline
+from liveshelf.sample.outlines import Outline, Point, ellipse, moved
 from liveshelf.sample.patterns import Field
 
 TILT = 0.2  # how far a circle that lies flat opens towards the eye
@@ -29,20 +29,19 @@ def turned(
     canvas: Canvas, profile: Sequence[Point], *, x: float = 0.0, tilt: float = TILT, smooth: bool = True
 ) -> Turned:
     """The surface of a profile of (radius, height down) from top to bottom."""
-    line = spline(profile, closed=False, steps=14) if smooth else np.asarray(profile, float)
-    radius, height = np.maximum(line[:, 0], 0.004), line[:, 1]
+    points = np.asarray(profile, float)
+    height = np.linspace(points[0, 1], points[-1, 1], 72)
+    radius = _through(points, height) if smooth else np.interp(height, points[:, 1], points[:, 0])
     half = np.linspace(0.0, np.pi, 24)
     foot = np.column_stack([radius[-1] * np.cos(half), height[-1] + tilt * radius[-1] * np.sin(half)])
     brim = np.column_stack([-radius[0] * np.cos(half), height[0] - tilt * radius[0] * np.sin(half)])
     right, left = np.column_stack([radius, height]), np.column_stack([-radius, height])[::-1]
     outline = moved(np.vstack([right, foot, left, brim]), x)
     # Seen from above, each ring bulges downwards; the widest rings may hide the sides below them.
-    rings = [ellipse(x, y, r, tilt * r, 40) for r, y in zip(radius[::3], height[::3], strict=True)]
+    rings = [ellipse(x, y, r, tilt * r, 40) for r, y in zip(radius[::4], height[::4], strict=True)]
     mask = canvas.fill(outline, *rings)
-    order = np.argsort(height, kind="stable")
-    steps = height[order] + np.arange(len(order)) * 1e-9
-    ups, sides = steps.astype(np.float32), radius[order].astype(np.float32)
-    slopes = np.gradient(sides, steps + np.arange(len(order)) * 1e-6).clip(-4, 4).astype(np.float32)
+    ups, sides = height.astype(np.float32), radius.astype(np.float32)
+    slopes = np.gradient(radius, height).clip(-3, 3).astype(np.float32)
     across = canvas.x - np.float32(x)
     at = canvas.y
     for _ in range(2):
@@ -56,6 +55,26 @@ def turned(
     deep = np.sqrt(1.0 - u**2)
     normal = (u * level, -slope * level, deep * level)
     return Turned(mask, np.arcsin(u) * np.float32(float(radius.max())), at, normal)
+
+
+def _through(points: Outline, height: Outline) -> Outline:
+    """Radii at heights on a curve through the points that nowhere overshoots them (Fritsch and Carlson's)."""
+    r, h = points[:, 0], points[:, 1]
+    gaps = np.diff(h)
+    rises = np.diff(r) / gaps
+    tangents = np.concatenate([rises[:1], np.zeros(len(r) - 2), rises[-1:]])
+    same = rises[:-1] * rises[1:] > 0
+    before, after = 2 * gaps[1:] + gaps[:-1], gaps[1:] + 2 * gaps[:-1]
+    with np.errstate(divide="ignore"):
+        mean = (before + after) / (before / rises[:-1] + after / rises[1:])
+    tangents[1:-1] = np.where(same, mean, 0.0)
+    at = np.clip(np.searchsorted(h, height, side="right") - 1, 0, len(gaps) - 1)
+    x, gap = (height - h[at]) / gaps[at], gaps[at]
+    start, end = r[at], r[at + 1]
+    curve = start + gap * tangents[at] * x + (3 * (end - start) - gap * (2 * tangents[at] + tangents[at + 1])) * x**2
+    curve += (2 * (start - end) + gap * (tangents[at] + tangents[at + 1])) * x**3
+    radii: Outline = np.maximum(curve, 0.004)
+    return radii
 
 
 def opening(canvas: Canvas, radius: float, y: float, inside: Colour, *, lip: float = 0.035, tilt: float = TILT) -> None:
