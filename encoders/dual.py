@@ -32,7 +32,7 @@ class Dual:
         # SigLIP was trained on texts padded to the full length, and reads others worse.
         self._pad_to = "max_length" if "siglip" in self._model.config.model_type else "longest"
         size = self._processor.image_processor.size
-        self.photo_side = int(size.get("shortest_edge") or max(size.values()))
+        self.photo_side = int(size.get("shortest_edge") or max(size["height"], size["width"]))
         self._dim = self._forward_text([self.prepare("dimension", None)]).shape[1]
         self.space = Space(
             model=f"hf:{where}",

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -88,6 +88,6 @@ def read(path: Path) -> Fusion:
         fusion.load_state_dict(state)
     except FileNotFoundError as err:
         raise Misuse(f"There is no checkpoint at {path}: train one with `python -m training.fusion`.") from err
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as err:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as err:
         raise Misuse(f"{path} is not a checkpoint of the fusion: train one with `python -m training.fusion`.") from err
     return fusion.eval().requires_grad_(False)

@@ -27,17 +27,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """All a run reads: features of photos and of the pool's texts, whether there is a photo, texts of no product."""
+    """All a run reads: features of photos and of the pool's texts, whether there is a photo, texts of no product.
+
+    `weight` is how often a product is drawn, relative to the others.
+    """
 
     pool: Pool
     photos: Features
     texts: Features
     has_photo: NDArray[np.bool_]
     plain: Features
+    weight: NDArray[np.float64]
 
 
-def material(examples: Sequence[Example], recipe: Recipe, backbones: Backbones, cache: Path) -> Material:
-    """Run the frozen backbones over everything once."""
+def material(catalogues: Sequence[Sequence[Example]], recipe: Recipe, backbones: Backbones, cache: Path) -> Material:
+    """Run the frozen backbones over everything once. The products are those of all catalogues, one after another."""
+    examples = [example for catalogue in catalogues for example in catalogue]
     asked = pool(examples, recipe)
     mark = f"{digest(*backbones.files)} {backbones.precision}"
 
@@ -51,6 +56,8 @@ def material(examples: Sequence[Example], recipe: Recipe, backbones: Backbones, 
         texts=text_features(asked.texts, encode=encode, cache=cache, mark=mark),
         has_photo=np.array([bool(photo) for photo in photos]),
         plain=text_features(_plain_texts(backbones, recipe.seed), encode=encode, cache=cache, mark=mark),
+        # A catalogue ten times as large is drawn from three times as often: the small one is not drowned.
+        weight=np.concatenate([np.full(len(catalogue), len(catalogue) ** -0.5) for catalogue in catalogues]),
     )
 
 
@@ -63,8 +70,9 @@ def train(found: Material, rows: NDArray[np.int64], recipe: Recipe) -> Fusion:
     optimizer = torch.optim.AdamW([*fusion.parameters(), sharpness], lr=recipe.rate, weight_decay=recipe.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=recipe.steps, pct_start=0.1)
     fusion.train()
+    chance = found.weight[rows] / found.weight[rows].sum()
     for step in range(recipe.steps):
-        batch = draw.choice(rows, min(recipe.batch, len(rows)), replace=False)
+        batch = draw.choice(rows, min(recipe.batch, len(rows)), replace=False, p=chance)
         losses = _losses(fusion, found, batch, recipe=recipe, draw=draw, temperature=1 / sharpness.exp().clamp(max=100))
         total = torch.stack(list(losses.values())).sum()
         optimizer.zero_grad()
@@ -149,6 +157,17 @@ def _fresh(found: Material, rows: NDArray[np.int64], recipe: Recipe) -> Fusion:
     return fusion
 
 
+def _train_rows(catalogues: Sequence[Sequence[Example]], recipe: Recipe) -> NDArray[np.int64]:
+    """The rows to train on. Each catalogue is split by itself, so that what it holds back depends on no other."""
+    first, rows = 0, []
+    for catalogue in catalogues:
+        kept, held = split(catalogue, share=recipe.held_back, seed=recipe.seed)
+        log.info("%d products to train on, %d held back", len(kept), len(held))
+        rows.append(kept + first)
+        first += len(catalogue)
+    return np.concatenate(rows)
+
+
 def _plain_texts(backbones: Backbones, seed: int) -> list[str]:
     """Words and pairs of words of the tokenizer's own vocabulary: texts about anything, of no shop."""
     words = sorted(
@@ -177,10 +196,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     changed = {k: v for k in ("photo_side", "steps", "seed") if (v := getattr(options, k)) is not None}
     recipe = replace(SMOKE if options.smoke else Recipe(), **changed)
-    examples = [example for source in options.data for example in read(source)]
-    rows, held = split(examples, share=recipe.held_back, seed=recipe.seed)
-    log.info("%d products to train on, %d held back", len(rows), len(held))
-    found = material(examples, recipe, Backbones(torch.device("cpu")), options.cache)
+    catalogues = [read(source) for source in options.data]
+    rows = _train_rows(catalogues, recipe)
+    found = material(catalogues, recipe, Backbones(torch.device("cpu")), options.cache)
     fusion = train(found, rows, recipe)
     options.out.mkdir(parents=True, exist_ok=True)
     save(fusion, options.out / CHECKPOINT)
