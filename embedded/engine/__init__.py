@@ -7,7 +7,10 @@ refuses by name (UNIMPLEMENTED). Point a client at it with
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
+
+from embedded.errors import EmbeddedError
 
 __all__ = ["serve"]
 
@@ -29,7 +32,19 @@ def serve(
     A write that was answered outlives a kill -9 of this process. Must be called on the main thread. Raises
     EmbeddedError where the folder is in use or unreadable, the port is taken, or `host` is not a loopback address.
     """
+    if not _is_loopback(host):
+        raise EmbeddedError(
+            f"The embedded engine serves this machine only and {host} is not a loopback address: "
+            "use 127.0.0.1, or run a Qdrant server to be reached from elsewhere."
+        )
     # Here, so that who only starts the process does not wait for the engine's and the client's libraries to load.
     from embedded.engine.server import run
 
     run(data, host=host, port=port, ready_file=ready_file, optimize=optimize)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import qdrant_edge as edge
 from qdrant_client import grpc as pb
 
@@ -82,8 +83,11 @@ def _bounds(message: Any) -> dict[str, Any]:
 
 def _match(message: pb.Match) -> Any:
     match variant(message, "match_value"):
-        case "keyword" | "integer" | "boolean" as kind:
+        case "keyword" | "integer" as kind:
             return edge.MatchValue(getattr(message, kind))
+        case "boolean":
+            # The binding takes a plain bool for the integer it also is, and then nothing matches.
+            return edge.MatchValue(np.bool_(message.boolean))
         case "keywords":
             return edge.MatchAny(list(message.keywords.strings))
         case "integers":

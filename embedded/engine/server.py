@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import logging
 import os
@@ -39,11 +38,6 @@ _WATCH_S = 0.25
 
 def run(data: Path, *, host: str, port: int, ready_file: Path | None, optimize: bool) -> None:
     """See embedded.engine.serve."""
-    if not _is_loopback(host):
-        raise EmbeddedError(
-            f"the embedded engine serves this machine only and {host} is not a loopback address: "
-            "use 127.0.0.1, or run a Qdrant server to be reached from elsewhere."
-        )
     # Conversions are Python and would keep the event loop waiting for 5 ms, the default, each time it has something.
     sys.setswitchinterval(0.001)
     with Ownership(data, "an engine"):
@@ -54,13 +48,6 @@ def run(data: Path, *, host: str, port: int, ready_file: Path | None, optimize: 
             asyncio.run(_serve(store, f"{host}:{port}", ready_file))
         finally:
             store.close()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _serve(store: Store, address: str, ready_file: Path | None) -> None:
@@ -81,8 +68,8 @@ async def _serve(store: Store, address: str, ready_file: Path | None) -> None:
         _tell_ready(port, ready_file)
         flushing = asyncio.create_task(_keep_flushed(store, calls, writer))
         await stop.wait()
-        flushing.cancel()
         await server.stop(_IN_FLIGHT_GRACE_S)
+        flushing.cancel()
 
 
 def _bind(server: Any, address: str) -> int:
@@ -113,6 +100,10 @@ async def _keep_flushed(store: Store, calls: Calls, writer: ThreadPoolExecutor) 
             flushed = now
         elif now - calls.last_write > _QUIET_S or now - flushed > _FLUSH_AT_LATEST_S:
             calls.settled()
-            # On the writer's thread: a collection is not dropped or written to meanwhile.
-            await asyncio.get_running_loop().run_in_executor(writer, store.flush)
+            try:
+                # On the writer's thread: a collection is not dropped or written to meanwhile.
+                await asyncio.get_running_loop().run_in_executor(writer, store.flush)
+            except Exception:
+                # Nothing is lost yet, the engine's log has it; a full disk, say, may be emptied before the next turn.
+                _log.exception("the collections could not be flushed")
             flushed = time.monotonic()

@@ -1,10 +1,14 @@
-"""What the engine's tests share: a small collection, and vectors that differ."""
+"""What the engine's tests share: a small collection, vectors that differ, and what a refusal looks like."""
 
 from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import grpc
+import pytest
 from qdrant_client import QdrantClient, models
 
 DIM = 16
@@ -15,9 +19,9 @@ def vector(seed: int) -> list[float]:
     return [rng.uniform(-1, 1) for _ in range(DIM)]
 
 
-def make_collection(client: QdrantClient) -> str:
+def make_collection(client: QdrantClient, name: str = "") -> str:
     """A collection of one dense vector, `fused`, and one sparse, `words`, under a name of its own."""
-    name = f"c-{uuid.uuid4().hex[:8]}"
+    name = name or f"c-{uuid.uuid4().hex[:8]}"
     client.create_collection(
         name,
         vectors_config={"fused": models.VectorParams(size=DIM, distance=models.Distance.COSINE, on_disk=True)},
@@ -28,3 +32,13 @@ def make_collection(client: QdrantClient) -> str:
 
 def connect(port: int) -> QdrantClient:
     return QdrantClient(url="http://127.0.0.1", grpc_port=port, prefer_grpc=True, check_compatibility=False)
+
+
+@contextmanager
+def refusal(code: str, *words: str) -> Iterator[None]:
+    """The block ends in a gRPC error of that status whose text has all the words."""
+    with pytest.raises(grpc.RpcError) as raised:
+        yield
+    assert raised.value.code().name == code, raised.value.details()
+    for word in words:
+        assert word in raised.value.details()

@@ -1,0 +1,250 @@
+"""The engine's process: what outlives it, what it refuses to start on, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import psutil
+import pytest
+from qdrant_client import QdrantClient, models
+from qdrant_client import grpc as pb
+
+from embedded.engine.process import EngineProcess
+from embedded.errors import EmbeddedError
+from tests.embedded.engine.shelves import connect, make_collection, refusal, vector
+
+State = dict[int, int | None]
+
+
+def stored(client: QdrantClient) -> dict[int, int]:
+    records, _ = client.scroll("stock", limit=10_000, with_vectors=True)
+    for record in records:
+        assert isinstance(record.vector, dict)
+        assert (record.payload or {})["v"] == record.vector["words"].indices[0], "payload and vectors are of one write"
+    return {int(record.id): (record.payload or {})["v"] for record in records}
+
+
+def point(key: int, version: int) -> models.PointStruct:
+    words = models.SparseVector(indices=[version], values=[1.0])
+    return models.PointStruct(id=key, vector={"words": words}, payload={"v": version, "offer": 0})
+
+
+def write_until_killed(client: QdrantClient, rng: random.Random, known: State) -> State:
+    """Write at random for as long as the engine answers. Returns what the last, unanswered write would have done."""
+    version = 1 + max((each or 0 for each in known.values()), default=0)
+    while True:
+        version += 1
+        keys = rng.sample(range(500), 32)
+        chosen = {key: rng.choice([version, 1]) for key in keys}
+        kind = rng.random()
+        if kind < 0.7:
+            after: State = {key: max(known.get(key) or 0, wanted) for key, wanted in chosen.items()}
+        elif kind < 0.85:
+            after = dict.fromkeys(keys)
+        else:
+            after = {}
+        try:
+            if kind < 0.7:
+                guards = [
+                    models.Filter(
+                        must=[
+                            models.HasIdCondition(has_id=[key]),
+                            models.FieldCondition(key="v", range=models.Range(lt=wanted)),
+                        ]
+                    )
+                    for key, wanted in chosen.items()
+                ]
+                points = [point(key, wanted) for key, wanted in chosen.items()]
+                client.upsert("stock", points, update_filter=models.Filter(should=list(guards)))
+            elif kind < 0.85:
+                client.delete("stock", models.PointIdsList(points=keys))
+            else:
+                client.set_payload("stock", {"offer": version}, points=[key for key in keys if known.get(key)])
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.UNAVAILABLE:
+                raise
+            return after
+        known.update(after)
+
+
+def test_what_was_answered_outlives_kill_9(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    known: State = {}
+    in_flight: State = {}
+    for round_ in range(4):
+        engine = EngineProcess.start(tmp_path)
+        client = connect(engine.port)
+        if round_ == 0:
+            make_collection(client, "stock")
+            client.create_payload_index("stock", "v", models.PayloadSchemaType.INTEGER)
+        found = stored(client)
+        for key in set(known) | set(in_flight) | set(found):
+            assert found.get(key) in {known.get(key), in_flight.get(key, known.get(key))}, f"round {round_}, {key}"
+        known = dict(found)
+        killer = threading.Timer(rng.choice([0.2, 0.5, 1.3]), engine.kill)
+        killer.start()
+        in_flight = write_until_killed(client, rng, known)
+        killer.join()
+        client.close()
+    assert len(known) > 100
+
+
+def test_collections_aliases_and_indexes_outlive_a_stop_and_a_kill(tmp_path: Path) -> None:
+    def shown(port: int) -> tuple[object, ...]:
+        client = connect(port)
+        info = client.get_collection("stock")
+        found = (client.get_aliases(), info.config, info.payload_schema, client.count("live").count)
+        client.close()
+        return found
+
+    with EngineProcess.start(tmp_path) as engine:
+        client = connect(engine.port)
+        make_collection(client, "stock")
+        make_collection(client, "gone")
+        client.create_payload_index("stock", "v", models.PayloadSchemaType.INTEGER)
+        client.update_collection_aliases(
+            [models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name="stock", alias_name="live"))]
+        )
+        client.upsert("live", [point(1, 1)])
+        client.delete_collection("gone")
+        client.close()
+        before = shown(engine.port)
+    for end in (EngineProcess.stop, EngineProcess.kill):
+        engine = EngineProcess.start(tmp_path)
+        assert shown(engine.port) == before
+        end(engine)
+    assert len(list((tmp_path / "collections").iterdir())) == 1
+
+
+def test_what_a_crash_left_half_made_is_removed(tmp_path: Path) -> None:
+    EngineProcess.start(tmp_path).stop()
+    left = tmp_path / "collections" / "7"
+    left.mkdir()
+    (left / "part").touch()
+    EngineProcess.start(tmp_path).stop()
+    assert not left.exists()
+
+
+def test_a_folder_has_one_owner(tmp_path: Path) -> None:
+    with EngineProcess.start(tmp_path) as engine:
+        with pytest.raises(EmbeddedError, match=f"{tmp_path}.*{engine.pid}"):
+            EngineProcess.start(tmp_path)
+        done = run("--data", str(tmp_path))
+        assert done.returncode == 1
+        assert str(tmp_path) in done.stderr
+        assert str(engine.pid) in done.stderr
+        assert "Traceback" not in done.stderr
+        assert engine.poll() is None
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "embedded.engine", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_only_this_machine_is_served(tmp_path: Path) -> None:
+    for host in ("0.0.0.0", "192.0.2.1", "example.com"):  # noqa: S104
+        done = run("--data", str(tmp_path), "--host", host)
+        assert done.returncode == 1
+        assert host in done.stderr
+        assert "loopback" in done.stderr
+
+
+def test_a_port_that_is_taken_is_said_so(tmp_path: Path, engine: EngineProcess) -> None:
+    with pytest.raises(EmbeddedError, match=f"127.0.0.1:{engine.port} cannot be bound"):
+        EngineProcess.start(tmp_path, port=engine.port)
+
+
+def test_a_folder_of_another_format_is_refused(tmp_path: Path) -> None:
+    with served(tmp_path) as client:
+        make_collection(client, "stock")
+    file = tmp_path / "engine.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "format": 99}))
+    with pytest.raises(EmbeddedError, match="format 99"):
+        EngineProcess.start(tmp_path)
+
+
+@contextmanager
+def served(data: Path) -> Iterator[QdrantClient]:
+    """A client to an engine of its own on the folder."""
+    with EngineProcess.start(data) as engine:
+        client = connect(engine.port)
+        yield client
+        client.close()
+
+
+def test_sigterm_finishes_what_is_in_flight_and_ends_well(tmp_path: Path) -> None:
+    engine = EngineProcess.start(tmp_path)
+    client = connect(engine.port)
+    make_collection(client, "stock")
+    answered: list[int] = []
+
+    def write() -> None:
+        for version in range(1, 10_000):
+            try:
+                client.upsert("stock", [point(key, version) for key in range(64)])
+            except grpc.RpcError:
+                return
+            answered.append(version)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    time.sleep(0.5)
+    os.kill(engine.pid, signal.SIGTERM)
+    begun = time.monotonic()
+    assert engine.stop() == 0
+    took = time.monotonic() - begun
+    writing.join()
+    client.close()
+    assert took < 5
+    with served(tmp_path) as again:
+        versions = set(stored(again).values())
+        assert len(versions) == 1
+        assert versions.pop() - answered[-1] in {0, 1}
+
+
+def test_no_engine_outlives_the_process_that_started_it(tmp_path: Path) -> None:
+    script = (
+        "import sys, os, pathlib; from embedded.engine.process import EngineProcess;"
+        "engine = EngineProcess.start(pathlib.Path(sys.argv[1])); print(engine.pid, flush=True);"
+        "os.kill(os.getpid(), 9)"
+    )
+    parent = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert parent.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(int(parent.stdout)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(int(parent.stdout))
+
+
+def test_health_is_answered_while_reads_and_writes_wait(tmp_path: Path) -> None:
+    with EngineProcess.start(tmp_path) as engine, grpc.insecure_channel(f"127.0.0.1:{engine.port}") as channel:
+        client = connect(engine.port)
+        make_collection(client, "stock")
+        client.upsert("stock", [models.PointStruct(id=n, vector={"fused": vector(n)}, payload={}) for n in range(2000)])
+        client.close()
+        points = pb.PointsStub(channel)
+        ask = pb.ScrollPoints(collection_name="stock", limit=2000, with_payload=pb.WithPayloadSelector(enable=True))
+        ask.with_vectors.enable = True
+        slow = [points.Scroll.future(ask) for _ in range(20)]
+        begun = time.monotonic()
+        pb.QdrantStub(channel).HealthCheck(pb.HealthCheckRequest())
+        assert time.monotonic() - begun < 1
+        assert not all(call.done() for call in slow)
+        assert all(len(call.result().result) == 2000 for call in slow)
+
+
+def test_an_unknown_collection_of_a_fresh_engine_is_missing(client: QdrantClient) -> None:
+    with refusal("NOT_FOUND", "nowhere"):
+        client.count("nowhere")
