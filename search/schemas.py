@@ -56,15 +56,15 @@ class ProductBody(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [PRODUCT_EXAMPLE]})
 
-    id: str
-    tenant: str
+    id: str = Field(description="Unique within its tenant.")
+    tenant: str = Field(description="The shop it belongs to.")
     title: str
     images: list[str] = Field(description="Its photos: web addresses as the shop gave them, others through this API.")
     photo: str | None = Field(description="Where this API gives out the first photo; null where there is none.")
-    attributes: dict[str, Scalar | list[Scalar]]
+    attributes: dict[str, Scalar | list[Scalar]] = Field(description="Whatever else the shop says of it, by name.")
     price: float | None
     currency: str | None
-    available: bool | None
+    available: bool | None = Field(description="Whether it can be had now; null where the shop does not say.")
     content_version: int | None = Field(description="The version of title and images.")
     offer_version: int | None = Field(description="The version of the newest word on price or availability.")
     event_time: int | None = Field(description="When the newest event was recorded, in milliseconds since 1970.")
