@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import qdrant_edge as edge
@@ -87,7 +87,7 @@ def _match(message: pb.Match) -> Any:
             return edge.MatchValue(getattr(message, kind))
         case "boolean":
             # The binding takes a plain bool for the integer it also is, and then nothing matches.
-            return edge.MatchValue(np.bool_(message.boolean))
+            return edge.MatchValue(cast(bool, np.bool_(message.boolean)))
         case "keywords":
             return edge.MatchAny(list(message.keywords.strings))
         case "integers":

@@ -51,9 +51,7 @@ def run(data: Path, *, host: str, port: int, ready_file: Path | None, optimize: 
 
 
 async def _serve(store: Store, address: str, ready_file: Path | None) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = _stop_asked_for()
     with ThreadPoolExecutor(1, "writer") as writer, ThreadPoolExecutor(_READERS, "reader") as readers:
         calls = Calls(store, writer=writer, readers=readers)
         server = grpc.aio.server(
@@ -70,6 +68,22 @@ async def _serve(store: Store, address: str, ready_file: Path | None) -> None:
         await stop.wait()
         await server.stop(_IN_FLIGHT_GRACE_S)
         flushing.cancel()
+
+
+def _stop_asked_for() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set.
+
+    Not the loop's own signal handlers: those end with the loop, and a second SIGTERM would kill the last flush.
+    """
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def ask(*_: object) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(stop.set)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+    return stop
 
 
 def _bind(server: Any, address: str) -> int:

@@ -22,7 +22,7 @@ from qdrant_client import grpc as pb
 
 from embedded.engine.process import EngineProcess
 from embedded.errors import EmbeddedError
-from tests.embedded.engine.shelves import connect, make_collection, refusal, vector
+from tests.embedded.engine.shelves import DIM, connect, make_collection, refusal, vector
 
 State = dict[int, int | None]
 
@@ -243,6 +243,45 @@ def test_health_is_answered_while_reads_and_writes_wait(tmp_path: Path) -> None:
         assert time.monotonic() - begun < 1
         assert not all(call.done() for call in slow)
         assert all(len(call.result().result) == 2000 for call in slow)
+
+
+def test_without_a_ready_file_the_engine_prints_where_it_answers(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "embedded.engine", "--data", str(tmp_path), "--optimize"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        client = connect(ready["port"])
+        make_collection(client, "stock")
+        client.close()
+        os.kill(ready["pid"], signal.SIGINT)
+        assert process.wait(10) == 0
+
+
+def test_optimizing_before_serving_keeps_every_point(tmp_path: Path) -> None:
+    with served(tmp_path) as client:
+        client.create_collection(
+            "stock",
+            vectors_config={"fused": models.VectorParams(size=DIM, distance=models.Distance.COSINE)},
+            optimizers_config=models.OptimizersConfigDiff(indexing_threshold=10),
+        )
+        for first in range(0, 2000, 500):
+            points = [
+                models.PointStruct(id=n, vector={"fused": vector(n)}, payload={"v": n})
+                for n in range(first, first + 500)
+            ]
+            client.upsert("stock", points)
+    with EngineProcess.start(tmp_path, optimize=True, timeout=90) as engine:
+        client = connect(engine.port)
+        assert client.count("stock").count == 2000
+        assert (client.get_collection("stock").indexed_vectors_count or 0) > 0
+        assert client.query_points("stock", query=vector(77), using="fused", limit=1).points[0].id == 77
+        client.set_payload("stock", {"v": -1}, points=[77])
+        client.upsert("stock", [models.PointStruct(id=78, vector={"fused": vector(78)}, payload={"v": -2})])
+        client.close()
+        engine.kill()
+    with served(tmp_path) as client:
+        assert client.count("stock").count == 2000
+        assert [record.payload for record in client.retrieve("stock", [77, 78])] == [{"v": -1}, {"v": -2}]
 
 
 def test_an_unknown_collection_of_a_fresh_engine_is_missing(client: QdrantClient) -> None:
