@@ -8,7 +8,7 @@ import qdrant_edge as edge
 from qdrant_client import grpc as pb
 
 from embedded.engine.points import Dimensions
-from embedded.engine.refusals import invalid, only, unspoken
+from embedded.engine.refusals import check_name, invalid, only, unspoken
 
 _DISTANCES = {
     pb.Cosine: edge.Distance.Cosine,
@@ -90,6 +90,8 @@ def to_edge(config: pb.CollectionConfig) -> edge.EdgeConfig:
     sparse = {name: _to_edge_sparse(params) for name, params in config.params.sparse_vectors_config.map.items()}
     if not dense and not sparse:
         raise invalid("a collection needs at least one vector, dense or sparse")
+    for name in filter(None, [*dense, *sparse]):
+        check_name(name)
     optimizer = config.optimizer_config
     return edge.EdgeConfig(
         vectors=dense or None,

@@ -9,6 +9,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 _SERVER = "run a Qdrant server for it"
 
+_NOT_IN_NAMES = frozenset('<>:"/\\|?*\0\x1f')
+
 # How the engine words an error that the caller caused; every other error is the engine's own.
 _CALLERS_FAULT = (
     "Vector dimension error",
@@ -71,11 +73,21 @@ def variant(message: Any, oneof: str) -> str:
     return which
 
 
+def check_name(name: str) -> None:
+    """Refuse a name, of a collection, an alias or a vector, that a server refuses: what works here works there."""
+    if not 1 <= len(name) <= 255:
+        raise invalid("a name has 1 to 255 characters")
+    for letter in _NOT_IN_NAMES.intersection(name):
+        raise invalid(f"{name!r} contains {letter!r}, which no name may")
+
+
 def from_engine(error: Exception) -> Refused:
     """What the engine raised, as the status a server gives for the same."""
     text = str(error)
     if text.startswith("No point with id"):
         return missing(text)
+    if "Shard is not initialized" in text:
+        return missing("the collection was dropped while it was being read")
     # The binding raises ValueError, TypeError and OverflowError for arguments it cannot turn into the engine's own.
     if text.startswith(_CALLERS_FAULT) or isinstance(error, ValueError | TypeError | OverflowError):
         return invalid(text)

@@ -21,7 +21,7 @@ from qdrant_client import grpc as pb
 from embedded.engine import config as configs
 from embedded.engine.files import sync_folder, write_json
 from embedded.engine.points import Dimensions
-from embedded.engine.refusals import exists, invalid, missing, variant
+from embedded.engine.refusals import check_name, exists, invalid, missing, variant
 from embedded.errors import EmbeddedError
 
 _FORMAT = 1
@@ -79,13 +79,15 @@ class Store:
                 ) from error
             self._collections[name] = Collection(name, entry["number"], config, shard)
 
-    def _save(self) -> None:
-        collections = {
+    def _commit(self, collections: dict[str, Collection], aliases: dict[str, str]) -> None:
+        """Make these the collections and aliases: on disk first, so that nothing is ever built on what is not there."""
+        entries = {
             name: {"number": collection.number, "config": json_format.MessageToDict(collection.config)}
-            for name, collection in self._collections.items()
+            for name, collection in collections.items()
         }
-        content = {"format": _FORMAT, "next": self._next, "aliases": self._aliases, "collections": collections}
+        content = {"format": _FORMAT, "next": self._next, "aliases": aliases, "collections": entries}
         write_json(self._file, content)
+        self._collections, self._aliases = collections, aliases
 
     def names(self) -> list[str]:
         return sorted(self._collections)
@@ -107,29 +109,28 @@ class Store:
 
     def create(self, name: str, config: pb.CollectionConfig) -> None:
         """Make an empty collection."""
-        if not name or len(name) > 255:
-            raise invalid("a collection's name has 1 to 255 characters")
+        check_name(name)
         if name in self._collections:
             raise exists(f"Collection `{name}` already exists!")
         if name in self._aliases:
-            raise exists(f"`{name}` is already an alias of `{self._aliases[name]}`")
-        folder = self._data / str(self._next)
-        shard = edge.EdgeShard.create(str(folder), configs.to_edge(config))
+            raise invalid(f"Can't create collection with name {name}. Alias with the same name already exists")
+        settings = configs.to_edge(config)
+        number, self._next = self._next, self._next + 1
+        shard = edge.EdgeShard.create(str(self._data / str(number)), settings)
         shard.flush()
         sync_folder(self._data)
-        self._collections[name] = Collection(name, self._next, config, shard)
-        self._next += 1
-        self._save()
+        self._commit({**self._collections, name: Collection(name, number, config, shard)}, self._aliases)
 
     def drop(self, name: str) -> bool:
         """Remove a collection, its data and its aliases. False where there is none of that name."""
-        gone = self._collections.pop(name, None)
+        gone = self._collections.get(name)
         if gone is None:
             return False
-        self._aliases = {alias: target for alias, target in self._aliases.items() if target != name}
-        self._save()
+        kept = {other: collection for other, collection in self._collections.items() if other != name}
+        self._commit(kept, {alias: target for alias, target in self._aliases.items() if target != name})
         gone.shard.close()
-        shutil.rmtree(self._data / str(gone.number))
+        # What cannot be removed now is removed at the next start.
+        shutil.rmtree(self._data / str(gone.number), ignore_errors=True)
         return True
 
     def change_aliases(self, actions: Iterable[pb.AliasOperations]) -> None:
@@ -146,14 +147,14 @@ class Store:
                     self._point(after, action.rename_alias.new_alias_name, after.pop(old))
                 case _:
                     after.pop(action.delete_alias.alias_name, None)  # a server, too, deletes what is not there
-        self._aliases = after
-        self._save()
+        self._commit(self._collections, after)
 
     def _point(self, aliases: dict[str, str], alias: str, target: str) -> None:
         if target not in self._collections:
             raise missing(f"Collection `{target}` doesn't exist!")
-        if not alias or alias in self._collections:
-            raise invalid(f"`{alias}` cannot be an alias: it is empty or the name of a collection")
+        check_name(alias)
+        if alias in self._collections:
+            raise exists(f"Collection `{alias}` already exists!")
         aliases[alias] = target
 
     def flush(self) -> None:

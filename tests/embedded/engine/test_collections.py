@@ -17,7 +17,7 @@ def unalias(name: str) -> models.DeleteAliasOperation:
 
 
 def test_a_collection_is_made_shown_and_dropped(client: QdrantClient) -> None:
-    name = "café/№ 1"
+    name = "café № 1"
     assert not client.collection_exists(name)
     make_collection(client, name)
     assert client.collection_exists(name)
@@ -114,10 +114,29 @@ def test_an_alias_stands_for_its_collection_everywhere(client: QdrantClient, she
     client.delete("live", models.PointIdsList(points=[1]))
     assert client.count(shelf).count == 0
     assert "live" not in [each.name for each in client.get_collections().collections]
-    with refusal("ALREADY_EXISTS", "live"):
+    with refusal("INVALID_ARGUMENT", "live", "Alias with the same name"):
         make_collection(client, "live")
-    with refusal("INVALID_ARGUMENT", shelf):
+    with refusal("ALREADY_EXISTS", shelf):
         client.update_collection_aliases([alias(shelf, shelf)])
+
+
+@pytest.mark.parametrize("name", ["a/b", "a?", "x" * 256])
+def test_a_name_that_a_server_refuses_is_refused(client: QdrantClient, shelf: str, name: str) -> None:
+    with refusal("INVALID_ARGUMENT", "name"):
+        make_collection(client, name)
+    with refusal("INVALID_ARGUMENT", "name"):
+        client.update_collection_aliases([alias(shelf, name)])
+    vectors = {name: models.VectorParams(size=4, distance=models.Distance.DOT)}
+    with refusal("INVALID_ARGUMENT", "name"):
+        client.create_collection("unmade", vectors_config=vectors)
+
+
+def test_a_name_is_free_again_once_its_collection_is_dropped(client: QdrantClient) -> None:
+    for _ in range(3):
+        make_collection(client, "again")
+        client.upsert("again", [models.PointStruct(id=1, vector={"fused": vector(1)})])
+        assert client.count("again").count == 1
+        client.delete_collection("again")
 
 
 def test_aliases_change_all_at_once_or_not_at_all(client: QdrantClient, shelf: str) -> None:
