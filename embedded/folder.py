@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from embedded.errors import EmbeddedError
 
@@ -44,7 +45,7 @@ class DataFolder:
 
 
 class Ownership:
-    """One owner at a time: a lock on `owner.lock` in a folder, which also says who holds it.
+    """One owner at a time: a lock on `owner.lock` in a folder; the file `owner` says who holds it.
 
     The lock belongs to an open file, so it ends with its holders, however they end. A child that inherits
     `descriptor` holds it too: the folder stays owned until the child, not only its parent, is gone.
@@ -56,31 +57,32 @@ class Ownership:
         Raises EmbeddedError, naming the folder and the process, if another has it.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / "owner.lock").open("a+")
-        end = time.monotonic() + REMAINS_S
-        while not self._locked():
-            self._file.seek(0)
-            pid, _, owner = self._file.read().partition(" ")
-            # The owner is gone but a child of its still holds the lock: it is being ended, so it is worth the wait.
-            if (pid.isdigit() and _alive(int(pid))) or time.monotonic() > end:
-                self._file.close()
-                raise EmbeddedError(
-                    f"{folder} is in use by {owner.strip() or 'another process'} (process {pid or 'unknown'}): "
-                    "stop that one first, or give another folder."
-                )
-            time.sleep(POLL_S)
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()} {what}\n")
-        self._file.flush()
+        with ExitStack() as opened:
+            self._lock = opened.enter_context((folder / "owner.lock").open("a"))
+            self._name = opened.enter_context((folder / "owner").open("a+"))
+            end = time.monotonic() + REMAINS_S
+            while not _taken(self._lock):
+                # No child inherits the lock on `owner`. If it is free, the owner is gone and a child of its is being
+                # ended, which is worth the wait.
+                if not _taken(self._name) or time.monotonic() > end:
+                    raise EmbeddedError(_in_use(folder, self._name))
+                fcntl.flock(self._name, fcntl.LOCK_UN)
+                time.sleep(POLL_S)
+            fcntl.flock(self._name, fcntl.LOCK_EX)
+            self._name.truncate(0)
+            self._name.write(f"{os.getpid()} {what}\n")
+            self._name.flush()
+            opened.pop_all()
 
     @property
     def descriptor(self) -> int:
         """The locked file's descriptor, to be handed to a child."""
-        return self._file.fileno()
+        return self._lock.fileno()
 
     def release(self) -> None:
         """Let go of the folder; a child that inherited the descriptor goes on holding it."""
-        self._file.close()
+        self._name.close()
+        self._lock.close()
 
     def __enter__(self) -> Self:
         """The lock is held already."""
@@ -92,19 +94,19 @@ class Ownership:
         """Let go."""
         self.release()
 
-    def _locked(self) -> bool:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
-
-def _alive(pid: int) -> bool:
+def _taken(file: IO[str]) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
-    except PermissionError:
-        return True
     return True
+
+
+def _in_use(folder: Path, name: IO[str]) -> str:
+    name.seek(0)
+    pid, _, owner = name.read().strip().partition(" ")
+    return (
+        f"{folder} is in use by {owner or 'another process'} (process {pid or 'unknown'}): "
+        "stop that one first, or give another folder."
+    )
