@@ -101,6 +101,21 @@ async def test_a_service_that_comes_back_is_noticed_and_nothing_is_lost(place: P
     assert sorted(int(r.value or b"") for r in stages.written) == list(range(600))
 
 
+async def test_an_outage_with_more_records_than_the_buffer_holds_loses_and_reorders_none(place: Place) -> None:
+    away = True
+    stages = RecordingStages(trouble=lambda stage, batch: Unavailable("away") if away and stage == "plan" else None)
+    policy = replace(POLICY, batch=replace(POLICY.batch, buffer=40))
+    place.produce(numbered(2000))
+    async with working(place, stages, policy) as running:
+        await eventually(lambda: not running.worker.ready)
+        await asyncio.sleep(2)
+        away = False
+        await eventually(lambda: sum(place.committed().values()) == 2000, timeout_s=60)
+    for partition in range(3):
+        offsets = [record.offset for record in stages.written if record.partition == partition]
+        assert offsets == list(range(len(offsets)))
+
+
 async def test_both_topics_are_read(place: Place) -> None:
     stages = RecordingStages()
     other = Place(place.kafka, Topics(live=place.topics.backfill))
