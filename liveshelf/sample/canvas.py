@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,15 +16,17 @@ from liveshelf.sample.patterns import Field, printed
 
 Picture = NDArray[np.floating[Any]]  # (3, size, size), 0..1: planes, so that a field multiplies all three
 Normal = tuple[Field, Field, Field]  # x, y, towards the eye; unit length
+Box = tuple[slice, slice]  # rows and columns
 
 FINE = 4  # masks are drawn this many times finer and averaged, which is all the smoothing there is
 
 
 class Layer(NamedTuple):
-    """A surface and where it is; `solid` if it throws a shadow."""
+    """A surface, what it covers and in which part of the photo; `solid` if it throws a shadow."""
 
     mask: Field
     picture: Picture
+    box: Box
     solid: bool = True
 
 
@@ -50,6 +53,7 @@ class Canvas:
         side = -1.0 if pose.mirror else 1.0
         cos, sin = np.cos(pose.turn), np.sin(pose.turn)
         self._matrix = 0.5 * pose.zoom * np.array([[cos * side, -sin], [sin * side, cos]])
+        self._axes = (self._matrix / np.linalg.norm(self._matrix[:, 1])).astype(np.float32)
         self._offset = np.array([0.5 + pose.x, 0.5 + pose.y])
         at = (np.arange(size, dtype=np.float32) + 0.5) / size
         px, py = at[None, :] - self._offset[0], at[:, None] - self._offset[1]
@@ -66,33 +70,34 @@ class Canvas:
 
     def fill(self, *outlines: Outline, cut: tuple[Outline, ...] = ()) -> Field:
         """The share of each pixel that is inside one of the outlines and outside all of `cut`."""
-        fine = Image.new("L", (self.size * FINE, self.size * FINE))
-        pen = ImageDraw.Draw(fine)
-        for outline in outlines:
-            pen.polygon(self._pixels(outline), fill=255)
-        for outline in cut:
-            pen.polygon(self._pixels(outline), fill=0)
-        return self._field(fine)
+        solid = [self._pixels(outline) for outline in outlines]
+        left, top, sheet = self._sheet(solid, margin=0)
+        pen = ImageDraw.Draw(sheet)
+        for ink, shapes in ((255, solid), (0, [self._pixels(outline) for outline in cut])):
+            for at in shapes:
+                pen.polygon(_flat(at - (left, top)), fill=ink)
+        return self._field(left, top, sheet)
 
     def stroke(self, *lines: Outline, width: float) -> Field:
         """The share of each pixel under lines of this width, with round ends."""
-        fine = Image.new("L", (self.size * FINE, self.size * FINE))
-        pen = ImageDraw.Draw(fine)
         wide = max(1, round(width * self.size * FINE * float(np.linalg.norm(self._matrix[:, 1]))))
-        for line in lines:
-            points = self._pixels(line)
-            pen.line(points, fill=255, width=wide, joint="curve")
-            for x, y in (points[0], points[-1]):
+        ways = [self._pixels(line) for line in lines]
+        left, top, sheet = self._sheet(ways, margin=wide)
+        pen = ImageDraw.Draw(sheet)
+        for way in ways:
+            at = way - (left, top)
+            pen.line(_flat(at), fill=255, width=wide, joint="curve")
+            for x, y in (at[0], at[-1]):
                 pen.ellipse((x - wide / 2, y - wide / 2, x + wide / 2, y + wide / 2), fill=255)
-        return self._field(fine)
+        return self._field(left, top, sheet)
 
     def add(self, mask: Field, picture: Picture) -> None:
         """Lay a surface over what is there."""
-        self.layers.append(Layer(mask, picture))
+        self._lay(mask, picture, self._box(mask), solid=True)
 
     def glow(self, mask: Field, picture: Picture) -> None:
         """Lay light over what is there; light throws no shadow."""
-        self.layers.append(Layer(mask, picture, solid=False))
+        self._lay(mask, picture, self._box(mask), solid=False)
 
     def print(self, s: Field, t: Field, *, scale: float = 1.0) -> Picture:
         """The thing's colour and pattern at surface coordinates `s` across and `t` down."""
@@ -121,23 +126,16 @@ class Canvas:
             out += gloss * (0.18 * wide + 0.5 * narrow)
         return out
 
-    def padded(self, mask: Field, *, depth: float, blur: float) -> Normal:
-        """The normals of a mask swelled like a cushion: `blur` is how far in from the edge it still rises."""
-        fine = Image.fromarray((mask * 255).astype(np.uint8))
-        radius = max(0.6, blur * self.size / 2)
-        height = np.asarray(fine.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
-        across, down = _slopes(height)
-        steep = depth * radius * 2.2
-        gx, gy = -across * steep, -down * steep
-        ux, uy = self._own(gx, gy)
-        length = np.sqrt(ux**2 + uy**2 + 1.0)
-        return ux / length, uy / length, 1.0 / length
-
     def puff(
         self, mask: Field, picture: Picture, *, depth: float = 1.0, blur: float = 0.12, gloss: float = 0.0
     ) -> None:
         """Add a surface that swells towards the eye."""
-        self.add(mask, self.lit(picture, self.padded(mask, depth=depth, blur=blur), gloss=gloss))
+        radius = max(0.6, blur * self.size / 2)
+        # Most parts are small: what lies outside of them, and the reach of the blur, need not be looked at.
+        box = self._box(mask, margin=int(3 * radius) + 2)
+        normal = _swelled(mask[box], radius=radius, steep=depth * radius * 2.2, axes=self._axes)
+        lit = self.lit(picture[(slice(None), *box)], normal, gloss=gloss)
+        self.layers.append(Layer(mask[box], lit, box))
 
     def folds(self, strength: float, *, cells: int = 5) -> Field:
         """Soft irregular light and dark, as cloth has, around 1."""
@@ -145,18 +143,56 @@ class Canvas:
         grown = Image.fromarray(noise).resize((self.size, self.size), Image.Resampling.BICUBIC)
         return 1.0 + strength * (np.asarray(grown, np.float32) / 127.5 - 1.0)
 
-    def _own(self, across: Field, down: Field) -> tuple[Field, Field]:
-        """A direction on the picture as a direction in the thing's coordinates."""
-        unit = self._matrix / np.linalg.norm(self._matrix[:, 1])
-        m = unit.astype(np.float32)
-        return m[0, 0] * across + m[1, 0] * down, m[0, 1] * across + m[1, 1] * down
+    def _lay(self, mask: Field, picture: Picture, box: Box, *, solid: bool) -> None:
+        self.layers.append(Layer(mask[box], picture[(slice(None), *box)], box, solid))
 
-    def _pixels(self, outline: Outline) -> list[tuple[float, float]]:
-        at = (outline @ self._matrix.T + self._offset) * (self.size * FINE)
-        return [(float(x), float(y)) for x, y in at]
+    def _box(self, mask: Field, *, margin: int = 0) -> Box:
+        """The part of the photo a mask covers, and `margin` pixels around it."""
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not len(rows):
+            return slice(0, 1), slice(0, 1)
+        return (
+            slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
+            slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
+        )
 
-    def _field(self, fine: Image.Image) -> Field:
-        return np.asarray(fine.reduce(FINE), np.float32) / 255
+    def _pixels(self, outline: Outline) -> Outline:
+        """An outline in fine pixels of the photo."""
+        at: Outline = (outline @ self._matrix.T + self._offset) * (self.size * FINE)
+        return at
+
+    def _sheet(self, shapes: Sequence[Outline], *, margin: int) -> tuple[int, int, Image.Image]:
+        """An empty fine mask just large enough for these shapes, and where in the photo its corner lies."""
+        points = np.vstack(shapes)
+        low = np.floor((points.min(axis=0) - margin) / FINE).clip(0, self.size - 1).astype(int) * FINE
+        high = np.ceil((points.max(axis=0) + margin + 1) / FINE).clip(1, self.size).astype(int) * FINE
+        wide, tall = (int(v) for v in np.maximum(high - low, FINE))
+        return int(low[0]), int(low[1]), Image.new("L", (wide, tall))
+
+    def _field(self, left: int, top: int, sheet: Image.Image) -> Field:
+        small = np.asarray(sheet.reduce(FINE), np.float32) / 255
+        whole = np.zeros((self.size, self.size), np.float32)
+        rows, columns = small.shape
+        whole[top // FINE : top // FINE + rows, left // FINE : left // FINE + columns] = small
+        return whole
+
+
+def _flat(points: Outline) -> list[float]:
+    return points.ravel().tolist()
+
+
+def _swelled(mask: Field, *, radius: float, steep: float, axes: NDArray[np.float32]) -> Normal:
+    """The normals of a mask swelled like a cushion, rising up to `radius` pixels in from its edge.
+
+    `axes` turns directions on the picture into directions of the thing.
+    """
+    fine = Image.fromarray((mask * 255).astype(np.uint8))
+    height = np.asarray(fine.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
+    across, down = _slopes(height)
+    x = -steep * (axes[0, 0] * across + axes[1, 0] * down)
+    y = -steep * (axes[0, 1] * across + axes[1, 1] * down)
+    level = 1.0 / np.sqrt(x**2 + y**2 + 1.0)
+    return x * level, y * level, level
 
 
 def _slopes(height: Field) -> tuple[Field, Field]:

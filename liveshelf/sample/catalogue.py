@@ -22,7 +22,7 @@ from liveshelf.sample.looks import COLOURS, Look, Spec
 from liveshelf.sample.scene import photo
 from liveshelf.sample.stock import VIEWS, Item, some_look, stock
 
-DRAWING = 2  # raised whenever the same seed gives other products or photos than before
+DRAWING = 3  # raised whenever the same seed gives other products or photos than before
 PRODUCTS, SEEN, IMAGES, STAMP = "products.jsonl", "seen.jsonl", "images", "complete"
 QUALITY = 88
 CHUNK = 20  # photos a worker draws between two words of progress; below two of these, no workers are started

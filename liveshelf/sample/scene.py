@@ -35,7 +35,8 @@ def photo(spec: Spec, size: int = SIZE) -> Image.Image:
     picture = _ground(size, rng, stands=kind.stands)
     picture = picture * (1.0 - _shadow(canvas, stands=kind.stands))
     for layer in canvas.layers:
-        picture += layer.mask * (layer.picture - picture)
+        under = picture[(slice(None), *layer.box)]
+        under += layer.mask * (layer.picture - under)
     shown = (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(shown.transpose(1, 2, 0)))
 
@@ -61,7 +62,8 @@ def _shadow(canvas: Canvas, *, stands: bool) -> Field:
     covered = np.zeros((canvas.size, canvas.size), np.float32)
     for layer in canvas.layers:
         if layer.solid:
-            np.maximum(covered, layer.mask, out=covered)
+            part = covered[layer.box]
+            np.maximum(part, layer.mask, out=part)
     whole = Image.fromarray((covered * 255).astype(np.uint8))
     size = canvas.size
     if not stands:

@@ -187,3 +187,12 @@ def test_the_command_draws_and_says_where(tmp_path: Path) -> None:
     refused = CliRunner().invoke(main, [str(tmp_path / "shop"), "--count", "3"])
     assert refused.exit_code == 1
     assert "mine.txt" in refused.output
+
+
+@pytest.mark.parametrize("size", [64, 333, 512])
+def test_a_photo_is_the_same_thing_at_any_size(size: int) -> None:
+    spec = Spec(Look("teapot", "round", "blue", "dotted", "red"), 5)
+    image = photo(spec, size)
+    assert image.size == (size, size)
+    small, usual = (np.asarray(i.resize((32, 32), Image.Resampling.BOX), float) for i in (image, photo(spec)))
+    assert np.abs(small - usual).mean() < 6
