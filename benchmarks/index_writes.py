@@ -22,7 +22,7 @@ from qdrant_client import AsyncQdrantClient, grpc
 
 from catalog.change import Stamp
 from catalog.ports import Write
-from catalog.product import Key
+from catalog.product import Attribute, Key
 from catalog.space import FUSED, IMAGE, Space
 from catalog.state import State, payload_of
 from embedded.engine.process import EngineProcess
@@ -39,7 +39,12 @@ def space(dim: int) -> Space:
 
 
 def payload(n: int, version: int, price: float) -> dict[str, object]:
-    fields = {"price": price, "currency": "EUR", "available": True, "attributes.brand": f"brand {n % 50}"}
+    fields: dict[str, Attribute | None] = {
+        "price": price,
+        "currency": "EUR",
+        "available": True,
+        "attributes.brand": f"brand {n % 50}",
+    }
     stamp = Stamp(version, 0, f"{n:016x}")
     said = payload_of(State(base=stamp, live=True, fields=fields), fingerprint=f"{n:016x}", event_time=version)
     return {**said, "title": f"A title of some fifty letters, as shops have {n}", "images": [f"https://s.example/{n}"]}

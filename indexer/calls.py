@@ -8,7 +8,8 @@ from typing import Any
 
 from qdrant_client import AsyncQdrantClient, grpc
 
-from indexer.failures import calls
+from catalog.errors import Hopeless
+from indexer.failures import Refused, calls
 
 # A guard holds on every replica alike only if one node puts all writes of a shard in order.
 ORDERING = grpc.WriteOrdering(type=grpc.WriteOrderingType.Strong)
@@ -28,15 +29,18 @@ class Points:
     async def get(
         self, ids: Collection[str], *, payload: grpc.WithPayloadSelector, vectors: bool = False
     ) -> dict[str, grpc.RetrievedPoint]:
-        """The points there are, by id."""
+        """The points there are, by id. Raises Hopeless where even this is refused: it is never a product's fault."""
         request = grpc.GetPoints(
             collection_name=self._collection,
             ids=[grpc.PointId(uuid=i) for i in ids],
             with_payload=payload,
             with_vectors=grpc.WithVectorsSelector(enable=vectors),
         )
-        with calls("read points"):
-            response = await self._stub.Get(request, timeout=self._timeout)
+        try:
+            with calls("read points"):
+                response = await self._stub.Get(request, timeout=self._timeout)
+        except Refused as error:
+            raise Hopeless(f"Qdrant refuses to read points of {self._collection!r}: {error}") from error
         return {point.id.uuid: point for point in response.result}
 
     async def write(

@@ -1,7 +1,8 @@
 """The collection of a space, made ready before the first point: vectors, payload indexes, alias.
 
-A space has a collection of its own, `{name}--{space.id}`, so vectors of two spaces can never meet in one. Queries use
-the alias `{name}`, which points at one of them.
+A space has a collection of its own, `{name}--{space.id}`, so vectors of two spaces can never meet in one. The alias
+`{name}` says which of them serves. Who makes vectors, of products or of queries, names the collection of its own space:
+an alias can be moved to another space while a process with the old model still runs.
 """
 
 from __future__ import annotations
@@ -71,19 +72,10 @@ async def ensure(client: AsyncQdrantClient, space: Space, policy: CollectionPoli
 async def prepare(client: AsyncQdrantClient, space: Space, policy: CollectionPolicy = CollectionPolicy()) -> str:
     """As `ensure`, but leaves the alias alone: a collection to be filled before it serves."""
     collection = collection_name(policy, space)
-    with calls("look for the collection"):
-        exists = await client.collection_exists(collection)
-    if not exists:
-        await _create(client, collection, space, policy)
-    with calls("read the collection"):
-        info = await client.get_collection(collection)
-    _check_vectors(collection, info, space)
-    # Indexes come before any data, so that the graph is built with links for them; a worker that finds a collection
-    # another has only just made adds what is still missing, before it writes.
-    for field, schema in _indexes(policy).items():
-        if field not in info.payload_schema:
-            with calls("make a payload index"):
-                await client.create_payload_index(collection, field, field_schema=schema, wait=True)
+    try:
+        await _prepare(client, collection, space, policy)
+    except Refused as error:
+        raise Hopeless(f"Qdrant refuses the collection {collection!r}: {error}") from error
     return collection
 
 
@@ -119,6 +111,22 @@ async def _claim(client: AsyncQdrantClient, collection: str, name: str) -> None:
             f"the alias {name!r} serves {served!r}, and this model makes {collection!r}: run the model that made it, "
             f"or give another collection name"
         )
+
+
+async def _prepare(client: AsyncQdrantClient, collection: str, space: Space, policy: CollectionPolicy) -> None:
+    with calls("look for the collection"):
+        exists = await client.collection_exists(collection)
+    if not exists:
+        await _create(client, collection, space, policy)
+    with calls("read the collection"):
+        info = await client.get_collection(collection)
+    _check_vectors(collection, info, space)
+    # Indexes come before any data, so that the graph is built with links for them; a worker that finds a collection
+    # another has only just made adds what is still missing, before it writes.
+    for field, schema in _indexes(policy).items():
+        if field not in info.payload_schema:
+            with calls("make a payload index"):
+                await client.create_payload_index(collection, field, field_schema=schema, wait=True)
 
 
 async def _create(client: AsyncQdrantClient, collection: str, space: Space, policy: CollectionPolicy) -> None:

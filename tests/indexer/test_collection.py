@@ -143,3 +143,8 @@ async def test_the_settings_reach_the_collection(client: AsyncQdrantClient, poli
     vectors = config.params.vectors
     assert isinstance(vectors, dict)
     assert all(v.on_disk for v in vectors.values())
+
+
+async def test_a_name_qdrant_does_not_take_is_hopeless(client: AsyncQdrantClient) -> None:
+    with pytest.raises(Hopeless, match="refuses the collection"):
+        await ensure(client, SPACE, CollectionPolicy(name="a/b"))
