@@ -129,3 +129,16 @@ def unknown_variables() -> list[str]:
         for name in os.environ
         if name.startswith(PREFIX) and not name.startswith(PREFIX + "TEST_") and name not in known
     )
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """This process's environment for a child, with these settings in it."""
+    given = settings.model_dump(exclude_defaults=True)
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return outside | {variable(name): _text(value) for name, value in given.items() if value is not None}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -45,6 +45,13 @@ def check_topics(kafka: Kafka, names: Iterable[str]) -> None:
         raise Misuse(f"The broker at {kafka.bootstrap} has no topic {' and no topic '.join(missing)}: create it first.")
 
 
+def partitions_of(kafka: Kafka, topics: Topics) -> dict[str, int]:
+    """How many partitions each of the topics has, 0 where it does not exist. Raises Unavailable and Misuse."""
+    with admin_client(kafka) as client:
+        there = {topic["name"]: len(topic["partitions"]) for topic in client.describe_topics()}
+    return {name: there.get(name, 0) for name in _wanted(topics)}
+
+
 def _wanted(topics: Topics) -> dict[str, dict[str, Any]]:
     events = {"max.message.bytes": str(topics.max_bytes)}
     days = topics.quarantine_days

@@ -6,9 +6,8 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 from rich.console import Console
@@ -21,12 +20,15 @@ from catalog.record import Record, Reject
 from liveshelf.settings import Settings
 from liveshelf.wiring import kafka_of, topics_of
 from streams.applied import wait_until_applied
-from streams.backfill import BadRow, Catalogue, backfill as publish_catalogue
+from streams.backfill import BadRow, Catalogue
+from streams.backfill import backfill as publish_catalogue
 from streams.columns import Columns
 from streams.publisher import Publisher
 from streams.topics import create_topics
 
 SHOWN = 20
+MAPPED = ("id", "title", "images", "price", "currency", "available", "version", "tenant")
+PATIENCE_S = 24 * 3600.0
 
 
 class Rate(ProgressColumn):
@@ -78,11 +80,12 @@ def produce(settings: Settings, *, file: IO[bytes]) -> None:
     "mapping",
     multiple=True,
     metavar="FIELD=COLUMN",
-    help="Which column holds id, title, images, price, currency, available, version or tenant; found by name if not given.",
+    help=f"Which column holds {', '.join(MAPPED)}; without any --map they are found by name.",
 )
-@click.option("--version", type=click.IntRange(min=0), help="Version of rows without one; now, in milliseconds, if not given.")
+@click.option(
+    "--version", type=click.IntRange(min=0), help="Version of rows without one; if not given, now in milliseconds."
+)
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the workers have applied it all.")
-@click.option("--timeout", type=float, default=86_400.0, help="Seconds to wait at most.", show_default=True)
 @click.pass_obj
 def backfill(
     settings: Settings,
@@ -93,31 +96,28 @@ def backfill(
     mapping: tuple[str, ...],
     version: int | None,
     wait: bool,
-    timeout: float,
 ) -> None:
     """Send the catalogue at PATH through the back-fill topic: a parquet or JSONL file, or a folder of them.
 
     Fresher products of the live stream are left alone, and what has not changed is not encoded again, so a back-fill
     may be repeated at any time.
     """
-    started = time.time()
-    catalogue = Catalogue(path, version=int(started * 1000) if version is None else version, columns=None)
-    if mapping:
-        catalogue = Catalogue(path, version=catalogue.version, columns=_mapped(catalogue, mapping))
+    given = int(time.time() * 1000) if version is None else version
+    catalogue = Catalogue(path, version=given, columns=_columns(mapping) if mapping else None)
     total = min(catalogue.total, limit or catalogue.total)
     bad: list[BadRow] = []
     if dry_run:
         good = _check(catalogue, settings, total, bad)
         click.echo(f"{good} of {total} rows are events; nothing was sent.", err=True)
     else:
-        good = _send(catalogue, settings, total, bad, timeout if wait else None)
+        good = _send(catalogue, settings, total, bad, wait=wait)
     for row in bad[:SHOWN]:
         click.echo(f"{row.file} row {row.row}: {row.reason}", err=True)
     if bad:
         raise Misuse(f"{len(bad)} of {total} rows are no events{', the first of them above' * (len(bad) > SHOWN)}")
 
 
-def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow], timeout_s: float | None) -> int:
+def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow], *, wait: bool) -> int:
     kafka, started = kafka_of(settings), time.monotonic()
     create_topics(kafka, topics_of(settings))
     with Publisher(kafka, settings.backfill_topic, tenant=settings.tenant) as publisher, bar("sent", total) as done:
@@ -125,7 +125,7 @@ def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow
         result = publish_catalogue(
             catalogue, publisher, limit=total, on_row=lambda: done(next(rows)), on_bad=bad.append
         )
-    if timeout_s is None:
+    if not wait:
         click.echo(f"{result.sent} events are in {settings.backfill_topic}.", err=True)
         return result.sent
     with bar("applied", result.sent) as done:
@@ -133,7 +133,7 @@ def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow
             kafka,
             settings.backfill_topic,
             result.ends,
-            timeout_s=timeout_s,
+            timeout_s=PATIENCE_S,
             on_progress=lambda left: done(max(0, result.sent - left)),
         )
     took = time.monotonic() - started
@@ -147,8 +147,8 @@ def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRo
         for number, row in enumerate(catalogue, start=1):
             if isinstance(row, BadRow):
                 bad.append(row)
-            elif reason := _refused(json.dumps(row).encode(), settings):
-                bad.append(BadRow(catalogue.files[0], number, reason))
+            elif reason := _refused(json.dumps(row.event).encode(), settings):
+                bad.append(BadRow(row.file, row.row, reason))
             else:
                 good += 1
             done(number)
@@ -163,11 +163,13 @@ def _refused(line: bytes, settings: Settings) -> str | None:
     return parsed.reason if isinstance(parsed, Reject) else None
 
 
-def _mapped(catalogue: Catalogue, mapping: tuple[str, ...]) -> Columns:
-    given: dict[str, str] = {}
+def _columns(mapping: tuple[str, ...]) -> Columns:
+    given: dict[str, Any] = {}
     for one in mapping:
         field, _, column = one.partition("=")
-        if field not in Columns.__dataclass_fields__ or field == "leave_out" or not column:
-            raise Misuse(f"--map {one}: give FIELD=COLUMN, FIELD one of id, title, images, price, currency, ...")
-        given[field] = column
-    return catalogue.recognised(given)
+        if field not in MAPPED or not column:
+            raise Misuse(f"--map {one}: give FIELD=COLUMN, with a FIELD of {', '.join(MAPPED)}")
+        given[field] = (*given.get(field, ()), column) if field == "images" else column
+    if "id" not in given or not given.keys() & {"title", "images"}:
+        raise Misuse("--map: name the columns of id and of title or images; with --map none is found by name")
+    return Columns(**({"title": None} | given))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 import time
@@ -15,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from embedded.engine.process import EngineProcess
-from liveshelf.settings import Settings, load_settings, variable
+from liveshelf.settings import Settings, environment, load_settings
 from liveshelf.wiring import kafka_of, topics_of
 from streams.applied import wait_until_applied
 from streams.publisher import Publisher
@@ -32,12 +30,6 @@ class Shop:
     folder: Path
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def environment(self, **more: str) -> dict[str, str]:
-        given = self.settings.model_dump(exclude_defaults=True)
-        said = {variable(n): ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for n, v in given.items()}
-        outside = {name: value for name, value in os.environ.items() if not name.startswith("LIVESHELF_")}
-        return {**outside, **said, **more}
-
     def start_worker(self) -> subprocess.Popen[bytes]:
         """A `liveshelf worker` process, ready when this returns."""
         number = len(self.workers)
@@ -45,7 +37,7 @@ class Shop:
         with (self.folder / f"worker-{number}.log").open("wb") as log:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "liveshelf", "worker"],
-                env=self.environment(LIVESHELF_READY_FILE=str(ready)),
+                env=environment(self.settings.model_copy(update={"ready_file": ready})),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -97,7 +89,6 @@ def open_shop(broker: str, engine: EngineProcess, folder: Path, **more: Any) -> 
             "group": name,
             "collection": f"test-{name}",
             "partitions": 4,
-            "ready_file": folder / "worker.ready",
             **more,
         }
     )
@@ -115,7 +106,3 @@ def wait_for(condition: Callable[[], bool], timeout_s: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not so after {timeout_s:g} s"
         time.sleep(0.05)
-
-
-def lines(events: list[Mapping[str, Any]]) -> bytes:
-    return b"".join(json.dumps(event).encode() + b"\n" for event in events)

@@ -83,7 +83,7 @@ async def test_two_workers_share_a_topic_and_one_dies_half_way(shop: Shop):
     async with shelf_of(shop) as (index, shelf):
         async with asyncio.timeout(120):
             while await shelf.count() < count // 2:
-                await asyncio.sleep(0.1)
+                await asyncio.to_thread(first.poll)
         first.send_signal(signal.SIGKILL)
         first.wait()
         await asyncio.to_thread(shop.wait_until_applied, ends, None, 150)

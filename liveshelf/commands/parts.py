@@ -1,0 +1,122 @@
+"""Commands that run a part of the shelf: worker, serve, broker, engine, up, setup."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from catalog.errors import Hopeless, Misuse
+from liveshelf.commands.feed import bar
+from liveshelf.settings import Settings, load_settings
+
+SAMPLE = "sample"
+
+
+@click.command()
+@click.pass_obj
+def worker(settings: Settings) -> None:
+    """Take product events off Kafka and keep the index up to date, until SIGTERM.
+
+    Run as many as the topics have partitions. The exit code is 0 after SIGTERM, 1 where going on is no use.
+    """
+    from liveshelf.wiring import run_ingest
+
+    raise SystemExit(asyncio.run(run_ingest(settings)))
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
+@click.option("--insecure", is_flag=True, help="Allow an address that other machines can reach.")
+def serve(*, host: str | None, port: int | None, insecure: bool) -> None:
+    """Answer searches over HTTP, until SIGTERM: a page at /, the API described at /docs."""
+    from liveshelf.wiring import run_search
+
+    asyncio.run(run_search(load_settings(host=host, port=port), insecure=insecure))
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=9092, show_default=True, help="Port for clients.")
+@click.pass_obj
+def broker(settings: Settings, *, port: int) -> None:
+    """Run Apache Kafka, one node for this machine alone, until Ctrl-C."""
+    from embedded.broker import Broker
+    from embedded.folder import DataFolder
+
+    with Broker.start(DataFolder(settings.data).broker, cache=settings.cache, port=port) as running:
+        click.echo(f"Kafka answers at {running.bootstrap}; its data is in {settings.data}.", err=True)
+        _until_stopped(running.poll, "The broker")
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=6334, show_default=True, help="Port of the gRPC API.")
+@click.option("--optimize", is_flag=True, help="Build search graphs first; worth it above some 200,000 products.")
+@click.pass_obj
+def engine(settings: Settings, *, port: int, optimize: bool) -> None:
+    """Run Qdrant's engine for this machine alone, until Ctrl-C."""
+    from embedded.engine import serve as serve_engine
+    from embedded.folder import DataFolder
+
+    click.echo(f"The engine's data is in {settings.data}.", err=True)
+    serve_engine(DataFolder(settings.data).engine, port, optimize=optimize)
+
+
+@click.command()
+@click.pass_obj
+def setup(settings: Settings) -> None:
+    """Fetch the embedded broker's program and draw the sample catalogue, so that the demo needs no network."""
+    from embedded.broker import fetch
+    from liveshelf import sample
+
+    jars = fetch(settings.cache)
+    click.echo(f"Apache Kafka: {len(jars)} jars in {jars[0].parent}.", err=True)
+    folder = sample_folder(settings)
+    with bar("drawing the sample catalogue", None) as done:
+        sample.draw(folder, progress=lambda number, _: done(number))
+
+
+def sample_folder(settings: Settings) -> Path:
+    """Where the sample catalogue is drawn."""
+    return settings.data.resolve() / SAMPLE
+
+
+@click.command()
+@click.pass_obj
+def up(settings: Settings) -> None:
+    """Run everything on this machine: broker, engine, worker and search, until Ctrl-C.
+
+    They listen where the settings say, so the other commands find them; their data and logs are below LIVESHELF_DATA.
+    """
+    from liveshelf.local import Local
+
+    with Local(settings, broker_port=_port(settings.kafka), engine_port=_port(settings.qdrant_url)) as local:
+        click.echo(
+            f"Kafka {local.settings.kafka}, engine {local.settings.qdrant_url}, data in {settings.data}.", err=True
+        )
+        click.echo(f"Search at {local.url}. Ctrl-C stops everything.", err=True)
+        with suppress(KeyboardInterrupt):
+            local.group.wait()
+
+
+def _port(address: str) -> int:
+    """The port of an address of this machine. Raises Misuse for another machine's."""
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    if parts.hostname not in ("127.0.0.1", "localhost", "::1") or not parts.port:
+        raise Misuse(f"{address} is not this machine: `liveshelf up` runs its own broker and engine on 127.0.0.1")
+    return parts.port
+
+
+def _until_stopped(poll: Callable[[], int | None], what: str) -> None:
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    while not stopped.wait(0.2):
+        if (status := poll()) is not None:
+            raise Hopeless(f"{what} ended with exit status {status}; its log is in its data folder")
