@@ -4,12 +4,15 @@ The engine replays its log after a crash, on data of which some parts may be fur
 replays must therefore not ask the data anything: a guard that is judged again may see its own effect and skip, and
 an operation by ids that meets a point deleted later stops halfway and loses the rest of its points. Both were seen
 after a kill -9 in the middle of a flush. So guards and filters are judged here, once, by the one thread that writes,
-and the engine is told only "these points, if they are there", which can be replayed any number of times.
+and the engine is told only "these points, if they are there", which can be replayed any number of times. A point in
+an optimized, read-only segment is moved when a part of it is changed, and a replay of such a move can lose the change
+(seen too): it is written anew, whole, before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection as Ids
+from collections.abc import Iterator
 from typing import Any
 
 import qdrant_edge as edge
@@ -18,8 +21,10 @@ from qdrant_client import grpc as pb
 from embedded.engine.filters import to_filter
 from embedded.engine.points import to_ids
 from embedded.engine.refusals import missing, unspoken, variant
+from embedded.engine.store import Collection
 
 _PAGE = 10_000
+_CARRIED = 500
 
 
 def these(ids: Ids[Any]) -> edge.Filter:
@@ -70,6 +75,17 @@ def admitted(shard: edge.EdgeShard, ids: Ids[Any], guard: edge.Filter | None, mo
             return matching
         case _:
             raise unspoken(f"UpdateMode {mode}")
+
+
+def moved(collection: Collection, ids: list[Any]) -> Iterator[edge.UpdateOperation]:
+    """What writes the points anew, as they are, out of the read-only segments they may lie in."""
+    if not collection.optimized:
+        return
+    for first in range(0, len(ids), _CARRIED):
+        records = collection.shard.retrieve(ids[first : first + _CARRIED], True, True)
+        points = [edge.Point(record.id, record.vector or {}, record.payload) for record in records]
+        if points:
+            yield edge.UpdateOperation.upsert_points(points)
 
 
 def _matching(shard: edge.EdgeShard, condition: edge.Filter) -> list[Any]:

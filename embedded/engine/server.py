@@ -41,10 +41,8 @@ def run(data: Path, *, host: str, port: int, ready_file: Path | None, optimize: 
     # Conversions are Python and would keep the event loop waiting for 5 ms, the default, each time it has something.
     sys.setswitchinterval(0.001)
     with Ownership(data, "an engine"):
-        store = Store(data)
+        store = Store(data, optimize=optimize)
         try:
-            if optimize:
-                store.optimize()
             asyncio.run(_serve(store, f"{host}:{port}", ready_file))
         finally:
             store.close()

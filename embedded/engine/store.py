@@ -29,12 +29,13 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """One open collection. `number` names its folder."""
+    """One open collection. `number` names its folder; `optimized` says that some of it lies in read-only segments."""
 
     name: str
     number: int
     config: pb.CollectionConfig
     shard: edge.EdgeShard
+    optimized: bool = False
     dimensions: Dimensions = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,8 +45,11 @@ class Collection:
 class Store:
     """What the engine holds. Changes must come from one thread at a time; look-ups may come from any."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open what the folder holds. Raises EmbeddedError where it cannot be read."""
+    def __init__(self, folder: Path, *, optimize: bool = False) -> None:
+        """Open what the folder holds. Raises EmbeddedError where it cannot be read.
+
+        With `optimize` it also builds the graphs that large collections are searched with, which may take minutes.
+        """
         self._file = folder / "engine.json"
         self._data = folder / "collections"
         self._data.mkdir(parents=True, exist_ok=True)
@@ -53,13 +57,13 @@ class Store:
         self._aliases: dict[str, str] = {}
         self._next = 1
         if self._file.exists():
-            self._open(json.loads(self._file.read_text(encoding="utf-8")))
+            self._open(json.loads(self._file.read_text(encoding="utf-8")), optimize)
         kept = {str(collection.number) for collection in self._collections.values()}
         for left_behind in self._data.iterdir():
             if left_behind.name not in kept:
                 shutil.rmtree(left_behind)
 
-    def _open(self, content: dict[str, Any]) -> None:
+    def _open(self, content: dict[str, Any], optimize: bool) -> None:
         if content["format"] != _FORMAT:
             raise EmbeddedError(
                 f"{self._file} is of format {content['format']} and this engine reads {_FORMAT}: "
@@ -77,7 +81,11 @@ class Store:
                     f"collection {name!r} cannot be opened from {folder} ({error}): restore the data folder, "
                     "or name another and index again."
                 ) from error
-            self._collections[name] = Collection(name, entry["number"], config, shard)
+            if optimize:
+                shard.optimize()
+            # A segment that is written to is always there, and only ever one: any other is an optimized one.
+            optimized = shard.info().segments_count > 1
+            self._collections[name] = Collection(name, entry["number"], config, shard, optimized)
 
     def _commit(self, collections: dict[str, Collection], aliases: dict[str, str]) -> None:
         """Make these the collections and aliases: on disk first, so that nothing is ever built on what is not there."""
@@ -161,11 +169,6 @@ class Store:
         """Write what is in memory to the collections' own files, so that the next start replays less."""
         for collection in list(self._collections.values()):
             collection.shard.flush()
-
-    def optimize(self) -> None:
-        """Build the graphs that large collections are searched with. Takes minutes where there is much to do."""
-        for collection in self._collections.values():
-            collection.shard.optimize()
 
     def close(self) -> None:
         """Flush and let go of every collection."""

@@ -17,7 +17,7 @@ from embedded.engine.filters import optional_filter
 from embedded.engine.indexes import to_schema
 from embedded.engine.points import to_point_vectors, to_points
 from embedded.engine.refusals import invalid, only, unspoken, variant
-from embedded.engine.resolved import admitted, must_exist, selected, these
+from embedded.engine.resolved import admitted, moved, must_exist, selected, these
 from embedded.engine.store import Collection, Store
 from embedded.engine.values import to_payload
 
@@ -47,6 +47,7 @@ def _update_vectors(collection: Collection, request: Any) -> Iterator[edge.Updat
     vectors = to_point_vectors(request.points, collection.dimensions)
     ids = must_exist(collection.shard, [each.id for each in vectors])
     admits = admitted(collection.shard, ids, optional_filter(request, "update_filter"), pb.UpdateOnly)
+    yield from moved(collection, list(admits))
     for each in vectors:
         if each.id in admits:
             # One by one: the engine has no such operation by filter, and a replay that misses a point misses no other.
@@ -60,6 +61,7 @@ def _on_selected(
     if selector.HasField("points"):
         must_exist(collection.shard, ids)
     if ids:
+        yield from moved(collection, ids)
         yield make(these(ids), *arguments)
 
 

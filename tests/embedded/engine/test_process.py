@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -17,7 +18,7 @@ from pathlib import Path
 import grpc
 import psutil
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import AsyncQdrantClient, QdrantClient, models
 from qdrant_client import grpc as pb
 
 from embedded.engine.process import EngineProcess
@@ -243,6 +244,30 @@ def test_health_is_answered_while_reads_and_writes_wait(tmp_path: Path) -> None:
         assert time.monotonic() - begun < 1
         assert not all(call.done() for call in slow)
         assert all(len(call.result().result) == 2000 for call in slow)
+
+
+def test_writes_take_effect_in_the_order_they_arrive(engine: EngineProcess, shelf: str) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{engine.port}") as channel:
+        points = pb.PointsStub(channel)
+        calls = []
+        for version in range(60):
+            # Requests of very different sizes, the watched point first, all under way at once.
+            batch = [pb.PointStruct(id=pb.PointId(num=1), payload={"v": pb.Value(integer_value=version)})]
+            batch += [pb.PointStruct(id=pb.PointId(num=100 + n)) for n in range(version * 37 % 200)]
+            calls.append(points.Upsert.future(pb.UpsertPoints(collection_name=shelf, wait=True, points=batch)))
+        for call in calls:
+            call.result()
+        ask = pb.GetPoints(collection_name=shelf, ids=[pb.PointId(num=1)])
+        assert points.Get(ask).result[0].payload["v"].integer_value == 59
+
+
+async def test_the_asynchronous_client_is_answered_too(engine: EngineProcess, shelf: str) -> None:
+    client = AsyncQdrantClient(url=engine.url, grpc_port=engine.port, prefer_grpc=True, check_compatibility=False)
+    await asyncio.gather(*(client.upsert(shelf, [point(key, key)]) for key in range(1, 33)))
+    assert (await client.count(shelf)).count == 32
+    with refusal("NOT_FOUND", "nowhere"):
+        await client.count("nowhere")
+    await client.close()
 
 
 def test_without_a_ready_file_the_engine_prints_where_it_answers(tmp_path: Path) -> None:
