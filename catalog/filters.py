@@ -56,6 +56,8 @@ def _condition(name: str, value: object) -> Condition:
     for v in values:
         if not isinstance(v, str | int | float | bool):
             raise Misuse(f"the filter on {name!r} has {type(v).__name__} where a string, number, true or false belongs")
+        if isinstance(v, int | float) and not _is_number(v):
+            raise Misuse(f"the filter on {name!r} has a number that no product can have")
     return AnyOf(path, values)
 
 
@@ -64,9 +66,14 @@ def _range(name: str, path: str, bounds: Mapping[object, object]) -> Range:
     for bound, value in bounds.items():
         if bound not in BOUNDS:
             raise Misuse(f"the range on {name!r} has {bound!r}; the bounds are {', '.join(BOUNDS)}")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise Misuse(f"the range on {name!r} needs a finite number for {bound}, not {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_number(value):
+            raise Misuse(f"the range on {name!r} needs a finite number for {bound}, not {str(value)[:40]}")
         known[str(bound)] = float(value)
     if not known:
         raise Misuse(f"the range on {name!r} is empty: give at least one of {', '.join(BOUNDS)}")
     return Range(path, **known)
+
+
+def _is_number(value: float) -> bool:
+    """Finite, and within the 64 bits that an index keeps of an integer."""
+    return -(2**63) <= value < 2**63 if isinstance(value, int) else math.isfinite(value)

@@ -91,8 +91,10 @@ class Tour:
         query = sample.redraw(wanted["id"], self._folder, view=5, colour=after.colour, pattern=after.pattern)
         hits, _ = self.find(image=query, limit=1000)
         rank = next((i for i, h in enumerate(hits, start=1) if h["id"] == wanted["id"]), None)
-        put = {**wanted, "images": [photo.as_uri()]}
-        hits, ms = self._until(put, {"image": query}, lambda h: _of(h[:3], wanted).get("images") == put["images"])
+        put = {**wanted, "images": [photo.as_uri()], "version": int(time.time() * 1000)}
+        hits, ms = self._until(
+            put, {"image": query}, lambda h: _of(h[:3], wanted).get("content_version") == put["version"]
+        )
         said = f"{wanted['title']}: {before.colour} {before.pattern} to {after.colour} {after.pattern}"
         was = f"was {rank}. of 1,000 for its new look" if rank else "was not among 1,000 for its new look"
         note = f"searchable {ms:.0f} ms after its event; {was}, is {_rank(hits, wanted)}."
@@ -120,7 +122,7 @@ class Tour:
     ) -> tuple[list[Any], float]:
         """Sends the event and searches until it shows: the hits then, and the milliseconds since; 0 if it never did."""
         started = time.perf_counter()
-        self._live.send_event({**event, "version": int(time.time() * 1000)})
+        self._live.send_event({"version": int(time.time() * 1000), **event})
         while time.perf_counter() - started < PATIENCE_S:
             hits, _ = self.find(**query)
             if holds(hits):
