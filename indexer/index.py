@@ -45,7 +45,8 @@ class QdrantIndex:
     """Index on one collection, by compare-and-set on `revision`.
 
     A point expected missing goes out as insert-only, any other as update-only under a filter that Qdrant checks point
-    by point. Raises Unavailable, and Hopeless for a missing collection or a key that may not.
+    by point. A point that already has the revision to be written counts as written: it was, and the answer was lost.
+    Raises Unavailable, and Hopeless for a missing collection or a key that may not.
     """
 
     def __init__(
@@ -97,10 +98,11 @@ class QdrantIndex:
         guard = None if write.expect is None else guard_of(identity, write.expect)
         if write.vectors is not None:
             point = point_of(write, self._space)
-        elif identity in current and _guard(current[identity]) == guard:
-            point = merged(write, current[identity])
         else:
-            return None
+            there = current.get(identity)
+            if there is None or _guard(there) not in (guard, guard_of(identity, write.payload["revision"])):
+                return None
+            point = merged(write, there)
         if point.ByteSize() > self._policy.max_bytes:
             raise InvalidPoint(f"the point takes {point.ByteSize()} bytes; the limit is {self._policy.max_bytes}")
         return Ready(write.key, point, guard)

@@ -79,7 +79,10 @@ class FakeIndex:
 
     def _apply(self, write: Write) -> bool:
         payload, vectors = self.points.get(write.key, (None, {}))
-        if (payload["revision"] if payload else None) != write.expect:
+        revision = payload["revision"] if payload else None
+        if revision == write.payload["revision"]:
+            return True
+        if revision != write.expect:
             return False
         if write.vectors is None and payload is None:
             return False

@@ -170,14 +170,16 @@ async def test_the_revision_of_another_point_opens_nothing(subject: Subject) -> 
     assert (await subject.index.write(swapped)).moved == {a, b}
 
 
-async def test_writing_the_same_again_is_not_a_move(subject: Subject) -> None:
-    (key,) = keys(1)
-    write = put(key, 1)
-    await subject.index.write([write])
-    # As after an answer that was lost: the point no longer is what was expected, but it is what was to be written.
-    real = not isinstance(subject.index, FakeIndex)
-    assert (await subject.index.write([write])).moved == (frozenset() if real else {key})
-    assert (await subject.index.known([key]))[key].revision == revision(write)
+async def test_what_is_already_written_has_not_moved(subject: Subject) -> None:
+    put_key, patch_key = keys(2)
+    first = [put(put_key, 1), put(patch_key, 1)]
+    await subject.index.write(first)
+    second = [put(put_key, 2, expect=revision(first[0])), patch(patch_key, 2, expect=revision(first[1]))]
+    # Repeated as after an answer that was lost: no point is what was expected, all are what was to be written.
+    for _ in range(2):
+        assert not (await subject.index.write(second)).moved
+    known = await subject.index.known(keys(2))
+    assert [known[w.key].revision for w in second] == [revision(w) for w in second]
 
 
 async def test_a_payload_only_write_keeps_the_rest(subject: Subject) -> None:
