@@ -110,12 +110,14 @@ class RetryPolicy:
 class WorkerPolicy:
     """How a worker batches, retries and leaves, in seconds.
 
-    `drain_s` bounds what SIGTERM waits for batches in flight; after `session_s` without a sign of life the broker gives
-    a worker's partitions to others.
+    `drain_s` bounds what SIGTERM waits for batches in flight, `leave_s` what committing and leaving the group takes
+    after that, which a broker that is away would hold up for ever. After `session_s` without a sign of life the broker
+    gives a worker's partitions to others.
     """
 
     batch: BatchPolicy = BatchPolicy()
     retry: RetryPolicy = RetryPolicy()
     commit_every_s: float = 1.0
     drain_s: float = 20.0
+    leave_s: float = 10.0
     session_s: float = 15.0

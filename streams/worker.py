@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from catalog.errors import Hopeless, LiveshelfError, Unavailable
 from streams.app import create_app
 from streams.pipeline import Pipeline
 from streams.policy import Kafka, WorkerPolicy
+from streams.quiet import quieten
 from streams.topics import check_topics
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ class Worker:
         self._policy = policy
         self._on_ready = on_ready
         self._started = False
+        self.stuck = False
         self._stop = asyncio.Event()
 
     @property
@@ -58,6 +61,7 @@ class Worker:
         Raises Unavailable when the broker is away at start, Misuse when it lacks a topic, Hopeless when going on is no
         use. During an outage it waits instead; see `ready`.
         """
+        quieten()
         # Faust's consumer, in its thread, would wait for ever for a broker that is not there.
         await asyncio.to_thread(check_topics, self._kafka, self._lanes)
         app = create_app(self._kafka, {topic: lane.put for topic, lane in self._lanes.items()}, self._policy)
@@ -74,7 +78,7 @@ class Worker:
         finally:
             self._stop.set()
             await _cancel(starting, stopping, crashing, *lanes)
-            await app.stop()
+            await self._leave(app)
         if failure is not None:
             raise failure
 
@@ -84,6 +88,20 @@ class Worker:
         log.info("Reading %s as group %s.", ", ".join(self._lanes), self._kafka.group)
         self._on_ready()
         await self._stop.wait()
+
+    async def _leave(self, app: faust.App) -> None:
+        leaving = asyncio.create_task(app.stop(), name="leave")
+        done, _ = await asyncio.wait({leaving}, timeout=self._policy.leave_s)
+        if done:
+            if error := leaving.exception():
+                log.warning("Leaving the group failed: %r", error)
+        else:
+            self.stuck = True
+            log.warning(
+                "The broker at %s did not take the last offsets within %g s; the records after them come again.",
+                self._kafka.bootstrap,
+                self._policy.leave_s,
+            )
 
     async def _drain(self, lanes: Sequence[asyncio.Task[None]]) -> None:
         for lane in self.lanes:
@@ -116,17 +134,22 @@ async def _cancel(*tasks: asyncio.Task[Any]) -> None:
 async def run_worker(worker: Worker) -> int:
     """Runs a worker as the process's main task; the exit code.
 
-    0 after SIGTERM or SIGINT, 1 after a LiveshelfError, whose sentence is logged. Logging is left as it is.
+    0 after SIGTERM or SIGINT, 1 after a LiveshelfError, whose sentence is logged. Logging is left as it is. When the
+    broker is away at the end the process exits here, for Faust's threads would wait for it for ever.
     """
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, worker.stop)
+    code = 0
     try:
         await worker.run()
     except LiveshelfError as error:
         log.critical("%s", error)
-        return 1
+        code = 1
     finally:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(name)
-    return 0
+    if worker.stuck:
+        logging.shutdown()
+        os._exit(code)
+    return code

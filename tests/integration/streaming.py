@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import uuid4
 
 from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import RetriableError
 
 from streams.pipeline import Pipeline
 from streams.policy import BatchPolicy, Kafka, RetryPolicy, Topics, WorkerPolicy
@@ -17,6 +20,7 @@ from streams.topics import create_topics
 from streams.worker import Worker
 from tests.streams.stages import Batch, RecordingStages
 
+ROOT = Path(__file__).parents[2]
 POLICY = WorkerPolicy(
     batch=BatchPolicy(max_records=8, within_s=0.01),
     retry=RetryPolicy(initial_s=0.01, max_s=0.05),
@@ -43,7 +47,10 @@ class Place:
     def committed(self, topic: str | None = None) -> Mapping[int, int]:
         """What the group has committed, by partition."""
         with KafkaAdminClient(**self.kafka.client_options()) as client:
-            offsets = client.list_group_offsets({self.kafka.group: None})[self.kafka.group]
+            try:
+                offsets = client.list_group_offsets({self.kafka.group: None})[self.kafka.group]
+            except RetriableError:  # a new broker has yet to find out who keeps the offsets
+                return {}
         return {
             place.partition: at.offset for place, at in offsets.items() if place.topic == (topic or self.topics.live)
         }
@@ -99,6 +106,27 @@ async def working(place: Place, stages: RecordingStages, policy: WorkerPolicy = 
     finally:
         if not task.done():
             await running.stop()
+
+
+@asynccontextmanager
+async def child(place: Place, behaviour: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The worker of `streaming_child` in a process of its own, which does not outlive the test."""
+    names = [place.kafka.bootstrap, place.kafka.group, place.kafka.member or "", place.topics.live, behaviour]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.integration.streaming_child",
+        *names,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
 async def eventually(holds: Callable[[], bool], *, timeout_s: float = 20) -> None:

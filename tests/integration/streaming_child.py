@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import sys
+from dataclasses import replace
 
 from catalog.errors import Hopeless
 from streams.pipeline import Pipeline
@@ -26,7 +27,9 @@ async def main() -> int:
         trouble=lambda stage, batch: Hopeless("the device is lost") if hopeless and stage == "encode" else None,
     )
     lane = Pipeline(stages, lane="live", batch=POLICY.batch, retry=POLICY.retry)
-    code = await run_worker(Worker(Kafka(bootstrap, group=group, member=member or None), {topic: lane}, policy=POLICY))
+    code = await run_worker(
+        Worker(Kafka(bootstrap, group=group, member=member or None), {topic: lane}, policy=replace(POLICY, leave_s=3))
+    )
     sys.stdout.write(json.dumps([(record.partition, record.offset) for record in stages.written]) + "\n")
     return code
 

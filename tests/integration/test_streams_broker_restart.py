@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 
 from embedded.broker import Broker
 from tests.fixtures_broker import CACHE
-from tests.integration.streaming import Place, eventually, new_place, working
+from tests.integration.streaming import Place, child, eventually, new_place, working
 from tests.streams.stages import RecordingStages
 
 
@@ -35,3 +36,19 @@ async def test_a_broker_restart_loses_nothing(tmp_path: Path) -> None:
     finally:
         await asyncio.to_thread(broker.stop)
     assert {int(r.value or b"") for r in stages.written} == set(range(600))
+
+
+async def test_sigterm_ends_a_worker_whose_broker_is_away(tmp_path: Path) -> None:
+    broker = await asyncio.to_thread(start, tmp_path)
+    place = new_place(broker.bootstrap)
+    place.produce(numbers(0, 100))
+    try:
+        async with child(place, "steady") as process:
+            await eventually(lambda: sum(place.committed().values()) > 0)
+            await asyncio.to_thread(broker.kill)
+            process.send_signal(signal.SIGTERM)
+            _, errors = await asyncio.wait_for(process.communicate(), 30)
+    finally:
+        await asyncio.to_thread(broker.stop)
+    assert process.returncode == 0
+    assert b"did not take the last offsets" in errors

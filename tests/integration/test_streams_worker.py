@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from catalog.errors import Hopeless, Unavailable
 from streams.policy import Kafka, Topics, WorkerPolicy
-from tests.integration.streaming import POLICY, Place, eventually, new_place, working
+from tests.integration.streaming import POLICY, Place, child, eventually, new_place, working
 from tests.streams.stages import Batch, RecordingStages
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -158,10 +153,10 @@ async def test_a_broker_that_is_away_is_a_sentence() -> None:
 
 async def test_sigterm_drains_commits_and_exits_with_0(place: Place) -> None:
     place.produce(numbered(50))
-    process = await started(place, "steady")
-    await eventually(lambda: sum(place.committed().values()) > 0)
-    process.send_signal(signal.SIGTERM)
-    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    async with child(place, "steady") as process:
+        await eventually(lambda: sum(place.committed().values()) > 0)
+        process.send_signal(signal.SIGTERM)
+        output, _ = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 0
     written = json.loads(output.splitlines()[-1])
     assert sum(place.committed().values()) == len(written) == len(set(map(tuple, written)))
@@ -170,8 +165,8 @@ async def test_sigterm_drains_commits_and_exits_with_0(place: Place) -> None:
 
 async def test_hopeless_exits_with_1_and_its_sentence(place: Place) -> None:
     place.produce(numbered(5))
-    process = await started(place, "hopeless")
-    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    async with child(place, "hopeless") as process:
+        _, errors = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 1
     assert b"the device is lost" in errors
     assert b"Traceback" not in errors
@@ -181,10 +176,10 @@ async def test_kill_9_loses_nothing_and_a_named_worker_is_back_at_once(broker: s
     place = new_place(broker)
     named = replace(place, kafka=replace(place.kafka, member="worker-0"))
     place.produce(numbered(200))
-    process = await started(named, "steady")
-    await eventually(lambda: sum(place.committed().values()) > 0)
-    process.kill()
-    await process.communicate()
+    async with child(named, "steady") as process:
+        await eventually(lambda: sum(place.committed().values()) > 0)
+        process.kill()
+        await process.communicate()
     committed = place.committed()
     stages = RecordingStages()
     async with working(named, stages):
@@ -192,18 +187,3 @@ async def test_kill_9_loses_nothing_and_a_named_worker_is_back_at_once(broker: s
     again = {(r.partition, r.offset) for r in stages.written}
     ends = place.committed()
     assert {(p, o) for p in ends for o in range(committed.get(p, 0), ends[p])} <= again
-
-
-async def started(place: Place, behaviour: str) -> asyncio.subprocess.Process:
-    """The worker of `streaming_child` in a process of its own."""
-    names = [place.kafka.bootstrap, place.kafka.group, place.kafka.member or "", place.topics.live, behaviour]
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.integration.streaming_child",
-        *names,
-        cwd=ROOT,
-        env=dict(os.environ),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )

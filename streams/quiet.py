@@ -1,0 +1,45 @@
+"""Clients that log the same complaint many times a second while a broker is away, kept to once a minute."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+LOGGERS = (
+    "aiokafka",
+    "aiokafka.client",
+    "aiokafka.cluster",
+    "aiokafka.conn",
+    "aiokafka.consumer.fetcher",
+    "aiokafka.consumer.group_coordinator",
+    "aiokafka.producer.producer",
+    "aiokafka.producer.sender",
+)
+
+
+class OnceInAWhile(logging.Filter):
+    """Lets a message through once in `every_s` seconds for each text, whatever its arguments."""
+
+    def __init__(self, every_s: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._clock = clock
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged."""
+        now, text = self._clock(), str(record.msg)
+        if now - self._last.get(text, -self._every_s) < self._every_s:
+            return False
+        self._last[text] = now
+        return True
+
+
+_FILTER = OnceInAWhile()
+
+
+def quieten() -> None:
+    """Puts the filter on the loggers of the Kafka client; more than once is as good as once."""
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_FILTER)
