@@ -1,4 +1,4 @@
-"""One engine for the tests that only talk to it; those that kill, stop or restart one start their own."""
+"""A client to the run's one engine; the tests that kill, stop or restart an engine start their own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ from qdrant_client import QdrantClient
 
 from embedded.engine.process import EngineProcess
 from tests.embedded.engine.shelves import connect, make_collection
-
-
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
-    with EngineProcess.start(tmp_path_factory.mktemp("engine")) as running:
-        yield running
 
 
 @pytest.fixture(scope="session")
