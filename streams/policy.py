@@ -77,7 +77,7 @@ class Topics:
     live: str = "products"
     backfill: str = "products-backfill"
     quarantine: str = "products-quarantine"
-    partitions: int = 8
+    partitions: int = 4
     replication: int = 1
     max_bytes: int = 8 * 1024 * 1024
     quarantine_days: int | None = None
