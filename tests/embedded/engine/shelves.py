@@ -6,10 +6,13 @@ import random
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 import pytest
 from qdrant_client import QdrantClient, models
+
+from embedded.engine.process import EngineProcess
 
 DIM = 16
 
@@ -30,8 +33,31 @@ def make_collection(client: QdrantClient, name: str = "") -> str:
     return name
 
 
+def newer(points: list[models.PointStruct], field: str) -> models.Filter:
+    """Each point only over one whose `field` is lower."""
+    guards = [
+        models.Filter(
+            must=[
+                models.HasIdCondition(has_id=[point.id]),
+                models.FieldCondition(key=field, range=models.Range(lt=(point.payload or {})[field])),
+            ]
+        )
+        for point in points
+    ]
+    return models.Filter(should=list(guards))
+
+
 def connect(port: int) -> QdrantClient:
     return QdrantClient(url="http://127.0.0.1", grpc_port=port, prefer_grpc=True, check_compatibility=False)
+
+
+@contextmanager
+def served(data: Path) -> Iterator[QdrantClient]:
+    """A client to an engine of its own on the folder."""
+    with EngineProcess.start(data) as engine:
+        client = connect(engine.port)
+        yield client
+        client.close()
 
 
 @contextmanager

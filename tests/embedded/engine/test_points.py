@@ -8,22 +8,13 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from tests.embedded.engine.shelves import refusal, vector
+from tests.embedded.engine.shelves import newer, refusal, vector
 
 
 def point(point_id: int | str, version: int, seed: int = 0, **payload: Any) -> models.PointStruct:
     return models.PointStruct(
         id=point_id, vector={"fused": vector(seed)}, payload={"version": version, "n": seed, **payload}
     )
-
-
-def newer(points: list[models.PointStruct]) -> models.Filter:
-    """Each point only over one of a lower version."""
-    guards = [
-        models.Filter(must=[models.HasIdCondition(has_id=[each.id]), older((each.payload or {})["version"])])
-        for each in points
-    ]
-    return models.Filter(should=list(guards))
 
 
 def older(version: int) -> models.FieldCondition:
@@ -45,7 +36,7 @@ def test_a_guarded_upsert_is_decided_point_by_point(client: QdrantClient, shelf:
     client.upsert(shelf, [point(1, 10), point(2, 10)])
     batch = [point(1, 11, seed=1), point(2, 9, seed=2), point(3, 1, seed=3)]
     for _ in range(2):
-        client.upsert(shelf, batch, update_filter=newer(batch))
+        client.upsert(shelf, batch, update_filter=newer(batch, "version"))
         assert versions(client, shelf, 1, 2, 3) == {1: 11, 2: 10, 3: 1}
     nearest = client.query_points(shelf, query=vector(1), using="fused", limit=1).points[0]
     assert nearest.id == 1
@@ -61,7 +52,7 @@ def test_an_upsert_may_insert_only_or_update_only(client: QdrantClient, shelf: s
     client.upsert(shelf, both, update_mode=models.UpdateMode.UPDATE_ONLY)
     assert versions(client, shelf, 1, 2, 3) == {1: 3, 2: 2}
     both = [point(1, 4), point(2, 1), point(3, 4)]
-    client.upsert(shelf, both, update_mode=models.UpdateMode.UPDATE_ONLY, update_filter=newer(both))
+    client.upsert(shelf, both, update_mode=models.UpdateMode.UPDATE_ONLY, update_filter=newer(both, "version"))
     assert versions(client, shelf, 1, 2, 3) == {1: 4, 2: 2}
 
 
