@@ -129,7 +129,10 @@ class QdrantIndex:
         return {}
 
     async def _moved(self, ready: Sequence[Ready]) -> set[Key]:
-        """A refused point stays as it is without a word: only reading shows which were written."""
+        """A refused point stays as it is without a word: only reading shows which were written.
+
+        One that was written and at once overwritten by a rival counts as moved too: to decide it again does no harm.
+        """
         if not ready:
             return set()
         found = await self._points.get([r.point.id.uuid for r in ready], payload=including(GUARD))
