@@ -1,4 +1,4 @@
-"""The engine's process: what outlives it, what it refuses to start on, and how it ends."""
+"""The engine's process: what it refuses to start on, how it answers under load, and how it ends."""
 
 from __future__ import annotations
 
