@@ -6,10 +6,8 @@ rebalance or a restart. So the streams are taken with manual acknowledgement, an
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import faust
@@ -25,13 +23,18 @@ Put = Callable[[Delivery], Awaitable[None]]
 PATIENCE_S = 7 * 24 * 3600.0
 
 
+class _App(faust.App):
+    """Faust without its folder for tables: there are none, and the working directory may be read-only."""
+
+    async def on_first_start(self) -> None: ...
+
+
 def create_app(kafka: Kafka, lanes: Mapping[str, Put], policy: WorkerPolicy = WorkerPolicy()) -> faust.App:  # noqa: B008
     """One application for all lanes, by topic. It reads bytes as they are, tombstones included; start it in a loop."""
-    app = faust.App(
+    app = _App(
         kafka.group,
         broker=[f"kafka://{server}" for server in kafka.servers],
         broker_credentials=_credentials(kafka),
-        datadir=Path(tempfile.gettempdir()) / f"{kafka.group}-faust",
         store="memory://",
         web_enabled=False,
         autodiscover=False,
