@@ -1,0 +1,184 @@
+"""The commands as a person types them; what is wrong is said in one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from click.testing import CliRunner, Result
+
+from catalog import events
+from embedded.engine.process import EngineProcess
+from liveshelf import sample
+from liveshelf.cli import main
+from liveshelf.settings import Settings, environment, load_settings, variable
+from tests.integration.shop import Shop, open_shop, wait_for
+
+NOWHERE = "127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(variable(name), raising=False)
+    monkeypatch.setenv("LIVESHELF_KAFKA", NOWHERE)
+    monkeypatch.setenv("LIVESHELF_QDRANT_URL", f"http://{NOWHERE}")
+    monkeypatch.setenv("LIVESHELF_QDRANT_TIMEOUT_S", "2")
+    monkeypatch.setenv("LIVESHELF_PORT", "9")
+
+
+@pytest.fixture
+def shop(broker: str, engine: EngineProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with open_shop(broker, engine, tmp_path) as opened:
+        for name, value in environment(opened.settings).items():
+            monkeypatch.setenv(name, value)
+        yield opened
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(main, list(arguments), input=stdin)
+
+
+def sentence(result: Result) -> str:
+    assert result.exit_code == 1, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def test_schema_prints_the_schema():
+    assert json.loads(run("schema").output) == events.schema()
+
+
+def test_a_bad_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LIVESHELF_PARTITIONS", "none")
+    assert "LIVESHELF_PARTITIONS" in sentence(run("schema"))
+
+
+def test_search_without_a_service_says_how_to_start_one():
+    assert "liveshelf up" in sentence(run("search", "mug"))
+
+
+def test_an_empty_search_says_what_to_give():
+    assert "give some text" in sentence(run("search"))
+
+
+@pytest.mark.parametrize("given", ["brand", '{"brand"'])
+def test_a_filter_that_is_none_is_named(given: str):
+    assert given in sentence(run("search", "mug", "--filter", given))
+
+
+def test_check_says_what_does_not_answer():
+    said = sentence(run("check"))
+    assert NOWHERE in said
+    assert "ok     model" in said
+
+
+def test_check_finds_a_misspelt_variable(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LIVESHELF_KAFKAA", "x")
+    assert "LIVESHELF_KAFKAA is no setting" in sentence(run("check"))
+
+
+def test_check_is_content_where_all_is_well(shop: Shop):
+    result = run("check")
+    assert result.exit_code == 0, result.output
+    assert "WRONG" not in result.output
+
+
+def test_backfill_of_what_is_no_catalogue(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("x")
+    assert "neither .parquet" in sentence(run("backfill", str(tmp_path / "notes.txt")))
+
+
+def test_backfill_without_a_broker_names_its_address(tmp_path: Path):
+    (tmp_path / "a.jsonl").write_text('{"id": "1", "title": "mug"}\n')
+    assert NOWHERE in sentence(run("backfill", str(tmp_path / "a.jsonl")))
+
+
+def test_a_dry_run_counts_and_names_the_bad_rows(tmp_path: Path):
+    rows = ['{"id": "1", "title": "mug"}', "{", '{"id": "2"}', '{"op": "put", "id": "3", "title": 5, "images": []}']
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    said = sentence(run("backfill", str(tmp_path / "a.jsonl"), "--dry-run"))
+    assert "1 of 4 rows are events" in said
+    assert "3 of 4 rows are no events" in said
+    assert "row 2: not JSON" in said
+
+
+@pytest.mark.parametrize("mapping", [["size=x"], ["id"], ["id=sku"]])
+def test_a_mapping_that_is_none_is_refused(tmp_path: Path, mapping: list[str]):
+    (tmp_path / "a.jsonl").write_text('{"sku": "1", "name": "mug"}\n')
+    options = [part for one in mapping for part in ("--map", one)]
+    assert "--map" in sentence(run("backfill", str(tmp_path / "a.jsonl"), "--dry-run", *options))
+
+
+def test_produce_stops_at_the_first_bad_line_and_says_so(shop: Shop):
+    said = sentence(run("produce", stdin='{"id": "1", "title": "mug"}\n\n{"id": "2", "title": 5}\n'))
+    assert "line 3: title: 5" in said
+    assert "the 1 events before it were sent" in said
+
+
+def test_worker_without_a_broker_ends_with_a_sentence():
+    assert NOWHERE in sentence(run("worker"))
+
+
+def test_serve_refuses_an_open_address_and_says_why(shop: Shop):
+    assert "0.0.0.0" in sentence(run("serve", "--host", "0.0.0.0", "--port", "0"))  # noqa: S104 - it must not
+
+
+def test_up_refuses_another_machines_broker(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LIVESHELF_KAFKA", "kafka.example:9092")
+    assert "kafka.example:9092 is not this machine" in sentence(run("up"))
+
+
+def test_up_runs_everything_and_leaves_nothing(tmp_path: Path):
+    """Also the other commands as a user has them: backfill with its bar, search with its table."""
+    products = sample.draw(tmp_path / "sample", count=40)
+    settings = load_settings(
+        kafka=f"127.0.0.1:{free_port()}",
+        qdrant_url=f"http://127.0.0.1:{free_port()}",
+        port=free_port(),
+        data=tmp_path / "data",
+        image_file_roots=(products.parent,),
+    )
+    shell = environment(settings)
+
+    def liveshelf(*arguments: str) -> str:
+        command = [sys.executable, "-m", "liveshelf", *arguments]
+        done = subprocess.run(command, env=shell, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    with (tmp_path / "up.log").open("wb") as log:
+        up = subprocess.Popen([sys.executable, "-m", "liveshelf", "up"], env=shell, stderr=log)
+    try:
+        wait_for(lambda: b"Search at" in (tmp_path / "up.log").read_bytes() or up.poll() is not None, 120)
+        children = psutil.Process(up.pid).children(recursive=True)
+        assert "40 events applied" in liveshelf("backfill", str(products))
+        found = json.loads(liveshelf("search", "teapot", "--limit", "3", "--json"))
+        assert len(found["hits"]) == 3
+        photo = next((products.parent / "images").iterdir())
+        assert photo.stem in liveshelf("search", "--image", str(photo), "--limit", "3")
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(60) in (0, 128 + signal.SIGTERM)
+    finally:
+        up.kill()
+        up.wait()
+    assert len(children) >= 4
+    wait_for(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children), 20)
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_nothing_of_the_outside_reaches_these_tests():
+    assert os.environ["LIVESHELF_KAFKA"] == NOWHERE
