@@ -37,9 +37,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
 
 def _settings(settings: Settings) -> Iterator[Finding]:
     for name in unknown_variables():
-        yield Finding(
-            "settings", False, f"{name} is no setting: correct its name (see docs/settings.md)"
-        )
+        yield Finding("settings", False, f"{name} is no setting: correct its name (see docs/settings.md)")
     for root in settings.image_file_roots:
         if not root.is_dir():
             yield Finding("settings", False, f"LIVESHELF_IMAGE_FILE_ROOTS names {root}, which is no folder")

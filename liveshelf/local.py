@@ -67,7 +67,7 @@ class Local:
         log = self._logs / f"{name}.log"
 
         def command() -> Command:
-            settings = self.settings.model_copy(update={"ready_file": ready})
+            settings = self.settings.model_copy(update={"ready_file": ready, "member": name})
             return Command(
                 argv=[sys.executable, "-m", "liveshelf", name],
                 env=environment(settings),

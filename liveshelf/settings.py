@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     kafka_password: SecretStr | None = Field(None, description="SASL password.")
     kafka_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the brokers.")
     group: str = Field("liveshelf", min_length=1, description="Consumer group; workers of one group share the topics.")
+    member: str | None = Field(
+        None,
+        description="Fixed name of this worker in its group, so that a killed one has its partitions back at once.",
+    )
     topic: str = Field("products", min_length=1, description="The live topic of product events.")
     backfill_topic: str = Field("products-backfill", min_length=1, description="The topic a back-fill goes through.")
     quarantine_topic: str = Field(

@@ -26,7 +26,7 @@ def worker(settings: Settings) -> None:
 
     Run as many as the topics have partitions. The exit code is 0 after SIGTERM, 1 where going on is no use.
     """
-    from liveshelf.wiring import run_ingest
+    from liveshelf.ingestion import run_ingest
 
     raise SystemExit(asyncio.run(run_ingest(settings)))
 
@@ -37,7 +37,7 @@ def worker(settings: Settings) -> None:
 @click.option("--insecure", is_flag=True, help="Allow an address that other machines can reach.")
 def serve(*, host: str | None, port: int | None, insecure: bool) -> None:
     """Answer searches over HTTP, until SIGTERM: a page at /, the API described at /docs."""
-    from liveshelf.wiring import run_search
+    from liveshelf.searching import run_search
 
     asyncio.run(run_search(load_settings(host=host, port=port), insecure=insecure))
 

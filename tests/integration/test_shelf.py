@@ -18,7 +18,8 @@ from embedded.engine.process import EngineProcess
 from encoders.service import EncoderService
 from indexer import QdrantIndex, QdrantShelf, collection_name, connect
 from liveshelf import sample
-from liveshelf.wiring import collection_policy_of, kafka_of, worker_of
+from liveshelf.ingestion import worker_of
+from liveshelf.wiring import collection_policy_of, kafka_of
 from streams.backfill import Catalogue, backfill
 from streams.publisher import Publisher
 from streams.quarantine import read_quarantine

@@ -1,0 +1,92 @@
+"""The worker, of all its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+from catalog.events import Contract
+from catalog.ingest import Ingest, IngestPolicy
+from encoders.service import EncoderService
+from indexer import QdrantIndex, RequestPolicy, connect, ensure
+from liveshelf.settings import Settings
+from liveshelf.wiring import collection_policy_of, encoder_of, kafka_of, secret, topics_of
+from streams.pipeline import Pipeline
+from streams.policy import BatchPolicy, WorkerPolicy
+from streams.quarantine import KafkaQuarantine
+from streams.topics import create_topics
+from streams.worker import Worker, run_worker
+
+READY_POLL_S = 0.2
+
+
+async def run_ingest(settings: Settings) -> int:
+    """The worker: both topics to the index until SIGTERM. The process's exit code."""
+    async with AsyncExitStack() as stack:
+        worker, _ = await stack.enter_async_context(worker_of(settings))
+        if settings.ready_file is not None:
+            await stack.enter_async_context(_told(settings.ready_file, lambda: worker.ready))
+        return await run_worker(worker)
+
+
+@asynccontextmanager
+async def worker_of(settings: Settings) -> AsyncIterator[tuple[Worker, EncoderService]]:
+    """A worker that is yet to be run, and the encoder it shares between its lanes.
+
+    Topics and collection exist when this has entered. Raises Unavailable where broker or index do not answer.
+    """
+    kafka, topics, timeout = kafka_of(settings), topics_of(settings), settings.qdrant_timeout_s
+    async with AsyncExitStack() as stack:
+        await asyncio.to_thread(create_topics, kafka, topics)
+        client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
+        stack.push_async_callback(client.close)
+        encoder = await stack.enter_async_context(encoder_of(settings))
+        collection = await ensure(client, encoder.space, collection_policy_of(settings))
+        requests = RequestPolicy(timeout_s=timeout)
+        ingest = Ingest(
+            index=QdrantIndex(client, collection=collection, space=encoder.space, policy=requests),
+            encoder=encoder,
+            quarantine=await stack.enter_async_context(KafkaQuarantine(kafka, topics)),
+            policy=IngestPolicy(contract=Contract(tenant=settings.tenant)),
+        )
+        batch = BatchPolicy(max_records=settings.batch_size, within_s=settings.batch_wait_ms / 1000)
+        lanes = {
+            topic: Pipeline(ingest, lane=lane, batch=batch)
+            for lane, topic in (("live", topics.live), ("back-fill", topics.backfill))
+        }
+        yield Worker(kafka, lanes, policy=WorkerPolicy(batch=batch, drain_s=settings.drain_seconds)), encoder
+
+
+@asynccontextmanager
+async def _told(file: Path, ready: Callable[[], bool]) -> AsyncIterator[None]:
+    """While inside, the file is there exactly while `ready()` holds."""
+
+    async def tell() -> None:
+        told = False
+        while True:
+            if ready() != told:
+                told = not told
+                await asyncio.to_thread(_write, file, told)
+            await asyncio.sleep(READY_POLL_S)
+
+    teller = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        teller.cancel()
+        with suppress(asyncio.CancelledError):
+            await teller
+        await asyncio.to_thread(_write, file, False)
+
+
+def _write(file: Path, ready: bool) -> None:
+    if not ready:
+        file.unlink(missing_ok=True)
+        return
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    part.write_text(json.dumps({"pid": os.getpid()}), encoding="utf-8")
+    part.replace(file)

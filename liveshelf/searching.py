@@ -1,0 +1,35 @@
+"""The search service, of all its parts."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+from catalog.find import Find
+from encoders.images import Images
+from indexer import QdrantShelf, connect, ensure
+from liveshelf.settings import Settings
+from liveshelf.wiring import collection_policy_of, encoder_of, image_policy_of, secret
+from search import SearchPolicy, create_app, index_health, serve
+
+
+async def run_search(settings: Settings, *, insecure: bool = False) -> None:
+    """The search service, until SIGTERM."""
+    timeout = settings.qdrant_timeout_s
+    async with AsyncExitStack() as stack:
+        client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
+        stack.push_async_callback(client.close)
+        encoder = await stack.enter_async_context(encoder_of(settings))
+        # What a stranger's query names is fetched from the public internet alone, whatever the catalogue may use.
+        public = replace(image_policy_of(settings), allow_hosts=())
+        images = await stack.enter_async_context(Images(public))
+        await ensure(client, encoder.space, collection_policy_of(settings))
+        shelf = QdrantShelf(client, collection=settings.collection, space=encoder.space, timeout_s=timeout)
+        app = create_app(
+            find=Find(shelf=shelf, encoder=encoder),
+            shelf=shelf,
+            images=images,
+            health=index_health(shelf, space=encoder.space.id),
+            policy=SearchPolicy(tenant=settings.tenant),
+        )
+        await serve(app, settings.host, settings.port, settings.ready_file, insecure=insecure)
