@@ -34,11 +34,10 @@ def demo(settings: Settings, *, once: bool) -> None:
     from liveshelf.local import Local
     from liveshelf.tour import Tour
 
-    console, started = Console(highlight=False), time.monotonic()
+    console = Console(highlight=False)
     folder = sample_folder(settings)
-    if not (folder / "complete").exists():
-        console.print("Drawing the sample catalogue (once).")
-        sample.draw(folder)
+    sample.draw(folder)  # at once where the set-up has drawn it
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="liveshelf-demo-") as temporary:
         data = Path(temporary)
         photos = data / "photos"
