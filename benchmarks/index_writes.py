@@ -1,4 +1,4 @@
-"""How fast the index takes writes and answers: guarded against unguarded, in one run, so that the ratios hold.
+"""How fast the index takes writes and answers, guarded against unguarded; the last column is the ratio to unguarded.
 
 python -m benchmarks.index_writes                              the embedded engine, in a folder that is thrown away
 python -m benchmarks.index_writes --url http://127.0.0.1:6334  a Qdrant server's gRPC address
@@ -11,10 +11,9 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -30,8 +29,6 @@ from indexer import CollectionPolicy, QdrantIndex, QdrantShelf, connect, ensure
 from indexer.points import point_of
 
 BATCH = 256
-
-T = TypeVar("T")
 
 
 def space(dim: int) -> Space:
@@ -64,26 +61,6 @@ def puts(count: int, dim: int, version: int) -> list[Write]:
     ]
 
 
-def patches(count: int, version: int) -> list[Write]:
-    expect = [str(payload(n, version - 1, version - 1.0)["revision"]) for n in range(count)]
-    return [Write(Key("shop", str(n)), expect[n], payload(n, version, float(version))) for n in range(count)]
-
-
-async def timed(name: str, items: Sequence[T], each: Callable[[Sequence[T]], Awaitable[object]], flight: int) -> float:
-    """Items a second, in batches, `flight` of them at a time."""
-    batches = iter([items[i : i + BATCH] for i in range(0, len(items), BATCH)])
-
-    async def stream() -> None:
-        for batch in batches:
-            await each(batch)
-
-    start = time.perf_counter()
-    await asyncio.gather(*(stream() for _ in range(flight)))
-    rate = len(items) / (time.perf_counter() - start)
-    print(f"{name:<52} {rate:>9,.0f}/s")
-    return rate
-
-
 async def queries(shelf: QdrantShelf, dim: int, limit: int, times: int) -> None:
     took = []
     for vector in np.random.default_rng(0).standard_normal((times, dim)).astype(np.float32):
@@ -110,31 +87,42 @@ async def measure(url: str, count: int, dim: int, flight: int) -> None:
 
 
 async def rates(client: AsyncQdrantClient, collection: str, here: Space, count: int, flight: int) -> None:
+    """All contenders take turns at every batch, so that a busy machine is equally busy for each; medians are shown."""
     index = QdrantIndex(client, collection=collection, space=here)
     dim = here.vectors[FUSED]
+    first, second, third, fourth = (puts(count, dim, version) for version in (1, 2, 3, 4))
+    took: dict[str, list[float]] = {}
+
+    async def timed(name: str, call: Awaitable[object]) -> None:
+        start = time.perf_counter()
+        await call
+        took.setdefault(name, []).append(time.perf_counter() - start)
 
     async def unguarded(writes: Sequence[Write]) -> None:
         points = [point_of(w, here) for w in writes]
-        await client.grpc_points.Upsert(
-            grpc.UpsertPoints(collection_name=collection, points=points, wait=True), timeout=60
-        )
+        request = grpc.UpsertPoints(collection_name=collection, points=points, wait=True)
+        await client.grpc_points.Upsert(request, timeout=60)
 
-    async def applied(writes: Sequence[Write]) -> None:
-        if (await index.write(writes)).moved:
-            raise SystemExit("a write was refused though nobody else writes here")
+    async def guarded(writes: Sequence[Write], moved: int = 0) -> None:
+        if len((await index.write(writes)).moved) != moved:
+            raise SystemExit("a write was refused or applied that should not have been")
 
-    async def refused(writes: Sequence[Write]) -> None:
-        if len((await index.write(writes)).moved) != len(writes):
-            raise SystemExit("a stale write was not refused")
+    async def stream(starts: Iterator[int]) -> None:
+        for i in starts:
+            batch = slice(i, i + BATCH)
+            await timed("new points, guarded", guarded(first[batch]))
+            await timed("changed points, unguarded", unguarded(second[batch]))
+            await timed("changed points, guarded, applied", guarded(third[batch]))
+            patches = [Write(w.key, w.expect, w.payload) for w in fourth[batch]]
+            await timed("price patches, guarded", guarded(patches))
+            await timed("changed points, guarded, refused", guarded(third[batch], moved=len(patches)))
+            await timed("known", index.known([w.key for w in patches]))
 
-    await timed("new points, guarded", puts(count, dim, 1), applied, flight)
-    plain = await timed("the same again, unguarded", puts(count, dim, 1), unguarded, flight)
-    second = puts(count, dim, 2)
-    guarded = await timed("changed points, guarded, applied", second, applied, flight)
-    await timed("price patches, guarded", patches(count, 3), applied, flight)
-    await timed("changed points, guarded, refused", puts(count, dim, 2)[: count // 2], refused, flight)
-    await timed("known", [w.key for w in second], index.known, flight)
-    print(f"{'guarded / unguarded':<52} {guarded / plain:>9.2f}")
+    starts = iter(range(0, count, BATCH))
+    await asyncio.gather(*(stream(starts) for _ in range(flight)))
+    rate = {name: flight * min(BATCH, count) / statistics.median(times) for name, times in took.items()}
+    for name, per_second in rate.items():
+        print(f"{name:<52} {per_second:>9,.0f}/s {per_second / rate['changed points, unguarded']:>6.2f}")
 
 
 @contextmanager
