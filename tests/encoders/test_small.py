@@ -1,0 +1,150 @@
+"""What `builtin:small` promises: unit vectors of one space, whatever is missing, and photos that can be asked for."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL.Image import Image
+
+from catalog.ports import Vector
+from catalog.space import FUSED, IMAGE
+from encoders.fusion import read, save
+from encoders.model import finish_items, to_vectors
+from encoders.small import BUILTIN, Small, digest
+from liveshelf.sample import COLOURS, KINDS, Look, Spec, photo
+from tests.encoders.conftest import picture
+
+
+def item(small: Small, title: str, colour: str | None = None) -> dict[str, Vector]:
+    inputs = [small.prepare(title, None if colour is None else picture(colour))]
+    with torch.inference_mode():
+        (found,) = finish_items(small.forward_items(inputs), inputs)
+    assert found is not None
+    return found
+
+
+def query(small: Small, text: str = "", colour: str | None = None) -> Vector:
+    with torch.inference_mode():
+        inputs = small.prepare(text, None if colour is None else picture(colour))
+        vector: Vector = to_vectors(small.forward_queries([inputs]))[0]
+    return vector
+
+
+@pytest.mark.parametrize(("title", "colour"), [("Plain mug", "red"), ("Plain mug", None), ("", "red"), ("", None)])
+def test_whatever_is_missing_there_are_unit_vectors_of_the_space(small: Small, title: str, colour: str | None) -> None:
+    found = item(small, title, colour)
+    assert set(found) == ({FUSED} if colour is None else {FUSED, IMAGE})
+    for name, vector in found.items():
+        assert vector.shape == (small.space.vectors[name],)
+        assert vector.dtype == np.float32
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_title_alone_is_what_a_query_of_its_words_is(small: Small) -> None:
+    np.testing.assert_allclose(item(small, "Plain mug")[FUSED], query(small, "Plain mug"), atol=1e-3)
+
+
+def test_a_photo_alone_is_its_image_vector(small: Small) -> None:
+    found = item(small, "", "red")
+    np.testing.assert_allclose(found[FUSED], found[IMAGE], atol=1e-6)
+    np.testing.assert_allclose(item(small, "Plain mug", "red")[IMAGE], found[IMAGE], atol=1e-3)
+
+
+def test_vectors_hardly_depend_on_their_batch(small: Small) -> None:
+    batch = [small.prepare(f"mug number {i}" * (1 + i % 3), picture("red") if i % 2 else None) for i in range(9)]
+    with torch.inference_mode():
+        together = small.forward_items(batch)[FUSED]
+        alone = torch.cat([small.forward_items([inputs])[FUSED] for inputs in batch])
+    assert (together * alone).sum(1).min() > 0.999
+
+
+def drawn(kind: str, colour: str, *, view: int) -> Image:
+    return photo(Spec(Look(kind, KINDS[kind].shapes[0], colour, "plain", colour), view))
+
+
+@pytest.mark.parametrize("kind", ["mug", "cushion"])
+def test_a_text_finds_by_what_only_the_photo_shows(small: Small, kind: str) -> None:
+    inputs = [small.prepare("Harbour, hand made", drawn(kind, colour, view=5)) for colour in COLOURS]
+    asked = [small.prepare(f"{colour} {kind}", None) for colour in COLOURS]
+    with torch.inference_mode():
+        shelf = to_vectors(small.forward_items(inputs)[FUSED])
+        found = (to_vectors(small.forward_queries(asked)) @ shelf.T).argmax(1)
+    right = int((found == np.arange(len(COLOURS))).sum())
+    assert right >= len(COLOURS) - 1, "of neighbouring shades one may be taken for the other"
+
+
+@pytest.mark.parametrize("name", [FUSED, IMAGE])
+def test_a_photo_finds_the_like(small: Small, name: str) -> None:
+    looks = [(kind, colour) for kind in ("mug", "cushion", "hat") for colour in COLOURS]
+    shelf_inputs = [small.prepare("Harbour, hand made", drawn(*look, view=5)) for look in looks]
+    query_inputs = [small.prepare("", drawn(*look, view=6)) for look in looks]
+    with torch.inference_mode():
+        shelf = to_vectors(small.forward_items(shelf_inputs)[name])
+        found = (to_vectors(small.forward_queries(query_inputs)) @ shelf.T).argmax(1)
+    same = np.array([looks[i] == look for i, look in zip(found, looks, strict=True)])
+    assert same.mean() > 0.9
+    assert all(looks[i][0] == look[0] for i, look in zip(found, looks, strict=True)), "never another kind"
+
+
+def test_words_still_mean_what_they_meant_to_the_text_backbone(small: Small) -> None:
+    titles = ["Velvet sofa, three seats", "Stainless steel kettle", "Garden hose, 20 m", "Wool blanket"]
+    shelf = np.stack([item(small, title)[FUSED] for title in titles])
+    asked = ["couch", "boil water", "watering the lawn", "something warm for the bed"]
+    found = [int(np.argmax(shelf @ query(small, text))) for text in asked]
+    assert found == [0, 1, 2, 3]
+
+
+def test_the_weights_survive_their_file(tmp_path: Path) -> None:
+    fusion = read(BUILTIN)
+    save(fusion, tmp_path / "again.safetensors")
+    again = read(tmp_path / "again.safetensors")
+    for name, value in fusion.state_dict().items():
+        torch.testing.assert_close(value, again.state_dict()[name])
+    assert digest(tmp_path / "again.safetensors") == digest(BUILTIN), "writing is deterministic"
+
+
+def test_other_weights_are_another_space(tmp_path: Path, small: Small) -> None:
+    fusion = read(BUILTIN)
+    with torch.no_grad():
+        fusion.text_line.weight.mul_(1.01)
+    save(fusion, tmp_path / "other.safetensors")
+    other = Small(tmp_path / "other.safetensors")
+    assert other.space.revision != small.space.revision
+    assert other.space.id != small.space.id
+    shutil.copy(BUILTIN, tmp_path / "same.safetensors")
+    assert Small(tmp_path / "same.safetensors").space == small.space
+
+
+def test_canonical_vectors() -> None:
+    """The first five numbers, in full precision. Weights trained anew change them, and the space's id with them."""
+    exact = Small(precision=torch.float32)
+    found = item(exact, "Red cushion, 40 cm", "red")
+    canonical = {
+        FUSED: (found[FUSED], [-0.1312, 0.2389, 0.0574, -0.0401, -0.0206]),
+        IMAGE: (found[IMAGE], [-0.1242, 0.2070, 0.0442, -0.0674, -0.0775]),
+        "query": (query(exact, "red cushion"), [-0.2535, 0.1927, -0.0170, -0.0033, -0.1240]),
+    }
+    for name, (vector, expected) in canonical.items():
+        np.testing.assert_allclose(vector[:5], expected, atol=1e-3, err_msg=name)
+
+
+def test_half_width_floats_give_nearly_the_same_vectors() -> None:
+    exact, half = Small(precision=torch.float32), Small(precision=torch.bfloat16)
+    for name, vector in item(exact, "Red cushion, 40 cm", "red").items():
+        assert vector @ item(half, "Red cushion, 40 cm", "red")[name] > 0.999
+
+
+def test_loading_it_imports_no_library_it_can_do_without() -> None:
+    code = (
+        "import sys; from encoders import load; load('builtin:small'); "
+        "sys.exit(', '.join({'transformers', 'timm', 'torchvision', 'sentence_transformers', 'torch._dynamo'} "
+        "& sys.modules.keys()) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
