@@ -23,8 +23,8 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
         # What a stranger's query names is fetched from the public internet alone, whatever the catalogue may use.
         public = replace(image_policy_of(settings), allow_hosts=())
         images = await stack.enter_async_context(Images(public))
-        await ensure(client, encoder.space, collection_policy_of(settings))
-        shelf = QdrantShelf(client, collection=settings.collection, space=encoder.space, timeout_s=timeout)
+        collection = await ensure(client, encoder.space, collection_policy_of(settings))
+        shelf = QdrantShelf(client, collection=collection, space=encoder.space, timeout_s=timeout)
         app = create_app(
             find=Find(shelf=shelf, encoder=encoder),
             shelf=shelf,
