@@ -31,7 +31,8 @@ from embedded.broker import Broker
 from embedded.engine.process import EngineProcess
 from indexer import QdrantShelf, connect
 from liveshelf.settings import Settings, environment, load_settings
-from liveshelf.wiring import encoder_of, kafka_of, topics_of
+from liveshelf.streaming import kafka_of, topics_of
+from liveshelf.wiring import encoder_of
 from streams.applied import wait_until_applied
 from streams.backfill import BadRow, Catalogue, backfill
 from streams.publisher import Publisher

@@ -45,7 +45,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _broker(settings: Settings) -> Finding:
-    from liveshelf.wiring import kafka_of, topics_of
+    from liveshelf.streaming import kafka_of, topics_of
     from streams.topics import partitions_of
 
     topics = topics_of(settings)

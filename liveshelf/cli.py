@@ -1,21 +1,45 @@
-"""The command line: each command turns options into one call. Models and brokers are imported only where needed."""
+"""The command line: each command turns options into one call, and is imported only when it is asked for."""
 
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 from typing import Any
 
 import click
 
 from catalog.errors import LiveshelfError
 from embedded.errors import EmbeddedError
-from liveshelf.commands import ask, feed, parts
-from liveshelf.commands.demo import demo
 from liveshelf.settings import load_settings
+
+# The module of liveshelf.commands that has each command.
+COMMANDS = {
+    "backfill": "feed",
+    "broker": "parts",
+    "check": "ask",
+    "demo": "demo",
+    "engine": "parts",
+    "produce": "feed",
+    "schema": "ask",
+    "search": "ask",
+    "serve": "parts",
+    "setup": "parts",
+    "up": "parts",
+    "worker": "parts",
+}
 
 
 class Cli(click.Group):
     """A group whose commands end in one sentence, not a traceback, for whatever a user can cause."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"liveshelf.commands.{COMMANDS[cmd_name]}"), cmd_name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -37,22 +61,6 @@ def main(ctx: click.Context) -> None:
     for chatty in ("httpx", "httpcore", "kafka", "aiokafka", "faust", "mode"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
 
-
-for command in (
-    demo,
-    parts.up,
-    parts.worker,
-    parts.serve,
-    parts.broker,
-    parts.engine,
-    parts.setup,
-    feed.produce,
-    feed.backfill,
-    ask.search,
-    ask.schema,
-    ask.check,
-):
-    main.add_command(command)
 
 if __name__ == "__main__":
     main()

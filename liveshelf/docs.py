@@ -24,8 +24,8 @@ def pages() -> dict[str, str]:
 def _commands(main: click.Group) -> str:
     parts = [MADE, "# The command line\n"]
     context = click.Context(main, info_name="liveshelf")
-    for name in ["", *sorted(main.commands)]:
-        command = main.commands[name] if name else main
+    for name in ["", *main.list_commands(context)]:
+        command = (main.get_command(context, name) if name else None) or main
         inner = click.Context(command, info_name=name, parent=context) if name else context
         inner.max_content_width = inner.terminal_width = 100
         parts.append(f"## liveshelf {name}".rstrip() + f"\n\n```text\n{command.get_help(inner)}\n```\n")

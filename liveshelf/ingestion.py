@@ -13,8 +13,9 @@ from catalog.events import Contract
 from catalog.ingest import Ingest, IngestPolicy
 from encoders.service import EncoderService
 from indexer import QdrantIndex, RequestPolicy, connect, ensure
-from liveshelf.settings import Settings
-from liveshelf.wiring import collection_policy_of, encoder_of, kafka_of, secret, topics_of
+from liveshelf.settings import Settings, secret
+from liveshelf.streaming import kafka_of, topics_of
+from liveshelf.wiring import collection_policy_of, encoder_of
 from streams.pipeline import Pipeline
 from streams.policy import BatchPolicy, WorkerPolicy
 from streams.quarantine import KafkaQuarantine

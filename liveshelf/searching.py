@@ -8,8 +8,8 @@ from dataclasses import replace
 from catalog.find import Find
 from encoders.images import Images
 from indexer import QdrantShelf, connect, ensure
-from liveshelf.settings import Settings
-from liveshelf.wiring import collection_policy_of, encoder_of, image_policy_of, secret
+from liveshelf.settings import Settings, secret
+from liveshelf.wiring import collection_policy_of, encoder_of, image_policy_of
 from search import SearchPolicy, create_app, index_health, serve
 
 

@@ -146,3 +146,8 @@ def _text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def secret(value: SecretStr | None) -> str | None:
+    """The text of a secret, for the part that sends it."""
+    return value.get_secret_value() if value else None

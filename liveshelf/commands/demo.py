@@ -16,10 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from catalog.errors import Hopeless
-from liveshelf.commands.feed import bar
 from liveshelf.commands.parts import sample_folder
+from liveshelf.progress import bar
 from liveshelf.settings import Settings
-from liveshelf.wiring import kafka_of, topics_of
+from liveshelf.streaming import kafka_of, topics_of
 
 LOADED_WITHIN_S = 600.0
 TO_SEARCH_FIRST = 64

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from catalog.errors import Misuse
 from catalog.events import Contract, parse
 from catalog.record import Record, Reject
+from liveshelf.progress import bar
 from liveshelf.settings import Settings
-from liveshelf.wiring import kafka_of, topics_of
+from liveshelf.streaming import kafka_of, topics_of
 from streams.applied import wait_until_applied
 from streams.backfill import BadRow, Catalogue
 from streams.backfill import backfill as publish_catalogue
@@ -29,23 +25,6 @@ from streams.topics import create_topics
 SHOWN = 20
 MAPPED = ("id", "title", "images", "price", "currency", "available", "version", "tenant")
 PATIENCE_S = 24 * 3600.0
-
-
-class Rate(ProgressColumn):
-    """How many a second, over the whole run: what a person plans with."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or (task.completed / task.elapsed if task.elapsed else 0.0)
-        return Text(f"{speed:,.0f}/s", style="progress.data.speed")
-
-
-@contextmanager
-def bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error with rate and time left; gives a function that sets how many are done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(label, total=total)
-        yield lambda done: progress.update(task, completed=done)
 
 
 @click.command()

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import click
 
 from catalog.errors import Hopeless, Misuse
-from liveshelf.commands.feed import bar
 from liveshelf.settings import Settings, load_settings
 
 SAMPLE = "sample"
@@ -74,6 +73,7 @@ def setup(settings: Settings) -> None:
     """Fetch the embedded broker's program and draw the sample catalogue, so that the demo needs no network."""
     from embedded.broker import fetch
     from liveshelf import sample
+    from liveshelf.progress import bar
 
     jars = fetch(settings.cache)
     click.echo(f"Apache Kafka: {len(jars)} jars in {jars[0].parent}.", err=True)

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 from liveshelf.settings import PREFIX, Settings
@@ -136,7 +137,9 @@ def test_the_command_is_one_of_ours_and_takes_these_options(name):
     from liveshelf.cli import main
 
     command, *arguments = service(name)["command"]
-    context = main.commands[command].make_context(command, arguments, resilient_parsing=False)
+    found = main.get_command(click.Context(main), command)
+    assert found is not None
+    context = found.make_context(command, arguments, resilient_parsing=False)
     assert context.command.name == command
 
 

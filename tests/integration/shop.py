@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from embedded.engine.process import EngineProcess
 from liveshelf.settings import Settings, environment, load_settings
-from liveshelf.wiring import kafka_of, topics_of
+from liveshelf.streaming import kafka_of, topics_of
 from streams.applied import wait_until_applied
 from streams.publisher import Publisher
 from streams.topics import create_topics

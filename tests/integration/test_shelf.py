@@ -19,7 +19,8 @@ from encoders.service import EncoderService
 from indexer import QdrantIndex, QdrantShelf, collection_name, connect
 from liveshelf import sample
 from liveshelf.ingestion import worker_of
-from liveshelf.wiring import collection_policy_of, kafka_of
+from liveshelf.streaming import kafka_of
+from liveshelf.wiring import collection_policy_of
 from streams.backfill import Catalogue, backfill
 from streams.publisher import Publisher
 from streams.quarantine import read_quarantine
