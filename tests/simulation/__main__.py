@@ -1,0 +1,39 @@
+"""Plays schedules: `python -m tests.simulation --count 10000`, or one again: `python -m tests.simulation --seed 42`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from tests.simulation.schedule import draw
+from tests.simulation.shrink import shortened
+from tests.simulation.simulation import play
+
+
+@click.command(help=__doc__)
+@click.option("--seed", type=int, help="Play this one only, and show it.")
+@click.option("--first", type=int, default=0, show_default=True, help="The first seed of many.")
+@click.option("--count", type=int, default=1000, show_default=True, help="How many.")
+def main(seed: int | None, first: int, count: int) -> None:
+    seeds = range(first, first + count) if seed is None else range(seed, seed + 1)
+    started, failed, steps, seconds = time.perf_counter(), 0, 0, 0.0
+    for number in seeds:
+        schedule = draw(number)
+        played = play(schedule)
+        steps, seconds = steps + played.steps, seconds + played.seconds
+        if seed is not None:
+            click.echo(f"{schedule}\n{played.trace}")
+        if played.failure:
+            failed += 1
+            click.echo(shortened(schedule))
+    minutes = (time.perf_counter() - started) / 60
+    click.echo(
+        f"seeds {seeds[0]} to {seeds[-1]}: {len(seeds)} schedules, {failed} failed; {len(seeds) / minutes:,.0f} a "
+        f"minute for {minutes:.2f} minutes; {steps:,} steps, {seconds / 3600:,.1f} simulated hours"
+    )
+    raise SystemExit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Ways of being wrong, each in one part: what the simulation is for is to notice them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+
+import catalog.state
+from catalog.change import Change, Patch
+from catalog.decide import Decision, decide
+from catalog.events import Parsed
+from catalog.ingest import Batch, Ingest
+from catalog.ports import Outcome, Write
+from catalog.product import Key
+from catalog.space import Space
+from catalog.state import Known, State
+from streams.pipeline import Pipeline, _Flight
+from tests.simulation.store import Store
+
+
+class Unguarded(Store):
+    """Writes hold whatever the point has become since they were decided."""
+
+    def guards(self, write: Write) -> bool:
+        return True
+
+
+class Forgetful(Store):
+    """A deleted product leaves no point that remembers when."""
+
+    def put(self, write: Write) -> None:
+        super().put(write)
+        if not write.payload["live"]:
+            del self.points[write.key]
+
+
+class AckFirst(Pipeline[Batch]):
+    """Records are acknowledged as soon as they are read."""
+
+    async def _plan(self, flight: _Flight[Batch]) -> None:
+        await super()._plan(flight)
+        for delivery in flight.deliveries:
+            await delivery.ack()
+
+
+class AnyOrder(Pipeline[Batch]):
+    """Batches overtake each other, and each is acknowledged when it is through itself."""
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            while deliveries := await self._intake.batch():
+                await self._slots.acquire()
+                flight = _Flight[Batch](deliveries)
+                self._in_flight.append(flight)
+                self._intake.idle(False)
+                group.create_task(self._through(flight))
+
+    async def _through(self, flight: _Flight[Batch]) -> None:
+        await self._insist("plan", self._plan, flight)
+        for stage in ("prepare", "encode", "write"):
+            step = getattr(self._stages, stage)
+            await self._insist(stage, lambda f, step=step: step(f.batch), flight)
+        for delivery in flight.deliveries:
+            await delivery.ack()
+        self._in_flight.remove(flight)
+        self._slots.release()
+        self._intake.idle(not self._in_flight)
+
+
+class NeighboursDropped(Ingest):
+    """Where one content gives no vector, everything that was to be encoded with it goes."""
+
+    async def _refuse(self, batch: Batch, culprits: set[str]) -> None:
+        if culprits:
+            culprits = {d.fingerprint for d in batch.open.values() if d.encode is not None and d.fingerprint}
+        await super()._refuse(batch, culprits)
+
+
+class NeighboursForgotten(Ingest):
+    """The same, without a word."""
+
+    async def _refuse(self, batch: Batch, culprits: set[str]) -> None:
+        await super()._refuse(batch, culprits)
+        if culprits:
+            batch.open = {key: d for key, d in batch.open.items() if d.encode is None}
+
+
+class MovedForgotten(Ingest):
+    """What has moved under a write is not decided again."""
+
+    async def _settle(self, batch: Batch, outcome: Outcome) -> None:
+        await super()._settle(batch, replace(outcome, moved=frozenset()))
+
+
+class QuarantineSkipped(Ingest):
+    """What is refused is acknowledged and gone when anything else of its batch was written."""
+
+    async def write(self, batch: Batch) -> None:
+        if batch.open:
+            batch.rejects.clear()
+        await super().write(batch)
+
+
+def oldest_only(key: Key, said: Sequence[Parsed], known: Known | None, space: Space) -> Decision:
+    """Of several changes of a product in one batch the first alone counts."""
+    return decide(key, said[:1], known, space)
+
+
+def always_encode(key: Key, said: Sequence[Parsed], known: Known | None, space: Space) -> Decision:
+    """Whatever a put brings is encoded, as if its product were new to the index."""
+    return decide(key, said, replace(known, fingerprint=None) if known else None, space)
+
+
+def one_counter(state: State, change: Change) -> State:
+    """The newest change of any kind guards the whole product."""
+    newest = state.offer_version
+    if newest is not None and change.version < newest:
+        return state
+    return catalog.state.apply(state, change)
+
+
+def patches_dropped(state: State, change: Change) -> State:
+    """A put forgets the patches that are newer than it."""
+    if isinstance(change, Patch):
+        return catalog.state.apply(state, change)
+    return catalog.state.apply(replace(state, patched={}), change)
+
+
+def last_wins(state: State, change: Change) -> State:
+    """What arrives last wins, whatever its version."""
+    return reduce(catalog.state.apply, [change], State(live=state.live, fields=state.fields))

@@ -1,0 +1,55 @@
+"""What the simulated index keeps, and the guard under which it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from catalog.ports import Vector, Write
+from catalog.product import Key
+from catalog.state import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    payload: Payload
+    vectors: Mapping[str, Vector]
+
+
+@dataclass
+class Store:
+    """Points by key. A write holds only for the revision that it expects.
+
+    `applied` counts those that held; `on_write` hears of each, with the point before and after.
+    """
+
+    points: dict[Key, Point] = field(default_factory=dict)
+    applied: int = 0
+    on_write: Callable[[Key, Point | None, Point], None] = lambda key, before, after: None
+
+    def revision(self, key: Key) -> str | None:
+        point = self.points.get(key)
+        return point.payload["revision"] if point else None
+
+    def merged(self, write: Write, current: Point | None) -> Write | None:
+        """A payload-only write as a whole point, None where its point is gone or has moved on."""
+        if write.vectors is not None:
+            return write
+        if current is None or current.payload["revision"] not in (write.expect, write.payload["revision"]):
+            return None
+        return Write(write.key, write.expect, {**current.payload, **write.payload}, current.vectors)
+
+    def apply(self, write: Write) -> None:
+        """The guarded write of a whole point."""
+        if self.guards(write):
+            self.put(write)
+
+    def guards(self, write: Write) -> bool:
+        return self.revision(write.key) == write.expect
+
+    def put(self, write: Write) -> None:
+        assert write.vectors is not None
+        before, after = self.points.get(write.key), Point(write.payload, write.vectors)
+        self.points[write.key] = after
+        self.applied += 1
+        self.on_write(write.key, before, after)

@@ -1,0 +1,136 @@
+"""A simulated worker: the production pipeline on simulated connections, fed as the Faust agents feed it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from catalog.change import Put
+from catalog.events import Parsed, parse
+from catalog.ingest import Batch, Ingest, IngestPolicy
+from catalog.ports import Index
+from catalog.product import Content
+from catalog.record import Record, Reject
+from streams.pipeline import Pipeline
+from streams.policy import BatchPolicy
+from streams.records import Delivery
+from tests.simulation.broker import Broker, Consumer
+from tests.simulation.schedule import BACKFILL, CONTRACT, LIVE, Setting
+from tests.simulation.store import Store
+from tests.simulation.world import SimEncoder, SimIndex, SimQuarantine, Weather, Wire
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a worker is made of; a mutant replaces one of them."""
+
+    ingest: type[Ingest] = Ingest
+    pipeline: type[Pipeline[Batch]] = Pipeline
+    store: Callable[[], Store] = Store
+    index: Callable[[Wire, Store], Index] = SimIndex
+
+
+@dataclass
+class Shared:
+    """What all workers of a simulation have in common."""
+
+    broker: Broker
+    weather: Weather
+    store: Store
+    setting: Setting
+    parts: Parts
+    encoded: list[Content] = field(default_factory=list)
+    quarantined: list[Reject] = field(default_factory=list)
+    handed_over: list[Record] = field(default_factory=list)
+
+
+class SimWorker:
+    """Start it, then `crash` or `leave`. `failure` is what ended it, if anything did."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._chance: random.Random = shared.weather.chance
+        self.wire = Wire(shared.weather)
+        self.consumer = Consumer(shared.broker)
+        ingest = shared.parts.ingest(
+            index=shared.parts.index(self.wire, shared.store),
+            encoder=SimEncoder(self.wire, shared.encoded),
+            quarantine=SimQuarantine(self.wire, shared.quarantined),
+            policy=IngestPolicy(contract=CONTRACT),
+        )
+        batch = BatchPolicy(max_records=shared.setting.max_records, depth=shared.setting.depth)
+        clock = asyncio.get_running_loop().time
+        self._lanes = {
+            topic: shared.parts.pipeline(ingest, lane=topic, batch=batch, clock=clock) for topic in (LIVE, BACKFILL)
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def alive(self) -> bool:
+        return not self.wire.cut
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended a task that should not have ended."""
+        if self.wire.cut:
+            return None
+        ended = [task for task in self._tasks if task.done() and not task.cancelled()]
+        return next((e for task in ended if (e := task.exception())), None)
+
+    @property
+    def in_flight(self) -> int:
+        return sum(lane.in_flight for lane in self._lanes.values())
+
+    def start(self) -> None:
+        self._shared.broker.join(self.consumer)
+        for topic, lane in self._lanes.items():
+            self._tasks.append(asyncio.create_task(lane.run()))
+            self._tasks.append(asyncio.create_task(self._hand_over(topic, lane)))
+        self._tasks.append(asyncio.create_task(self._commit_regularly()))
+
+    def crash(self) -> None:
+        """As `kill -9`: from now on nothing that it does is seen by anyone."""
+        self.wire.cut = True
+        for task in self._tasks:
+            task.cancel()
+        self._shared.broker.leave(self.consumer)
+
+    async def leave(self, within_s: float) -> None:
+        """As SIGTERM: what is in flight is finished if there is time, and committed."""
+        running, feeding = self._tasks[0:-1:2], self._tasks[1:-1:2]
+        for lane in self._lanes.values():
+            lane.close()
+        await asyncio.wait(running, timeout=within_s)
+        for task in feeding:
+            task.cancel()
+        await self.consumer.commit(0.0)
+        self.crash()
+
+    async def _hand_over(self, topic: str, lane: Pipeline[Batch]) -> None:
+        while True:
+            record = self.consumer.poll(topic, self._chance)
+            if record is None:
+                self.consumer.more[topic].clear()
+                await self.consumer.more[topic].wait()
+                await self.wire.pause()
+                continue
+            self._shared.handed_over.append(record)
+            await lane.put(Delivery(record, partial(self._ack, record)))
+
+    async def _ack(self, record: Record) -> None:
+        if not self.wire.cut:
+            self.consumer.ack(record)
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._shared.setting.commit_every_s)
+            await self.wire.pause()
+            await self.consumer.commit(self._shared.weather.delay())
+
+
+def is_put(record: Record) -> bool:
+    parsed = parse(record, CONTRACT)
+    return isinstance(parsed, Parsed) and isinstance(parsed.change, Put)

@@ -1,0 +1,162 @@
+"""The services of the simulated world, and the wire to them on which requests and answers are late or lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeVar
+
+from catalog.errors import Unavailable
+from catalog.ports import Encoded, Outcome, Prepared, Vector, Write
+from catalog.product import Content, ImageState, Key
+from catalog.record import Reject
+from catalog.space import FUSED, IMAGE, Space
+from catalog.state import Known, known_from
+from tests.fakes import SPACE, unit
+from tests.simulation.schedule import CURSED, POISON, Setting
+from tests.simulation.store import Store
+
+T = TypeVar("T")
+cached_unit = lru_cache(maxsize=1024)(unit)
+
+
+def vectors_of(content: Content, state: ImageState) -> dict[str, Vector]:
+    """The vectors that a title and its first photo have, by name. Without a photo there is none of it."""
+    vectors = {FUSED: cached_unit(f"{content.title} {state is ImageState.OK}", SPACE.vectors[FUSED])}
+    if state is ImageState.OK:
+        vectors[IMAGE] = cached_unit(content.images[0], SPACE.vectors[IMAGE])
+    return vectors
+
+
+@dataclass
+class Weather:
+    """What calls meet. `outages` is until when, in seconds of simulated time, a service is away."""
+
+    chance: random.Random
+    setting: Setting
+    calm: bool = False
+    outages: dict[str, float] = field(default_factory=dict)
+
+    def delay(self) -> float:
+        if self.chance.random() < 0.3:
+            return 0.0
+        return self.setting.slow * self.chance.random() ** 3
+
+    def loses(self) -> bool:
+        return not self.calm and self.chance.random() < self.setting.unavailable
+
+    def away(self, service: str) -> bool:
+        return self.outages.get(service, 0.0) > asyncio.get_running_loop().time()
+
+
+@dataclass
+class Wire:
+    """One worker's connections. `until` is the moment to which a paused worker stands still; a `cut` one is dead."""
+
+    weather: Weather
+    until: float = 0.0
+    cut: bool = False
+
+    async def pause(self) -> None:
+        """A delay; a dead worker never comes back from it."""
+        await asyncio.sleep(max(self.weather.delay(), self.until - asyncio.get_running_loop().time()))
+        if self.cut:
+            await asyncio.get_running_loop().create_future()
+
+    async def call(self, service: str, do: Callable[[], T]) -> T:
+        """`do` at the service. Raises Unavailable where it was never asked, was asked, or will yet do it."""
+        await self.pause()
+        if self.weather.away(service) or self.weather.loses():
+            raise Unavailable(f"The {service} does not answer.")
+        if service == "index" and self.weather.loses():
+            asyncio.get_running_loop().call_later(self.weather.delay() * 4, do)
+            raise Unavailable(f"The {service} did not answer in time.")
+        done = do()
+        await self.pause()
+        if self.weather.loses():
+            raise Unavailable(f"The {service}'s answer was lost.")
+        return done
+
+
+class SimIndex:
+    """The index as a worker reaches it, in the requests that the real one makes of a batch."""
+
+    def __init__(self, wire: Wire, store: Store) -> None:
+        self._wire = wire
+        self._store = store
+
+    async def known(self, keys: Collection[Key]) -> dict[Key, Known]:
+        wanted = sorted(keys)
+        found = await self._wire.call("index", lambda: {k: self._store.points.get(k) for k in wanted})
+        return {key: known_from(point.payload) for key, point in found.items() if point}
+
+    async def write(self, writes: Sequence[Write]) -> Outcome:
+        """Reads what payload-only writes keep, writes in one or two guarded requests, reads which were taken."""
+        left = sorted(writes, key=lambda w: w.key)
+        invalid = {w.key: "cursed" for w in left if w.payload.get("title") == CURSED}
+        left = [w for w in left if w.key not in invalid]
+        moved: set[Key] = set()
+        cut = self._wire.weather.chance.randint(0, len(left)) if len(left) > 1 else 0
+        for some in (left[:cut], left[cut:]):
+            if some:
+                moved |= await self._request(some)
+        return Outcome(frozenset(moved), invalid)
+
+    async def _request(self, writes: Sequence[Write]) -> set[Key]:
+        keeping = [w.key for w in writes if w.vectors is None]
+        if keeping:
+            current = await self._wire.call("index", lambda: {k: self._store.points.get(k) for k in keeping})
+        else:
+            current = {}
+        ready = [r for w in writes if (r := self._store.merged(w, current.get(w.key))) is not None]
+        await self._wire.call("index", lambda: [self._store.apply(w) for w in ready])
+        keys = [w.key for w in ready]
+        written = await self._wire.call("index", lambda: {k: self._store.revision(k) for k in keys})
+        taken = {w.key for w in ready if written[w.key] == w.payload["revision"]}
+        return {w.key for w in writes} - taken
+
+
+class SimEncoder:
+    """Vectors that depend on the content alone, a poisoned title, and hosts of photos that may not answer.
+
+    `encoded` has every content that came out of the device.
+    """
+
+    space: Space = SPACE
+
+    def __init__(self, wire: Wire, encoded: list[Content]) -> None:
+        self._wire = wire
+        self._encoded = encoded
+
+    async def prepare(self, items: Sequence[Content]) -> Sequence[Prepared]:
+        await self._wire.pause()
+        return [Prepared(self._photo(item), "", item) for item in items]
+
+    def _photo(self, item: Content) -> ImageState:
+        if not item.images:
+            return ImageState.NONE
+        sick = self._wire.weather.chance.random() < self._wire.weather.setting.unhealthy_photos
+        return ImageState.UNAVAILABLE if sick and not self._wire.weather.calm else ImageState.OK
+
+    async def encode(self, prepared: Sequence[Prepared]) -> Sequence[Encoded | None]:
+        return await self._wire.call("encoder", lambda: [self._encode(p) for p in prepared])
+
+    def _encode(self, prepared: Prepared) -> Encoded | None:
+        content = prepared.inputs
+        assert isinstance(content, Content)
+        self._encoded.append(content)
+        if content.title == POISON:
+            return None
+        return Encoded(vectors_of(content, prepared.image_state), prepared.image_state)
+
+
+class SimQuarantine:
+    def __init__(self, wire: Wire, kept: list[Reject]) -> None:
+        self._wire = wire
+        self._kept = kept
+
+    async def put(self, rejects: Sequence[Reject]) -> None:
+        await self._wire.call("quarantine", lambda: self._kept.extend(rejects))
