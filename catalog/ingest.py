@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from catalog.change import Put
@@ -29,9 +29,15 @@ class IngestPolicy:
 
 @dataclass(slots=True)
 class Batch:
-    """Some records on their way. Vectors are kept by fingerprint: equal content is encoded once."""
+    """Some records on their way. Vectors are kept by fingerprint: equal content is encoded once.
+
+    `due` are the products to be decided, `open` those that were and are to be written. `held` is what waits until the
+    rest that was said of its product is done with.
+    """
 
     said: dict[Key, list[Parsed]] = field(default_factory=dict)
+    held: dict[Key, list[Parsed]] = field(default_factory=dict)
+    due: set[Key] = field(default_factory=set)
     open: dict[Key, Decision] = field(default_factory=dict)
     prepared: dict[str, Prepared] = field(default_factory=dict)
     encoded: dict[str, Encoded] = field(default_factory=dict)
@@ -45,14 +51,38 @@ class Batch:
             if d.encode is not None and d.fingerprint is not None and d.fingerprint not in self.encoded
         }
 
-    def reject(self, key: Key, stage: Stage, reason: str, content: Content | None = None) -> None:
-        """Refuse what was said of a product; with `content`, only the puts that brought it."""
+    def again(self, key: Key) -> None:
+        """The decision no longer holds."""
+        self.open.pop(key, None)
+        self.due.add(key)
+
+    def done(self, key: Key) -> None:
+        """What was said of a product is in the index or refused; what was held back has its turn."""
+        self.open.pop(key, None)
+        if key in self.held:
+            self.said[key] = self.held.pop(key)
+            self.due.add(key)
+
+    def refuse_content(self, key: Key, content: Content, reason: str) -> None:
+        """Refuse the puts that brought a content; the rest of what was said of the product holds."""
         said, self.said[key] = self.said[key], []
         for p in said:
-            if content is None or (isinstance(p.change, Put) and p.change.product.content == content):
-                self.rejects.append(Reject(p.record, stage, reason))
+            if isinstance(p.change, Put) and p.change.product.content == content:
+                self.rejects.append(Reject(p.record, Stage.ENCODE, reason))
             else:
                 self.said[key].append(p)
+        self.again(key)
+
+    def refuse_point(self, key: Key, reason: str) -> None:
+        """Refuse the one thing that was said of a product; of several, try each half alone to find the culprit."""
+        said = self.said[key]
+        half = len(said) // 2
+        if half:
+            self.said[key], self.held[key] = said[:half], said[half:] + self.held.get(key, [])
+            self.again(key)
+        else:
+            self.rejects += [Reject(p.record, Stage.INDEX, reason) for p in said]
+            self.done(key)
 
 
 class Ingest:
@@ -80,7 +110,8 @@ class Ingest:
                     batch.rejects.append(reject)
                 case Parsed() as parsed:
                     batch.said.setdefault(parsed.change.key, []).append(parsed)
-        await self._decide(batch, batch.said)
+        batch.due.update(batch.said)
+        await self._decide(batch)
         return batch
 
     async def prepare(self, batch: Batch) -> None:
@@ -91,7 +122,13 @@ class Ingest:
 
     async def encode(self, batch: Batch) -> None:
         """Device: one forward. What gives no finite vector is refused; its neighbours go on."""
-        while wanted := batch.wanted():
+        while True:
+            # Both do nothing for a batch that comes through the steps in turn; what is decided again may need them.
+            await self._decide(batch)
+            await self.prepare(batch)
+            wanted = batch.wanted()
+            if not wanted:
+                break
             made = await self._encoder.encode([batch.prepared[mark] for mark in wanted])
             culprits = set()
             for mark, one in zip(wanted, made, strict=True):
@@ -99,45 +136,50 @@ class Ingest:
                     culprits.add(mark)
                 else:
                     batch.encoded[mark] = one
-            await self._refuse(batch, culprits)
-            await self.prepare(batch)
+            self._refuse(batch, culprits)
 
     async def write(self, batch: Batch) -> None:
         """The index first, then quarantine: once this returns the records may be acknowledged."""
-        for _ in range(self._policy.max_rounds):
+        rounds = 0
+        while True:
+            await self.encode(batch)
             if not batch.open:
                 break
-            # Both do nothing for a batch that comes through the steps in turn; what has moved may need them again.
-            await self.prepare(batch)
-            await self.encode(batch)
+            if rounds == self._policy.max_rounds:
+                raise Unavailable(
+                    f"{len(batch.open)} products keep changing under our writes; another writer is at them"
+                )
             writes = [write_of(d, batch.encoded, self._policy.inline) for d in batch.open.values()]
-            await self._settle(batch, await self._index.write(writes))
-        if batch.open:
-            raise Unavailable(f"{len(batch.open)} products keep changing under our writes; another writer is at them")
+            outcome = await self._index.write(writes)
+            self._settle(batch, outcome)
+            rounds += bool(outcome.moved)
         if batch.rejects:
             await self._quarantine.put(batch.rejects)
 
-    async def _settle(self, batch: Batch, outcome: Outcome) -> None:
-        for key, reason in outcome.invalid.items():
-            batch.reject(key, Stage.INDEX, reason)
-        batch.open = {key: d for key, d in batch.open.items() if key in outcome.moved}
-        await self._decide(batch, outcome.moved)
+    def _settle(self, batch: Batch, outcome: Outcome) -> None:
+        for key in list(batch.open):
+            if key in outcome.moved:
+                batch.again(key)
+            elif key in outcome.invalid:
+                batch.refuse_point(key, outcome.invalid[key])
+            else:
+                batch.done(key)
 
-    async def _refuse(self, batch: Batch, culprits: set[str]) -> None:
-        keys = [key for key, d in batch.open.items() if d.encode is not None and d.fingerprint in culprits]
-        for key in keys:
-            batch.reject(
-                key, Stage.ENCODE, "the encoder gave no finite vector for this title and image", batch.open[key].encode
-            )
-        await self._decide(batch, keys)
+    def _refuse(self, batch: Batch, culprits: set[str]) -> None:
+        for key, d in list(batch.open.items()):
+            if d.encode is not None and d.fingerprint in culprits:
+                batch.refuse_content(key, d.encode, "the encoder gave no finite vector for this title and image")
 
-    async def _decide(self, batch: Batch, keys: Iterable[Key]) -> None:
-        keys = list(keys)
-        known = await self._index.known(keys) if keys else {}
-        for key in keys:
-            batch.open.pop(key, None)
-            if not batch.said[key]:
-                continue
-            decision = decide(key, batch.said[key], known.get(key), self._encoder.space)
-            if not decision.stale:
-                batch.open[key] = decision
+    async def _decide(self, batch: Batch) -> None:
+        while batch.due:
+            keys = list(batch.due)
+            known = await self._index.known(keys)
+            batch.due.clear()
+            for key in keys:
+                decision = (
+                    decide(key, batch.said[key], known.get(key), self._encoder.space) if batch.said[key] else None
+                )
+                if decision is None or decision.stale:
+                    batch.done(key)
+                else:
+                    batch.open[key] = decision

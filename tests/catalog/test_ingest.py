@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from functools import reduce
 
 import pytest
@@ -12,6 +13,7 @@ from catalog.change import Change, Delete, Patch
 from catalog.errors import Unavailable
 from catalog.events import Contract, key_bytes
 from catalog.ingest import Ingest, IngestPolicy
+from catalog.ports import Outcome, Write
 from catalog.product import ImageState, Key
 from catalog.record import Record, Stage
 from catalog.state import OFFER_FIELDS, State, apply, known_from
@@ -22,8 +24,9 @@ from tests.fakes import FakeEncoder, FakeIndex, ListQuarantine
 class Shop:
     """An Ingest over fakes, and a way to say things to it."""
 
-    def __init__(self, poison: frozenset[str] = frozenset()) -> None:
-        self.index, self.encoder, self.quarantine = FakeIndex(), FakeEncoder(poison=poison), ListQuarantine()
+    def __init__(self, index: FakeIndex | None = None, *, poison: frozenset[str] = frozenset()) -> None:
+        self.index = index or FakeIndex()
+        self.encoder, self.quarantine = FakeEncoder(poison=poison), ListQuarantine()
         self.ingest = Ingest(
             index=self.index,
             encoder=self.encoder,
@@ -151,6 +154,32 @@ async def test_only_the_put_that_cannot_be_encoded_is_refused():
     assert shop.payload("a")["title"] == "mug"
     assert shop.payload("a")["price"] == 3.0
     assert [r.record.offset for r in shop.quarantine.rejects] == [2]
+
+
+class FussyIndex(FakeIndex):
+    """Calls a point with the attribute "cursed" invalid."""
+
+    async def write(self, writes: Sequence[Write]) -> Outcome:
+        invalid = {w.key: "cursed" for w in writes if "cursed" in w.payload["attributes"]}
+        outcome = await super().write([w for w in writes if w.key not in invalid])
+        return Outcome(outcome.moved, invalid)
+
+
+@pytest.mark.parametrize("at", range(4))
+async def test_what_the_index_calls_invalid_costs_its_own_product_nothing(at: int):
+    shop = Shop(FussyIndex())
+    said: list[object] = [
+        put("a", version=1),
+        {"op": "patch", "id": "a", "version": 2, "offer": {"price": 3}},
+        {"op": "patch", "id": "a", "version": 3, "attributes": {"color": "red"}},
+    ]
+    said.insert(at, {"op": "patch", "id": "a", "version": 4, "offer": {"price": 9}, "attributes": {"cursed": True}})
+    await shop.say(*said, put("b"))
+    assert (shop.payload("a")["title"], shop.payload("a")["price"]) == ("mug", 3.0)
+    assert shop.payload("a")["attributes"] == {"color": "red"}
+    assert shop.payload("b")["live"] is True
+    assert [(r.stage, r.record.offset) for r in shop.quarantine.rejects] == [(Stage.INDEX, at + 1)]
+    assert len(shop.encoder.encoded) == 1
 
 
 async def test_an_image_that_may_heal_is_tried_again_with_the_next_put():
