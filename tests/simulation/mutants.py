@@ -72,17 +72,17 @@ class AnyOrder(Pipeline[Batch]):
 class NeighboursDropped(Ingest):
     """Where one content gives no vector, everything that was to be encoded with it goes."""
 
-    async def _refuse(self, batch: Batch, culprits: set[str]) -> None:
+    def _refuse(self, batch: Batch, culprits: set[str]) -> None:
         if culprits:
             culprits = {d.fingerprint for d in batch.open.values() if d.encode is not None and d.fingerprint}
-        await super()._refuse(batch, culprits)
+        super()._refuse(batch, culprits)
 
 
 class NeighboursForgotten(Ingest):
     """The same, without a word."""
 
-    async def _refuse(self, batch: Batch, culprits: set[str]) -> None:
-        await super()._refuse(batch, culprits)
+    def _refuse(self, batch: Batch, culprits: set[str]) -> None:
+        super()._refuse(batch, culprits)
         if culprits:
             batch.open = {key: d for key, d in batch.open.items() if d.encode is None}
 
@@ -90,8 +90,8 @@ class NeighboursForgotten(Ingest):
 class MovedForgotten(Ingest):
     """What has moved under a write is not decided again."""
 
-    async def _settle(self, batch: Batch, outcome: Outcome) -> None:
-        await super()._settle(batch, replace(outcome, moved=frozenset()))
+    def _settle(self, batch: Batch, outcome: Outcome) -> None:
+        super()._settle(batch, replace(outcome, moved=frozenset()))
 
 
 class QuarantineSkipped(Ingest):

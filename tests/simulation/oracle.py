@@ -36,7 +36,7 @@ class Said:
     @property
     def refused(self) -> bool:
         """Whether no point can come of it."""
-        return self.op == "put" and self.title in (POISON, CURSED)
+        return self.title in (POISON, CURSED) or f"attributes.{CURSED}" in self.fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,9 @@ def fold(events: Iterable[Event]) -> dict[Key, Expected]:
 
 
 def must_be_refused(events: Iterable[Event]) -> list[Event]:
-    """The events that must be in quarantine whatever happens: bad ones, and puts with a bad title that would win.
+    """The events that must be in quarantine whatever happens: bad ones, and those with a bad title that would win.
 
-    One that loses to a newer put or delete is in quarantine only if it came first.
+    One that loses to a newer put or delete is in quarantine only if it was looked at first.
     """
     events = list(events)
     good = [(e, read(e)) for e in events if not e.bad]
@@ -91,8 +91,12 @@ def must_be_refused(events: Iterable[Event]) -> list[Event]:
         for _, said in good
         if any(s.key == said.key for s in whole)
     }
-    wins = [e for e, said in good if said.refused and (said.key not in losing or said.stamp > losing[said.key])]
+    wins = [e for e, said in good if said.refused and (said.key not in losing or _beats(said, losing[said.key]))]
     return [e for e in events if e.bad] + wins
+
+
+def _beats(said: Said, base: tuple[int, bool, str]) -> bool:
+    return said.version >= base[0] if said.op == "patch" else said.stamp > base
 
 
 def may_be_refused(event: Event) -> bool:

@@ -14,7 +14,7 @@ from catalog.product import Key
 CONTRACT = Contract(tenant="shop")
 LIVE, BACKFILL = "live", "back-fill"
 POISON = "poison"  # a title that gives no finite vector
-CURSED = "cursed"  # a title whose point the index calls invalid; only the product of that name has it
+CURSED = "cursed"  # a title, or an attribute's name, with which the index calls a point invalid
 
 FaultKind = Literal["crash", "zombie", "lapse", "leave", "join", "rebalance", "pause", "outage"]
 FAULTS: tuple[FaultKind, ...] = ("crash", "zombie", "lapse", "leave", "join", "rebalance", "pause", "outage")
@@ -131,11 +131,9 @@ def _events(chance: random.Random, *, count: int, over_s: float) -> tuple[Event,
 
 
 def _good(chance: random.Random, at: float, topic: str, version: int, id: str) -> Event:
-    if chance.random() < 0.03:
-        id = CURSED
     tenant = "other" if chance.random() < 0.1 else CONTRACT.tenant
     key = key_bytes(Key(tenant, id))
-    kind = "put" if id == CURSED else chance.choices(("put", "patch", "delete", "tombstone"), (50, 32, 9, 4))[0]
+    kind = chance.choices(("put", "patch", "delete", "tombstone"), (50, 32, 9, 4))[0]
     if kind == "tombstone":
         return Event(at, topic, key, None, version)
     said: dict[str, object] = {"op": kind, "id": id, "version": version}
@@ -144,10 +142,11 @@ def _good(chance: random.Random, at: float, topic: str, version: int, id: str) -
     if chance.random() < 0.1:
         del said["version"]  # the record's timestamp stands for it
     if kind == "put":
-        title = POISON if chance.random() < 0.06 else chance.choice(("red mug", "blue mug", "lamp"))
-        said["title"] = CURSED if id == CURSED else title
+        said["title"] = chance.choices(("red mug", "blue mug", "lamp", POISON, CURSED), (30, 30, 30, 6, 4))[0]
         said["images"] = chance.choice(([], ["http://a/1.jpg"], ["http://a/2.jpg", "http://a/1.jpg"]))
-    if kind in ("put", "patch"):
+    if kind == "patch" and chance.random() < 0.04:
+        said["attributes"] = {CURSED: "yes"}
+    elif kind in ("put", "patch"):
         said["offer"] = _some(chance, {"price": (1, 2.5, 3, None), "available": (True, False, None)})
         said["attributes"] = _some(chance, {"color": ("red", ["red", "blue"], None), "size": ("S", 4, None)})
     return Event(at, topic, key, said, version)

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from tests.simulation.schedule import Event, Fault, Schedule
-from tests.simulation.simulation import Parts, play
+from tests.simulation.simulation import play
+from tests.simulation.worker import PRODUCTION, Parts
 
 SALTS = 3  # taking something out shifts the interleaving: try a few before giving in
 
 
-def shorten(schedule: Schedule, parts: Parts = Parts(), *, plays: int = 300) -> Schedule:
+def shorten(schedule: Schedule, parts: Parts = PRODUCTION, *, plays: int = 300) -> Schedule:
     """A part of a failing schedule that fails too; `plays` bounds the effort."""
     size = max(1, _size(schedule) // 2)
     while plays > 0:
@@ -36,7 +37,7 @@ def shorten(schedule: Schedule, parts: Parts = Parts(), *, plays: int = 300) -> 
     return schedule
 
 
-def shortened(schedule: Schedule, parts: Parts = Parts()) -> str:
+def shortened(schedule: Schedule, parts: Parts = PRODUCTION) -> str:
     """What a person needs to know of a failing schedule."""
     short = shorten(schedule, parts)
     return (

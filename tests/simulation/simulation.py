@@ -15,8 +15,8 @@ from tests.simulation.broker import Broker, Place
 from tests.simulation.checks import Broken, check_committed, check_point, check_quarantine, check_shelf
 from tests.simulation.loop import SimLoop, Stuck
 from tests.simulation.schedule import CURSED, POISON, SERVICES, Fault, Schedule
-from tests.simulation.store import Point, Store
-from tests.simulation.worker import Parts, Shared, SimWorker, is_put
+from tests.simulation.store import Point
+from tests.simulation.worker import PRODUCTION, Parts, Shared, SimWorker, is_put
 from tests.simulation.world import Weather
 
 MAX_STEPS = 300_000
@@ -33,7 +33,7 @@ class Played:
     trace: str
 
 
-def play(schedule: Schedule, parts: Parts = Parts()) -> Played:
+def play(schedule: Schedule, parts: Parts = PRODUCTION) -> Played:
     """Plays it and says what was broken, if anything was."""
     loop = SimLoop(_chance(schedule, "order") if schedule.setting.shuffled else None, max_steps=MAX_STEPS)
     trace: list[str] = []

@@ -33,6 +33,9 @@ class Parts:
     index: Callable[[Wire, Store], Index] = SimIndex
 
 
+PRODUCTION = Parts()
+
+
 @dataclass
 class Shared:
     """What all workers of a simulation have in common."""

@@ -96,7 +96,7 @@ class SimIndex:
     async def write(self, writes: Sequence[Write]) -> Outcome:
         """Reads what payload-only writes keep, writes in one or two guarded requests, reads which were taken."""
         left = sorted(writes, key=lambda w: w.key)
-        invalid = {w.key: "cursed" for w in left if w.payload.get("title") == CURSED}
+        invalid = {w.key: "cursed" for w in left if CURSED in (w.payload.get("title"), *w.payload["attributes"])}
         left = [w for w in left if w.key not in invalid]
         moved: set[Key] = set()
         cut = self._wire.weather.chance.randint(0, len(left)) if len(left) > 1 else 0
