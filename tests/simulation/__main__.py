@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import click
 
@@ -17,11 +18,12 @@ from tests.simulation.simulation import play
 @click.option("--count", type=int, default=1000, show_default=True, help="How many.")
 def main(seed: int | None, first: int, count: int) -> None:
     seeds = range(first, first + count) if seed is None else range(seed, seed + 1)
-    started, failed, steps, seconds = time.perf_counter(), 0, 0, 0.0
+    started, failed, steps, seconds, seen = time.perf_counter(), 0, 0, 0.0, Counter[str]()
     for number in seeds:
         schedule = draw(number)
         played = play(schedule)
         steps, seconds = steps + played.steps, seconds + played.seconds
+        seen += played.seen
         if seed is not None:
             click.echo(f"{schedule}\n{played.trace}")
         if played.failure:
@@ -30,8 +32,9 @@ def main(seed: int | None, first: int, count: int) -> None:
     minutes = (time.perf_counter() - started) / 60
     click.echo(
         f"seeds {seeds[0]} to {seeds[-1]}: {len(seeds)} schedules, {failed} failed; {len(seeds) / minutes:,.0f} a "
-        f"minute for {minutes:.2f} minutes; {steps:,} steps, {seconds / 3600:,.1f} simulated hours"
+        f"minute, for {minutes:.2f} minutes; {steps:,} steps, {seconds / 60:,.0f} simulated minutes"
     )
+    click.echo(", ".join(f"{what}: {times:,}" for what, times in sorted(seen.items())))
     raise SystemExit(1 if failed else 0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -20,13 +20,21 @@ class Place(NamedTuple):
 class Broker:
     """The logs, and one group whose partitions are dealt to its members anew at every rebalance.
 
-    `on_commit` hears of the records that a commit has just passed.
+    `on_commit` hears of the records that a commit has just passed; `seen` counts what is worth knowing of.
     """
 
-    def __init__(self, partitions: int, chance: random.Random, on_commit: Callable[[list[Record]], None]) -> None:
+    def __init__(
+        self,
+        partitions: int,
+        chance: random.Random,
+        *,
+        on_commit: Callable[[list[Record]], None],
+        seen: Counter[str],
+    ) -> None:
         self._partitions = partitions
         self._chance = chance
         self._on_commit = on_commit
+        self._seen = seen
         self.logs: dict[Place, list[Record]] = {
             Place(topic, number): [] for topic in (LIVE, BACKFILL) for number in range(partitions)
         }
@@ -74,6 +82,7 @@ class Broker:
     def commit(self, member: Consumer, generation: int, offsets: dict[Place, int]) -> None:
         """Taken from members of this generation only, and only for what they were dealt."""
         if generation != self.generation or member not in self.members:
+            self._seen["commit refused"] += bool(offsets)
             return
         for place, offset in offsets.items():
             if place in member.positions:

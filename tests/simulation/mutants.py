@@ -18,6 +18,7 @@ from catalog.space import Space
 from catalog.state import Known, State
 from streams.pipeline import Pipeline, _Flight
 from tests.simulation.store import Store
+from tests.simulation.world import SimIndex
 
 
 class Unguarded(Store):
@@ -87,11 +88,11 @@ class NeighboursForgotten(Ingest):
             batch.open = {key: d for key, d in batch.open.items() if d.encode is None}
 
 
-class MovedForgotten(Ingest):
-    """What has moved under a write is not decided again."""
+class MovedForgotten(SimIndex):
+    """What has moved under a write is taken for written."""
 
-    def _settle(self, batch: Batch, outcome: Outcome) -> None:
-        super()._settle(batch, replace(outcome, moved=frozenset()))
+    async def write(self, writes: Sequence[Write]) -> Outcome:
+        return replace(await super().write(writes), moved=frozenset())
 
 
 class QuarantineSkipped(Ingest):

@@ -103,6 +103,10 @@ def may_be_refused(event: Event) -> bool:
     return event.bad or read(event).refused
 
 
+def may_be_encoded(event: Event) -> bool:
+    return not event.bad and read(event).op == "put"
+
+
 def _product(said: list[Said]) -> Expected:
     whole = max((s for s in said if s.op != "patch"), key=lambda s: s.stamp, default=None)
     patches = [s for s in said if s.op == "patch" and s.fields and (whole is None or s.version >= whole.version)]

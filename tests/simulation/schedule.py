@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 from zlib import crc32
 
 from catalog.events import Contract, key_bytes
@@ -16,8 +16,8 @@ LIVE, BACKFILL = "live", "back-fill"
 POISON = "poison"  # a title that gives no finite vector
 CURSED = "cursed"  # a title, or an attribute's name, with which the index calls a point invalid
 
-FaultKind = Literal["crash", "zombie", "lapse", "leave", "join", "rebalance", "pause", "outage"]
-FAULTS: tuple[FaultKind, ...] = ("crash", "zombie", "lapse", "leave", "join", "rebalance", "pause", "outage")
+FaultKind = Literal["crash", "zombie", "lapse", "leave", "join", "rebalance", "pause", "outage", "hopeless"]
+FAULTS: tuple[FaultKind, ...] = get_args(FaultKind)
 SERVICES = ("index", "encoder", "quarantine")
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from catalog.product import Key
+from catalog.events import key_bytes
+from catalog.product import Content, ImageState, Key
 from catalog.record import Record
 from tests.simulation.broker import Broker, Place
 from tests.simulation.checks import Broken, check_committed, check_point, check_quarantine, check_shelf
+from tests.simulation.faults import Workers
 from tests.simulation.loop import SimLoop, Stuck
-from tests.simulation.schedule import CURSED, POISON, SERVICES, Fault, Schedule
+from tests.simulation.oracle import may_be_encoded
+from tests.simulation.schedule import CURSED, LIVE, POISON, Event, Schedule
 from tests.simulation.store import Point
-from tests.simulation.worker import PRODUCTION, Parts, Shared, SimWorker, is_put
+from tests.simulation.worker import PRODUCTION, Parts, Shared
 from tests.simulation.world import Weather
 
 MAX_STEPS = 300_000
@@ -25,9 +29,10 @@ MAX_SECONDS = 300.0  # of simulated time: a lane that was paused comes back afte
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """How a schedule went. `trace` is the same whenever the same schedule is played."""
+    """How a schedule went. `trace` is the same whenever the same schedule is played; `seen` counts what it met."""
 
     failure: str | None
+    seen: Counter[str]
     steps: int
     seconds: float
     trace: str
@@ -37,10 +42,11 @@ def play(schedule: Schedule, parts: Parts = PRODUCTION) -> Played:
     """Plays it and says what was broken, if anything was."""
     loop = SimLoop(_chance(schedule, "order") if schedule.setting.shuffled else None, max_steps=MAX_STEPS)
     trace: list[str] = []
+    seen: Counter[str] = Counter()
     failure = None
     with _quiet(), _seeded(schedule):
         try:
-            loop.run_until_complete(_Simulation(schedule, parts, trace).run())
+            loop.run_until_complete(_Simulation(schedule, parts, trace, seen).run())
             if loop.unheard:
                 failure = loop.unheard[0]
         except (Broken, Stuck) as error:
@@ -50,111 +56,84 @@ def play(schedule: Schedule, parts: Parts = PRODUCTION) -> Played:
         finally:
             steps = loop.steps
             loop.cancel_all()
-    return Played(failure, steps, loop.time(), "\n".join(trace))
+    return Played(failure, seen, steps, loop.time(), "\n".join(trace))
 
 
 class _Simulation:
-    def __init__(self, schedule: Schedule, parts: Parts, trace: list[str]) -> None:
+    def __init__(self, schedule: Schedule, parts: Parts, trace: list[str], seen: Counter[str]) -> None:
         self._schedule = schedule
         self._trace = trace
-        weather = Weather(_chance(schedule, "weather"), schedule.setting)
-        broker = Broker(schedule.setting.partitions, _chance(schedule, "broker"), self._committed)
+        setting = schedule.setting
         store = parts.store()
         store.on_write = self._written
-        self._shared = Shared(broker, weather, store, schedule.setting, parts)
-        self._workers: list[SimWorker] = []
+        broker = Broker(setting.partitions, _chance(schedule, "broker"), on_commit=self._committed, seen=seen)
+        weather = Weather(_chance(schedule, "weather"), setting, seen)
+        self._shared = Shared(broker, weather, store, setting, parts)
+        self._workers = Workers(self._shared)
         self._broken: Broken | None = None
-        self._last = max([0.0, *(e.at for e in schedule.events), *(f.at + f.seconds for f in schedule.faults)])
 
     async def run(self) -> None:
+        events, faults = self._schedule.events, self._schedule.faults
         for _ in range(self._schedule.setting.workers):
-            self._start()
-        producing = asyncio.create_task(self._produce())
-        going_wrong = [asyncio.create_task(self._go_wrong(fault)) for fault in self._schedule.faults]
-        await asyncio.sleep(self._last)
+            self._workers.start()
+        happening = [asyncio.create_task(self._workers.suffer(fault)) for fault in faults]
+        happening.append(asyncio.create_task(self._produce(events)))
+        await asyncio.sleep(max([0.0, *(e.at for e in events), *(f.at + f.seconds for f in faults)]))
         self._shared.weather.calm = True
-        await asyncio.gather(producing, *going_wrong)
+        await asyncio.gather(*happening)
         await self._caught_up()
         self._check_everything()
         await self._replay()
-        self._check_everything()
+        await self._put_again()
 
     async def _replay(self) -> None:
         """Everything again, by a new worker: it changes nothing, and encodes only what can never be written."""
-        for worker in self._workers:
-            if worker.alive:
-                worker.crash()
-        self._workers.clear()
+        for worker in self._workers.alive:
+            worker.crash()
         self._shared.broker.committed.clear()
         self._shared.setting = replace(self._shared.setting, max_records=16, depth=4)
         applied, encoded = self._shared.store.applied, len(self._shared.encoded)
-        self._start()
+        self._workers.start()
         await self._caught_up()
         if self._shared.store.applied != applied:
             raise Broken("a replay of everything changes the index")
-        again = [c for c in self._shared.encoded[encoded:] if c.title not in (POISON, CURSED)]
-        if again:
+        if again := [c for c in self._shared.encoded[encoded:] if c.title not in (POISON, CURSED)]:
             raise Broken(f"a replay of everything encodes {again[0]}")
+        self._check_everything()
 
-    async def _produce(self) -> None:
+    async def _put_again(self) -> None:
+        """Every product on the shelf put once more, at another price: only photos that were away are encoded."""
+        payloads = {key: point.payload for key, point in self._shared.store.points.items() if point.payload["live"]}
+        away = {
+            Content(payload["title"], tuple(payload["images"]))
+            for payload in payloads.values()
+            if payload["image_state"] == ImageState.UNAVAILABLE
+        }
+        encoded = len(self._shared.encoded)
+        for key, payload in payloads.items():
+            said = {**key._asdict(), "version": 1000, "title": payload["title"], "images": payload["images"]}
+            self._shared.broker.append(Event(0.0, LIVE, key_bytes(key), {"op": "put", "offer": {"price": 9}} | said, 0))
+        await self._caught_up()
+        if (again := set(self._shared.encoded[encoded:])) != away:
+            raise Broken(f"putting everything at another price encodes {again}; it should be {away}")
+        self._shared.weather.seen["healed"] += len(away)
+        self._check_everything()
+
+    async def _produce(self, events: tuple[Event, ...]) -> None:
         loop = asyncio.get_running_loop()
-        for event in self._schedule.events:
+        for event in events:
             await asyncio.sleep(max(0.0, event.at - loop.time()))
             self._shared.broker.append(event)
-
-    async def _go_wrong(self, fault: Fault) -> None:
-        await asyncio.sleep(fault.at)
-        alive = [worker for worker in self._workers if worker.alive]
-        worker = alive[fault.which % len(alive)] if alive else None
-        loop = asyncio.get_running_loop()
-        self._trace.append(f"{loop.time():.6f} {fault.kind}")
-        match fault.kind:
-            case "outage":
-                service = SERVICES[fault.which % len(SERVICES)]
-                self._shared.weather.outages[service] = loop.time() + fault.seconds
-            case "rebalance":
-                self._shared.broker.rebalance()
-            case "join":
-                self._start()
-            case "pause" if worker:
-                worker.wire.until = loop.time() + fault.seconds
-            case "crash" if worker:
-                worker.crash()
-                await asyncio.sleep(fault.seconds)
-                self._start()
-            case "leave" if worker:
-                await worker.leave(fault.seconds)
-                self._start()
-            case "zombie" | "lapse" if worker:
-                await self._expire(worker, fault)
-
-    async def _expire(self, worker: SimWorker, fault: Fault) -> None:
-        """The group gives its partitions to others while it goes on; then it dies, or it finds out and joins again."""
-        self._shared.broker.leave(worker.consumer)
-        if not self._shared.broker.members:
-            self._start()
-        await asyncio.sleep(fault.seconds)
-        if not worker.alive:
-            return
-        if fault.kind == "lapse":
-            self._shared.broker.join(worker.consumer)
-        else:
-            worker.crash()
-
-    def _start(self) -> None:
-        worker = SimWorker(self._shared)
-        self._workers.append(worker)
-        worker.start()
 
     async def _caught_up(self) -> None:
         """Waits until everything is committed and nobody has anything in flight."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + MAX_SECONDS
-        while not self._shared.broker.caught_up or any(w.alive and w.in_flight for w in self._workers):
+        while not self._shared.broker.caught_up or any(worker.in_flight for worker in self._workers.alive):
             if self._broken:
                 raise self._broken
-            if failed := next((w.failure for w in self._workers if w.failure), None):
-                raise Broken(f"a worker ended: {failed!r}")
+            if failure := next((f for worker in self._workers.alive if (f := worker.failure)), None):
+                raise Broken(f"a worker ended: {failure!r}")
             if loop.time() > deadline:
                 raise Broken(f"not caught up {MAX_SECONDS:.0f} s after the last fault: {self._shared.broker.committed}")
             await asyncio.sleep(0.05)
@@ -165,9 +144,9 @@ class _Simulation:
         shared = self._shared
         check_shelf(shared.store, shared.broker.said.values())
         check_quarantine(shared.broker, self._kept())
-        puts = sum(is_put(record) for record in shared.handed_over)
+        puts = sum(count for at, count in shared.handed_over.items() if may_be_encoded(shared.broker.said[at]))
         if len(shared.encoded) > puts and not self._schedule.setting.unavailable:
-            raise Broken(f"{len(shared.encoded)} encoded of {puts} puts that were read")
+            raise Broken(f"{len(shared.encoded)} were encoded for {puts} puts that were read")
 
     def _kept(self) -> set[tuple[Place, int]]:
         records = [reject.record for reject in self._shared.quarantined]

@@ -32,7 +32,7 @@ def noticed(parts: Parts) -> int:
         pytest.param(Parts(pipeline=mutants.AnyOrder), id="acknowledged out of order"),
         pytest.param(Parts(ingest=mutants.NeighboursDropped), id="the neighbours of a poisoned item are refused"),
         pytest.param(Parts(ingest=mutants.NeighboursForgotten), id="the neighbours of a poisoned item are forgotten"),
-        pytest.param(Parts(ingest=mutants.MovedForgotten), id="what has moved is not decided again"),
+        pytest.param(Parts(index=mutants.MovedForgotten), id="what has moved is not decided again"),
         pytest.param(Parts(ingest=mutants.QuarantineSkipped), id="what is refused is not kept"),
     ],
 )
@@ -40,7 +40,7 @@ def test_a_broken_part_is_noticed(parts: Parts):
     noticed(parts)
 
 
-@pytest.mark.parametrize("decide", [mutants.oldest_only], ids=lambda d: d.__doc__)
+@pytest.mark.parametrize("decide", [mutants.oldest_only, mutants.always_encode], ids=lambda d: d.__doc__)
 def test_a_broken_decision_is_noticed(decide: Callable[..., object], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(catalog.ingest, "decide", decide)
     noticed(Parts())

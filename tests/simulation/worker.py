@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from catalog.change import Put
-from catalog.events import Parsed, parse
+from catalog.errors import Hopeless
 from catalog.ingest import Batch, Ingest, IngestPolicy
 from catalog.ports import Index
 from catalog.product import Content
@@ -17,7 +17,7 @@ from catalog.record import Record, Reject
 from streams.pipeline import Pipeline
 from streams.policy import BatchPolicy
 from streams.records import Delivery
-from tests.simulation.broker import Broker, Consumer
+from tests.simulation.broker import Broker, Consumer, Place
 from tests.simulation.schedule import BACKFILL, CONTRACT, LIVE, Setting
 from tests.simulation.store import Store
 from tests.simulation.world import SimEncoder, SimIndex, SimQuarantine, Weather, Wire
@@ -47,14 +47,20 @@ class Shared:
     parts: Parts
     encoded: list[Content] = field(default_factory=list)
     quarantined: list[Reject] = field(default_factory=list)
-    handed_over: list[Record] = field(default_factory=list)
+    handed_over: Counter[tuple[Place, int]] = field(default_factory=Counter)
+
+    def hand_over(self, record: Record) -> None:
+        at = Place(record.topic, record.partition), record.offset
+        self.weather.seen["delivered again"] += at in self.handed_over and not self.weather.calm
+        self.handed_over[at] += 1
 
 
 class SimWorker:
-    """Start it, then `crash` or `leave`. `failure` is what ended it, if anything did."""
+    """Start it, then `crash` or `leave`. `on_hopeless` is called when it stops because going on is no use."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, *, on_hopeless: Callable[[], None]) -> None:
         self._shared = shared
+        self._on_hopeless = on_hopeless
         self._chance: random.Random = shared.weather.chance
         self.wire = Wire(shared.weather)
         self.consumer = Consumer(shared.broker)
@@ -90,7 +96,7 @@ class SimWorker:
     def start(self) -> None:
         self._shared.broker.join(self.consumer)
         for topic, lane in self._lanes.items():
-            self._tasks.append(asyncio.create_task(lane.run()))
+            self._tasks.append(asyncio.create_task(self._run(lane)))
             self._tasks.append(asyncio.create_task(self._hand_over(topic, lane)))
         self._tasks.append(asyncio.create_task(self._commit_regularly()))
 
@@ -112,6 +118,14 @@ class SimWorker:
         await self.consumer.commit(0.0)
         self.crash()
 
+    async def _run(self, lane: Pipeline[Batch]) -> None:
+        try:
+            await lane.run()
+        except Hopeless:
+            if self.alive:
+                self.crash()
+                self._on_hopeless()
+
     async def _hand_over(self, topic: str, lane: Pipeline[Batch]) -> None:
         while True:
             record = self.consumer.poll(topic, self._chance)
@@ -120,7 +134,7 @@ class SimWorker:
                 await self.consumer.more[topic].wait()
                 await self.wire.pause()
                 continue
-            self._shared.handed_over.append(record)
+            self._shared.hand_over(record)
             await lane.put(Delivery(record, partial(self._ack, record)))
 
     async def _ack(self, record: Record) -> None:
@@ -132,8 +146,3 @@ class SimWorker:
             await asyncio.sleep(self._shared.setting.commit_every_s)
             await self.wire.pause()
             await self.consumer.commit(self._shared.weather.delay())
-
-
-def is_put(record: Record) -> bool:
-    parsed = parse(record, CONTRACT)
-    return isinstance(parsed, Parsed) and isinstance(parsed.change, Put)

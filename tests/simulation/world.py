@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar
 
-from catalog.errors import Unavailable
+from catalog.errors import Hopeless, Unavailable
 from catalog.ports import Encoded, Outcome, Prepared, Vector, Write
 from catalog.product import Content, ImageState, Key
 from catalog.record import Reject
@@ -33,12 +34,18 @@ def vectors_of(content: Content, state: ImageState) -> dict[str, Vector]:
 
 @dataclass
 class Weather:
-    """What calls meet. `outages` is until when, in seconds of simulated time, a service is away."""
+    """What calls meet.
+
+    `outages` is until when, in seconds of simulated time, a service is away, `hopeless` until when the index refuses
+    everybody. `seen` counts what is worth knowing of.
+    """
 
     chance: random.Random
     setting: Setting
+    seen: Counter[str]
     calm: bool = False
     outages: dict[str, float] = field(default_factory=dict)
+    hopeless: float = 0.0
 
     def delay(self) -> float:
         if self.chance.random() < 0.3:
@@ -69,14 +76,18 @@ class Wire:
     async def call(self, service: str, do: Callable[[], T]) -> T:
         """`do` at the service. Raises Unavailable where it was never asked, was asked, or will yet do it."""
         await self.pause()
+        if service == "index" and self.weather.hopeless > asyncio.get_running_loop().time():
+            raise Hopeless("The index has no such collection.")
         if self.weather.away(service) or self.weather.loses():
             raise Unavailable(f"The {service} does not answer.")
         if service == "index" and self.weather.loses():
             asyncio.get_running_loop().call_later(self.weather.delay() * 4, do)
+            self.weather.seen["written after it was given up"] += 1
             raise Unavailable(f"The {service} did not answer in time.")
         done = do()
         await self.pause()
         if self.weather.loses():
+            self.weather.seen["answer lost"] += 1
             raise Unavailable(f"The {service}'s answer was lost.")
         return done
 
@@ -103,6 +114,8 @@ class SimIndex:
         for some in (left[:cut], left[cut:]):
             if some:
                 moved |= await self._request(some)
+        self._wire.weather.seen["moved"] += len(moved)
+        self._wire.weather.seen["invalid"] += len(invalid)
         return Outcome(frozenset(moved), invalid)
 
     async def _request(self, writes: Sequence[Write]) -> set[Key]:
@@ -149,6 +162,7 @@ class SimEncoder:
         assert isinstance(content, Content)
         self._encoded.append(content)
         if content.title == POISON:
+            self._wire.weather.seen["no finite vector"] += 1
             return None
         return Encoded(vectors_of(content, prepared.image_state), prepared.image_state)
 
