@@ -36,7 +36,7 @@ class Workers:
             case "outage":
                 weather.outages[SERVICES[fault.which % len(SERVICES)]] = now + fault.seconds
             case "hopeless":
-                weather.hopeless = now + fault.seconds
+                weather.hopeless[SERVICES[fault.which % 2]] = now + fault.seconds
             case "rebalance":
                 self._shared.broker.rebalance()
             case "join":

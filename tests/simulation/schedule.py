@@ -96,7 +96,7 @@ def draw(seed: int) -> Schedule:
     setting = Setting(
         workers=chance.choice((1, 1, 2, 3)),
         partitions=chance.choice((1, 2, 3)),
-        max_records=chance.choice((1, 2, 4, 8)),
+        max_records=chance.choice((1, 2, 5, 16)),
         depth=chance.choice((1, 2, 4)),
         commit_every_s=chance.choice((0.05, 0.3, 1.0)),
         slow=chance.choice((0.01, 0.05, 0.3)),

@@ -138,6 +138,8 @@ class SimWorker:
             await lane.put(Delivery(record, partial(self._ack, record)))
 
     async def _ack(self, record: Record) -> None:
+        if self._chance.random() < 0.2:
+            await asyncio.sleep(self._shared.weather.delay())  # a commit, or a crash, may come between two of a batch
         if not self.wire.cut:
             self.consumer.ack(record)
 

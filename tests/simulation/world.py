@@ -36,8 +36,8 @@ def vectors_of(content: Content, state: ImageState) -> dict[str, Vector]:
 class Weather:
     """What calls meet.
 
-    `outages` is until when, in seconds of simulated time, a service is away, `hopeless` until when the index refuses
-    everybody. `seen` counts what is worth knowing of.
+    `outages` and `hopeless` are until when, in seconds of simulated time, a service is away or refuses for good.
+    `seen` counts what is worth knowing of.
     """
 
     chance: random.Random
@@ -45,7 +45,7 @@ class Weather:
     seen: Counter[str]
     calm: bool = False
     outages: dict[str, float] = field(default_factory=dict)
-    hopeless: float = 0.0
+    hopeless: dict[str, float] = field(default_factory=dict)
 
     def delay(self) -> float:
         if self.chance.random() < 0.3:
@@ -55,8 +55,13 @@ class Weather:
     def loses(self) -> bool:
         return not self.calm and self.chance.random() < self.setting.unavailable
 
-    def away(self, service: str) -> bool:
-        return self.outages.get(service, 0.0) > asyncio.get_running_loop().time()
+    def check(self, service: str) -> None:
+        """Raises Hopeless, or Unavailable where the service is away or this call is lost."""
+        now = asyncio.get_running_loop().time()
+        if self.hopeless.get(service, 0.0) > now:
+            raise Hopeless(f"The {service} refuses.")
+        if self.outages.get(service, 0.0) > now or self.loses():
+            raise Unavailable(f"The {service} does not answer.")
 
 
 @dataclass
@@ -74,12 +79,9 @@ class Wire:
             await asyncio.get_running_loop().create_future()
 
     async def call(self, service: str, do: Callable[[], T]) -> T:
-        """`do` at the service. Raises Unavailable where it was never asked, was asked, or will yet do it."""
+        """`do` at the service. Raises Hopeless, and Unavailable where it never does it, did it or will yet do it."""
         await self.pause()
-        if service == "index" and self.weather.hopeless > asyncio.get_running_loop().time():
-            raise Hopeless("The index has no such collection.")
-        if self.weather.away(service) or self.weather.loses():
-            raise Unavailable(f"The {service} does not answer.")
+        self.weather.check(service)
         if service == "index" and self.weather.loses():
             asyncio.get_running_loop().call_later(self.weather.delay() * 4, do)
             self.weather.seen["written after it was given up"] += 1
