@@ -28,15 +28,6 @@ class Unguarded(Store):
         return True
 
 
-class Forgetful(Store):
-    """A deleted product leaves no point that remembers when."""
-
-    def put(self, write: Write) -> None:
-        super().put(write)
-        if not write.payload["live"]:
-            del self.points[write.key]
-
-
 class AckFirst(Pipeline[Batch]):
     """Records are acknowledged as soon as they are read."""
 
@@ -50,13 +41,16 @@ class AnyOrder(Pipeline[Batch]):
     """Batches overtake each other, and each is acknowledged when it is through itself."""
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            while deliveries := await self._intake.batch():
-                await self._slots.acquire()
-                flight = _Flight[Batch](deliveries)
-                self._in_flight.append(flight)
-                self._intake.idle(False)
-                group.create_task(self._through(flight))
+        try:
+            async with asyncio.TaskGroup() as group:
+                while deliveries := await self._intake.batch():
+                    await self._slots.acquire()
+                    flight = _Flight[Batch](deliveries)
+                    self._in_flight.append(flight)
+                    self._intake.idle(False)
+                    group.create_task(self._through(flight))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
 
     async def _through(self, flight: _Flight[Batch]) -> None:
         await self._insist("plan", self._plan, flight)
@@ -68,6 +62,17 @@ class AnyOrder(Pipeline[Batch]):
         self._in_flight.remove(flight)
         self._slots.release()
         self._intake.idle(not self._in_flight)
+
+
+class Forgetful(SimIndex):
+    """A deleted product leaves no point that remembers when."""
+
+    async def write(self, writes: Sequence[Write]) -> Outcome:
+        outcome = await super().write(writes)
+        for write in writes:
+            if write.key not in outcome.moved and not write.payload["live"]:
+                self._store.points.pop(write.key, None)
+        return outcome
 
 
 class NeighboursDropped(Ingest):

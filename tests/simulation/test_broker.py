@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import pytest
+from faust.transport.consumer import Consumer as FaustConsumer
+
+from catalog.record import Record
+from tests.simulation.broker import Broker, Consumer, Place
+from tests.simulation.schedule import LIVE, Event
+
+PLACE = Place(LIVE, 0)
+
+
+class Group:
+    """A topic of one partition with ten records, and one member that reads them all."""
+
+    def __init__(self, committed: int = 0) -> None:
+        self.passed: list[int] = []
+        self.broker = Broker(
+            1, random.Random(1), on_commit=lambda records: self.passed.extend(r.offset for r in records), seen=Counter()
+        )
+        for offset in range(10):
+            self.broker.append(Event(0.0, LIVE, b"k", b"{}", offset))
+        self.broker.committed[PLACE] = committed
+        self.member = Consumer(self.broker)
+        self.broker.join(self.member)
+
+    def read(self) -> list[Record]:
+        chance = random.Random(1)
+        return list(iter(lambda: self.member.poll(LIVE, chance), None))
+
+    def commit(self, *offsets: int) -> int:
+        for record in self.broker.logs[PLACE]:
+            if record.offset in offsets:
+                self.member.ack(record)
+        self.broker.commit(self.member, self.broker.generation, self.member.committable())
+        return self.broker.committed[PLACE]
+
+
+def test_what_is_not_committed_comes_again():
+    group = Group()
+    assert [r.offset for r in group.read()] == list(range(10))
+    assert group.commit(0, 1, 2, 5) == 3
+    assert group.passed == [0, 1, 2]
+    group.broker.leave(group.member)
+    group.member = Consumer(group.broker)
+    group.broker.join(group.member)
+    assert [r.offset for r in group.read()] == list(range(3, 10))
+
+
+@pytest.mark.parametrize(
+    ("committed", "acked", "then"),
+    [
+        (3, (3, 4, 6), 5),
+        (3, (5, 6), 3),
+        (3, (4, 5), 6),  # Faust steps over one record
+        (0, (7, 8), 9),  # and, before the first commit, over any number
+        (3, (0, 1, 2), 3),
+    ],
+)
+def test_a_commit_is_the_first_run_of_acknowledged_offsets(committed: int, acked: Sequence[int], then: int):
+    group = Group(committed)
+    group.read()
+    assert group.commit(*acked) == then
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_commits_are_counted_as_faust_counts_them(seed: int):
+    chance = random.Random(seed)
+    group = Group(committed := chance.choice((0, 3)))
+    faust = SimpleNamespace(
+        _acked=defaultdict(list),
+        _acked_index=defaultdict(set),
+        _gap=defaultdict(list),
+        _committed_offset={PLACE: committed or None},
+    )
+    for _ in range(6):
+        some = chance.sample(range(10), chance.randint(0, 4))
+        for offset in some:
+            before = faust._committed_offset[PLACE]
+            if (before is None or offset >= before) and offset not in faust._acked_index[PLACE]:
+                faust._acked_index[PLACE].add(offset)
+                faust._acked[PLACE].append(offset)
+        if (offset := FaustConsumer._new_offset(faust, PLACE)) is not None:
+            faust._committed_offset[PLACE] = offset
+        assert group.commit(*some) == (faust._committed_offset[PLACE] or 0)
+
+
+def test_who_has_lost_its_partitions_commits_nothing():
+    group = Group()
+    group.read()
+    stale = group.broker.generation
+    group.member.ack(group.broker.logs[PLACE][0])
+    group.broker.leave(group.member)
+    group.broker.commit(group.member, stale, {PLACE: 5})
+    assert group.broker.committed[PLACE] == 0
