@@ -66,9 +66,9 @@ def check_quarantine(broker: Broker, kept: set[tuple[Place, int]]) -> None:
     for at in sorted(kept):
         if not may_be_refused(broker.said[at]):
             raise Broken(f"a good record is in quarantine: {broker.said[at]}")
-    must = {id(event) for event in must_be_refused(broker.said.values())}
+    must = set(must_be_refused(broker.said.values()))
     for at, event in broker.said.items():
-        if id(event) in must and at not in kept:
+        if event in must and at not in kept:
             raise Broken(f"a bad record is not in quarantine: {event}")
 
 

@@ -22,8 +22,8 @@ class Workers:
         return [worker for worker in self._all if worker.alive]
 
     def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        worker = SimWorker(self._shared, on_hopeless=lambda: loop.call_later(RESTART_S, self.start) and None)
+        later = asyncio.get_running_loop().call_later
+        worker = SimWorker(self._shared, on_hopeless=lambda: later(RESTART_S, self.start))
         self._all.append(worker)
         worker.start()
 

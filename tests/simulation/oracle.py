@@ -9,6 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from catalog.change import digest
 from catalog.product import Key
@@ -50,6 +51,7 @@ class Expected:
     fields: dict[str, object] = field(default_factory=dict)
 
 
+@lru_cache(maxsize=1024)
 def read(event: Event) -> Said:
     """A good event; what it leaves out is filled in as the events page says."""
     if event.said is None:
@@ -85,13 +87,11 @@ def must_be_refused(events: Iterable[Event]) -> list[Event]:
     """
     events = list(events)
     good = [(e, read(e)) for e in events if not e.bad]
-    whole = [said for _, said in good if said.op != "patch" and not said.refused]
-    losing = {
-        said.key: max(s.stamp for s in whole if s.key == said.key)
-        for _, said in good
-        if any(s.key == said.key for s in whole)
-    }
-    wins = [e for e, said in good if said.refused and (said.key not in losing or _beats(said, losing[said.key]))]
+    bases: dict[Key, tuple[int, bool, str]] = {}
+    for _, said in good:
+        if said.op != "patch" and not said.refused:
+            bases[said.key] = max(bases.get(said.key, said.stamp), said.stamp)
+    wins = [e for e, said in good if said.refused and (said.key not in bases or _beats(said, bases[said.key]))]
     return [e for e in events if e.bad] + wins
 
 

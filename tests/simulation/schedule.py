@@ -21,11 +21,11 @@ FAULTS: tuple[FaultKind, ...] = get_args(FaultKind)
 SERVICES = ("index", "encoder", "quarantine")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Event:
     """One record as the shop produces it: `said` is the event, bytes as they are, or None for a tombstone.
 
-    `bad` says that no parser may take it.
+    `bad` says that no parser may take it. Saying the same twice makes two events.
     """
 
     at: float

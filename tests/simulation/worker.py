@@ -58,7 +58,7 @@ class Shared:
 class SimWorker:
     """Start it, then `crash` or `leave`. `on_hopeless` is called when it stops because going on is no use."""
 
-    def __init__(self, shared: Shared, *, on_hopeless: Callable[[], None]) -> None:
+    def __init__(self, shared: Shared, *, on_hopeless: Callable[[], object]) -> None:
         self._shared = shared
         self._on_hopeless = on_hopeless
         self._chance: random.Random = shared.weather.chance
