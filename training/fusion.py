@@ -55,7 +55,7 @@ def material(catalogues: Sequence[Sequence[Example]], recipe: Recipe, backbones:
         photos=image_features(photos, size=recipe.photo_side, tower=backbones.image_tower, cache=cache, mark=mark),
         texts=text_features(asked.texts, encode=encode, cache=cache, mark=mark),
         has_photo=np.array([bool(photo) for photo in photos]),
-        plain=text_features(_plain_texts(backbones, recipe.seed), encode=encode, cache=cache, mark=mark),
+        plain=text_features(_plain_texts(backbones, recipe), encode=encode, cache=cache, mark=mark),
         # A catalogue ten times as large is drawn from three times as often: the small one is not drowned.
         weight=np.concatenate([np.full(len(catalogue), len(catalogue) ** -0.5) for catalogue in catalogues]),
     )
@@ -168,14 +168,14 @@ def _train_rows(catalogues: Sequence[Sequence[Example]], recipe: Recipe) -> NDAr
     return np.concatenate(rows)
 
 
-def _plain_texts(backbones: Backbones, seed: int) -> list[str]:
+def _plain_texts(backbones: Backbones, recipe: Recipe) -> list[str]:
     """Words and pairs of words of the tokenizer's own vocabulary: texts about anything, of no shop."""
     words = sorted(
         word for word in backbones.tokenizer.get_vocab() if word.isalpha() and word.isascii() and len(word) > 2
     )
-    draw = np.random.default_rng(seed)
-    some = [words[i] for i in draw.choice(len(words), 6000, replace=False)]
-    pairs = [f"{words[i]} {words[j]}" for i, j in draw.integers(len(words), size=(6000, 2))]
+    draw, half = np.random.default_rng(recipe.seed), recipe.plain_texts // 2
+    some = [words[i] for i in draw.choice(len(words), half, replace=False)]
+    pairs = [f"{words[i]} {words[j]}" for i, j in draw.integers(len(words), size=(half, 2))]
     return some + pairs
 
 

@@ -48,8 +48,11 @@ class Recipe:
     keep_meaning: float = 20.0
     """Weight of staying true to the similarities the text backbone finds between any two texts."""
 
+    plain_texts: int = 12_000
+    """Words and pairs of words of no shop, on which that loss is taken."""
+
     image_weight: float = 1.0
     alike_weight: float = 0.3
 
 
-SMOKE = Recipe(photo_side=64, dim=32, hidden=32, steps=20, batch=16, held_back=0.3)
+SMOKE = Recipe(photo_side=64, dim=32, hidden=32, steps=20, batch=16, held_back=0.3, plain_texts=400)
