@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, cast
@@ -83,6 +84,18 @@ def parse(record: Record, contract: Contract) -> Parsed | Reject:
         return _event(event, record, contract)
     except _Bad as bad:
         return Reject(record, Stage.SCHEMA, str(bad))
+
+
+def named(record: Record, contract: Contract) -> frozenset[Key]:
+    """The products a record seems to be about, by its key and by its value; for looking through what was refused."""
+    keys = set()
+    with suppress(ValueError):
+        keys.add(parse_key(record.key or b"", contract))
+    with suppress(_Bad):
+        event = _load(record.value or b"null")
+        if isinstance(event, dict):
+            keys.add(Key(_text(event, "tenant", 1, 128) or contract.tenant, _id(event)))
+    return frozenset(keys)
 
 
 def _tombstone(record: Record, contract: Contract) -> Delete:

@@ -10,8 +10,9 @@ from typing import IO, Any
 import click
 
 from catalog.errors import Misuse
-from catalog.events import Contract, parse
+from catalog.events import parse
 from catalog.record import Record, Reject
+from liveshelf.contract import contract_of
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
 from liveshelf.streaming import kafka_of, topics_of
@@ -138,7 +139,7 @@ def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRo
 
 def _refused(line: bytes, settings: Settings) -> str | None:
     """Why the worker would refuse these bytes, None where it would not."""
-    parsed = parse(Record(None, line, "", 0, 0, 0), Contract(tenant=settings.tenant))
+    parsed = parse(Record(None, line, "", 0, 0, 0), contract_of(settings))
     return parsed.reason if isinstance(parsed, Reject) else None
 
 

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from liveshelf.cli import COMMANDS, main
-from liveshelf.docs import pages
+from liveshelf.docs import each_command, pages
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -20,10 +20,12 @@ def test_a_made_page_is_as_the_code_makes_it(name: str):
     assert (DOCS / name).read_text("utf-8") == pages()[name], "run: python -m liveshelf.docs docs"
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
+EVERY = {context.command_path: command for command, context in each_command(main, click.Context(main, info_name=""))}
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_every_command_and_option_has_help(name: str):
-    command = main.get_command(click.Context(main), name)
-    assert command is not None
+    command = EVERY[name]
     assert command.help
     assert [p.name for p in command.params if isinstance(p, click.Option) and not p.help] == []
 
