@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "demo",
     "engine": "parts",
     "produce": "feed",
+    "purge": "purge",
     "quarantine": "quarantine",
     "schema": "ask",
     "search": "ask",
