@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from collections.abc import Mapping as Table
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, cast
 
 from catalog.change import Change, Delete, Patch, Put
+from catalog.mapping import Mapping, Unmapped
 from catalog.product import Attribute, Content, Key, Offer, Product
 from catalog.record import Record, Reject, Stage
 from catalog.state import ATTRIBUTE, OFFER_FIELDS
+from catalog.wording import kind, show
 
 MAX_INT = 2**63 - 1
 CONTRACT_FIELDS = ("op", "id", "tenant", "version", "title", "images", "attributes", "offer")
@@ -25,9 +28,10 @@ CONTRACT_FIELDS = ("op", "id", "tenant", "version", "title", "images", "attribut
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What the settings add to the schema."""
+    """What the settings add to the schema: whose products those without a tenant are, and how records become events."""
 
     tenant: str = "default"
+    mapping: Mapping | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ def key_bytes(key: Key) -> bytes:
 def parse_key(raw: bytes, contract: Contract) -> Key:
     """The product a Kafka key names: what `key_bytes` made, or else the plain id in the settings' tenant.
 
-    Raises ValueError where the bytes are not UTF-8 or name nothing.
+    With a mapping also an object with the column of the id. Raises ValueError where the bytes are not UTF-8 or name
+    nothing.
     """
     text = raw.decode("utf-8")
     try:
@@ -65,6 +70,9 @@ def parse_key(raw: bytes, contract: Contract) -> Key:
         parts = None
     if isinstance(parts, list) and len(parts) == 2 and all(isinstance(p, str) and p for p in parts):
         return Key(parts[0], parts[1])
+    if contract.mapping is not None and isinstance(parts, dict):
+        id_ = contract.mapping.key(parts)
+        text = str(id_) if isinstance(id_, str | int) else ""
     if isinstance(parts, str):
         text = parts
     if not text:
@@ -72,18 +80,35 @@ def parse_key(raw: bytes, contract: Contract) -> Key:
     return Key(contract.tenant, text)
 
 
-def parse(record: Record, contract: Contract) -> Parsed | Reject:
-    """The change a record asks for, or why it cannot be read."""
+def parse(record: Record, contract: Contract) -> Parsed | Reject | None:
+    """The change a record asks for, or why it cannot be read.
+
+    None is for the record without value that follows a delete in a stream of envelopes: the delete said it all, and
+    with the version that counts.
+    """
+    mapping = contract.mapping
     try:
         if record.value is None:
+            if mapping is not None and mapping.envelope != "none":
+                return None
             return Parsed(_tombstone(record, contract), record)
-        event = _load(record.value)
+        said = _load(record.value)
     except _Bad as bad:
         return Reject(record, Stage.PARSE, str(bad))
     try:
+        event = mapping.event(said) if mapping else said
         return _event(event, record, contract)
+    except Unmapped as unmapped:
+        return Reject(record, Stage.SCHEMA, f"mapping.{unmapped}")
     except _Bad as bad:
-        return Reject(record, Stage.SCHEMA, str(bad))
+        return Reject(record, Stage.SCHEMA, str(bad) + (_origin(str(bad), mapping) if event is not said else ""))
+
+
+def _origin(reason: str, mapping: Mapping | None) -> str:
+    """Where the mapping takes the field from that a reason begins with."""
+    name = reason.partition(":")[0]
+    column = mapping.source(name) if mapping else None
+    return f" (mapping.{name.removeprefix('offer.')} reads it from {column})" if column else ""
 
 
 def named(record: Record, contract: Contract) -> frozenset[Key]:
@@ -93,6 +118,8 @@ def named(record: Record, contract: Contract) -> frozenset[Key]:
         keys.add(parse_key(record.key or b"", contract))
     with suppress(_Bad):
         event = _load(record.value or b"null")
+        with suppress(Unmapped):
+            event = contract.mapping.event(event) if contract.mapping else event
         if isinstance(event, dict):
             keys.add(Key(_text(event, "tenant", 1, 128) or contract.tenant, _id(event)))
     return frozenset(keys)
@@ -127,10 +154,10 @@ def _load(value: bytes) -> object:
 
 def _event(event: object, record: Record, contract: Contract) -> Parsed:
     if not isinstance(event, dict):
-        raise _Bad(f"an event is a JSON object, not {_name(event)}")
+        raise _Bad(f"an event is a JSON object, not {kind(event)}")
     op = event.get("op", "put")
     if op not in ("put", "patch", "delete") or not isinstance(op, str):
-        raise _Bad(f"op: {_show(op)} is none of put, patch, delete")
+        raise _Bad(f"op: {show(op)} is none of put, patch, delete")
     key = Key(_text(event, "tenant", 1, 128) or contract.tenant, _id(event))
     version = _version(event.get("version"), record)
     # Every field is read whatever the op, so that a malformed one is never passed over.
@@ -154,7 +181,7 @@ def _event(event: object, record: Record, contract: Contract) -> Parsed:
     return Parsed(Put(product, version), record, tuple(dropped))
 
 
-def _id(event: Mapping[str, object]) -> str:
+def _id(event: Table[str, object]) -> str:
     if "id" not in event:
         raise _Bad("id: missing; every event names its product")
     value = event["id"]
@@ -163,7 +190,7 @@ def _id(event: Mapping[str, object]) -> str:
     whole = _whole(value)
     if whole is not None and -MAX_INT - 1 <= whole <= MAX_INT:
         return str(whole)
-    raise _Bad(f"id: {_show(value)} is not a string of 1 to 512 characters, nor a 64-bit integer")
+    raise _Bad(f"id: {show(value)} is not a string of 1 to 512 characters, nor a 64-bit integer")
 
 
 def _version(value: object, record: Record) -> int:
@@ -173,36 +200,36 @@ def _version(value: object, record: Record) -> int:
         return record.timestamp
     whole = _whole(value)
     if whole is None or not 0 <= whole <= MAX_INT:
-        raise _Bad(f"version: {_show(value)} is not an integer from 0 to {MAX_INT}")
+        raise _Bad(f"version: {show(value)} is not an integer from 0 to {MAX_INT}")
     return whole
 
 
-def _text(event: Mapping[str, object], name: str, least: int, most: int) -> str | None:
+def _text(event: Table[str, object], name: str, least: int, most: int) -> str | None:
     value = event.get(name)
     if value is None:
         return None
     if not isinstance(value, str) or not least <= len(value) <= most:
-        raise _Bad(f"{name}: {_show(value)} is not a string of {least} to {most} characters")
+        raise _Bad(f"{name}: {show(value)} is not a string of {least} to {most} characters")
     return value
 
 
-def _images(event: Mapping[str, object]) -> list[str] | None:
+def _images(event: Table[str, object]) -> list[str] | None:
     value = event.get("images")
     if value is None:
         return None
     if not isinstance(value, list) or len(value) > 64:
-        raise _Bad(f"images: {_show(value)} is not a list of at most 64 URLs")
+        raise _Bad(f"images: {show(value)} is not a list of at most 64 URLs")
     for position, url in enumerate(value):
         if not isinstance(url, str) or not url:
-            raise _Bad(f"images: entry {position} is {_show(url)}, not a URL")
+            raise _Bad(f"images: entry {position} is {show(url)}, not a URL")
     return value
 
 
-def _attributes(event: Mapping[str, object]) -> tuple[dict[str, Attribute | None], list[str]]:
+def _attributes(event: Table[str, object]) -> tuple[dict[str, Attribute | None], list[str]]:
     """What is kept as attributes (unknown fields of the event first), and the names of what cannot be."""
     given = event.get("attributes")
     if given is not None and not isinstance(given, dict):
-        raise _Bad(f"attributes: {_show(given)} is not an object")
+        raise _Bad(f"attributes: {show(given)} is not an object")
     unknown = {name: value for name, value in event.items() if name not in CONTRACT_FIELDS}
     kept: dict[str, Attribute | None] = {}
     dropped = []
@@ -232,12 +259,12 @@ def _scalar(value: object) -> str | int | float | bool:
     raise ValueError("neither a scalar nor a list of scalars that an index can hold")
 
 
-def _offer(event: Mapping[str, object]) -> tuple[dict[str, Attribute | None], list[str]]:
+def _offer(event: Table[str, object]) -> tuple[dict[str, Attribute | None], list[str]]:
     given = event.get("offer")
     if given is None:
         return {}, []
     if not isinstance(given, dict):
-        raise _Bad(f"offer: {_show(given)} is not an object")
+        raise _Bad(f"offer: {show(given)} is not an object")
     allowed: dict[str, tuple[Callable[[Any], bool], str]] = {
         "price": (_is_price, "a number from 0 to 1e15"),
         "currency": (lambda v: isinstance(v, str) and 1 <= len(v) <= 8, "a string of 1 to 8 characters"),
@@ -245,7 +272,7 @@ def _offer(event: Mapping[str, object]) -> tuple[dict[str, Attribute | None], li
     }
     for name, (right, what) in allowed.items():
         if given.get(name) is not None and not right(given[name]):
-            raise _Bad(f"offer.{name}: {_show(given[name])} is not {what}")
+            raise _Bad(f"offer.{name}: {show(given[name])} is not {what}")
     fields = {n: float(v) if n == "price" and v is not None else v for n, v in given.items() if n in OFFER_FIELDS}
     return fields, [f"offer.{n}" for n in given if n not in OFFER_FIELDS]
 
@@ -261,13 +288,3 @@ def _whole(value: object) -> int | None:
     if isinstance(value, int):
         return value
     return int(value) if isinstance(value, float) and value.is_integer() else None
-
-
-def _name(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _show(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -78,6 +78,8 @@ class Ingest:
             match parse(record, self._policy.contract):
                 case Reject() as reject:
                     batch.rejects.append(reject)
+                case None:
+                    pass
                 case Parsed() as parsed:
                     batch.said.setdefault(parsed.change.key, []).append(parsed)
         await self._decide(batch, batch.said)

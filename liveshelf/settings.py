@@ -60,6 +60,9 @@ class Settings(BaseSettings):
 
     # Events
     tenant: str = Field("default", min_length=1, max_length=128, description="Tenant of events that name none.")
+    mapping: Path | None = Field(
+        None, description="TOML file that says how the shop's own records become events; unset: they are events."
+    )
 
     # The worker
     batch_size: int = Field(64, ge=1, le=4096, description="Most records in one batch.")
