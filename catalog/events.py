@@ -7,7 +7,6 @@ and the tests hold the two together.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from collections.abc import Mapping as Table
 from contextlib import suppress
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, cast
 
+from catalog.ahead import too_far_ahead
+from catalog.attributes import MAX_INT, attribute_of
 from catalog.change import Change, Delete, Patch, Put
 from catalog.mapping import Mapping, Unmapped
 from catalog.product import Attribute, Content, Key, Offer, Product
@@ -22,16 +23,20 @@ from catalog.record import Record, Reject, Stage
 from catalog.state import ATTRIBUTE, OFFER_FIELDS
 from catalog.wording import kind, show
 
-MAX_INT = 2**63 - 1
 CONTRACT_FIELDS = ("op", "id", "tenant", "version", "title", "images", "attributes", "offer")
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What the settings add to the schema: whose products those without a tenant are, and how records become events."""
+    """What the settings add to the schema: whose products those without a tenant are, and how records become events.
+
+    `max_ahead_ms` is how far ahead of now a version may be that is a time: one far ahead would win over every later
+    change of its product. None allows any.
+    """
 
     tenant: str = "default"
     mapping: Mapping | None = None
+    max_ahead_ms: int | None = 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +85,41 @@ def parse_key(raw: bytes, contract: Contract) -> Key:
     return Key(contract.tenant, text)
 
 
-def parse(record: Record, contract: Contract) -> Parsed | Reject | None:
+def parse(record: Record, contract: Contract, *, now_ms: int | None = None) -> Parsed | Reject | None:
     """The change a record asks for, or why it cannot be read.
 
-    None is for the record without value that follows a delete in a stream of envelopes: the delete said it all, and
-    with the version that counts.
+    `now_ms`, in milliseconds since the epoch, is what versions that are times are held against; None leaves that out.
+    The result is None for the record without value that follows a delete in a stream of envelopes: the delete said it
+    all, and with the version that counts.
     """
     mapping = contract.mapping
     try:
         if record.value is None:
             if mapping is not None and mapping.envelope != "none":
                 return None
-            return Parsed(_tombstone(record, contract), record)
+            parsed = Parsed(_tombstone(record, contract), record)
+            return _in_time(parsed, contract, now_ms, dated=False)
         said = _load(record.value)
     except _Bad as bad:
         return Reject(record, Stage.PARSE, str(bad))
     try:
         event = mapping.event(said) if mapping else said
-        return _event(event, record, contract)
+        parsed = _event(event, record, contract)
     except Unmapped as unmapped:
         return Reject(record, Stage.SCHEMA, f"mapping.{unmapped}")
     except _Bad as bad:
         return Reject(record, Stage.SCHEMA, str(bad) + (_origin(str(bad), mapping) if event is not said else ""))
+    return _in_time(parsed, contract, now_ms, dated=isinstance(event, dict) and event.get("version") is not None)
+
+
+def _in_time(parsed: Parsed, contract: Contract, now_ms: int | None, *, dated: bool) -> Parsed | Reject:
+    """What was parsed, unless its version is too far ahead. `dated`: the event has a version of its own."""
+    counted = dated and contract.mapping is not None and contract.mapping.version_is == "counter"
+    if now_ms is None or contract.max_ahead_ms is None or counted:
+        return parsed
+    version, most = parsed.change.version, contract.max_ahead_ms
+    reason = too_far_ahead(version, now_ms=now_ms, most_ms=most, stands_in=not dated)
+    return parsed if reason is None else Reject(parsed.record, Stage.SCHEMA, reason)
 
 
 def _origin(reason: str, mapping: Mapping | None) -> str:
@@ -235,28 +253,10 @@ def _attributes(event: Table[str, object]) -> tuple[dict[str, Attribute | None],
     dropped = []
     for name, value in (unknown | (given or {})).items():
         try:
-            kept[name] = _attribute(value)
+            kept[name] = attribute_of(value)
         except ValueError:
             dropped.append(name)
     return kept, dropped
-
-
-def _attribute(value: object) -> Attribute | None:
-    if value is None:
-        return None
-    if isinstance(value, list):
-        return tuple(_scalar(v) for v in value)
-    return _scalar(value)
-
-
-def _scalar(value: object) -> str | int | float | bool:
-    if isinstance(value, str | bool):
-        return value
-    if isinstance(value, int) and -MAX_INT - 1 <= value <= MAX_INT:
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    raise ValueError("neither a scalar nor a list of scalars that an index can hold")
 
 
 def _offer(event: Table[str, object]) -> tuple[dict[str, Attribute | None], list[str]]:

@@ -13,7 +13,11 @@ from liveshelf.settings import Settings
 
 def contract_of(settings: Settings) -> Contract:
     """What the settings add to the contract. Raises Misuse where the mapping cannot be read."""
-    return Contract(tenant=settings.tenant, mapping=_mapping(settings.mapping) if settings.mapping else None)
+    return Contract(
+        tenant=settings.tenant,
+        mapping=_mapping(settings.mapping) if settings.mapping else None,
+        max_ahead_ms=settings.max_ahead_s * 1000 or None,
+    )
 
 
 def _mapping(file: Path) -> Mapping:

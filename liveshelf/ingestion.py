@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -53,6 +54,7 @@ async def worker_of(settings: Settings) -> AsyncIterator[tuple[Worker, EncoderSe
             encoder=encoder,
             quarantine=await stack.enter_async_context(KafkaQuarantine(kafka, topics)),
             policy=IngestPolicy(contract=contract_of(settings)),
+            clock=time.time,
         )
         batch = BatchPolicy(max_records=settings.batch_size, within_s=settings.batch_wait_ms / 1000)
         lanes = {

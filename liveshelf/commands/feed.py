@@ -141,7 +141,8 @@ def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRo
 
 def _read(line: bytes, contract: Contract) -> Parsed | Reject:
     """What the worker would make of these bytes."""
-    read = parse(Record(None, line, "", 0, 0, 0), contract)
+    now_ms = round(time.time() * 1000)
+    read = parse(Record(None, line, "", 0, 0, now_ms), contract, now_ms=now_ms)
     assert read is not None  # noqa: S101 -- only a record without value is
     return read
 

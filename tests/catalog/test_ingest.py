@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from functools import reduce
 
 import pytest
@@ -22,13 +23,14 @@ from tests.fakes import FakeEncoder, FakeIndex, ListQuarantine
 class Shop:
     """An Ingest over fakes, and a way to say things to it."""
 
-    def __init__(self, poison: frozenset[str] = frozenset()) -> None:
+    def __init__(self, poison: frozenset[str] = frozenset(), clock: Callable[[], float] | None = None) -> None:
         self.index, self.encoder, self.quarantine = FakeIndex(), FakeEncoder(poison=poison), ListQuarantine()
         self.ingest = Ingest(
             index=self.index,
             encoder=self.encoder,
             quarantine=self.quarantine,
             policy=IngestPolicy(contract=Contract(tenant="shop")),
+            clock=clock,
         )
         self.offset = 0
 
@@ -142,6 +144,13 @@ async def test_bad_records_cost_their_neighbours_nothing():
         (Stage.SCHEMA, 4),
         (Stage.ENCODE, 3),
     ]
+
+
+async def test_a_clock_error_of_the_shop_does_not_freeze_a_product():
+    shop = Shop(clock=lambda: 1_732_245_000.0)
+    await shop.say(put(version=1_893_456_000_000, title="from 2030"), put(version=1_732_245_000_001, title="today"))
+    assert shop.payload("a")["title"] == "today"
+    assert [r.stage for r in shop.quarantine.rejects] == [Stage.SCHEMA]
 
 
 async def test_only_the_put_that_cannot_be_encoded_is_refused():
