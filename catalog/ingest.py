@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from catalog.change import Put
@@ -94,20 +94,31 @@ class Ingest:
     """
 
     def __init__(
-        self, *, index: Index, encoder: ItemEncoder, quarantine: Quarantine, policy: IngestPolicy = IngestPolicy()
+        self,
+        *,
+        index: Index,
+        encoder: ItemEncoder,
+        quarantine: Quarantine,
+        policy: IngestPolicy = IngestPolicy(),
+        clock: Callable[[], float] | None = None,
     ) -> None:
+        """`clock` gives seconds since the epoch; without one no version is too far ahead."""
         self._index = index
         self._encoder = encoder
         self._quarantine = quarantine
         self._policy = policy
+        self._clock = clock
 
     async def plan(self, records: Sequence[Record]) -> Batch:
         """Read the records, and decide what each product becomes."""
         batch = Batch()
+        now_ms = round(self._clock() * 1000) if self._clock else None
         for record in records:
-            match parse(record, self._policy.contract):
+            match parse(record, self._policy.contract, now_ms=now_ms):
                 case Reject() as reject:
                     batch.rejects.append(reject)
+                case None:
+                    pass
                 case Parsed() as parsed:
                     batch.said.setdefault(parsed.change.key, []).append(parsed)
         batch.due.update(batch.said)

@@ -4,12 +4,15 @@ from indexer.collection import CollectionPolicy, collection_name, ensure, prepar
 from indexer.connection import connect
 from indexer.index import QdrantIndex, RequestPolicy
 from indexer.shelf import QdrantShelf
+from indexer.tombstones import Tombstones, Waiting
 
 __all__ = [
     "CollectionPolicy",
     "QdrantIndex",
     "QdrantShelf",
     "RequestPolicy",
+    "Tombstones",
+    "Waiting",
     "collection_name",
     "connect",
     "ensure",

@@ -3,7 +3,7 @@ costs more than the calls themselves where a query has thousands of hits."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 from qdrant_client import AsyncQdrantClient, grpc
@@ -85,6 +85,33 @@ class Points:
             response = await self._stub.Count(request, timeout=self._timeout)
         return int(response.result.count)
 
+    async def scroll(
+        self, where: grpc.Filter, *, limit: int, payload: grpc.WithPayloadSelector
+    ) -> AsyncIterator[Sequence[grpc.RetrievedPoint]]:
+        """The points that match, page by page in the order of their ids; none is seen twice."""
+        request = grpc.ScrollPoints(
+            collection_name=self._collection, filter=where, limit=limit, with_payload=payload, with_vectors=_NO_VECTORS
+        )
+        while True:
+            with calls("list points"):
+                response = await self._stub.Scroll(request, timeout=self._timeout)
+            if response.result:
+                yield response.result
+            if not response.HasField("next_page_offset"):
+                return
+            request.offset.CopyFrom(response.next_page_offset)
+
+    async def delete(self, where: grpc.Filter) -> None:
+        """Delete the points that match when it is applied. Applied when it returns."""
+        request = grpc.DeletePoints(
+            collection_name=self._collection,
+            points=grpc.PointsSelector(filter=where),
+            wait=True,
+            ordering=ORDERING,
+        )
+        with calls("delete points"):
+            await self._stub.Delete(request, timeout=self._timeout)
+
     @property
     def _stub(self) -> Any:  # the generated stubs are made at run time and have no types
         return self._client.grpc_points
@@ -103,3 +130,5 @@ def excluding(*fields: str) -> grpc.WithPayloadSelector:
 
 
 EVERYTHING = grpc.WithPayloadSelector(enable=True)
+NOTHING = grpc.WithPayloadSelector(enable=False)
+_NO_VECTORS = grpc.WithVectorsSelector(enable=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from catalog.errors import LiveshelfError
 from catalog.space import Space
+from liveshelf.contract import contract_of
 from liveshelf.settings import Settings, unknown_variables
 
 
@@ -41,6 +42,10 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     for root in settings.image_file_roots:
         if not root.is_dir():
             yield Finding("settings", False, f"LIVESHELF_IMAGE_FILE_ROOTS names {root}, which is no folder")
+    try:
+        contract_of(settings)
+    except LiveshelfError as error:
+        yield Finding("settings", False, str(error))
     yield Finding("settings", True, "every value is one that is allowed")
 
 

@@ -20,6 +20,8 @@ COMMANDS = {
     "demo": "demo",
     "engine": "parts",
     "produce": "feed",
+    "purge": "purge",
+    "quarantine": "quarantine",
     "schema": "ask",
     "search": "ask",
     "serve": "parts",

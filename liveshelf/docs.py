@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
 
@@ -23,13 +24,19 @@ def pages() -> dict[str, str]:
 
 def _commands(main: click.Group) -> str:
     parts = [MADE, "# The command line\n"]
-    context = click.Context(main, info_name="liveshelf")
-    for name in ["", *main.list_commands(context)]:
-        command = (main.get_command(context, name) if name else None) or main
-        inner = click.Context(command, info_name=name, parent=context) if name else context
-        inner.max_content_width = inner.terminal_width = 100
-        parts.append(f"## liveshelf {name}".rstrip() + f"\n\n```text\n{command.get_help(inner)}\n```\n")
+    for command, context in each_command(main, click.Context(main, info_name="liveshelf")):
+        context.max_content_width = context.terminal_width = 100
+        parts.append(f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
+
+
+def each_command(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
+    """A command and, where it is a group, all below it."""
+    yield command, context
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            if inner := command.get_command(context, name):
+                yield from each_command(inner, click.Context(inner, info_name=name, parent=context))
 
 
 def _settings() -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
-from catalog.events import Contract
 from catalog.ingest import Ingest, IngestPolicy
 from encoders.service import EncoderService
 from indexer import QdrantIndex, RequestPolicy, connect, ensure
+from liveshelf.contract import contract_of
 from liveshelf.settings import Settings, secret
 from liveshelf.streaming import kafka_of, topics_of
 from liveshelf.wiring import collection_policy_of, encoder_of
@@ -52,7 +53,8 @@ async def worker_of(settings: Settings) -> AsyncIterator[tuple[Worker, EncoderSe
             index=QdrantIndex(client, collection=collection, space=encoder.space, policy=requests),
             encoder=encoder,
             quarantine=await stack.enter_async_context(KafkaQuarantine(kafka, topics)),
-            policy=IngestPolicy(contract=Contract(tenant=settings.tenant)),
+            policy=IngestPolicy(contract=contract_of(settings)),
+            clock=time.time,
         )
         batch = BatchPolicy(max_records=settings.batch_size, within_s=settings.batch_wait_ms / 1000)
         lanes = {

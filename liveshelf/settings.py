@@ -60,6 +60,15 @@ class Settings(BaseSettings):
 
     # Events
     tenant: str = Field("default", min_length=1, max_length=128, description="Tenant of events that name none.")
+    max_ahead_s: int = Field(
+        86_400,
+        ge=0,
+        le=100 * 365 * 86_400,
+        description="How far ahead of now a version may be that is a time, in seconds; 0: any version is taken.",
+    )
+    mapping: Path | None = Field(
+        None, description="TOML file that says how the shop's own records become events; unset: they are events."
+    )
 
     # The worker
     batch_size: int = Field(64, ge=1, le=4096, description="Most records in one batch.")

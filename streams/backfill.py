@@ -105,7 +105,7 @@ class Catalogue:
         if isinstance(images := event.get("images"), list):
             event["images"] = [resolve_image(url, file.parent) if isinstance(url, str) else url for url in images]
         said = {name: value for name, value in event.items() if value is not None}
-        return Row(file, number, {"version": self._version} | said)
+        return Row(file, number, {"op": "put", "version": self._version} | said)
 
 
 @dataclass(frozen=True, slots=True)

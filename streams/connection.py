@@ -33,24 +33,32 @@ def admin_client(kafka: Kafka) -> Iterator[KafkaAdminClient]:
             client.close()
 
 
-def read_topic(kafka: Kafka, topic: str) -> Iterator[Any]:
-    """kafka-python's ConsumerRecords of a topic, from its start to what is its end now, partition by partition."""
+def read_topic(kafka: Kafka, topic: str, *, start: tuple[int, int] | None = None) -> Iterator[Any]:
+    """kafka-python's ConsumerRecords of a topic, from its start to what is its end now, partition by partition.
+
+    With `start`, a partition and an offset, only what that partition has from there on.
+    """
     check_address(kafka)
     with sentences(kafka):
         consumer = KafkaConsumer(
             **kafka.client_options(), enable_auto_commit=False, bootstrap_timeout_ms=CONNECT_MS, group_id=None
         )
         try:
-            yield from _read(consumer, topic)
+            yield from _read(consumer, topic, start)
         finally:
             consumer.close()
 
 
-def _read(consumer: Any, topic: str) -> Iterator[Any]:
+def _read(consumer: Any, topic: str, start: tuple[int, int] | None) -> Iterator[Any]:
     for partition in sorted(consumer.partitions_for_topic(topic) or ()):
+        if start is not None and partition != start[0]:
+            continue
         place = TopicPartition(topic, partition)
         consumer.assign([place])
-        consumer.seek_to_beginning(place)
+        if start is None:
+            consumer.seek_to_beginning(place)
+        else:
+            consumer.seek(place, start[1])
         end = consumer.end_offsets([place])[place]
         while consumer.position(place) < end:
             for message in consumer.poll(timeout_ms=1000).get(place, ()):

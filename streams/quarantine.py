@@ -1,6 +1,10 @@
 """The quarantine topic: what was refused, whole, with why and from where.
 
 The original key and value are kept byte for byte; everything else stands in headers, all UTF-8 text.
+
+An entry that was sent back through its own topic is remembered by a marker: a message without key and value, in the
+entry's partition of the quarantine topic, whose header names the entry's offset. So there is no second store to keep in
+step, a marker always comes after its entry and is removed with it, and there is one small message for each sending.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -23,6 +27,8 @@ from streams.topics import HEADERS_BYTES
 HEADER = "liveshelf-"
 # Kafka takes no message with neither key nor value; such a record is kept with an empty value and this header.
 NO_VALUE = HEADER + "no-value"
+REPLAYED = HEADER + "replayed"
+REPLAYED_AT = HEADER + "replayed-at"
 REASON_CHARS = 4000
 
 
@@ -120,20 +126,66 @@ def _headers(reject: Reject, *, at: int) -> list[tuple[str, bytes]]:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record in quarantine: what was refused, when (milliseconds since the epoch), and where it lies now."""
+    """A record in quarantine: what was refused, when (milliseconds since the epoch), and where it lies now.
+
+    `replayed_at` is when it was last sent back, None where it was not or nobody has looked.
+    """
 
     reject: Reject
     quarantined_at: int
     partition: int
     offset: int
+    replayed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A note that the entry at `entry`, in the marker's own partition, was sent back at `at` (milliseconds)."""
+
+    entry: int
+    at: int
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A message in the topic that liveshelf did not put there."""
+
+    partition: int
+    offset: int
+
+
+def marker_headers(entry: Entry, *, at: int) -> list[tuple[str, bytes]]:
+    """The headers of the marker that says that an entry was sent back at `at`, milliseconds since the epoch."""
+    return [(REPLAYED, str(entry.offset).encode()), (REPLAYED_AT, str(at).encode())]
 
 
 def read_quarantine(kafka: Kafka, topic: str) -> Iterator[Entry]:
     """What is in quarantine now, partition by partition in the order it came. Raises Unavailable, Misuse."""
-    for message in read_topic(kafka, topic):
-        headers = {name: value.decode() for name, value in message.headers}
-        if HEADER + "stage" in headers:  # somebody else's message in the topic is not ours to explain
-            yield _entry(message.key, message.value, headers, (message.partition, message.offset))
+    return (held for held in read_all(kafka, topic) if isinstance(held, Entry))
+
+
+def read_all(kafka: Kafka, topic: str, *, start: tuple[int, int] | None = None) -> Iterator[Entry | Marker | Foreign]:
+    """Every message of the topic for what it is; with `start`, one partition only, from an offset on.
+
+    Raises Unavailable, Misuse.
+    """
+    for message in read_topic(kafka, topic, start=start):
+        place = (message.partition, message.offset)
+        try:
+            yield _held(message, place)
+        except (KeyError, ValueError, AttributeError):  # headers like ours that are not: not ours to explain
+            yield Foreign(*place)
+
+
+def _held(message: Any, place: tuple[int, int]) -> Entry | Marker | Foreign:
+    headers = {name: value.decode() for name, value in message.headers if name.startswith(HEADER)}
+    if REPLAYED in headers:
+        return Marker(int(headers[REPLAYED]), int(headers[REPLAYED_AT]), *place)
+    if HEADER + "stage" in headers:
+        return _entry(message.key, message.value, headers, place)
+    return Foreign(*place)
 
 
 def _entry(key: bytes | None, value: bytes | None, headers: dict[str, str], place: tuple[int, int]) -> Entry:

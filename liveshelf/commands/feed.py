@@ -10,8 +10,9 @@ from typing import IO, Any
 import click
 
 from catalog.errors import Misuse
-from catalog.events import Contract, parse
+from catalog.events import Contract, Parsed, parse
 from catalog.record import Record, Reject
+from liveshelf.contract import contract_of
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
 from liveshelf.streaming import kafka_of, topics_of
@@ -33,19 +34,21 @@ PATIENCE_S = 24 * 3600.0
 def produce(settings: Settings, *, file: IO[bytes]) -> None:
     """Send product events, one JSON object a line of FILE (standard input without one), to the live topic.
 
-    Each is checked first; the first that is not an event ends the command, and those before it are sent.
+    Each is checked first; the first that is not an event ends the command, and those before it are sent. With
+    LIVESHELF_MAPPING a line is what the mapping reads.
     """
-    kafka = kafka_of(settings)
+    kafka, contract = kafka_of(settings), contract_of(settings)
     create_topics(kafka, topics_of(settings))
     sent = 0
     with Publisher(kafka, settings.topic, tenant=settings.tenant) as publisher:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
-            if reason := _refused(line, settings):
+            read = _read(line, contract)
+            if not isinstance(read, Parsed):
                 publisher.flush()
-                raise Misuse(f"line {number}: {reason}; the {sent} events before it were sent")
-            publisher.send_event(json.loads(line))
+                raise Misuse(f"line {number}: {read.reason}; the {sent} events before it were sent")
+            publisher.send(read.change.key, line.strip())
             sent += 1
     click.echo(f"{sent} events are in {settings.topic}.", err=True)
 
@@ -121,13 +124,13 @@ def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow
 
 
 def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow]) -> int:
-    good = 0
+    good, contract = 0, contract_of(settings)
     with bar("checked", total) as done:
         for number, row in enumerate(catalogue, start=1):
             if isinstance(row, BadRow):
                 bad.append(row)
-            elif reason := _refused(json.dumps(row.event).encode(), settings):
-                bad.append(BadRow(row.file, row.row, reason))
+            elif isinstance(read := _read(json.dumps(row.event).encode(), contract), Reject):
+                bad.append(BadRow(row.file, row.row, read.reason))
             else:
                 good += 1
             done(number)
@@ -136,10 +139,12 @@ def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRo
     return good
 
 
-def _refused(line: bytes, settings: Settings) -> str | None:
-    """Why the worker would refuse these bytes, None where it would not."""
-    parsed = parse(Record(None, line, "", 0, 0, 0), Contract(tenant=settings.tenant))
-    return parsed.reason if isinstance(parsed, Reject) else None
+def _read(line: bytes, contract: Contract) -> Parsed | Reject:
+    """What the worker would make of these bytes."""
+    now_ms = round(time.time() * 1000)
+    read = parse(Record(None, line, "", 0, 0, now_ms), contract, now_ms=now_ms)
+    assert read is not None  # noqa: S101 -- only a record without value is
+    return read
 
 
 def _columns(mapping: tuple[str, ...]) -> Columns:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from catalog.change import Delete, Put
 from catalog.decide import InlinePolicy, decide, write_of
 from catalog.events import CONTRACT_FIELDS, Contract, Parsed, key_bytes, parse, schema
+from catalog.mapping import Mapping
+from catalog.mapping_file import read_mapping
 from catalog.ports import Encoded
-from catalog.product import ImageState, Key
+from catalog.product import Content, ImageState, Key, Offer, Product
 from catalog.record import Record, Reject, Stage
 from catalog.space import FUSED, IMAGE, Space
 from catalog.state import OFFER_FIELDS
@@ -20,7 +24,7 @@ from liveshelf.settings import PREFIX, Settings
 from streams.quarantine import HEADER, _headers
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "events.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```json (\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```(?:json|toml) (\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 SPACE = Space("model", "1", "1", {FUSED: 2, IMAGE: 2})
 
 
@@ -28,12 +32,12 @@ def shown(kind: str) -> list[str]:
     return [text for label, text in BLOCKS if label == kind]
 
 
-def read(text: str) -> Parsed | Reject:
-    return parse(Record(b"key", text.encode(), "products", 0, 0, 1732245000130), Contract())
+def read(text: str, contract: Contract = Contract()) -> Parsed | Reject | None:
+    return parse(Record(b"key", text.encode(), "products", 0, 0, 1732245000130), contract)
 
 
 def test_every_block_is_of_a_kind_that_is_checked():
-    assert {label for label, _ in BLOCKS} == {"event", "refused", "payload"}
+    assert {label for label, _ in BLOCKS} == {"event", "refused", "payload", "mapping", "mapped"}
     assert PAGE.count("```") == 2 * len(BLOCKS)
 
 
@@ -47,6 +51,38 @@ def test_what_is_shown_as_refused_is_refused(text):
     refused = read(text)
     assert isinstance(refused, Reject)
     assert refused.stage is Stage.SCHEMA
+
+
+def test_the_mapping_reads_the_envelopes_that_are_shown():
+    (text,) = shown("mapping")
+    contract = Contract(mapping=read_mapping(text))
+    put, delete = (read(envelope, contract) for envelope in shown("mapped"))
+    assert isinstance(put, Parsed)
+    assert isinstance(delete, Parsed)
+    images = ("https://images.example/17-front.jpg", "https://images.example/17-back.jpg")
+    assert put.change == Put(
+        Product(
+            Key("default", "17"),
+            Content("Stoneware mug, sea green", images),
+            {"brand": "Arbour", "category": "mugs"},
+            Offer(12.5, "EUR", True),
+        ),
+        24023128,
+    )
+    assert delete.change == Delete(Key("default", "17"), 24023999)
+
+
+def test_the_reason_of_a_mapping_that_is_shown_is_what_is_said():
+    (text,) = shown("mapping")
+    refused = read('{"op": "c", "after": {"sku": 1}}', Contract(mapping=read_mapping(text)))
+    assert isinstance(refused, Reject)
+    assert f"`{refused.reason}`" in PAGE
+
+
+def test_the_table_of_the_mapping_is_whole():
+    rows = re.findall(r"^\| (`[^|]+) \|", PAGE, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert {field.name for field in fields(Mapping)} <= named
 
 
 def test_the_unknown_field_is_kept_and_the_object_dropped():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from catalog.change import Delete, Patch, Put
 from catalog.events import Contract, Parsed, key_bytes, parse, parse_key, schema
+from catalog.mapping import Mapping
 from catalog.product import Content, Key, Offer
 from catalog.record import Record, Reject, Stage
 from tests.catalog.strategies import events
@@ -144,3 +145,50 @@ def test_a_key_survives_its_bytes(tenant: str, id: str):
 @pytest.mark.parametrize(("raw", "id"), [(b"sku-1", "sku-1"), (b'"sku-1"', "sku-1"), (b"12", "12"), (b"[1]", "[1]")])
 def test_a_plain_key_is_an_id_of_the_settings_tenant(raw: bytes, id: str):
     assert parse_key(raw, CONTRACT) == Key("shop", id)
+
+
+NOW = 1_732_245_000_000
+HOUR = 3_600_000
+
+
+def read_at(event: object, *, timestamp: int = NOW, now_ms: int | None = NOW, **contract: object) -> object:
+    value = None if event is None else json.dumps(event).encode()
+    return parse(record(value, timestamp=timestamp), Contract(**contract), now_ms=now_ms)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("event", [None, {"id": "a", "title": "t"}, {"op": "delete", "id": "a", "version": None}])
+def test_a_timestamp_far_ahead_is_refused_where_it_stands_for_the_version(event: object):
+    assert isinstance(read_at(event, timestamp=NOW + 24 * HOUR), Parsed)
+    refused = read_at(event, timestamp=NOW + 30 * HOUR)
+    assert isinstance(refused, Reject)
+    assert refused.stage is Stage.SCHEMA
+    assert f"version: the record's timestamp, {NOW + 30 * HOUR}, stands for it and is 30 h ahead" in refused.reason
+    assert "24 h are allowed" in refused.reason
+    assert "LIVESHELF_MAX_AHEAD_S" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("version", "taken"),
+    [(0, True), (10**12, True), (NOW + 24 * HOUR, True), (NOW + 24 * HOUR + 1, False), (2**63 - 1, False)],
+)
+def test_a_version_that_is_a_time_far_ahead_is_refused(version: int, taken: bool):
+    event = {"id": "a", "title": "t", "version": version}
+    # The record's own timestamp does not matter where the event has a version.
+    assert isinstance(read_at(event, timestamp=NOW + 999 * HOUR), Parsed) is taken
+    assert isinstance(read_at(event, max_ahead_ms=None), Parsed)
+    assert isinstance(read_at(event, now_ms=None), Parsed)
+
+
+def test_a_small_version_is_a_counter_even_where_nothing_may_be_ahead():
+    assert isinstance(read_at({"id": "a", "title": "t", "version": 10**12}, now_ms=0, max_ahead_ms=1), Parsed)
+
+
+def test_a_mapping_that_counts_is_not_held_against_the_time():
+    row = {"sku": "a", "name": "t", "lsn": 10**15}
+    counter, time = (
+        Mapping(id="sku", title="name", version="lsn", version_is=version_is) for version_is in ("counter", "time")
+    )
+    assert isinstance(read_at(row, mapping=counter), Parsed)
+    assert isinstance(read_at(row, mapping=time), Reject)
+    undated = Mapping(id="sku", title="name")
+    assert isinstance(read_at(row, mapping=undated, timestamp=NOW + 30 * HOUR), Reject)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 
 import pytest
@@ -24,7 +24,13 @@ from tests.fakes import FakeEncoder, FakeIndex, ListQuarantine
 class Shop:
     """An Ingest over fakes, and a way to say things to it."""
 
-    def __init__(self, index: FakeIndex | None = None, *, poison: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        index: FakeIndex | None = None,
+        *,
+        poison: frozenset[str] = frozenset(),
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self.index = index or FakeIndex()
         self.encoder, self.quarantine = FakeEncoder(poison=poison), ListQuarantine()
         self.ingest = Ingest(
@@ -32,6 +38,7 @@ class Shop:
             encoder=self.encoder,
             quarantine=self.quarantine,
             policy=IngestPolicy(contract=Contract(tenant="shop")),
+            clock=clock,
         )
         self.offset = 0
 
@@ -145,6 +152,13 @@ async def test_bad_records_cost_their_neighbours_nothing():
         (Stage.SCHEMA, 4),
         (Stage.ENCODE, 3),
     ]
+
+
+async def test_a_clock_error_of_the_shop_does_not_freeze_a_product():
+    shop = Shop(clock=lambda: 1_732_245_000.0)
+    await shop.say(put(version=1_893_456_000_000, title="from 2030"), put(version=1_732_245_000_001, title="today"))
+    assert shop.payload("a")["title"] == "today"
+    assert [r.stage for r in shop.quarantine.rejects] == [Stage.SCHEMA]
 
 
 async def test_only_the_put_that_cannot_be_encoded_is_refused():

@@ -9,7 +9,8 @@ import click
 import pytest
 
 from liveshelf.cli import COMMANDS, main
-from liveshelf.docs import pages
+from liveshelf.docs import each_command, pages
+from liveshelf.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -20,10 +21,14 @@ def test_a_made_page_is_as_the_code_makes_it(name: str):
     assert (DOCS / name).read_text("utf-8") == pages()[name], "run: python -m liveshelf.docs docs"
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
+EVERY = {
+    context.command_path: command for command, context in each_command(main, click.Context(main, info_name="liveshelf"))
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_every_command_and_option_has_help(name: str):
-    command = main.get_command(click.Context(main), name)
-    assert command is not None
+    command = EVERY[name]
     assert command.help
     assert [p.name for p in command.params if isinstance(p, click.Option) and not p.help] == []
 
@@ -47,3 +52,23 @@ def test_the_make_verbs_that_the_documents_name_exist():
     verbs = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text("utf-8"), re.M))
     text = "".join(p.read_text("utf-8") for p in [*ROOT.glob("*.md"), *DOCS.glob("*.md")])
     assert set(re.findall(r"`make ([a-z]+)", text)) <= verbs
+
+
+@pytest.mark.parametrize("page", ["operations.md", "events.md"])
+def test_the_commands_and_variables_of_a_page_exist(page: str):
+    text = (DOCS / page).read_text("utf-8")
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
+    typed = [line.split() for line in lines] + [said.split() for said in re.findall(r"`(liveshelf [^`]+)`", text)]
+    for words in typed:
+        path = max((name for name in EVERY if words[: len(name.split())] == name.split()), key=len)
+        assert path != "liveshelf", words
+        options = {option for param in EVERY[path].params for option in param.opts}
+        assert {word for word in words if word.startswith("--")} <= options, words
+    assert set(re.findall(r"LIVESHELF_[A-Z_]+", text)) <= {variable(name) for name in Settings.model_fields}
+
+
+def test_the_anchors_of_links_between_pages_are_headings():
+    for file in [ROOT / "README.md", *DOCS.glob("*.md")]:
+        for target, anchor in re.findall(r"\]\(([^)#:]+\.md)#([^)]+)\)", file.read_text("utf-8")):
+            headings = re.findall(r"^#+ (.*)", (file.parent / target).read_text("utf-8"), re.M)
+            assert anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}, (file, anchor)
