@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from catalog.change import Put
@@ -12,11 +13,12 @@ from catalog.events import Contract, Parsed, parse
 from catalog.ports import Encoded, Index, ItemEncoder, Outcome, Prepared, Quarantine
 from catalog.product import Content, Key
 from catalog.record import Record, Reject, Stage
+from catalog.rejects import RejectLimit, RejectMeter
 
 
 @dataclass(frozen=True, slots=True)
 class IngestPolicy:
-    """The contract of the events, what is kept inline, and how often a point may move under our hands.
+    """The contract of the events, what is kept inline, what may be refused, how often a point may move under our hands.
 
     Only another writer of the same product moves a point, and it moves it forward: more than a few rounds means that
     something is broken.
@@ -24,6 +26,7 @@ class IngestPolicy:
 
     contract: Contract = Contract()
     inline: InlinePolicy = InlinePolicy()
+    limit: RejectLimit = RejectLimit()
     max_rounds: int = 20
 
 
@@ -36,6 +39,8 @@ class Batch:
     prepared: dict[str, Prepared] = field(default_factory=dict)
     encoded: dict[str, Encoded] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
+    records: int = 0
+    counted: bool = False
 
     def wanted(self) -> dict[str, Content]:
         """The contents still to be encoded, by fingerprint."""
@@ -64,16 +69,24 @@ class Ingest:
     """
 
     def __init__(
-        self, *, index: Index, encoder: ItemEncoder, quarantine: Quarantine, policy: IngestPolicy = IngestPolicy()
+        self,
+        *,
+        index: Index,
+        encoder: ItemEncoder,
+        quarantine: Quarantine,
+        policy: IngestPolicy = IngestPolicy(),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`clock` gives seconds; the window of refusals is measured with it."""
         self._index = index
         self._encoder = encoder
         self._quarantine = quarantine
         self._policy = policy
+        self._meter = RejectMeter(policy.limit, clock=clock)
 
     async def plan(self, records: Sequence[Record]) -> Batch:
         """Read the records, and decide what each product becomes."""
-        batch = Batch()
+        batch = Batch(records=len(records))
         for record in records:
             match parse(record, self._policy.contract):
                 case Reject() as reject:
@@ -114,7 +127,12 @@ class Ingest:
             await self._settle(batch, await self._index.write(writes))
         if batch.open:
             raise Unavailable(f"{len(batch.open)} products keep changing under our writes; another writer is at them")
+        if not batch.counted:  # a write may be repeated
+            batch.counted = True
+            self._meter.count(batch.records, batch.rejects)
         if batch.rejects:
+            # Before anything is put: what stops the worker here comes again, whole.
+            self._meter.check()
             await self._quarantine.put(batch.rejects)
 
     async def _settle(self, batch: Batch, outcome: Outcome) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from catalog.events import Contract
 from catalog.ingest import Ingest, IngestPolicy
+from catalog.rejects import RejectLimit
 from encoders.service import EncoderService
 from indexer import QdrantIndex, RequestPolicy, connect, ensure
 from liveshelf.settings import Settings, secret
@@ -52,7 +53,10 @@ async def worker_of(settings: Settings) -> AsyncIterator[tuple[Worker, EncoderSe
             index=QdrantIndex(client, collection=collection, space=encoder.space, policy=requests),
             encoder=encoder,
             quarantine=await stack.enter_async_context(KafkaQuarantine(kafka, topics)),
-            policy=IngestPolicy(contract=Contract(tenant=settings.tenant)),
+            policy=IngestPolicy(
+                contract=Contract(tenant=settings.tenant),
+                limit=RejectLimit(share=settings.reject_share, least=settings.reject_least),
+            ),
         )
         batch = BatchPolicy(max_records=settings.batch_size, within_s=settings.batch_wait_ms / 1000)
         lanes = {

@@ -66,6 +66,13 @@ class Settings(BaseSettings):
     batch_wait_ms: int = Field(30, ge=1, le=10_000, description="Longest wait for a batch to fill, in milliseconds.")
     ready_file: Path | None = Field(None, description="File that is there while the process can do its work.")
     drain_seconds: float = Field(20, gt=0, le=600, description="Time to finish what is in flight on SIGTERM.")
+    reject_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="The worker stops when more than this share of a minute's records is refused; 1: never.",
+    )
+    reject_least: int = Field(100, ge=1, description="Refusals in a minute below which the worker does not stop.")
 
     # The encoder
     model: str = Field("builtin:small", description="builtin:small, hf:REPO@REVISION or checkpoint:FOLDER.")
