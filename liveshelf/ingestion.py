@@ -18,7 +18,7 @@ from liveshelf.settings import Settings, secret
 from liveshelf.streaming import kafka_of, topics_of
 from liveshelf.wiring import collection_policy_of, encoder_of
 from streams.pipeline import Pipeline
-from streams.policy import BatchPolicy, WorkerPolicy
+from streams.policy import BatchPolicy, StallPolicy, WorkerPolicy
 from streams.quarantine import KafkaQuarantine
 from streams.topics import create_topics
 from streams.worker import Worker, run_worker
@@ -63,7 +63,9 @@ async def worker_of(settings: Settings) -> AsyncIterator[tuple[Worker, EncoderSe
             topic: Pipeline(ingest, lane=lane, batch=batch)
             for lane, topic in (("live", topics.live), ("back-fill", topics.backfill))
         }
-        yield Worker(kafka, lanes, policy=WorkerPolicy(batch=batch, drain_s=settings.drain_seconds)), encoder
+        stall = StallPolicy(seconds=max(settings.stall_seconds, 2 * timeout))
+        policy = WorkerPolicy(batch=batch, stall=stall, drain_s=settings.drain_seconds)
+        yield Worker(kafka, lanes, policy=policy), encoder
 
 
 @asynccontextmanager

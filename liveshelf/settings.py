@@ -66,6 +66,13 @@ class Settings(BaseSettings):
     batch_wait_ms: int = Field(30, ge=1, le=10_000, description="Longest wait for a batch to fill, in milliseconds.")
     ready_file: Path | None = Field(None, description="File that is there while the process can do its work.")
     drain_seconds: float = Field(20, gt=0, le=600, description="Time to finish what is in flight on SIGTERM.")
+    stall_seconds: float = Field(
+        300,
+        ge=10,
+        le=86_400,
+        description="The worker ends, to be started anew, when nothing moves for so long although there is work; "
+        "at least twice LIVESHELF_QDRANT_TIMEOUT_S is waited.",
+    )
     reject_share: float = Field(
         0.5,
         gt=0,
