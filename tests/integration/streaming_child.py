@@ -1,6 +1,7 @@
 """A worker as a process: `python -m tests.integration.streaming_child BOOTSTRAP GROUP MEMBER TOPIC BEHAVIOUR`.
 
-The behaviour is steady, hopeless or hanging. At its end it prints which records it wrote, as JSON pairs of partition and offset.
+The behaviour is steady, hopeless or hanging. At its end it prints which records it wrote, as JSON pairs of partition
+and offset.
 """
 
 from __future__ import annotations
