@@ -15,6 +15,7 @@ from catalog.space import Space
 from encoders.cache import CachePolicy, PhotoCache, photo_digest
 from encoders.images import ImagePolicy, decode
 from encoders.model import Inputs, Model, to_vectors
+from encoders.placeholders import PlaceholderPolicy, Placeholders
 from encoders.thread import DeviceThread, Turn, in_halves
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class EncodePolicy:
     """How many at once: items in a forward, photos being fetched, threads decoding, calls waiting for the device.
 
-    `cache` bounds what is remembered of photos that were encoded.
+    `cache` bounds what is remembered of photos that were encoded; `placeholders` says what is no photo of a product.
     """
 
     batch: int = 32
@@ -34,6 +35,7 @@ class EncodePolicy:
     waiting: int = 256
     photos: ImagePolicy = field(default_factory=ImagePolicy)
     cache: CachePolicy = field(default_factory=CachePolicy)
+    placeholders: PlaceholderPolicy = field(default_factory=PlaceholderPolicy)
 
 
 class EncoderService:
@@ -50,6 +52,7 @@ class EncoderService:
         self._pool = ThreadPoolExecutor(self._policy.decoders, thread_name_prefix="decode")
         self._device = DeviceThread(waiting=self._policy.waiting)
         self._cache = PhotoCache(model, self._policy.cache)
+        self._placeholders = Placeholders(self._policy.placeholders)
         self.forwards = 0
         self.encoded = 0
 
@@ -122,6 +125,8 @@ class EncoderService:
                 async with self._fetching:
                     data = await self._images.fetch(url)
                     inputs = await loop.run_in_executor(self._pool, self._read_item, item.title, data)
+                if inputs.digest:
+                    self._placeholders.check(inputs.digest, item.title)
                 return Prepared(ImageState.OK, "", inputs)
             except ImageProblem as err:
                 problem = _worth_telling(problem, err)

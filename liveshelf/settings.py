@@ -98,6 +98,10 @@ class Settings(BaseSettings):
     image_timeout_s: float = Field(10, gt=0, le=300, description="Time for one image from first byte asked to last.")
     image_concurrency: int = Field(32, ge=1, le=1024, description="Images fetched at once.")
 
+    placeholder_titles: int = Field(
+        50, ge=0, description="A picture on so many different titles is a placeholder and not encoded; 0: none is."
+    )
+
     # The index
     qdrant_url: Url = Field("http://127.0.0.1:6334", description="Qdrant's gRPC address; https for TLS.")
     qdrant_api_key: SecretStr | None = Field(None, description="Qdrant's API key.")
