@@ -18,8 +18,8 @@ KINDS = 64
 class RejectLimit:
     """Refusing more than `share` of the records of the last `window_s` seconds is too much, from `least` refusals on.
 
-    `least` is there so that a few bad records after a start, or in a quiet hour, stop nothing. A `share` of 1 never
-    stops.
+    `least` is there so that a few bad records after a start, or in a quiet hour, stop nothing; it is also what a worker
+    that is started again and again may refuse each time. A `share` of 1 never stops.
     """
 
     share: float = 0.5

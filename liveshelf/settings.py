@@ -79,7 +79,12 @@ class Settings(BaseSettings):
         le=1,
         description="The worker stops when more than this share of a minute's records is refused; 1: never.",
     )
-    reject_least: int = Field(100, ge=1, description="Refusals in a minute below which the worker does not stop.")
+    reject_least: int = Field(
+        100,
+        ge=1,
+        description="Refusals in a minute below which the worker does not stop; so many may go to quarantine at each "
+        "start.",
+    )
 
     # The encoder
     model: str = Field("builtin:small", description="builtin:small, hf:REPO@REVISION or checkpoint:FOLDER.")
