@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,11 +13,12 @@ from catalog.events import Contract, Parsed, parse
 from catalog.ports import Encoded, Index, ItemEncoder, Outcome, Prepared, Quarantine
 from catalog.product import Content, Key
 from catalog.record import Record, Reject, Stage
+from catalog.rejects import RejectLimit, RejectMeter
 
 
 @dataclass(frozen=True, slots=True)
 class IngestPolicy:
-    """The contract of the events, what is kept inline, and how often a point may move under our hands.
+    """The contract of the events, what is kept inline, what may be refused, how often a point may move under our hands.
 
     Only another writer of the same product moves a point, and it moves it forward: more than a few rounds means that
     something is broken.
@@ -24,6 +26,7 @@ class IngestPolicy:
 
     contract: Contract = Contract()
     inline: InlinePolicy = InlinePolicy()
+    limit: RejectLimit = RejectLimit()
     max_rounds: int = 20
 
 
@@ -42,6 +45,8 @@ class Batch:
     prepared: dict[str, Prepared] = field(default_factory=dict)
     encoded: dict[str, Encoded] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
+    records: int = 0
+    counted: bool = False
 
     def wanted(self) -> dict[str, Content]:
         """The contents still to be encoded, by fingerprint."""
@@ -102,16 +107,20 @@ class Ingest:
         policy: IngestPolicy = IngestPolicy(),
         clock: Callable[[], float] | None = None,
     ) -> None:
-        """`clock` gives seconds since the epoch; without one no version is too far ahead."""
+        """`clock` gives seconds since the epoch; without one no version is too far ahead.
+
+        The window of refusals is measured with it too.
+        """
         self._index = index
         self._encoder = encoder
         self._quarantine = quarantine
         self._policy = policy
         self._clock = clock
+        self._meter = RejectMeter(policy.limit, clock=clock or time.monotonic)
 
     async def plan(self, records: Sequence[Record]) -> Batch:
         """Read the records, and decide what each product becomes."""
-        batch = Batch()
+        batch = Batch(records=len(records))
         now_ms = round(self._clock() * 1000) if self._clock else None
         for record in records:
             match parse(record, self._policy.contract, now_ms=now_ms):
@@ -164,7 +173,12 @@ class Ingest:
             outcome = await self._index.write(writes)
             self._settle(batch, outcome)
             rounds += bool(outcome.moved)
+        if not batch.counted:  # a write may be repeated
+            batch.counted = True
+            self._meter.count(batch.records, batch.rejects)
         if batch.rejects:
+            # Before anything is put: what stops the worker here comes again, whole.
+            self._meter.check()
             await self._quarantine.put(batch.rejects)
 
     def _settle(self, batch: Batch, outcome: Outcome) -> None:

@@ -55,3 +55,4 @@ class ImageState(StrEnum):
     BROKEN = "broken"  # bytes came, but they are not an image that can be decoded
     TOO_LARGE = "too_large"  # over the cap on bytes or on pixels
     BLOCKED = "blocked"  # an address or scheme that policy does not allow
+    PLACEHOLDER = "placeholder"  # a picture that many products share, such as "no image available"

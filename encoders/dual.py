@@ -54,9 +54,13 @@ class Dual:
 
     def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Tensor]:
         text = self._where(batch, [bool(inputs.tokens) for inputs in batch], self._forward_text)
-        image = self._where(batch, [inputs.pixels is not None for inputs in batch], self._forward_photos)
+        image = self._where(batch, [inputs.pixels is not None for inputs in batch], self._photos)
         # Zeros stand for what is missing, so the mean of one is that one.
         return {FUSED: F.normalize(text + image, dim=-1), IMAGE: image}
+
+    def forward_photos(self, batch: Sequence[Inputs]) -> Tensor:
+        pixels = torch.from_numpy(np.stack([inputs.pixels for inputs in batch if inputs.pixels is not None]))
+        return _features(self._model.get_image_features(pixel_values=pixels.to(self.device, self._model.dtype)))
 
     def forward_queries(self, batch: Sequence[Inputs]) -> Tensor:
         return self.forward_items(batch)[FUSED]
@@ -83,9 +87,17 @@ class Dual:
             arguments["attention_mask"] = found["attention_mask"].to(self.device)
         return _features(self._model.get_text_features(**arguments))
 
-    def _forward_photos(self, batch: Sequence[Inputs]) -> Tensor:
-        pixels = torch.from_numpy(np.stack([inputs.pixels for inputs in batch if inputs.pixels is not None]))
-        return _features(self._model.get_image_features(pixel_values=pixels.to(self.device, self._model.dtype)))
+    def _photos(self, batch: Sequence[Inputs]) -> Tensor:
+        """Features of each photo, the image tower run for those that do not bring theirs along."""
+        out = torch.zeros(len(batch), self._dim, device=self.device)
+        known = [i for i, inputs in enumerate(batch) if inputs.features is not None]
+        if known:
+            features = np.stack([batch[i].features for i in known])  # type: ignore[misc]
+            out[known] = torch.from_numpy(features).to(self.device)
+        rest = [i for i, inputs in enumerate(batch) if inputs.features is None]
+        if rest:
+            out[rest] = self.forward_photos([batch[i] for i in rest]).float()
+        return out
 
 
 def _pretrained(where: str, revision: str | None) -> tuple[Any, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 class Inputs:
     """One item or query as a model reads it: token ids (empty for no text), pixels (None for no photo).
 
-    Pixels have the shape and dtype the model that made them wants.
+    Pixels have the shape and dtype the model that made them wants. `digest` names them ("" where nobody asked), and
+    `features` are what the model's image tower made of them, where that is known already.
     """
 
     tokens: tuple[int, ...]
     pixels: NDArray[np.generic] | None
+    digest: str = ""
+    features: NDArray[np.float32] | None = None
 
 
 class Model(Protocol):
@@ -49,6 +52,15 @@ class Model(Protocol):
 
     def forward_queries(self, batch: Sequence[Inputs]) -> Tensor:
         """Fused vectors, float (batch, dim), on the device."""
+        ...
+
+
+@runtime_checkable
+class SplitModel(Model, Protocol):
+    """A model in which photos pass a tower of their own; its `forward_items` takes `Inputs.features` where they are."""
+
+    def forward_photos(self, batch: Sequence[Inputs]) -> Tensor:
+        """The image tower's features of items that all have a photo, float (batch, width), on the device."""
         ...
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from catalog.errors import ImageProblem, Misuse
 from catalog.ports import Encoded, ImageSource, Prepared, Vector
 from catalog.product import Content, ImageState
 from catalog.space import Space
+from encoders.cache import CachePolicy, PhotoCache, photo_digest
 from encoders.images import ImagePolicy, decode
-from encoders.model import Inputs, Model, finish_items, to_vectors
+from encoders.model import Inputs, Model, to_vectors
+from encoders.placeholders import PlaceholderPolicy, Placeholders
 from encoders.thread import DeviceThread, Turn, in_halves
 
 if TYPE_CHECKING:
@@ -22,13 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EncodePolicy:
-    """How many at once: items in a forward, photos being fetched, threads decoding, calls waiting for the device."""
+    """How many at once: items in a forward, photos being fetched, threads decoding, calls waiting for the device.
+
+    `cache` bounds what is remembered of photos that were encoded; `placeholders` says what is no photo of a product.
+    """
 
     batch: int = 32
     fetches: int = 16
     decoders: int = 2
     waiting: int = 256
     photos: ImagePolicy = field(default_factory=ImagePolicy)
+    cache: CachePolicy = field(default_factory=CachePolicy)
+    placeholders: PlaceholderPolicy = field(default_factory=PlaceholderPolicy)
 
 
 class EncoderService:
@@ -44,8 +51,15 @@ class EncoderService:
         self._fetching = asyncio.Semaphore(self._policy.fetches)
         self._pool = ThreadPoolExecutor(self._policy.decoders, thread_name_prefix="decode")
         self._device = DeviceThread(waiting=self._policy.waiting)
+        self._cache = PhotoCache(model, self._policy.cache)
+        self._placeholders = Placeholders(self._policy.placeholders)
         self.forwards = 0
         self.encoded = 0
+
+    @property
+    def cache_hits(self) -> int:
+        """The photos whose pixels the model had seen on another product or under another URL, and did not see again."""
+        return self._cache.hits
 
     @property
     def space(self) -> Space:
@@ -110,7 +124,9 @@ class EncoderService:
             try:
                 async with self._fetching:
                     data = await self._images.fetch(url)
-                    inputs = await loop.run_in_executor(self._pool, self._read, item.title, data)
+                    inputs = await loop.run_in_executor(self._pool, self._read_item, item.title, data)
+                if inputs.digest:
+                    self._placeholders.check(inputs.digest, item.title)
                 return Prepared(ImageState.OK, "", inputs)
             except ImageProblem as err:
                 problem = _worth_telling(problem, err)
@@ -123,8 +139,12 @@ class EncoderService:
             photo = decode(data, self._policy.photos, target=self._model.photo_side)
         return self._model.prepare(text, photo)
 
+    def _read_item(self, text: str, data: bytes) -> Inputs:
+        inputs = self._read(text, data)
+        return inputs if inputs.pixels is None else replace(inputs, digest=photo_digest(inputs.pixels))
+
     def _items(self, batch: Sequence[Inputs]) -> list[dict[str, Vector] | None]:
-        found = finish_items(self._model.forward_items(batch), batch)
+        found = self._cache.items(batch)
         self.forwards += 1
         return found
 

@@ -56,6 +56,9 @@ class Small:
         has_image = torch.tensor([inputs.pixels is not None for inputs in batch], device=self.device)
         return {FUSED: self.fusion.fuse(text, image, has_text=has_text, has_image=has_image), IMAGE: image}
 
+    def forward_photos(self, batch: Sequence[Inputs]) -> Tensor:
+        return self.backbones.photos(batch, self.fusion.shape.image)
+
     def forward_queries(self, batch: Sequence[Inputs]) -> Tensor:
         return self.forward_items(batch)[FUSED]
 
@@ -95,9 +98,13 @@ class Backbones:
         return out
 
     def photos(self, batch: Sequence[Inputs], dim: int) -> Tensor:
-        """(batch, dim), zeros where there is no photo."""
+        """(batch, dim), zeros where there is no photo; features that an input brings along are taken as they are."""
         out = torch.zeros(len(batch), dim, device=self.device)
-        there = [i for i, inputs in enumerate(batch) if inputs.pixels is not None]
+        known = [i for i, inputs in enumerate(batch) if inputs.features is not None]
+        if known:
+            features = np.stack([batch[i].features for i in known])  # type: ignore[misc]
+            out[known] = torch.from_numpy(features).to(self.device)
+        there = [i for i, inputs in enumerate(batch) if inputs.pixels is not None and inputs.features is None]
         if there:
             pixels = np.stack([batch[i].pixels for i in there])  # type: ignore[misc]
             out[there] = self.image_tower(torch.from_numpy(pixels).to(self.device)).float()

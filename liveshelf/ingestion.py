@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from catalog.ingest import Ingest, IngestPolicy
+from catalog.rejects import RejectLimit
 from encoders.service import EncoderService
 from indexer import QdrantIndex, RequestPolicy, connect, ensure
 from liveshelf.contract import contract_of
@@ -18,7 +19,7 @@ from liveshelf.settings import Settings, secret
 from liveshelf.streaming import kafka_of, topics_of
 from liveshelf.wiring import collection_policy_of, encoder_of
 from streams.pipeline import Pipeline
-from streams.policy import BatchPolicy, WorkerPolicy
+from streams.policy import BatchPolicy, StallPolicy, WorkerPolicy
 from streams.quarantine import KafkaQuarantine
 from streams.topics import create_topics
 from streams.worker import Worker, run_worker
@@ -53,7 +54,10 @@ async def worker_of(settings: Settings) -> AsyncIterator[tuple[Worker, EncoderSe
             index=QdrantIndex(client, collection=collection, space=encoder.space, policy=requests),
             encoder=encoder,
             quarantine=await stack.enter_async_context(KafkaQuarantine(kafka, topics)),
-            policy=IngestPolicy(contract=contract_of(settings)),
+            policy=IngestPolicy(
+                contract=contract_of(settings),
+                limit=RejectLimit(share=settings.reject_share, least=settings.reject_least),
+            ),
             clock=time.time,
         )
         batch = BatchPolicy(max_records=settings.batch_size, within_s=settings.batch_wait_ms / 1000)
@@ -61,7 +65,9 @@ async def worker_of(settings: Settings) -> AsyncIterator[tuple[Worker, EncoderSe
             topic: Pipeline(ingest, lane=lane, batch=batch)
             for lane, topic in (("live", topics.live), ("back-fill", topics.backfill))
         }
-        yield Worker(kafka, lanes, policy=WorkerPolicy(batch=batch, drain_s=settings.drain_seconds)), encoder
+        stall = StallPolicy(seconds=max(settings.stall_seconds, 2 * timeout))
+        policy = WorkerPolicy(batch=batch, stall=stall, drain_s=settings.drain_seconds)
+        yield Worker(kafka, lanes, policy=policy), encoder
 
 
 @asynccontextmanager

@@ -75,6 +75,25 @@ class Settings(BaseSettings):
     batch_wait_ms: int = Field(30, ge=1, le=10_000, description="Longest wait for a batch to fill, in milliseconds.")
     ready_file: Path | None = Field(None, description="File that is there while the process can do its work.")
     drain_seconds: float = Field(20, gt=0, le=600, description="Time to finish what is in flight on SIGTERM.")
+    stall_seconds: float = Field(
+        300,
+        ge=10,
+        le=86_400,
+        description="The worker ends, to be started anew, when nothing moves for so long although there is work; "
+        "at least twice LIVESHELF_QDRANT_TIMEOUT_S is waited.",
+    )
+    reject_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="The worker stops when more than this share of a minute's records is refused; 1: never.",
+    )
+    reject_least: int = Field(
+        100,
+        ge=1,
+        description="Refusals in a minute below which the worker does not stop; so many may go to quarantine at each "
+        "start.",
+    )
 
     # The encoder
     model: str = Field("builtin:small", description="builtin:small, hf:REPO@REVISION or checkpoint:FOLDER.")
@@ -92,6 +111,10 @@ class Settings(BaseSettings):
     image_max_pixels: int = Field(50_000_000, ge=1000, description="Largest image, width times height.")
     image_timeout_s: float = Field(10, gt=0, le=300, description="Time for one image from first byte asked to last.")
     image_concurrency: int = Field(32, ge=1, le=1024, description="Images fetched at once.")
+
+    placeholder_titles: int = Field(
+        50, ge=0, description="A picture on so many different titles is a placeholder and not encoded; 0: none is."
+    )
 
     # The index
     qdrant_url: Url = Field("http://127.0.0.1:6334", description="Qdrant's gRPC address; https for TLS.")

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from encoders import load
 from encoders.images import ImagePolicy, Images
-from encoders.service import EncoderService
+from encoders.placeholders import PlaceholderPolicy
+from encoders.service import EncodePolicy, EncoderService
 from indexer import CollectionPolicy
 from liveshelf.settings import Settings
 
@@ -25,6 +26,14 @@ def image_policy_of(settings: Settings) -> ImagePolicy:
     )
 
 
+def encode_policy_of(settings: Settings) -> EncodePolicy:
+    return EncodePolicy(
+        fetches=settings.image_concurrency,
+        photos=image_policy_of(settings),
+        placeholders=PlaceholderPolicy(titles=settings.placeholder_titles),
+    )
+
+
 def collection_policy_of(settings: Settings) -> CollectionPolicy:
     return CollectionPolicy(name=settings.collection, indexed=settings.indexed_attributes)
 
@@ -35,4 +44,4 @@ async def encoder_of(settings: Settings) -> AsyncIterator[EncoderService]:
     async with AsyncExitStack() as stack:
         images = await stack.enter_async_context(Images(image_policy_of(settings)))
         model = await asyncio.to_thread(load, settings.model, device=settings.device, threads=settings.threads)
-        yield await stack.enter_async_context(EncoderService(model, images))
+        yield await stack.enter_async_context(EncoderService(model, images, encode_policy_of(settings)))

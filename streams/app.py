@@ -23,15 +23,20 @@ Put = Callable[[Delivery], Awaitable[None]]
 PATIENCE_S = 7 * 24 * 3600.0
 
 
-class _App(faust.App):
-    """Faust without its folder for tables: there are none, and the working directory may be read-only."""
+class LanesApp(faust.App):
+    """Faust without its folder for tables: there are none, and the working directory may be read-only.
+
+    `reading` has the stream of each topic that its agent reads, or has read last.
+    """
+
+    reading: dict[str, Any]
 
     async def on_first_start(self) -> None: ...
 
 
-def create_app(kafka: Kafka, lanes: Mapping[str, Put], policy: WorkerPolicy = WorkerPolicy()) -> faust.App:  # noqa: B008
+def create_app(kafka: Kafka, lanes: Mapping[str, Put], policy: WorkerPolicy = WorkerPolicy()) -> LanesApp:  # noqa: B008
     """One application for all lanes, by topic. It reads bytes as they are, tombstones included; start it in a loop."""
-    app = _App(
+    app = LanesApp(
         kafka.group,
         broker=[f"kafka://{server}" for server in kafka.servers],
         broker_credentials=_credentials(kafka),
@@ -54,17 +59,19 @@ def create_app(kafka: Kafka, lanes: Mapping[str, Put], policy: WorkerPolicy = Wo
         consumer_auto_offset_reset="earliest",
         consumer_metadata_max_age_ms=30_000,
     )
+    app.reading = {}
     for topic, put in lanes.items():
         _agent(app, topic, put)
     return app
 
 
-def _agent(app: faust.App, topic: str, put: Put) -> None:
+def _agent(app: LanesApp, topic: str, put: Put) -> None:
     channel = app.topic(
         topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True
     )
 
     async def hand_over(stream: Any) -> None:
+        app.reading[topic] = stream
         manual = stream.noack()
         async for event in manual.events():
             await put(Delivery(record_of(event.message), partial(manual.ack, event)))

@@ -48,9 +48,20 @@ class Passage:
     seconds: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the oldest batch in flight is, and for how many seconds it has given no sign of life."""
+
+    stage: str
+    seconds: float
+    records: int
+
+
 @dataclass(slots=True)
 class _Flight(Generic[B]):
     deliveries: list[Delivery]
+    stage: str
+    since: float
     batch: B | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -77,6 +88,7 @@ class Pipeline(Generic[B]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lane = lane
+        self.taken = 0
         self._stages = stages
         self._retry = retry
         self._observe = observe
@@ -96,9 +108,21 @@ class Pipeline(Generic[B]):
         """Why the lane stands still, None where it does not."""
         return next(iter(self._troubles.values()), None)
 
+    @property
+    def standing(self) -> Standing | None:
+        """How the oldest batch in flight gets on, None where nothing is in flight.
+
+        A sign of life is a stage that begins or ends, and a try that fails because a service is away.
+        """
+        if not self._in_flight:
+            return None
+        oldest = self._in_flight[0]
+        return Standing(oldest.stage, self._clock() - oldest.since, len(oldest.deliveries))
+
     async def put(self, delivery: Delivery) -> None:
         """Hands over a record; waits while the lane is full, and for ever once it is closed."""
         await self._intake.put(delivery)
+        self.taken += 1
 
     def close(self) -> None:
         """Takes nothing more. What is in flight finishes, then `run` returns; the rest stays unacknowledged."""
@@ -125,7 +149,7 @@ class Pipeline(Generic[B]):
     async def _gather(self, outbox: _Queue[B]) -> None:
         await self._slots.acquire()
         while deliveries := await self._intake.batch():
-            flight = _Flight[B](deliveries)
+            flight = _Flight[B](deliveries, "intake", self._clock())
             self._in_flight.append(flight)
             self._intake.idle(False)
             await outbox.put(flight)
@@ -137,9 +161,11 @@ class Pipeline(Generic[B]):
 
     async def _work(self, stage: str, step: _Step[B], inbox: _Queue[B], outbox: _Queue[B]) -> None:
         while (flight := await inbox.get()) is not None:
-            started = self._clock()
+            started = flight.since = self._clock()
+            flight.stage = stage
             await self._insist(stage, step, flight)
-            flight.seconds[stage] = self._clock() - started
+            flight.since = self._clock()
+            flight.seconds[stage] = flight.since - started
             await outbox.put(flight)
         await outbox.put(None)
 
@@ -148,6 +174,7 @@ class Pipeline(Generic[B]):
             if stage not in self._troubles:
                 log.warning("The %s lane pauses at %s until it can go on: %s", self.lane, stage, error)
             self._troubles[stage] = error
+            flight.since = self._clock()
 
         await until_served(lambda: step(flight), self._retry, on_failure=failed)
         if self._troubles.pop(stage, None):
@@ -155,6 +182,7 @@ class Pipeline(Generic[B]):
 
     async def _finish(self, inbox: _Queue[B]) -> None:
         while (flight := await inbox.get()) is not None:
+            flight.stage = "acknowledge"
             for delivery in flight.deliveries:
                 await delivery.ack()
             self._in_flight.remove(flight)

@@ -107,6 +107,17 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class StallPolicy:
+    """When a worker with work to do counts as stuck: after `seconds` in which nothing moves, looked at now and then.
+
+    `seconds` is to be longer than any one call of a stage may take, its time-out included.
+    """
+
+    seconds: float = 300.0
+    look_every_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerPolicy:
     """How a worker batches, retries and leaves, in seconds.
 
@@ -117,6 +128,7 @@ class WorkerPolicy:
 
     batch: BatchPolicy = BatchPolicy()
     retry: RetryPolicy = RetryPolicy()
+    stall: StallPolicy = StallPolicy()
     commit_every_s: float = 1.0
     drain_s: float = 20.0
     leave_s: float = 10.0

@@ -9,17 +9,20 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import faust
 from aiokafka.errors import KafkaError
 
 from catalog.errors import Hopeless, LiveshelfError, Unavailable
-from streams.app import create_app
+from streams.app import LanesApp, create_app
+from streams.behind import behind
 from streams.pipeline import Pipeline
 from streams.policy import Kafka, WorkerPolicy
 from streams.quiet import quieten
 from streams.topics import check_topics
+from streams.watchdog import Stalled, Watchdog
 
 log = logging.getLogger(__name__)
+
+ASK_S = 10.0
 
 
 class Worker:
@@ -59,7 +62,7 @@ class Worker:
         """Works until `stop`.
 
         Raises Unavailable when the broker is away at start, Misuse when it lacks a topic, Hopeless when going on is no
-        use. During an outage it waits instead; see `ready`.
+        use or when nothing moves although there is work. During an outage it waits instead; see `ready`.
         """
         quieten()
         # Faust's consumer, in its thread, would wait for ever for a broker that is not there.
@@ -69,27 +72,37 @@ class Worker:
         starting = asyncio.create_task(self._start(app), name="start")
         stopping: asyncio.Task[Any] = asyncio.create_task(self._stop.wait(), name="stop")
         crashing = asyncio.create_task(_crash_of(app), name="crash")
+        watching = asyncio.create_task(self._watch(app), name="watch")
         try:
-            watched = [*lanes, starting, crashing]
+            watched = [*lanes, starting, crashing, watching]
             await asyncio.wait([*watched, stopping], return_when=asyncio.FIRST_COMPLETED)
             failure = next((e for task in watched if task.done() and (e := task.exception())), None)
             if failure is None:
                 await self._drain(lanes)
         finally:
             self._stop.set()
-            await _cancel(starting, stopping, crashing, *lanes)
+            await _cancel(starting, stopping, crashing, watching, *lanes)
             await self._leave(app)
         if failure is not None:
+            self.stuck = self.stuck or isinstance(failure, Stalled)
             raise failure
 
-    async def _start(self, app: faust.App) -> None:
+    async def _start(self, app: LanesApp) -> None:
         await app.start()
         self._started = True
         log.info("Reading %s as group %s.", ", ".join(self._lanes), self._kafka.group)
         self._on_ready()
         await self._stop.wait()
 
-    async def _leave(self, app: faust.App) -> None:
+    async def _watch(self, app: LanesApp) -> None:
+        async def waiting() -> int:
+            if not self._started:
+                raise Unavailable("The worker has not joined its group yet.")
+            return await behind(app, app.reading, timeout_s=ASK_S)
+
+        await Watchdog(self.lanes, self._policy.stall, behind=waiting).run()
+
+    async def _leave(self, app: LanesApp) -> None:
         leaving = asyncio.create_task(app.stop(), name="leave")
         done, _ = await asyncio.wait({leaving}, timeout=self._policy.leave_s)
         if done:
@@ -114,7 +127,7 @@ class Worker:
             task.result()
 
 
-async def _crash_of(app: faust.App) -> None:
+async def _crash_of(app: LanesApp) -> None:
     await app.wait_until_stopped()
     reason = app.crash_reason
     if isinstance(reason, LiveshelfError):
@@ -135,7 +148,7 @@ async def run_worker(worker: Worker) -> int:
     """Runs a worker as the process's main task; the exit code.
 
     0 after SIGTERM or SIGINT, 1 after a LiveshelfError, whose sentence is logged. Logging is left as it is. When the
-    broker is away at the end the process exits here, for Faust's threads would wait for it for ever.
+    broker is away at the end, or something hangs, the process exits here, for its threads would be waited for for ever.
     """
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):

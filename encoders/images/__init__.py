@@ -1,7 +1,9 @@
 """Photos from where a shop keeps them: fetched within limits, decoded to RGB."""
 
+from encoders.images.again import AgainPolicy
+from encoders.images.breaker import BreakerPolicy
 from encoders.images.decode import decode
 from encoders.images.fetch import Images
 from encoders.images.policy import ImagePolicy
 
-__all__ = ["ImagePolicy", "Images", "decode"]
+__all__ = ["AgainPolicy", "BreakerPolicy", "ImagePolicy", "Images", "decode"]

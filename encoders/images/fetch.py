@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 import zlib
+from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -11,6 +14,8 @@ import httpx
 
 from catalog.errors import ImageProblem
 from catalog.product import ImageState
+from encoders.images.again import again
+from encoders.images.breaker import Breakers
 from encoders.images.guard import Allowed, Guard, Resolve, resolve
 from encoders.images.local import capped, read_data, read_file, too_large
 from encoders.images.policy import ImagePolicy
@@ -27,8 +32,19 @@ class Images:
     One client with kept-alive connections serves all fetches; close it with `aclose` or use `async with`.
     """
 
-    def __init__(self, policy: ImagePolicy, *, resolve: Resolve = resolve) -> None:
+    def __init__(
+        self,
+        policy: ImagePolicy,
+        *,
+        resolve: Resolve = resolve,
+        clock: Callable[[], float] = time.monotonic,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        """`clock` gives seconds; `uniform` draws the wait before a host is asked again."""
         self._policy = policy
+        self._clock = clock
+        self._uniform = uniform
+        self._breakers = Breakers(policy.breaker, clock=clock)
         self._turn = asyncio.Semaphore(policy.concurrency)
         wait = httpx.Timeout(policy.read_timeout_s, connect=policy.connect_timeout_s)
         guard = Guard(Allowed(policy.allow_hosts), resolve)
@@ -60,20 +76,39 @@ class Images:
             said = f"{scheme}: URLs are not allowed" if scheme.isalnum() else "this is not a URL"
             allowed = ", ".join(self._policy.allowed_schemes)
             raise ImageProblem(ImageState.BLOCKED, f"{said}: an image is given as one of {allowed}")
-        async with self._turn:
-            match scheme:
-                case "data":
-                    return await asyncio.to_thread(read_data, url, self._policy)
-                case "file":
-                    return await asyncio.to_thread(read_file, url, self._policy)
-                case "http" | "https":
-                    return await self._download(url)
+        match scheme:
+            case "data":
+                return await self._read(read_data, url)
+            case "file":
+                return await self._read(read_file, url)
+            case "http" | "https":
+                return await self._download(url)
         raise ImageProblem(ImageState.BLOCKED, f"{scheme}: URLs cannot be fetched yet: give an http(s) address")
 
+    async def _read(self, read: Callable[[str, ImagePolicy], bytes], url: str) -> bytes:
+        async with self._turn:
+            return await asyncio.to_thread(read, url, self._policy)
+
     async def _download(self, url: str) -> bytes:
+        """The body, from a host that may need to be asked more than once. Waits for a turn take none of the time."""
         host = _host(url)
+        left = self._policy.total_timeout_s
+
+        async def ask() -> bytes:
+            nonlocal left
+            async with self._turn:
+                with self._breakers.asking(host):
+                    started = self._clock()
+                    try:
+                        return await self._ask(url, host, left)
+                    finally:
+                        left -= self._clock() - started
+
+        return await again(ask, self._policy.again, time_left=lambda: left, uniform=self._uniform)
+
+    async def _ask(self, url: str, host: str, within_s: float) -> bytes:
         try:
-            async with asyncio.timeout(self._policy.total_timeout_s), self._client.stream("GET", url) as answer:
+            async with asyncio.timeout(within_s), self._client.stream("GET", url) as answer:
                 _check(answer, host)
                 return capped(_unpacked(answer, await self._body(answer), self._policy), self._policy)
         except (TimeoutError, httpx.TimeoutException) as err:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from encoders.images.again import AgainPolicy
+from encoders.images.breaker import BreakerPolicy
+
 
 @dataclass(frozen=True, slots=True)
 class ImagePolicy:
@@ -13,7 +16,7 @@ class ImagePolicy:
     `allowed_schemes` are the URL schemes taken at all; a file: URL is taken only below one of `file_roots`, whatever
     the schemes say. `allow_hosts` names what may be reached although it is not on the public internet: host names,
     addresses ("127.0.0.1") or networks ("10.0.0.0/8"). Times are seconds; `total_timeout_s` runs from the first
-    request to the last byte, redirects included. `concurrency` is the number of fetches in flight.
+    request to the last byte, redirects and further tries included. `concurrency` is the number of fetches in flight.
     """
 
     max_bytes: int = 20 * 1024 * 1024
@@ -28,3 +31,5 @@ class ImagePolicy:
     concurrency: int = 32
     formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
     user_agent: str = "liveshelf"
+    again: AgainPolicy = AgainPolicy()
+    breaker: BreakerPolicy = BreakerPolicy()

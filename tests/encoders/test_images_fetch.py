@@ -16,7 +16,7 @@ import pytest
 from catalog.errors import ImageProblem
 from catalog.ports import ImageSource
 from catalog.product import ImageState
-from encoders.images import ImagePolicy, Images
+from encoders.images import AgainPolicy, ImagePolicy, Images
 from encoders.images.guard import is_public
 
 BODY = b"an image, as far as fetching goes"
@@ -28,9 +28,11 @@ class Shop(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     peers: set[tuple[str, int]]
+    asked: list[str]
 
     def do_GET(self) -> None:
         type(self).peers.add(self.client_address[:2])
+        type(self).asked.append(self.path)
         kind, _, rest = self.path.lstrip("/").partition("/")
         match kind:
             case "status":
@@ -39,8 +41,10 @@ class Shop(BaseHTTPRequestHandler):
                 self.go(f"/hop/{int(rest) - 1}" if int(rest) > 1 else "/ok")
             case "to":
                 self.go(rest)
+            case "stumbles":
+                self.answer(503 if self.asked.count(self.path) <= int(rest) else 200, BODY)
             case "slow":
-                time.sleep(float(rest))
+                time.sleep(float(rest.partition("?")[0]))
                 self.answer(200, BODY)
             case "drip":
                 self.drip()
@@ -85,6 +89,7 @@ class Server(ThreadingHTTPServer):
 @pytest.fixture
 def shop() -> Iterator[str]:
     Shop.peers = set()
+    Shop.asked = []
     server = Server(("127.0.0.1", 0), Shop)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -260,3 +265,30 @@ async def test_other_schemes_are_blocked(url: str) -> None:
 @pytest.mark.parametrize("url", ["http://", "http://[bad/x", "http://a b/x"])
 async def test_an_address_that_is_none_has_a_state_too(url: str) -> None:
     assert await state(url) in (ImageState.MISSING, ImageState.UNAVAILABLE, ImageState.BLOCKED)
+
+
+async def test_a_host_that_stumbles_is_asked_again(shop: str) -> None:
+    async with Images(HERE, uniform=lambda low, high: low) as images:
+        assert await images.fetch(f"{shop}/stumbles/2") == BODY
+    assert await state(f"{shop}/stumbles/3") is ImageState.UNAVAILABLE
+
+
+async def test_a_dead_host_costs_a_few_timeouts_and_not_one_a_product(shop: str) -> None:
+    now = 0.0
+    policy = ImagePolicy(allow_hosts=("127.0.0.1",), read_timeout_s=0.2, again=AgainPolicy(initial_s=0.001))
+    async with Images(policy, clock=lambda: now) as images:
+        started = time.monotonic()
+        problems = [await caught(images, f"{shop}/slow/0.5?{i}") for i in range(50)]
+        assert time.monotonic() - started < 3.0
+        assert len(Shop.asked) == policy.breaker.failures
+        assert "has failed 5 times in a row; it is asked again in 30 s" in problems[-1].reason
+        now += policy.breaker.open_s
+        assert await images.fetch(f"{shop}/ok") == BODY
+        assert await images.fetch(f"{shop}/ok") == BODY
+
+
+async def caught(images: Images, url: str) -> ImageProblem:
+    with pytest.raises(ImageProblem) as problem:
+        await images.fetch(url)
+    assert problem.value.state is ImageState.UNAVAILABLE
+    return problem.value

@@ -1,6 +1,7 @@
-"""A worker as a process: `python -m tests.integration.streaming_child BOOTSTRAP GROUP MEMBER TOPIC steady|hopeless`.
+"""A worker as a process: `python -m tests.integration.streaming_child BOOTSTRAP GROUP MEMBER TOPIC BEHAVIOUR`.
 
-At its end it prints which records it wrote, as JSON pairs of partition and offset.
+The behaviour is steady, hopeless or hanging. At its end it prints which records it wrote, as JSON pairs of partition
+and offset.
 """
 
 from __future__ import annotations
@@ -9,27 +10,38 @@ import asyncio
 import json
 import logging
 import sys
+import threading
 from dataclasses import replace
 
 from catalog.errors import Hopeless
+from catalog.record import Record
 from streams.pipeline import Pipeline
-from streams.policy import Kafka
+from streams.policy import Kafka, StallPolicy
 from streams.worker import Worker, run_worker
 from tests.integration.streaming import POLICY
 from tests.streams.stages import RecordingStages
 
 
+class Hanging(RecordingStages):
+    """A device that never answers, in a thread that no cancellation ends."""
+
+    async def encode(self, batch: list[Record]) -> None:
+        await asyncio.to_thread(threading.Event().wait)
+
+
 async def main() -> int:
     bootstrap, group, member, topic, behaviour = sys.argv[1:]
     hopeless = behaviour == "hopeless"
-    stages = RecordingStages(
+    kind = Hanging if behaviour == "hanging" else RecordingStages
+    stages = kind(
         seconds=0.05,
         trouble=lambda stage, batch: Hopeless("the device is lost") if hopeless and stage == "encode" else None,
     )
     lane = Pipeline(stages, lane="live", batch=POLICY.batch, retry=POLICY.retry)
-    code = await run_worker(
-        Worker(Kafka(bootstrap, group=group, member=member or None), {topic: lane}, policy=replace(POLICY, leave_s=3))
-    )
+    policy = replace(POLICY, leave_s=3)
+    if behaviour == "hanging":
+        policy = replace(policy, stall=StallPolicy(seconds=1.0, look_every_s=0.1))
+    code = await run_worker(Worker(Kafka(bootstrap, group=group, member=member or None), {topic: lane}, policy=policy))
     sys.stdout.write(json.dumps([(record.partition, record.offset) for record in stages.written]) + "\n")
     return code
 

@@ -22,8 +22,9 @@ from liveshelf.ingestion import worker_of
 from liveshelf.streaming import kafka_of
 from liveshelf.wiring import collection_policy_of
 from streams.backfill import Catalogue, backfill
+from streams.connection import admin_client
 from streams.publisher import Publisher
-from streams.quarantine import read_quarantine
+from streams.quarantine import Entry, read_quarantine
 from tests.integration.shop import Shop, open_shop
 
 
@@ -173,3 +174,34 @@ async def test_what_is_put_is_found_and_what_is_deleted_is_not(shop: Shop, tmp_p
         assert payload is not None
         assert payload["price"] == 3.0
         assert encoder.encoded == 3
+
+
+async def test_a_topic_of_nonsense_stops_the_worker_and_one_without_the_limit_goes_on(shop: Shop):
+    """300 bad records, least 100: batches are of 64, so the worker stops with one of them in quarantine."""
+    worker = shop.start_worker()
+    ends = await asyncio.to_thread(shop.publish, [b'{"id": "x", "title": %d}' % i for i in range(300)])
+    assert await asyncio.to_thread(worker.wait, 60) == 1
+    said = shop.log(0)
+    assert "title: " in said
+    assert "LIVESHELF_REJECT_SHARE" in said
+    assert "Traceback" not in said
+    assert len(_held(shop)) < 100
+    assert committed(shop) == len(_held(shop))
+    shop.settings = shop.settings.model_copy(update={"reject_share": 1.0})
+    async with running(shop):
+        await asyncio.to_thread(shop.wait_until_applied, ends)
+        await applied(shop, [{"id": "good", "title": "mug"}])
+    offsets = {(e.reject.record.partition, e.reject.record.offset) for e in _held(shop)}
+    assert len(offsets) == 300
+
+
+def _held(shop: Shop) -> list[Entry]:
+    return list(read_quarantine(kafka_of(shop.settings), shop.settings.quarantine_topic))
+
+
+def committed(shop: Shop) -> int:
+    """How many records of the live topic the group has committed."""
+    kafka = kafka_of(shop.settings)
+    with admin_client(kafka) as client:
+        offsets = client.list_group_offsets({kafka.group: None})[kafka.group]
+    return sum(at.offset for place, at in offsets.items() if place.topic == shop.settings.topic)

@@ -45,7 +45,7 @@ class AnyOrder(Pipeline[Batch]):
             async with asyncio.TaskGroup() as group:
                 while deliveries := await self._intake.batch():
                     await self._slots.acquire()
-                    flight = _Flight[Batch](deliveries)
+                    flight = _Flight[Batch](deliveries, "intake", self._clock())
                     self._in_flight.append(flight)
                     self._intake.idle(False)
                     group.create_task(self._through(flight))

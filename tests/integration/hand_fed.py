@@ -1,0 +1,173 @@
+"""A worker's inside without its broker: records are put into a lane by hand, and remember their acknowledgement.
+
+Lane, main path, encoder and the fetching of photos are what a worker has; the model is small enough to read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from PIL import Image
+
+from catalog.ingest import Batch, Ingest
+from catalog.ports import Index, Quarantine
+from catalog.product import Key
+from catalog.record import Record
+from catalog.state import Payload
+from encoders import EncodePolicy, EncoderService
+from encoders.images import AgainPolicy, ImagePolicy, Images
+from encoders.model import Model
+from streams.pipeline import Pipeline
+from streams.policy import BatchPolicy, RetryPolicy
+from streams.records import Delivery
+from tests.encoders.test_service import Colours
+from tests.fakes import FakeIndex, ListQuarantine
+
+PHOTOS = ImagePolicy(
+    allow_hosts=("127.0.0.1",),
+    max_bytes=100_000,
+    max_pixels=1_000_000,
+    read_timeout_s=0.5,
+    total_timeout_s=5.0,
+    again=AgainPolicy(tries=2, initial_s=0.001),
+)
+QUICK = RetryPolicy(initial_s=0.01, max_s=0.05)
+
+
+@dataclass
+class HandFed:
+    """`say` puts events in; what became of them is in `shelf`, `quarantine` and `acked` (offsets)."""
+
+    lane: Pipeline[Batch]
+    shelf: FakeIndex
+    quarantine: ListQuarantine
+    acked: list[int] = field(default_factory=list)
+    said: int = 0
+
+    async def put(self, *events: dict[str, Any] | bytes) -> None:
+        for event in events:
+            value = event if isinstance(event, bytes) else json.dumps(event).encode()
+            record = Record(b"key", value, "products", 0, self.said, 1000 + self.said)
+            await self.lane.put(Delivery(record, self._ack_of(record)))
+            self.said += 1
+
+    async def say(self, *events: dict[str, Any] | bytes) -> None:
+        """Returns when all that was ever said is acknowledged."""
+        await self.put(*events)
+        async with asyncio.timeout(10):
+            while True:
+                if len(self.acked) == self.said:
+                    return
+                await asyncio.sleep(0.005)
+
+    async def payload(self, id: str) -> Payload | None:
+        return await self.shelf.get(Key("default", id))
+
+    def _ack_of(self, record: Record) -> Any:
+        async def ack() -> None:
+            self.acked.append(record.offset)
+
+        return ack
+
+
+@asynccontextmanager
+async def hand_fed(
+    *,
+    model: Model | None = None,
+    index: Index | None = None,
+    quarantine: Quarantine | None = None,
+    encode: EncodePolicy | None = None,
+) -> AsyncIterator[HandFed]:
+    """The lane runs in a task of its own and is cut off at the end. Without an `index` there is one of dicts."""
+    model = model or Colours()
+    shelf, held = FakeIndex(model.space), ListQuarantine()
+    encode = encode or EncodePolicy(photos=PHOTOS)
+    async with Images(encode.photos) as images, EncoderService(model, images, encode) as encoder:
+        ingest = Ingest(index=index or shelf, encoder=encoder, quarantine=quarantine or held)
+        lane = Pipeline(ingest, lane="live", batch=BatchPolicy(max_records=16, within_s=0.01), retry=QUICK)
+        running = asyncio.create_task(lane.run())
+        try:
+            yield HandFed(lane, shelf, held)
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
+
+
+class _Photos(BaseHTTPRequestHandler):
+    """/photo/COLOUR is one, /status/N answers N while `down`, /slow waits, /bytes/N has N, /bomb and /text are none."""
+
+    protocol_version = "HTTP/1.1"
+    down: bool
+
+    def do_GET(self) -> None:
+        kind, _, rest = self.path.lstrip("/").partition("/")
+        code, body = 200, _photo((40, 40), "red")
+        match kind:
+            case "photo":
+                body = _photo((40, 40), rest.partition("?")[0])
+            case "status" if type(self).down:
+                code, body = int(rest), b"no"
+            case "slow" if type(self).down:
+                time.sleep(0.8)
+            case "bytes":
+                body = bytes(int(rest))
+            case "bomb":
+                body = _photo((1100, 1000), "white")
+            case "text":
+                body = b"this is no image"
+        self.send_response(code)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is what some tests are about."""
+
+
+@cache
+def _photo(size: tuple[int, int], colour: str) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, "PNG")
+    return out.getvalue()
+
+
+@dataclass
+class PhotoHost:
+    """A host of photos on this machine. It serves all of them once it is `heal`ed."""
+
+    url: str
+    _handler: type[_Photos]
+
+    def heal(self) -> None:
+        self._handler.down = False
+
+
+@contextmanager
+def photo_host() -> Iterator[PhotoHost]:
+    handler = type("Photos", (_Photos,), {"down": True})
+    server = _Server(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield PhotoHost(f"http://127.0.0.1:{server.server_address[1]}", handler)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
