@@ -30,9 +30,12 @@ os.write(journal, f"+{{name}}\\n".encode())
 {READY}
 time.sleep(60)
 """
+# A shell that starts the tests in the background has its children ignore Ctrl-C: what is tested is one that does not.
 PARENT = """
+import signal
 import sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from embedded.group import Group
 from tests.embedded.test_group import part
 folder = Path(sys.argv[1])
