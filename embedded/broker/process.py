@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import uuid
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -113,13 +114,19 @@ def _launch(data: Path, jars: list[Path], port: int, ownership: Ownership) -> Ch
 
 
 def _format(data: Path, command: list[str]) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    arguments = ["format", "--cluster-id", cluster, "--config", str(data / "server.properties")]
+    arguments = ["format", "--cluster-id", cluster_id(), "--config", str(data / "server.properties")]
     done = subprocess.run(  # noqa: S603 - our own Java and our own arguments
         [*command, "kafka.tools.StorageTool", *arguments], capture_output=True, text=True, env={"LC_ALL": "C.UTF-8"}
     )
     if done.returncode:
         raise EmbeddedError(f"The broker's folder {data} cannot be formatted: {(done.stderr or done.stdout).strip()}")
+
+
+def cluster_id(draw: Callable[[], uuid.UUID] = uuid.uuid4) -> str:
+    """A new cluster's id in base64, 22 characters. Kafka's tool would take one that begins with a dash for an option."""
+    while (text := base64.urlsafe_b64encode(draw().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return text
 
 
 def _reason(data: Path) -> str:
