@@ -123,7 +123,7 @@ def _format(data: Path, command: list[str]) -> None:
 
 
 def cluster_id(draw: Callable[[], uuid.UUID] = uuid.uuid4) -> str:
-    """A new cluster's id in base64, 22 characters. Kafka's tool would take one that begins with a dash for an option."""
+    """A new cluster's id, 22 characters of base64. Kafka's tool takes one that begins with a dash for an option."""
     while (text := base64.urlsafe_b64encode(draw().bytes).decode().rstrip("=")).startswith("-"):
         pass
     return text
