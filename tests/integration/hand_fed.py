@@ -19,7 +19,8 @@ from typing import Any
 
 from PIL import Image
 
-from catalog.ingest import Batch, Ingest
+from catalog.batch import Batch
+from catalog.ingest import Ingest
 from catalog.ports import Index, Quarantine
 from catalog.product import Key
 from catalog.record import Record

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from catalog.batch import Batch as IngestBatch
 from catalog.errors import Unavailable
-from catalog.ingest import Batch as IngestBatch
 from catalog.ingest import Ingest
 from catalog.ports import Index
 from catalog.product import Key

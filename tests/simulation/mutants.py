@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import reduce
 
 import catalog.state
+from catalog.batch import Batch
 from catalog.change import Change, Patch
 from catalog.decide import Decision, decide
 from catalog.events import Parsed
-from catalog.ingest import Batch, Ingest
+from catalog.ingest import Ingest
 from catalog.ports import Outcome, Write
 from catalog.product import Key
 from catalog.space import Space

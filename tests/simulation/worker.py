@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from catalog.batch import Batch
 from catalog.errors import Hopeless
-from catalog.ingest import Batch, Ingest, IngestPolicy
+from catalog.ingest import Ingest, IngestPolicy
 from catalog.ports import Index
 from catalog.product import Content
 from catalog.record import Record, Reject
