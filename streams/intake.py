@@ -9,12 +9,16 @@ from streams.policy import BatchPolicy
 
 T = TypeVar("T")
 
+# What is full before anything is known of how long records take, and the least that later counts as full.
+FIRST, LEAST = 64, 16
+
 
 class Intake(Generic[T]):
     """Holds at most one batch of items; who puts more waits, and that is the back-pressure."""
 
     def __init__(self, policy: BatchPolicy) -> None:
         self._policy = policy
+        self.full = min(FIRST, policy.max_records)
         self._items: list[T] = []
         self._idle = True
         self._closed = False
@@ -24,17 +28,17 @@ class Intake(Generic[T]):
 
     async def put(self, item: T) -> None:
         """Waits for room. After `close` it waits for ever: nothing more is taken."""
-        while self._closed or len(self._items) >= self._policy.max_records:
+        while self._closed or len(self._items) >= self.full:
             self._room.clear()
             await self._room.wait()
         self._items.append(item)
-        if self._idle or len(self._items) >= self._policy.max_records:
+        if self._idle or len(self._items) >= self.full:
             self._due.set()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._policy.within_s, self._due.set)
 
     async def batch(self) -> list[T]:
-        """The next batch, of 1 to `max_records` items in the order they were put; none once closed."""
+        """The next batch, of 1 to `full` items in the order they were put; none once closed."""
         await self._due.wait()
         if self._closed:
             return []
@@ -43,6 +47,12 @@ class Intake(Generic[T]):
         batch, self._items = self._items, []
         self._room.set()
         return batch
+
+    def took(self, count: int, seconds: float) -> None:
+        """Tells how long a batch took; one that was full says what is full from now on."""
+        if count >= self.full:
+            change = min(2.0, max(0.5, self._policy.goal_s / max(seconds, 1e-9)))
+            self.full = min(self._policy.max_records, max(LEAST, round(self.full * change)))
 
     def idle(self, idle: bool) -> None:
         """Says whether nothing is in flight, so that what is here need not wait for company."""

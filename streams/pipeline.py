@@ -1,9 +1,9 @@
-"""The stages of successive batches, overlapping; acknowledged strictly in the order the records came.
+"""The stages of successive batches, overlapping; written and acknowledged strictly in the order the records came.
 
-    put ─► Intake ─► plan ─► prepare ─► encode ─► write ─► acknowledge
+    put ─► Intake ─► plan ─► prepare ─► encode ─► (its turn) ─► write ─► acknowledge
 
-One task a stage and a queue of one batch between two, first in first out. So batches finish in the order they were
-gathered, and no record is acknowledged before every record that came before it.
+Each batch in flight has a task of its own. What reads and computes does so beside the others, as their services allow;
+a batch is written when the one before it is acknowledged.
 """
 
 from __future__ import annotations
@@ -48,6 +48,21 @@ class Passage:
     seconds: dict[str, float]
 
 
+@dataclass(slots=True)
+class Tally:
+    """What a lane has passed since it began. `seconds` by stage are summed over batches, which overlap."""
+
+    batches: int = 0
+    records: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, passage: Passage) -> None:
+        self.batches += 1
+        self.records += len(passage.records)
+        for stage, seconds in passage.seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where the oldest batch in flight is, and for how many seconds it has given no sign of life."""
@@ -63,6 +78,8 @@ class _Flight(Generic[B]):
     stage: str
     since: float
     batch: B | None = None
+    first: asyncio.Event = field(default_factory=asyncio.Event)
+    trouble: Unavailable | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -70,7 +87,6 @@ class _Flight(Generic[B]):
         return tuple(delivery.record for delivery in self.deliveries)
 
 
-_Queue = asyncio.Queue[_Flight[B] | None]
 _Step = Callable[[_Flight[B]], Awaitable[None]]
 
 
@@ -89,6 +105,7 @@ class Pipeline(Generic[B]):
     ) -> None:
         self.lane = lane
         self.taken = 0
+        self.tally = Tally()
         self._stages = stages
         self._retry = retry
         self._observe = observe
@@ -96,7 +113,6 @@ class Pipeline(Generic[B]):
         self._intake: Intake[Delivery] = Intake(batch)
         self._slots = asyncio.Semaphore(batch.depth)
         self._in_flight: list[_Flight[B]] = []
-        self._troubles: dict[str, Unavailable] = {}
 
     @property
     def in_flight(self) -> int:
@@ -106,7 +122,7 @@ class Pipeline(Generic[B]):
     @property
     def trouble(self) -> Unavailable | None:
         """Why the lane stands still, None where it does not."""
-        return next(iter(self._troubles.values()), None)
+        return next((flight.trouble for flight in self._in_flight if flight.trouble), None)
 
     @property
     def standing(self) -> Standing | None:
@@ -130,65 +146,68 @@ class Pipeline(Generic[B]):
 
     async def run(self) -> None:
         """Works until closed and empty. Raises Hopeless, or whatever else a stage should not have raised."""
-        steps: dict[str, _Step[B]] = {
-            "plan": self._plan,
-            "prepare": lambda flight: self._stages.prepare(_planned(flight)),
-            "encode": lambda flight: self._stages.encode(_planned(flight)),
-            "write": lambda flight: self._stages.write(_planned(flight)),
-        }
-        queues: list[_Queue[B]] = [asyncio.Queue(maxsize=1) for _ in range(len(steps) + 1)]
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._gather(queues[0]))
-                for (stage, step), inbox, outbox in zip(steps.items(), queues, queues[1:], strict=False):
-                    group.create_task(self._work(stage, step, inbox, outbox))
-                group.create_task(self._finish(queues[-1]))
+                await self._slots.acquire()
+                while deliveries := await self._intake.batch():
+                    flight = _Flight[B](deliveries, "intake", self._clock())
+                    self._in_flight.append(flight)
+                    self._intake.idle(False)
+                    group.create_task(self._pass(flight))
+                    await self._slots.acquire()
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
-    async def _gather(self, outbox: _Queue[B]) -> None:
-        await self._slots.acquire()
-        while deliveries := await self._intake.batch():
-            flight = _Flight[B](deliveries, "intake", self._clock())
-            self._in_flight.append(flight)
-            self._intake.idle(False)
-            await outbox.put(flight)
-            await self._slots.acquire()
-        await outbox.put(None)
+    async def _pass(self, flight: _Flight[B]) -> None:
+        await self._insist("plan", self._plan, flight)
+        await self._insist("prepare", lambda f: self._stages.prepare(_planned(f)), flight)
+        await self._insist("encode", lambda f: self._stages.encode(_planned(f)), flight)
+        await self._turn(flight)
+        await self._insist("write", lambda f: self._stages.write(_planned(f)), flight)
+        await self._acknowledge(flight)
 
     async def _plan(self, flight: _Flight[B]) -> None:
         flight.batch = await self._stages.plan(flight.records)
 
-    async def _work(self, stage: str, step: _Step[B], inbox: _Queue[B], outbox: _Queue[B]) -> None:
-        while (flight := await inbox.get()) is not None:
-            started = flight.since = self._clock()
-            flight.stage = stage
-            await self._insist(stage, step, flight)
-            flight.since = self._clock()
-            flight.seconds[stage] = flight.since - started
-            await outbox.put(flight)
-        await outbox.put(None)
+    async def _turn(self, flight: _Flight[B]) -> None:
+        if flight is not self._in_flight[0]:
+            await flight.first.wait()
 
     async def _insist(self, stage: str, step: _Step[B], flight: _Flight[B]) -> None:
         def failed(error: Unavailable) -> None:
-            if stage not in self._troubles:
+            if self.trouble is None:
                 log.warning("The %s lane pauses at %s until it can go on: %s", self.lane, stage, error)
-            self._troubles[stage] = error
+            flight.trouble = error
             flight.since = self._clock()
 
+        started = flight.since = self._clock()
+        flight.stage = stage
         await until_served(lambda: step(flight), self._retry, on_failure=failed)
-        if self._troubles.pop(stage, None):
-            log.info("The %s lane goes on at %s.", self.lane, stage)
+        flight.since = self._clock()
+        flight.seconds[stage] = flight.since - started
+        if flight.trouble:
+            flight.trouble = None
+            if self.trouble is None:
+                log.info("The %s lane goes on at %s.", self.lane, stage)
 
-    async def _finish(self, inbox: _Queue[B]) -> None:
-        while (flight := await inbox.get()) is not None:
-            flight.stage = "acknowledge"
-            for delivery in flight.deliveries:
-                await delivery.ack()
-            self._in_flight.remove(flight)
-            self._slots.release()
-            self._intake.idle(not self._in_flight)
-            self._observe(Passage(self.lane, flight.records, flight.seconds))
+    async def _acknowledge(self, flight: _Flight[B]) -> None:
+        flight.stage = "acknowledge"
+        for delivery in flight.deliveries:
+            await delivery.ack()
+        self._in_flight.remove(flight)
+        if self._in_flight:
+            following = self._in_flight[0]
+            following.since = self._clock()
+            following.first.set()
+        self._slots.release()
+        self._intake.took(len(flight.deliveries), sum(flight.seconds.values()))
+        self._intake.idle(not self._in_flight)
+        passage = Passage(self.lane, flight.records, flight.seconds)
+        self.tally.add(passage)
+        self._observe(passage)
+        if log.isEnabledFor(logging.DEBUG):
+            stages = ", ".join(f"{stage} {1000 * seconds:.0f} ms" for stage, seconds in flight.seconds.items())
+            log.debug("%s: %d records, %s", self.lane, len(flight.deliveries), stages)
 
 
 def _planned(flight: _Flight[B]) -> B:

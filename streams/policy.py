@@ -87,13 +87,15 @@ class Topics:
 class BatchPolicy:
     """How records become batches.
 
-    A batch ships at once when nothing is in flight; otherwise when it holds `max_records`, or `within_s` seconds after
-    its first record. At most `depth` batches are in flight. `buffer` bounds the records that wait in memory before
-    they are gathered; the consumer fetches again when it has emptied by about a third.
+    A batch ships at once when nothing is in flight; otherwise when it is full, or `within_s` seconds after its first
+    record. Full is what has lately passed in about `goal_s` seconds, at most `max_records`: price changes come in large
+    batches and photos in small ones. At most `depth` batches are in flight. `buffer` bounds the records that wait in
+    memory before they are gathered; the consumer fetches again when it has emptied by about a third.
     """
 
-    max_records: int = 64
+    max_records: int = 256
     within_s: float = 0.05
+    goal_s: float = 2.0
     depth: int = 4
     buffer: int = 2048
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-import stamina
-
 from catalog.errors import Unavailable
 from streams.policy import RetryPolicy
-
-# An outage is logged once, by whoever waits; stamina would warn of every single try.
-logging.getLogger("stamina").setLevel(logging.ERROR)
 
 
 async def until_served(
@@ -27,16 +22,10 @@ async def until_served(
     The waits have full jitter, so that workers cut off together do not come back together.
     """
     ceiling = policy.initial_s
-
-    def wait(error: Exception) -> bool | float:
-        nonlocal ceiling
-        if not isinstance(error, Unavailable):
-            return False
-        on_failure(error)
-        seconds = uniform(0.0, ceiling)
+    while True:
+        try:
+            return await step()
+        except Unavailable as error:
+            on_failure(error)
+        await asyncio.sleep(uniform(0.0, ceiling))
         ceiling = min(policy.max_s, ceiling * 2)
-        return seconds
-
-    async for attempt in stamina.retry_context(on=wait, attempts=None, timeout=None):
-        with attempt:
-            await step()

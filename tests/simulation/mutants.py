@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
@@ -41,28 +40,7 @@ class AckFirst(Pipeline[Batch]):
 class AnyOrder(Pipeline[Batch]):
     """Batches overtake each other, and each is acknowledged when it is through itself."""
 
-    async def run(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                while deliveries := await self._intake.batch():
-                    await self._slots.acquire()
-                    flight = _Flight[Batch](deliveries, "intake", self._clock())
-                    self._in_flight.append(flight)
-                    self._intake.idle(False)
-                    group.create_task(self._through(flight))
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-
-    async def _through(self, flight: _Flight[Batch]) -> None:
-        await self._insist("plan", self._plan, flight)
-        for stage in ("prepare", "encode", "write"):
-            step = getattr(self._stages, stage)
-            await self._insist(stage, lambda f, step=step: step(f.batch), flight)
-        for delivery in flight.deliveries:
-            await delivery.ack()
-        self._in_flight.remove(flight)
-        self._slots.release()
-        self._intake.idle(not self._in_flight)
+    async def _turn(self, flight: _Flight[Batch]) -> None: ...
 
 
 class Forgetful(SimIndex):
