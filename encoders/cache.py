@@ -5,6 +5,7 @@ Shops show one photo on many variants of a product, and serve one photo under ma
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -32,39 +33,42 @@ class CachePolicy:
 
 
 class Recent(Generic[K, V]):
-    """The entries used last, within a policy."""
+    """The entries used last, within a policy. Any thread may ask."""
 
     def __init__(self, policy: CachePolicy) -> None:
         self._policy = policy
         self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self._lock = threading.Lock()
         self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def get(self, key: K) -> V | None:
-        found = self._entries.get(key)
-        if found is None:
-            return None
-        self._entries.move_to_end(key)
-        return found[0]
+        with self._lock:
+            found = self._entries.get(key)
+            if found is None:
+                return None
+            self._entries.move_to_end(key)
+            return found[0]
 
     def put(self, key: K, value: V, size: int) -> None:
         """`size` is in bytes; what is larger than everything allowed is not kept."""
         if size > self._policy.max_bytes:
             return
-        old = self._entries.pop(key, None)
-        self._entries[key] = (value, size)
-        self.bytes += size - (old[1] if old else 0)
-        while self.bytes > self._policy.max_bytes or len(self._entries) > self._policy.entries:
-            _, (_, gone) = self._entries.popitem(last=False)
-            self.bytes -= gone
+        with self._lock:
+            old = self._entries.pop(key, None)
+            self._entries[key] = (value, size)
+            self.bytes += size - (old[1] if old else 0)
+            while self.bytes > self._policy.max_bytes or len(self._entries) > self._policy.entries:
+                _, (_, gone) = self._entries.popitem(last=False)
+                self.bytes -= gone
 
 
 class PhotoCache:
     """A model's item side with a memory: of the image tower's features, or of whole results where it has no such tower.
 
-    For one thread. `hits` counts the photos that did not go through the model.
+    `hits` counts the photos that did not go through the model; while several threads ask, it is near the truth.
     """
 
     def __init__(self, model: Model, policy: CachePolicy) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from encoders.fusion import read
 from encoders.model import Inputs
 from encoders.preprocessing import load_tokenizer, square, tidy
 from encoders.towers import TEXT_DIM, image_tower, text_tower
+
+PAD = 16
 
 BUILTIN = Path(__file__).parent / "weights" / "small.safetensors"
 
@@ -83,18 +86,21 @@ class Backbones:
         return Inputs(tokens=tokens, pixels=None if photo is None else square(photo, side))
 
     def texts(self, batch: Sequence[Inputs]) -> Tensor:
-        """(batch, 384), zeros where there is no text."""
+        """(batch, 384), zeros where there is no text. Of texts that are padded to one length none gets PAD tokens."""
         out = torch.zeros(len(batch), TEXT_DIM, device=self.device)
         there = [i for i, inputs in enumerate(batch) if inputs.tokens]
-        if there:
-            longest = max(len(batch[i].tokens) for i in there)
-            ids = torch.zeros(len(there), longest, dtype=torch.long)
-            seen = torch.zeros(len(there), longest, dtype=torch.bool)
-            for row, i in enumerate(there):
+        for _, some in groupby(
+            sorted(there, key=lambda i: len(batch[i].tokens)), lambda i: len(batch[i].tokens) // PAD
+        ):
+            rows = list(some)
+            longest = len(batch[rows[-1]].tokens)
+            ids = torch.zeros(len(rows), longest, dtype=torch.long)
+            seen = torch.zeros(len(rows), longest, dtype=torch.bool)
+            for row, i in enumerate(rows):
                 tokens = batch[i].tokens
                 ids[row, : len(tokens)] = torch.tensor(tokens)
                 seen[row, : len(tokens)] = True
-            out[there] = self.text_tower(ids.to(self.device), seen.to(self.device)).float()
+            out[rows] = self.text_tower(ids.to(self.device), seen.to(self.device)).float()
         return out
 
     def photos(self, batch: Sequence[Inputs], dim: int) -> Tensor:

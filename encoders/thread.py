@@ -1,9 +1,10 @@
-"""The one thread in which torch runs: whoever asks a question is served before whoever fills the shelf."""
+"""A few threads that work by turns: a question before the live stream, the live stream before a back-fill."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,31 +21,63 @@ class Turn(IntEnum):
     """Who goes first when both wait."""
 
     QUERY = 0
-    ITEMS = 1
+    LIVE = 1
+    BACKFILL = 2
 
 
-class DeviceThread:
-    """Runs functions one at a time, in one thread, under inference mode; at most `waiting` of them wait."""
+class Turns:
+    """Whose turn it is. Of the time that live and back-fill work take while both wait, back-fill gets `share`."""
 
-    def __init__(self, *, waiting: int) -> None:
+    def __init__(self, share: float) -> None:
+        """`share` lies between 0 and 1, both excluded."""
+        self._share = share
+        self._owed = 0.0  # seconds that back-fill has had less than its share
+
+    def next(self, waiting: Sequence[bool]) -> Turn:
+        """Of those that wait, by turn."""
+        turn = next(turn for turn in Turn if waiting[turn])
+        return Turn.BACKFILL if turn is Turn.LIVE and waiting[Turn.BACKFILL] and self._owed > 0 else turn
+
+    def took(self, turn: Turn, seconds: float, waiting: Sequence[bool]) -> None:
+        """What was begun when `waiting` was asked about has taken so long."""
+        if waiting[Turn.LIVE] and waiting[Turn.BACKFILL] and turn is not Turn.QUERY:
+            self._owed += seconds * self._share - (seconds if turn is Turn.BACKFILL else 0.0)
+
+
+class Threads:
+    """Runs functions in `threads` threads; of each turn at most `waiting` wait."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        threads: int = 1,
+        waiting: int,
+        share: float = 0.15,
+        begin: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """`begin` is run once by each thread; `share` is what back-fill gets of the time while live work waits too."""
         self._waiting = waiting
+        self._clock = clock
         self._lock = threading.Lock()
-        self._queues: tuple[deque[Callable[[], None]], ...] = (deque(), deque())
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="torch")
+        self._turns = Turns(share)
+        self._queues: dict[Turn, deque[Callable[[], None]]] = {turn: deque() for turn in Turn}
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=begin)
 
     async def run(self, call: Callable[[], R], *, turn: Turn) -> R:
-        """What `call` returns. Raises Unavailable when too many wait already, and whatever `call` raises."""
+        """What `call` returns. Raises Unavailable when too many of its turn wait, and what `call` raises."""
         done: Future[R] = Future()
 
         def job() -> None:
             if done.set_running_or_notify_cancel():
                 try:
-                    done.set_result(_inferring(call))
+                    done.set_result(call())
                 except BaseException as err:  # it is raised again where the result is awaited
                     done.set_exception(err)
 
         with self._lock:
-            if sum(map(len, self._queues)) >= self._waiting:
+            if len(self._queues[turn]) >= self._waiting:
                 raise Unavailable("The encoder has more waiting than it can serve: try again in a moment.")
             self._queues[turn].append(job)
         # One submit per job keeps the executor's own count right; which job it runs is decided when it gets to it.
@@ -52,38 +85,46 @@ class DeviceThread:
         return await asyncio.wrap_future(done)
 
     def close(self) -> None:
-        """Let the running call finish, forget the others."""
+        """Let the running calls finish, forget the others."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _next(self) -> None:
         with self._lock:
-            job = next(queue for queue in self._queues if queue).popleft()
+            waiting = [bool(self._queues[turn]) for turn in Turn]
+            turn = self._turns.next(waiting)
+            job = self._queues[turn].popleft()
+        started = self._clock()
         job()
+        with self._lock:
+            self._turns.took(turn, self._clock() - started, waiting)
 
 
-def in_halves(forward: Callable[[Sequence[T]], list[R]], batch: Sequence[T]) -> list[R]:
-    """`forward(batch)`, in halves where the device has no memory for the whole.
+def in_halves(
+    forward: Callable[[Sequence[T]], list[R]],
+    batch: Sequence[T],
+    *,
+    on_too_large: Callable[[int], None] = lambda items: None,
+) -> list[R]:
+    """`forward(batch)` under inference mode, in halves where the device has no memory for the whole.
 
-    Raises Hopeless when one item alone does not fit, or when the device is lost.
+    `on_too_large` hears how many items it had none for. Raises Hopeless when one item alone does not fit, or when the
+    device is lost.
     """
     import torch
 
     try:
-        return forward(batch)
+        with torch.inference_mode():
+            return forward(batch)
     except (torch.OutOfMemoryError, MemoryError) as err:
         if len(batch) == 1:
             raise Hopeless("The device has no memory for a single item: use a larger one or a smaller model.") from err
     except torch.AcceleratorError as err:
         raise Hopeless("The device that encodes is lost: restart the process.") from err
     # Outside the handler, so that what the failed forward held is let go before the cache is emptied.
+    on_too_large(len(batch))
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     half = len(batch) // 2
-    return in_halves(forward, batch[:half]) + in_halves(forward, batch[half:])
-
-
-def _inferring(call: Callable[[], R]) -> R:
-    import torch
-
-    with torch.inference_mode():
-        return call()
+    return in_halves(forward, batch[:half], on_too_large=on_too_large) + in_halves(
+        forward, batch[half:], on_too_large=on_too_large
+    )

@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
+from catalog.batch import Batch
 from catalog.ingest import Ingest, IngestPolicy
 from catalog.rejects import RejectLimit
 from encoders.service import EncoderService
+from encoders.thread import Turn
 from indexer import QdrantIndex, RequestPolicy, connect, ensure
 from liveshelf.contract import contract_of
 from liveshelf.settings import Settings, secret
@@ -50,24 +52,23 @@ async def worker_of(settings: Settings) -> AsyncIterator[tuple[Worker, EncoderSe
         encoder = await stack.enter_async_context(encoder_of(settings))
         collection = await ensure(client, encoder.space, collection_policy_of(settings))
         requests = RequestPolicy(timeout_s=timeout)
-        ingest = Ingest(
-            index=QdrantIndex(client, collection=collection, space=encoder.space, policy=requests),
-            encoder=encoder,
-            quarantine=await stack.enter_async_context(KafkaQuarantine(kafka, topics)),
-            policy=IngestPolicy(
-                contract=contract_of(settings),
-                limit=RejectLimit(share=settings.reject_share, least=settings.reject_least),
-            ),
-            clock=time.time,
+        index = QdrantIndex(client, collection=collection, space=encoder.space, policy=requests)
+        quarantine = await stack.enter_async_context(KafkaQuarantine(kafka, topics))
+        policy = IngestPolicy(
+            contract=contract_of(settings),
+            limit=RejectLimit(share=settings.reject_share, least=settings.reject_least),
         )
         batch = BatchPolicy(max_records=settings.batch_size, within_s=settings.batch_wait_ms / 1000)
-        lanes = {
-            topic: Pipeline(ingest, lane=lane, batch=batch)
-            for lane, topic in (("live", topics.live), ("back-fill", topics.backfill))
-        }
+
+        def lane(name: str, turn: Turn) -> Pipeline[Batch]:
+            way = encoder.lane(turn)
+            ingest = Ingest(index=index, encoder=way, quarantine=quarantine, policy=policy, clock=time.time)
+            return Pipeline(ingest, lane=name, batch=batch)
+
+        lanes = {topics.live: lane("live", Turn.LIVE), topics.backfill: lane("back-fill", Turn.BACKFILL)}
         stall = StallPolicy(seconds=max(settings.stall_seconds, 2 * timeout))
-        policy = WorkerPolicy(batch=batch, stall=stall, drain_s=settings.drain_seconds)
-        yield Worker(kafka, lanes, policy=policy), encoder
+        limits = WorkerPolicy(batch=batch, stall=stall, drain_s=settings.drain_seconds)
+        yield Worker(kafka, lanes, policy=limits), encoder
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
     async with AsyncExitStack() as stack:
         client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
         stack.push_async_callback(client.close)
-        encoder = await stack.enter_async_context(encoder_of(settings))
+        encoder = await stack.enter_async_context(encoder_of(settings, forwards=1))
         # What a stranger's query names is fetched from the public internet alone, whatever the catalogue may use.
         public = replace(image_policy_of(settings), allow_hosts=())
         images = await stack.enter_async_context(Images(public))

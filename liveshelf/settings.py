@@ -71,7 +71,12 @@ class Settings(BaseSettings):
     )
 
     # The worker
-    batch_size: int = Field(64, ge=1, le=4096, description="Most records in one batch.")
+    batch_size: int = Field(
+        256,
+        ge=1,
+        le=4096,
+        description="Most records in one batch; how many are taken follows how long the last ones took.",
+    )
     batch_wait_ms: int = Field(30, ge=1, le=10_000, description="Longest wait for a batch to fill, in milliseconds.")
     ready_file: Path | None = Field(None, description="File that is there while the process can do its work.")
     drain_seconds: float = Field(20, gt=0, le=600, description="Time to finish what is in flight on SIGTERM.")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from encoders import load
 from encoders.images import ImagePolicy, Images
+from encoders.lane import EncodePolicy
 from encoders.placeholders import PlaceholderPolicy
-from encoders.service import EncodePolicy, EncoderService
+from encoders.service import EncoderService
 from indexer import CollectionPolicy
 from liveshelf.settings import Settings
+
+MOST_FORWARDS = 4
 
 
 def image_policy_of(settings: Settings) -> ImagePolicy:
@@ -26,8 +30,9 @@ def image_policy_of(settings: Settings) -> ImagePolicy:
     )
 
 
-def encode_policy_of(settings: Settings) -> EncodePolicy:
+def encode_policy_of(settings: Settings, *, forwards: int = 1) -> EncodePolicy:
     return EncodePolicy(
+        forwards=forwards,
         fetches=settings.image_concurrency,
         photos=image_policy_of(settings),
         placeholders=PlaceholderPolicy(titles=settings.placeholder_titles),
@@ -38,10 +43,26 @@ def collection_policy_of(settings: Settings) -> CollectionPolicy:
     return CollectionPolicy(name=settings.collection, indexed=settings.indexed_attributes)
 
 
+def forwards_of(settings: Settings) -> int:
+    """How many forwards at once make the most of the device.
+
+    On a CPU several, each on its share of the cores: the threads of one forward wait for each other after every
+    operation, for longest where something else runs on one of their cores.
+    """
+    return min(MOST_FORWARDS, _cores(settings)) if settings.device == "cpu" else 1
+
+
+def _cores(settings: Settings) -> int:
+    return settings.threads or os.cpu_count() or 1
+
+
 @asynccontextmanager
-async def encoder_of(settings: Settings) -> AsyncIterator[EncoderService]:
-    """The model of the settings, loaded, with the photos it may fetch."""
+async def encoder_of(settings: Settings, *, forwards: int | None = None) -> AsyncIterator[EncoderService]:
+    """The model of the settings, loaded, with the photos it may fetch; one forward at once answers a query soonest."""
+    forwards = forwards or forwards_of(settings)
     async with AsyncExitStack() as stack:
         images = await stack.enter_async_context(Images(image_policy_of(settings)))
-        model = await asyncio.to_thread(load, settings.model, device=settings.device, threads=settings.threads)
-        yield await stack.enter_async_context(EncoderService(model, images, encode_policy_of(settings)))
+        threads = settings.threads if forwards == 1 else max(1, _cores(settings) // forwards)
+        model = await asyncio.to_thread(load, settings.model, device=settings.device, threads=threads)
+        policy = encode_policy_of(settings, forwards=forwards)
+        yield await stack.enter_async_context(EncoderService(model, images, policy))

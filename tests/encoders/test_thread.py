@@ -15,7 +15,7 @@ async def test_everything_runs_in_one_thread_under_inference_mode() -> None:
     device = DeviceThread(waiting=8)
     found = await asyncio.gather(
         *(
-            device.run(lambda: (threading.get_ident(), torch.is_inference_mode_enabled()), turn=Turn.ITEMS)
+            device.run(lambda: (threading.get_ident(), torch.is_inference_mode_enabled()), turn=Turn.LIVE)
             for _ in range(5)
         )
     )
@@ -27,11 +27,11 @@ async def test_everything_runs_in_one_thread_under_inference_mode() -> None:
 
 async def test_a_query_goes_before_items_that_wait() -> None:
     device, order, gate = DeviceThread(waiting=8), list[str](), threading.Event()
-    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Turn.ITEMS))
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Turn.LIVE))
     await asyncio.sleep(0.05)
     waiting = [
         asyncio.create_task(device.run(lambda name=name: order.append(name), turn=turn))  # type: ignore[misc]
-        for name, turn in (("items 1", Turn.ITEMS), ("items 2", Turn.ITEMS), ("query", Turn.QUERY))
+        for name, turn in (("items 1", Turn.LIVE), ("items 2", Turn.LIVE), ("query", Turn.QUERY))
     ]
     await asyncio.sleep(0.05)
     gate.set()
@@ -42,9 +42,9 @@ async def test_a_query_goes_before_items_that_wait() -> None:
 
 async def test_no_more_wait_than_were_agreed() -> None:
     device, gate = DeviceThread(waiting=1), threading.Event()
-    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Turn.ITEMS))
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Turn.LIVE))
     await asyncio.sleep(0.05)
-    waiting = asyncio.create_task(device.run(lambda: 1, turn=Turn.ITEMS))
+    waiting = asyncio.create_task(device.run(lambda: 1, turn=Turn.LIVE))
     await asyncio.sleep(0.05)
     with pytest.raises(Unavailable, match="try again"):
         await device.run(lambda: 2, turn=Turn.QUERY)
@@ -56,7 +56,7 @@ async def test_no_more_wait_than_were_agreed() -> None:
 async def test_an_error_reaches_who_asked_and_nobody_else() -> None:
     device = DeviceThread(waiting=8)
     wrong, right = await asyncio.gather(
-        device.run(lambda: 1 // 0, turn=Turn.ITEMS), device.run(lambda: 7, turn=Turn.ITEMS), return_exceptions=True
+        device.run(lambda: 1 // 0, turn=Turn.LIVE), device.run(lambda: 7, turn=Turn.LIVE), return_exceptions=True
     )
     assert isinstance(wrong, ZeroDivisionError)
     assert right == 7
@@ -65,7 +65,7 @@ async def test_an_error_reaches_who_asked_and_nobody_else() -> None:
 
 async def test_one_who_stopped_waiting_is_skipped() -> None:
     device, gate, ran = DeviceThread(waiting=8), threading.Event(), list[int]()
-    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Turn.ITEMS))
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Turn.LIVE))
     await asyncio.sleep(0.05)
     gone = asyncio.create_task(device.run(lambda: ran.append(1), turn=Turn.QUERY))
     await asyncio.sleep(0.05)

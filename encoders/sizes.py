@@ -1,0 +1,49 @@
+"""How many items go into one forward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from encoders.model import Inputs
+
+FIRST = 16
+
+
+class ForwardSize:
+    """As many items as lately took `seconds`, at most `most`; fewer after the device had no room, then slowly more."""
+
+    def __init__(self, *, seconds: float, most: int) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._room = float(most)
+        self._each = seconds / FIRST
+
+    @property
+    def now(self) -> int:
+        return max(1, min(int(self._room), round(self._seconds / self._each)))
+
+    def took(self, items: int, seconds: float) -> None:
+        """A forward of so many items took so long. What it costs whatever the size is not blamed on a few items."""
+        weight = min(0.5, items / (2 * FIRST))
+        self._each += weight * (max(seconds, 1e-9) / items - self._each)
+        self._room = min(self._most, self._room * 1.01)
+
+    def too_large(self, items: int) -> None:
+        """The device had no memory for so many."""
+        self._room = max(1.0, min(self._room, items / 2))
+
+
+def alike(batch: Sequence[Inputs], sizes: dict[bool, ForwardSize]) -> list[list[int]]:
+    """The places of a batch's items in groups for one forward each: with or without a photo, and of like length.
+
+    `sizes` is by whether there is a photo. Of each kind all groups are of nearly one size.
+    """
+    groups = []
+    for photo, size in sizes.items():
+        places = [i for i, inputs in enumerate(batch) if (inputs.pixels is not None) is photo]
+        places.sort(key=lambda i: len(batch[i].tokens))
+        count = -(-len(places) // size.now)
+        cuts = [len(places) * n // count for n in range(count + 1)] if count else []
+        groups += [places[start:end] for start, end in pairwise(cuts)]
+    return groups
