@@ -32,8 +32,8 @@ class EncodePolicy:
     `cache` bounds what is remembered of photos that were encoded; `placeholders` says what is no photo of a product.
     """
 
-    batch: int = 128
-    forward_s: float = 0.2
+    batch: int = 32
+    forward_s: float = 0.25
     forwards: int = 1
     fetches: int = 16
     decoders: int = 2

@@ -57,7 +57,9 @@ class EncoderService:
 
         side = self._model.photo_side
         warm = [self._model.prepare("warm", Image.new("RGB", (side, side))), self._model.prepare("up", None)]
-        await self._shared.device.run(lambda: in_halves(self._queries, warm), turn=Turn.LIVE)
+        await self._shared.device.run(
+            lambda: in_halves(lambda some: [self._model.forward_items(some)], warm), turn=Turn.LIVE
+        )
 
     async def aclose(self) -> None:
         """Let what runs finish and end the threads."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from encoders.model import Inputs
 
 FIRST = 16
+STEP = 8
 
 
 class ForwardSize:
@@ -21,7 +21,9 @@ class ForwardSize:
 
     @property
     def now(self) -> int:
-        return max(1, min(int(self._room), round(self._seconds / self._each)))
+        now = max(1, min(int(self._room), round(self._seconds / self._each)))
+        # Few different sizes: for each that is new a device makes its kernels ready anew.
+        return now - now % STEP if now > STEP else now
 
     def took(self, items: int, seconds: float) -> None:
         """A forward of so many items took so long. What it costs whatever the size is not blamed on a few items."""
@@ -37,13 +39,12 @@ class ForwardSize:
 def alike(batch: Sequence[Inputs], sizes: dict[bool, ForwardSize]) -> list[list[int]]:
     """The places of a batch's items in groups for one forward each: with or without a photo, and of like length.
 
-    `sizes` is by whether there is a photo. Of each kind all groups are of nearly one size.
+    `sizes` is by whether there is a photo. Of each kind all groups but the last are of one size.
     """
     groups = []
     for photo, size in sizes.items():
+        step = size.now
         places = [i for i, inputs in enumerate(batch) if (inputs.pixels is not None) is photo]
         places.sort(key=lambda i: len(batch[i].tokens))
-        count = -(-len(places) // size.now)
-        cuts = [len(places) * n // count for n in range(count + 1)] if count else []
-        groups += [places[start:end] for start, end in pairwise(cuts)]
+        groups += [places[start : start + step] for start in range(0, len(places), step)]
     return groups

@@ -49,10 +49,12 @@ class Intake(Generic[T]):
         return batch
 
     def took(self, count: int, seconds: float) -> None:
-        """Tells how long a batch took; one that was full says what is full from now on."""
-        if count >= self.full:
-            change = min(2.0, max(0.5, self._policy.goal_s / max(seconds, 1e-9)))
-            self.full = min(self._policy.max_records, max(LEAST, round(self.full * change)))
+        """Tells how long a batch took; one that was about full says what is full from now on."""
+        if 2 * count >= self.full:
+            goal = count * self._policy.goal_s / max(seconds, 1e-9)
+            # Half way there: what is in flight was gathered by an older number, and will say the same once more.
+            near = (self.full + min(goal, 3 * self.full)) / 2
+            self.full = min(self._policy.max_records, max(LEAST, round(near)))
 
     def idle(self, idle: bool) -> None:
         """Says whether nothing is in flight, so that what is here need not wait for company."""

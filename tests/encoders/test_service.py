@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ from catalog.errors import Hopeless, ImageProblem, Misuse
 from catalog.ports import ItemEncoder, Prepared, QueryEncoder
 from catalog.product import Content, ImageState
 from catalog.space import FUSED, IMAGE, Space
-from encoders import EncodePolicy, EncoderService
+from encoders import EncodePolicy, EncoderService, Turn
 from encoders.model import Inputs
 from encoders.preprocessing import square
 from tests.encoders.conftest import Photos, picture, png
@@ -75,7 +76,8 @@ async def test_items_come_out_in_order_with_unit_vectors_by_name(service: Encode
             assert vector.dtype == np.float32
             assert vector.shape == (4,)
             assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
-    assert (service.forwards, service.encoded) == (3, 11)
+    assert (service.forwards, service.encoded) == (4, 11), "two with photos and two without"
+    assert service.forward_seconds > 0
 
 
 async def test_no_items_are_no_forward(service: EncoderService) -> None:
@@ -140,6 +142,59 @@ async def test_no_more_photos_are_fetched_at_once_than_agreed() -> None:
     async with EncoderService(Colours(), Slow(), EncodePolicy(fetches=3)) as service:
         await service.prepare([Content("mug", (str(i),)) for i in range(12)])
     assert most == 3
+
+
+async def test_live_photos_are_decoded_before_those_of_a_back_fill_that_wait() -> None:
+    order, gate = list[str](), threading.Event()
+
+    class Watched(Colours):
+        def prepare(self, text: str, photo: Image | None) -> Inputs:
+            gate.wait(10)
+            order.append(text)
+            return super().prepare(text, photo)
+
+    gate.set()
+    watched = Watched()
+    async with EncoderService(watched, Photos({"red": RED}), EncodePolicy(fetches=8, decoders=1)) as service:
+        gate.clear()
+        order.clear()
+        late = asyncio.create_task(service.lane(Turn.BACKFILL).prepare([Content(f"b{i}", ("red",)) for i in range(6)]))
+        await asyncio.sleep(0.05)
+        soon = asyncio.create_task(service.lane(Turn.LIVE).prepare([Content("live", ("red",))]))
+        await asyncio.sleep(0.05)
+        gate.set()
+        await asyncio.gather(late, soon)
+    assert order.index("live") == 1, "after the one that was being decoded"
+
+
+async def test_the_lanes_make_the_same_vectors_whatever_runs_at_once(photos: Photos) -> None:
+    contents = [Content("a" * (i + 1), ("red",) if i % 3 else ("blue",)) for i in range(40)]
+    async with EncoderService(Colours(), photos, EncodePolicy(batch=4, forwards=3)) as service:
+        live, late = service.lane(Turn.LIVE), service.lane(Turn.BACKFILL)
+        prepared = await late.prepare(contents)
+        found = await asyncio.gather(live.encode(prepared), late.encode(prepared), late.encode(prepared[:7]))
+    for some in found[1:]:
+        for one, other in zip(some, found[0], strict=False):
+            assert one is not None
+            assert other is not None
+            np.testing.assert_array_equal(one.vectors[FUSED], other.vectors[FUSED])
+
+
+async def test_a_batch_the_device_had_no_memory_for_is_smaller_the_next_time(photos: Photos) -> None:
+    sizes = list[int]()
+
+    class Narrow(Colours):
+        def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, torch.Tensor]:
+            sizes.append(len(batch))
+            if len(batch) > 4:
+                raise torch.OutOfMemoryError("no room")
+            return super().forward_items(batch)
+
+    async with EncoderService(Narrow(), photos, EncodePolicy(batch=8)) as service:
+        for name in "ab":
+            found = await service.encode(await service.prepare([Content(name * (i + 1), ()) for i in range(8)]))
+            assert all(found)
+    assert sizes[1:] == [8, 4, 4, 4, 4], "after the first of all, which warms up"
 
 
 async def test_a_query_is_the_vector_an_item_of_the_same_would_have(service: EncoderService) -> None:

@@ -64,6 +64,17 @@ def test_vectors_hardly_depend_on_their_batch(small: Small) -> None:
     assert (together * alone).sum(1).min() > 0.999
 
 
+def test_texts_of_all_lengths_together_are_what_they_are_alone() -> None:
+    exact = Small(precision=torch.float32)
+    titles = ["mug " * length for length in (40, 1, 17, 3, 60, 15, 16, 2)] + [""]
+    batch = [exact.prepare(title, picture("red")) for title in titles]
+    with torch.inference_mode():
+        together = exact.backbones.texts(batch)
+        alone = torch.cat([exact.backbones.texts([inputs]) for inputs in batch])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+    assert not together[-1].any()
+
+
 def drawn(kind: str, colour: str, *, view: int) -> Image:
     return photo(Spec(Look(kind, KINDS[kind].shapes[0], colour, "plain", colour), view))
 

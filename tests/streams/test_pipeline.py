@@ -200,6 +200,24 @@ async def test_a_passage_tells_the_seconds_of_every_stage() -> None:
         await passed(lane, acks, 1)
     assert seen[0].lane == "live"
     assert seen[0].seconds == {"plan": 1, "prepare": 1, "encode": 1, "write": 1}
+    assert (lane.tally.batches, lane.tally.records, lane.tally.seconds) == (1, 1, seen[0].seconds)
+
+
+async def test_a_batch_is_written_after_the_one_before_it_however_slow_that_is() -> None:
+    class FirstIsSlow(RecordingStages):
+        async def encode(self, batch: Batch) -> None:
+            await asyncio.sleep(0.05 if batch[0].offset == 0 else 0)
+            await super().encode(batch)
+
+    stages, acks = FirstIsSlow(), Acks()
+    lane = pipeline(stages)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(lane.run())
+        for offset in range(9):
+            await lane.put(acks.delivery(offset))
+        await passed(lane, acks, 9)
+    assert [r.offset for r in stages.written] == list(range(9))
+    assert stages.tried.index("write") > max(i for i, stage in enumerate(stages.tried) if stage == "plan")
 
 
 @settings(max_examples=30, deadline=None)
