@@ -33,7 +33,7 @@ class EncodePolicy:
     """
 
     batch: int = 32
-    forward_s: float = 0.25
+    forward_s: float = 0.3
     forwards: int = 1
     fetches: int = 16
     decoders: int = 2

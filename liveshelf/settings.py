@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         0.5,
         gt=0,
         le=1,
-        description="The worker stops when more than this share of a minute's records is refused; 1: never.",
+        description="The worker stops when more than this share of a lane's records in a minute is refused; 1: never.",
     )
     reject_least: int = Field(
         100,
@@ -104,7 +104,10 @@ class Settings(BaseSettings):
     model: str = Field("builtin:small", description="builtin:small, hf:REPO@REVISION or checkpoint:FOLDER.")
     device: str = Field("cpu", description="Where the model runs: cpu, cuda, cuda:1, mps.")
     threads: int | None = Field(
-        None, ge=1, le=256, description="Threads of the model's arithmetic; unset: torch's own."
+        None,
+        ge=1,
+        le=256,
+        description="Threads of the model's arithmetic, all forwards together; unset: one a core.",
     )
 
     # Photos
