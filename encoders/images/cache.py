@@ -7,6 +7,7 @@ goes wrong with the file is a miss: the cache can be deleted at any time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 import zlib
@@ -91,9 +92,9 @@ class PhotoFiles:
         def guarded() -> T:
             try:
                 return act()
-            except sqlite3.OperationalError:
+            except (sqlite3.OperationalError, OSError):
                 return otherwise  # locked for long, a full disk, a folder that is not ours: another time, perhaps
-            except (sqlite3.Error, OSError, ValueError, TypeError):
+            except sqlite3.Error:
                 self._begin_anew()
                 return otherwise
 
@@ -107,10 +108,14 @@ class PhotoFiles:
         if self._base is None:
             self._policy.path.parent.mkdir(parents=True, exist_ok=True)
             base = sqlite3.connect(self._policy.path, timeout=BUSY_S, check_same_thread=False)
+            try:
+                # A photo that is lost in a crash is fetched again: no write waits for the disk.
+                for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=OFF", SCHEMA):
+                    base.execute(statement)
+            except sqlite3.Error:
+                base.close()
+                raise
             self._base = base
-            base.execute("PRAGMA journal_mode=WAL")
-            base.execute("PRAGMA synchronous=OFF")
-            base.execute(SCHEMA)
         return self._base
 
     def _get(self, place: bytes) -> Kept | None:
@@ -141,7 +146,8 @@ class PhotoFiles:
         """The file is no database, or a broken one. Others that have it open go on with what they have."""
         self._forget()
         for suffix in ("", "-wal", "-shm"):
-            self._policy.path.with_name(self._policy.path.name + suffix).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._policy.path.with_name(self._policy.path.name + suffix).unlink()
 
     def _forget(self) -> None:
         if self._base is not None:

@@ -119,6 +119,7 @@ class Host(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Talk)
         self.answers = dict(ANSWERS)
         self.asked: list[str] = []
+        self.heads: list[dict[str, str]] = []
         self.port: int = self.server_address[1]
 
     def answer(self, path: str) -> Answer:
@@ -150,6 +151,8 @@ class _Talk(socketserver.BaseRequestHandler):
                 head += part
         path = head.split(b" ")[1].decode() if head.count(b" ") > 1 else ""
         self.server.asked.append(path)
+        lines = [line.partition(": ") for line in head.decode("latin-1").split("\r\n")[1:]]
+        self.server.heads.append({name.lower(): value for name, _, value in lines})
         answer = self.server.answer(path)
         if isinstance(answer, bytes):
             self.request.sendall(answer)
