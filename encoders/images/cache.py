@@ -18,6 +18,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
+from encoders.images.freshness import LONGEST_S, fresh_s, may_keep
+
 T = TypeVar("T")
 
 SCHEMA = """CREATE TABLE IF NOT EXISTS photos (
@@ -29,7 +31,6 @@ IN_USE = (
 OLDEST = "DELETE FROM photos WHERE url IN (SELECT url FROM photos ORDER BY used LIMIT 16)"
 BUSY_S = 2.0
 TOUCH_S = 3600.0
-LONGEST_S = 365 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,11 @@ class PhotoFiles:
 
     async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Keep a photo, where the `headers` it came with (names in lower case) allow that and help to ask again."""
-        directives = _directives(headers)
-        etag, modified, fresh_s = headers.get("etag", ""), headers.get("last-modified", ""), _fresh_s(headers)
-        worth = etag or modified or fresh_s
-        if "no-store" in directives or headers.get("vary") == "*" or not worth or len(body) > self._policy.max_bytes:
+        if not may_keep(headers) or len(body) > self._policy.max_bytes:
             return await self.drop(url)
         now = self._now()
-        row = (_place(url), etag, modified, now + fresh_s, now, zlib.crc32(body), body)
+        etag, modified = headers.get("etag", ""), headers.get("last-modified", "")
+        row = (_place(url), etag, modified, now + fresh_s(headers), now, zlib.crc32(body), body)
         await self._run(lambda: self._put(row), None)
 
     async def drop(self, url: str) -> None:
@@ -157,18 +156,3 @@ class PhotoFiles:
 
 def _place(url: str) -> bytes:
     return sha256(url.encode(errors="surrogatepass")).digest()
-
-
-def _directives(headers: Mapping[str, str]) -> dict[str, str]:
-    said = headers.get("cache-control", "").lower()
-    return {name.strip(): value.strip(' "') for name, _, value in (part.partition("=") for part in said.split(","))}
-
-
-def _fresh_s(headers: Mapping[str, str]) -> float:
-    """For how many seconds the host says that the photo stays as it is; 0 where it says nothing. Nothing is guessed."""
-    directives = _directives(headers)
-    age, most = headers.get("age", "0"), directives.get("max-age", "")
-    if "no-cache" in directives or not (most.isascii() and most.isdigit()):
-        return 0.0
-    gone = int(age) if age.isascii() and age.isdigit() else 0
-    return float(max(0, min(int(most[:10]), LONGEST_S) - gone))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -24,6 +25,7 @@ from encoders.images.web import Web
 T = TypeVar("T")
 
 THIS_MACHINE = ""
+HALF = re.compile("[\ud800-\udfff]")  # JSON can spell a surrogate alone; no address can
 
 
 class Images:
@@ -65,6 +67,8 @@ class Images:
 
     async def fetch(self, url: str) -> bytes:
         """The bytes behind a URL, at most `max_bytes`. Raises ImageProblem."""
+        if HALF.search(url):
+            raise ImageProblem(ImageState.MISSING, "the image's address is not a URL: half a character is in it")
         scheme = url.partition(":")[0].lower() if ":" in url else ""
         if scheme in self._policy.allowed_schemes:
             match scheme:

@@ -50,7 +50,7 @@ class S3:
         bucket, _, key = url.partition("://")[2].partition("/")
         if bucket not in self._policy.buckets:
             raise ImageProblem(ImageState.BLOCKED, f"the bucket {bucket[:63]} is not one of those that are allowed")
-        if not key or len(key.encode(errors="replace")) > KEY_BYTES or not key.isprintable():
+        if not key or len(key.encode()) > KEY_BYTES or not key.isprintable():
             raise ImageProblem(ImageState.MISSING, f"the s3: URL names no object of the bucket {bucket}")
         if any(part in ("", ".", "..") for part in key.split("/")):
             said = "the key of the s3: URL has an empty part, or one of dots, which may lead out of its bucket"

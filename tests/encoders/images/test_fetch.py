@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import threading
 import time
@@ -12,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from catalog.errors import ImageProblem
 from catalog.ports import ImageSource
@@ -211,6 +214,27 @@ async def test_one_host_is_not_asked_for_everything_at_once_and_keeps_nobody_els
         assert not any(task.done() for task in busy)
         assert len([path for path in Shop.asked if path.startswith("/slow")]) == 2
         assert await asyncio.gather(*busy) == [BODY] * 4
+
+
+ODD = st.text(st.sampled_from("a1.-:/@%?#[]\\\t\n\0 é。\ud800_"), max_size=20)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.sampled_from(["http:", "http://", "https://", "s3://", "s3://b/", "file:", "data:", ""]),
+    ODD | st.text(max_size=20),
+)
+def test_whatever_a_url_is_nothing_but_a_problem_comes_of_it(start: str, rest: str) -> None:
+    async def nowhere(host: str, port: int) -> list[str]:
+        raise OSError("name not known")
+
+    async def fetch() -> None:
+        policy = ImagePolicy(again=AgainPolicy(tries=1))
+        async with Images(policy, resolve=nowhere) as images:
+            await images.fetch(start + rest)
+
+    with contextlib.suppress(ImageProblem):
+        asyncio.run(fetch())
 
 
 async def test_cookies_are_not_kept(shop: str) -> None:
