@@ -67,7 +67,7 @@ class QueryEncoder(Protocol):
 
 class ImageSource(Protocol):
     async def fetch(self, url: str) -> bytes:
-        """The bytes behind an http(s), file or data URL. Raises ImageProblem."""
+        """The bytes behind an http(s), s3, file or data URL. Raises ImageProblem."""
         ...
 
 

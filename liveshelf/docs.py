@@ -52,7 +52,9 @@ def _settings() -> str:
 
 def _type(annotation: object) -> str:
     args = typing.get_args(annotation)
-    if isinstance(annotation, UnionType):
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _type(args[0])
+    if isinstance(annotation, UnionType) or typing.get_origin(annotation) is typing.Union:
         return _type(next(a for a in args if a is not type(None)))
     if typing.get_origin(annotation) is typing.Literal:
         return " or ".join(f"`{a}`" for a in args)
@@ -66,7 +68,7 @@ def _type(annotation: object) -> str:
 def _default(value: object) -> str:
     if value is None or value == ():
         return ""
-    return f"`{','.join(value) if isinstance(value, tuple) else value}`"
+    return f"`{','.join(map(str, value)) if isinstance(value, tuple) else value}`"
 
 
 if __name__ == "__main__":

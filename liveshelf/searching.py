@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import replace
 
 from catalog.find import Find
 from encoders.images import Images
 from indexer import QdrantShelf, connect, ensure
 from liveshelf.settings import Settings, secret
-from liveshelf.wiring import collection_policy_of, encoder_of, image_policy_of
+from liveshelf.wiring import collection_policy_of, encoder_of, public_image_policy_of
 from search import SearchPolicy, create_app, index_health, serve
 
 
@@ -20,9 +19,7 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
         client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
         stack.push_async_callback(client.close)
         encoder = await stack.enter_async_context(encoder_of(settings, forwards=1))
-        # What a stranger's query names is fetched from the public internet alone, whatever the catalogue may use.
-        public = replace(image_policy_of(settings), allow_hosts=())
-        images = await stack.enter_async_context(Images(public))
+        images = await stack.enter_async_context(Images(public_image_policy_of(settings)))
         collection = await ensure(client, encoder.space, collection_policy_of(settings))
         shelf = QdrantShelf(client, collection=collection, space=encoder.space, timeout_s=timeout)
         app = create_app(

@@ -26,6 +26,7 @@ def _http_url(value: str) -> str:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Folders = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split)]
+Ports = Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode, BeforeValidator(_split)]
 Url = Annotated[str, AfterValidator(_http_url)]
 
 
@@ -119,6 +120,18 @@ class Settings(BaseSettings):
     image_max_pixels: int = Field(50_000_000, ge=1000, description="Largest image, width times height.")
     image_timeout_s: float = Field(10, gt=0, le=300, description="Time for one image from first byte asked to last.")
     image_concurrency: int = Field(32, ge=1, le=1024, description="Images fetched at once.")
+    image_per_host: int = Field(8, ge=1, le=1024, description="Images fetched at once from one host.")
+    image_allow_ports: Ports = Field(
+        (80, 443), description="Ports that images may come from; hosts that are allowed by name may use any."
+    )
+    image_ca_file: Path | None = Field(
+        None, description="PEM file of an authority that signed image hosts of yours, trusted beside the public ones."
+    )
+    image_cache_mb: int = Field(
+        0, ge=0, le=1_000_000, description="Space below LIVESHELF_CACHE for photos that were fetched before; 0: none."
+    )
+    image_s3_buckets: Names = Field((), description="Buckets that s3: images may come from; empty: none.")
+    image_s3_endpoint: Url | None = Field(None, description="Address of an object store that speaks S3; unset: AWS.")
 
     placeholder_titles: int = Field(
         50, ge=0, description="A picture on so many different titles is a placeholder and not encoded; 0: none is."

@@ -6,9 +6,10 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from encoders import load
-from encoders.images import ImagePolicy, Images
+from encoders.images import CachePolicy, ImagePolicy, Images, S3Policy
 from encoders.lane import EncodePolicy
 from encoders.placeholders import PlaceholderPolicy
 from encoders.service import EncoderService
@@ -26,8 +27,33 @@ def image_policy_of(settings: Settings) -> ImagePolicy:
         total_timeout_s=s.image_timeout_s,
         file_roots=tuple(root.resolve() for root in s.image_file_roots),
         allow_hosts=s.image_allow_hosts,
+        allow_ports=s.image_allow_ports,
+        ca_file=s.image_ca_file,
         concurrency=s.image_concurrency,
+        per_host=s.image_per_host,
+        s3=S3Policy(buckets=s.image_s3_buckets, endpoint=s.image_s3_endpoint, threads=s.image_per_host),
+        cache=_cache_policy_of(s),
     )
+
+
+def public_image_policy_of(settings: Settings) -> ImagePolicy:
+    """What a stranger's query may name: the public internet alone, and no photo that was kept for the catalogue."""
+    limits = image_policy_of(settings)
+    open_to_all = ImagePolicy()
+    return replace(
+        limits,
+        allow_hosts=open_to_all.allow_hosts,
+        allow_ports=open_to_all.allow_ports,
+        file_roots=open_to_all.file_roots,
+        s3=open_to_all.s3,
+        cache=open_to_all.cache,
+    )
+
+
+def _cache_policy_of(settings: Settings) -> CachePolicy | None:
+    if not settings.image_cache_mb:
+        return None
+    return CachePolicy(settings.cache.expanduser() / "photos.sqlite", settings.image_cache_mb * 1_000_000)
 
 
 def encode_policy_of(settings: Settings, *, forwards: int = 1) -> EncodePolicy:

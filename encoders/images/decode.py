@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from io import BytesIO
 
@@ -28,6 +29,12 @@ BAD_BYTES = (
 )
 BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 WHITE = (255, 255, 255)
+# A JPEG may be coded in scans, each a pass over the whole picture for a few bytes of file; photos have about ten.
+SCAN = b"\xff\xda"
+MOST_SCANS = 20
+
+# Damaged EXIF is common, and no reason to write to a log for every photo.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def decode(data: bytes, policy: ImagePolicy, *, target: int | None = None) -> Image.Image:
@@ -48,6 +55,8 @@ def decode(data: bytes, policy: ImagePolicy, *, target: int | None = None) -> Im
     if width * height > policy.max_pixels:
         said = f"the image is {width} x {height} pixels, more than the {policy.max_pixels:,} allowed"
         raise ImageProblem(ImageState.TOO_LARGE, said)
+    if image.format in ("JPEG", "MPO") and width * height * data.count(SCAN) > policy.max_pixels * MOST_SCANS:
+        raise ImageProblem(ImageState.BROKEN, f"the image is coded in {data.count(SCAN):,} scans, which no photo is")
     try:
         if target is not None:
             image.draft("RGB", (target, target))

@@ -16,12 +16,12 @@ import httpcore
 
 from catalog.errors import ImageProblem
 from catalog.product import ImageState
+from encoders.images.addresses import Address, is_public
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+WEB_PORTS = (80, 443)
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -30,21 +30,11 @@ async def resolve(host: str, port: int) -> list[str]:
     return [str(where[4][0]) for where in found]
 
 
-def is_public(address: Address) -> bool:
-    """Whether an address is on the public internet, seen through the ways IPv6 has of carrying an IPv4 address."""
-    if isinstance(address, ipaddress.IPv6Address):
-        carried = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if address in NAT64:
-            carried = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if carried is not None:
-            return is_public(carried)
-    return address.is_global and not address.is_multicast
-
-
 class Allowed:
-    """The hosts, addresses and networks that may be reached although they are not public."""
+    """What may be reached: public addresses at `ports`; the hosts, addresses and networks of `names` at any port."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], *, ports: Iterable[int] = WEB_PORTS) -> None:
+        self.ports = frozenset(ports)
         self._hosts: set[str] = set()
         self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         for name in names:
@@ -53,11 +43,8 @@ class Allowed:
             except ValueError:
                 self._hosts.add(name.lower().rstrip("."))
 
-    def host(self, host: str) -> bool:
-        return host.lower().rstrip(".") in self._hosts
-
-    def address(self, address: Address) -> bool:
-        return is_public(address) or any(address in network for network in self._networks)
+    def named(self, host: str, address: Address) -> bool:
+        return host.lower().rstrip(".") in self._hosts or any(address in network for network in self._networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +55,35 @@ class Guard:
     resolve: Resolve = resolve
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """The addresses to try, in order. Raises ImageProblem: BLOCKED if any is not allowed, UNAVAILABLE if none."""
+        """The addresses to try, in order. Raises ImageProblem, BLOCKED if any is not allowed."""
+        if not 0 < port < 65536:
+            raise ImageProblem(ImageState.MISSING, f"the image's address is not a URL: {port} is no port")
+        if "%" in host and ":" not in host:
+            raise ImageProblem(ImageState.MISSING, f"the image's address is not a URL: no host is named {host[:80]}")
         try:
             found = list(dict.fromkeys(await self.resolve(host, port)))
-        except (OSError, UnicodeError) as err:
+        except UnicodeError as err:
+            raise ImageProblem(ImageState.MISSING, "the image's address is not a URL: no host has such a name") from err
+        except OSError as err:
             raise ImageProblem(ImageState.UNAVAILABLE, f"the host {host} has no address: {err}") from err
         for text in found:
             # A name with one private address among public ones is refused whole: which one is tried is chance.
-            if not self.allowed.host(host) and not self.allowed.address(ipaddress.ip_address(text.partition("%")[0])):
-                raise ImageProblem(
-                    ImageState.BLOCKED,
-                    f"the host {host} is at {text}, which is not public: allow it by name if it is yours",
-                )
+            self._check(host, port, text)
         if not found:
             raise ImageProblem(ImageState.UNAVAILABLE, f"the host {host} has no address")
         return found
+
+    def _check(self, host: str, port: int, text: str) -> None:
+        address = ipaddress.ip_address(text.partition("%")[0])
+        if self.allowed.named(host, address):
+            return
+        if not is_public(address):
+            said = f"the host {host} is at {text}, which is not public: allow it by name if it is yours"
+            raise ImageProblem(ImageState.BLOCKED, said)
+        if port not in self.allowed.ports:
+            ports = ", ".join(map(str, sorted(self.allowed.ports))) or "none"
+            said = f"port {port} of {host} is not allowed: photos are fetched from the ports {ports}"
+            raise ImageProblem(ImageState.BLOCKED, said)
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from encoders.images.again import AgainPolicy
 from encoders.images.breaker import BreakerPolicy
+from encoders.images.cache import CachePolicy
+from encoders.images.guard import WEB_PORTS
+from encoders.images.s3 import S3Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +18,10 @@ class ImagePolicy:
 
     `allowed_schemes` are the URL schemes taken at all; a file: URL is taken only below one of `file_roots`, whatever
     the schemes say. `allow_hosts` names what may be reached although it is not on the public internet: host names,
-    addresses ("127.0.0.1") or networks ("10.0.0.0/8"). Times are seconds; `total_timeout_s` runs from the first
-    request to the last byte, redirects and further tries included. `concurrency` is the number of fetches in flight.
+    addresses ("127.0.0.1") or networks ("10.0.0.0/8"); they may use any port, all others one of `allow_ports`. Times
+    are seconds; `total_timeout_s` runs from the first request to the last byte, redirects and further tries included.
+    `concurrency` is the number of fetches in flight, `per_host` that of those whose URLs name the same host. `ca_file`
+    is an authority (PEM) that is trusted beside the public ones. Without `cache` nothing is kept on disk.
     """
 
     max_bytes: int = 20 * 1024 * 1024
@@ -26,10 +31,15 @@ class ImagePolicy:
     total_timeout_s: float = 15.0
     max_redirects: int = 3
     file_roots: tuple[Path, ...] = ()
-    allowed_schemes: tuple[str, ...] = ("http", "https", "file", "data")
+    allowed_schemes: tuple[str, ...] = ("http", "https", "file", "data", "s3")
     allow_hosts: tuple[str, ...] = ()
+    allow_ports: tuple[int, ...] = WEB_PORTS
+    ca_file: Path | None = None
     concurrency: int = 32
+    per_host: int = 8
     formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
     user_agent: str = "liveshelf"
     again: AgainPolicy = AgainPolicy()
     breaker: BreakerPolicy = BreakerPolicy()
+    s3: S3Policy = S3Policy()
+    cache: CachePolicy | None = None

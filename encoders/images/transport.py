@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator
+from pathlib import Path
 
 import httpcore
 import httpx
@@ -37,11 +38,18 @@ class _Body(httpx.AsyncByteStream):
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
-    """HTTP/1.1 with keep-alive, `connections` at most, to addresses that `guard` lets through."""
+    """HTTP/2 where a host offers it over TLS, else HTTP/1.1 with keep-alive, to addresses that `guard` lets through.
 
-    def __init__(self, guard: Guard, *, connections: int) -> None:
+    There are `connections` at most. `ca_file` is an authority that is trusted beside the public ones.
+    """
+
+    def __init__(self, guard: Guard, *, connections: int, ca_file: Path | None = None) -> None:
+        trusted = ssl.create_default_context()
+        if ca_file is not None:
+            trusted.load_verify_locations(ca_file)
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(),
+            ssl_context=trusted,
+            http2=True,
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=KEEPALIVE_S,

@@ -22,7 +22,7 @@ def test_links_lead_somewhere(page: Path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_variables_are_settings(page: Path):
-    named = set(re.findall(rf"\b{PREFIX}[A-Z_]+", page.read_text("utf-8"))) - {PREFIX + "NAME"}
+    named = set(re.findall(rf"\b{PREFIX}[A-Z0-9_]+", page.read_text("utf-8"))) - {PREFIX + "NAME"}
     assert named <= {PREFIX + field.upper() for field in Settings.model_fields} | {SERVER}
 
 

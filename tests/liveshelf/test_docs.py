@@ -64,7 +64,7 @@ def test_the_commands_and_variables_of_a_page_exist(page: str):
         assert path != "liveshelf", words
         options = {option for param in EVERY[path].params for option in param.opts}
         assert {word for word in words if word.startswith("--")} <= options, words
-    assert set(re.findall(r"LIVESHELF_[A-Z_]+", text)) <= {variable(name) for name in Settings.model_fields}
+    assert set(re.findall(r"LIVESHELF_[A-Z0-9_]+", text)) <= {variable(name) for name in Settings.model_fields}
 
 
 def test_the_anchors_of_links_between_pages_are_headings():
