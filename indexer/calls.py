@@ -50,14 +50,16 @@ class Points:
 
         Applied when it returns.
         """
-        operations = []
+        request = grpc.UpdateBatchPoints(collection_name=self._collection, wait=True, ordering=ORDERING)
         if new:
-            operations.append(_upsert(points=new, update_mode=grpc.UpdateMode.InsertOnly))
+            upsert = request.operations.add().upsert
+            upsert.update_mode = grpc.UpdateMode.InsertOnly
+            upsert.points.extend(new)
         if changed:
-            operations.append(_upsert(points=changed, update_mode=grpc.UpdateMode.UpdateOnly, update_filter=only_if))
-        request = grpc.UpdateBatchPoints(
-            collection_name=self._collection, operations=operations, wait=True, ordering=ORDERING
-        )
+            upsert = request.operations.add().upsert
+            upsert.update_mode = grpc.UpdateMode.UpdateOnly
+            upsert.update_filter.CopyFrom(only_if)
+            upsert.points.extend(changed)
         with calls("write points"):
             await self._stub.UpdateBatch(request, timeout=self._timeout)
 
@@ -117,10 +119,6 @@ class Points:
         return self._client.grpc_points
 
 
-def _upsert(**fields: Any) -> grpc.PointsUpdateOperation:
-    return grpc.PointsUpdateOperation(upsert=grpc.PointsUpdateOperation.PointStructList(**fields))
-
-
 def including(*fields: str) -> grpc.WithPayloadSelector:
     return grpc.WithPayloadSelector(include=grpc.PayloadIncludeSelector(fields=fields))
 
@@ -129,6 +127,5 @@ def excluding(*fields: str) -> grpc.WithPayloadSelector:
     return grpc.WithPayloadSelector(exclude=grpc.PayloadExcludeSelector(fields=fields))
 
 
-EVERYTHING = grpc.WithPayloadSelector(enable=True)
 NOTHING = grpc.WithPayloadSelector(enable=False)
 _NO_VECTORS = grpc.WithVectorsSelector(enable=False)
