@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 
 from catalog.errors import Unavailable
 
@@ -26,7 +25,7 @@ class CircuitPolicy:
     do not come back at once.
     """
 
-    failures: int = 3
+    failures: int = 5
     open_s: float = 1.0
     most_s: float = 10.0
     jitter: float = 0.5
@@ -50,52 +49,49 @@ class Circuit:
         self._chance = chance
         self._failures = 0
         self._until = 0.0
-        self._probe: Asking | None = None
+        self._probing = False
 
-    def asking(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def asking(self) -> Iterator[None]:
         """Ask inside. Raises Unavailable instead, at once, where the service is not to be asked now.
 
-        What raises Unavailable inside is a failure; every other end is an answer, but for a call that is called off.
+        Unavailable from inside is a failure. Any other error is an answer; a call that is called off is neither.
         """
-        return Asking(self)
-
-    def enter(self, asking: Asking) -> None:
-        if self._failures < self._policy.failures:
-            return
-        left = self._until - self._clock()
-        if left > 0 or self._probe is not None:
-            when = f"again in {left:.1f} s" if left > 0 else "by another call just now"
-            raise Unavailable(f"{self._name} has failed {self._failures} times in a row; it is asked {when}")
-        self._probe = asking
-
-    def leave(self, asking: Asking, error: BaseException | None) -> None:
-        probe, late = asking is self._probe, self._failures >= self._policy.failures
-        if probe:
-            self._probe = None
-        if error is None or (isinstance(error, Exception) and not isinstance(error, Unavailable)):
+        probe = self._admit()
+        try:
+            yield
+        except Unavailable:
+            # The calls that were under way when the circuit opened fail as well: they are no news.
+            if probe or not self._open:
+                self._failed()
+            raise
+        except Exception:
             self._failures = 0
-        elif isinstance(error, Unavailable) and (probe or not late):
-            # The calls that were under way when it opened fail as well: they are no news.
-            self._failures += 1
-            self._open()
+            raise
+        else:
+            self._failures = 0
+        finally:
+            if probe:
+                self._probing = False
 
-    def _open(self) -> None:
+    @property
+    def _open(self) -> bool:
+        return self._failures >= self._policy.failures
+
+    def _admit(self) -> bool:
+        """Whether this call is the probe."""
+        if not self._open:
+            return False
+        left = self._until - self._clock()
+        if left > 0 or self._probing:
+            when = f"it is asked again in {left:.1f} s" if left > 0 else "one call is asking it now"
+            raise Unavailable(f"{self._name} has failed {self._failures} times in a row; {when}")
+        self._probing = True
+        return True
+
+    def _failed(self) -> None:
+        self._failures += 1
         over = self._failures - self._policy.failures
         if over >= 0:
             longest = min(self._policy.most_s, self._policy.open_s * 2 ** min(over, 32))
             self._until = self._clock() + longest * (1 - self._policy.jitter * self._chance())
-
-
-class Asking:
-    """One call through a circuit."""
-
-    def __init__(self, circuit: Circuit) -> None:
-        self._circuit = circuit
-
-    def __enter__(self) -> None:
-        self._circuit.enter(self)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._circuit.leave(self, error)

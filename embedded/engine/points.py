@@ -93,7 +93,9 @@ def _to_dense(message: pb.DenseVector, name: str, dimension: int | None, point_i
         raise invalid(f"vector {name!r} is sparse, and point {point_id} brings a dense one")
     got = len(message.data)
     if got != dimension:
-        raise invalid(f"Vector dimension error: expected dim: {dimension}, got {got} (vector {name!r}, point {point_id})")
+        raise invalid(
+            f"Vector dimension error: expected dim: {dimension}, got {got} (vector {name!r}, point {point_id})"
+        )
     only(message, "data")
     # The floats are the tail of the wire's own form: a third of the time of reading the field value by value.
     floats: list[float] = np.frombuffer(message.SerializeToString()[-4 * got :], dtype="<f4").tolist()
