@@ -14,7 +14,8 @@ _PLAIN = frozenset({"string_value", "bool_value", "integer_value", "double_value
 
 def payload_from(fields: Mapping[str, grpc.Value]) -> Payload:
     """A payload as plain Python."""
-    return {name: _plain(value) for name, value in fields.items()}
+    # By name: items() of a message's map is a generator in Python.
+    return {name: _plain(fields[name]) for name in fields}
 
 
 def fill(fields: Any, payload: Mapping[str, Any]) -> None:

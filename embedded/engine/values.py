@@ -16,7 +16,8 @@ _PLAIN = frozenset({"string_value", "bool_value", "integer_value"})
 
 def to_payload(fields: Mapping[str, pb.Value]) -> dict[str, Any]:
     """A payload as a dict of JSON-like Python values. Refuses NaN and infinities, which JSON does not have."""
-    return {key: _to_python(value) for key, value in fields.items()}
+    # By key: items() of a message's map is a generator in Python.
+    return {key: _to_python(fields[key]) for key in fields}
 
 
 def _to_python(value: pb.Value) -> Any:
