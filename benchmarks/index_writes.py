@@ -1,7 +1,9 @@
-"""How fast the index takes writes and answers, guarded against unguarded; the last column is the ratio to unguarded.
+"""How fast the index takes writes and answers: a second's worth, the ratio to unguarded, CPU time of client and index.
 
 python -m benchmarks.index_writes                              the embedded engine, in a folder that is thrown away
-python -m benchmarks.index_writes --url http://127.0.0.1:6334  a Qdrant server's gRPC address
+python -m benchmarks.index_writes --url http://127.0.0.1:6334  a Qdrant server's gRPC address, with --pid its CPU time
+
+CPU times are told apart by contender only where one batch is in flight.
 """
 
 from __future__ import annotations
@@ -13,17 +15,19 @@ import tempfile
 import time
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+import psutil
 from qdrant_client import AsyncQdrantClient, grpc
 
 from catalog.change import Stamp
 from catalog.ports import Write
 from catalog.product import Attribute, Key
 from catalog.space import FUSED, IMAGE, Space
-from catalog.state import State, payload_of
+from catalog.state import State, known_from, payload_of
 from embedded.engine.process import EngineProcess
 from indexer import CollectionPolicy, QdrantIndex, QdrantShelf, connect, ensure
 from indexer.points import point_of
@@ -61,6 +65,15 @@ def puts(count: int, dim: int, version: int) -> list[Write]:
     ]
 
 
+def patch_of(n: int, whole: Write, *, patch: int = 1) -> Write:
+    """The `patch`-th patch of price, currency and availability after a whole write, with the clock they leave."""
+    said = payload(n, 3, 3.0) if patch == 1 else dict(patch_of(n, whole).payload)
+    state = known_from(said).state
+    stamps = dict.fromkeys(("price", "currency", "available"), Stamp(10 * patch, 0, f"{n:016x}"))
+    after = replace(state, patched=stamps, fields={**state.fields, "price": 5.0 * patch})
+    return Write(whole.key, str(said["revision"]), payload_of(after, fingerprint=f"{n:016x}", event_time=10 * patch))
+
+
 async def queries(shelf: QdrantShelf, dim: int, limit: int, times: int) -> None:
     took = []
     for vector in np.random.default_rng(0).standard_normal((times, dim)).astype(np.float32):
@@ -71,13 +84,51 @@ async def queries(shelf: QdrantShelf, dim: int, limit: int, times: int) -> None:
     print(f"{f'query, {limit} hits, p50 / p99 of {times}':<52} {statistics.median(took):>6.1f} / {p99:.1f} ms")
 
 
-async def measure(url: str, count: int, dim: int, flight: int) -> None:
+@dataclass(frozen=True)
+class Run:
+    """What is measured. `pid` is the index's process, if it is on this machine."""
+
+    points: int
+    dim: int
+    flight: int
+    patch_flight: int
+    pid: int | None
+
+
+class Meter:
+    """Wall time, and CPU time of this process and of the index's, by contender; in seconds."""
+
+    def __init__(self, pid: int | None) -> None:
+        self._index = psutil.Process(pid) if pid else None
+        self.took: dict[str, list[tuple[float, float, float]]] = {}
+
+    def now(self) -> tuple[float, float, float]:
+        used = self._index.cpu_times() if self._index else None
+        return time.perf_counter(), time.process_time(), used.user + used.system if used else 0.0
+
+    async def timed(self, name: str, call: Awaitable[object]) -> None:
+        start = self.now()
+        await call
+        wall, client, index = (after - before for before, after in zip(start, self.now(), strict=True))
+        self.took.setdefault(name, []).append((wall, client, index))
+
+    def show(self, batch: int, flight: int, base: str) -> None:
+        print(f"{'':<52} {'':>11} {'ratio':>6} {'client':>9} {'index':>9} CPU")
+        unit = {name: flight * batch / statistics.median(w for w, _, _ in took) for name, took in self.took.items()}
+        for name, took in self.took.items():
+            spent = [1e6 * statistics.mean(column) / batch for column in list(zip(*took, strict=True))[1:]]
+            cpu = " ".join(f"{each:>6.0f} us" for each in spent) if flight == 1 else ""
+            print(f"{name:<52} {unit[name]:>9,.0f}/s {unit[name] / unit[base]:>6.2f} {cpu}")
+
+
+async def measure(url: str, run: Run) -> None:
+    count, dim = run.points, run.dim
     client = connect(url, api_key=None, timeout_s=60)
     made = CollectionPolicy(name=f"benchmark-{uuid4().hex[:8]}")
     here = space(dim)
     collection = await ensure(client, here, made)
     try:
-        await rates(client, collection, here, count, flight)
+        await rates(client, collection, here, run)
         shelf = QdrantShelf(client, collection=made.name, space=here)
         await queries(shelf, dim, limit=10, times=200)
         await queries(shelf, dim, limit=min(1000, count), times=30)
@@ -86,17 +137,15 @@ async def measure(url: str, count: int, dim: int, flight: int) -> None:
         await client.close()
 
 
-async def rates(client: AsyncQdrantClient, collection: str, here: Space, count: int, flight: int) -> None:
+async def rates(client: AsyncQdrantClient, collection: str, here: Space, run: Run) -> None:
     """All contenders take turns at every batch, so that a busy machine is equally busy for each; medians are shown."""
     index = QdrantIndex(client, collection=collection, space=here)
-    dim = here.vectors[FUSED]
+    count, dim = run.points, run.dim
     first, second, third, fourth = (puts(count, dim, version) for version in (1, 2, 3, 4))
-    took: dict[str, list[float]] = {}
-
-    async def timed(name: str, call: Awaitable[object]) -> None:
-        start = time.perf_counter()
-        await call
-        took.setdefault(name, []).append(time.perf_counter() - start)
+    patches = [patch_of(n, w) for n, w in enumerate(fourth)]
+    again = [patch_of(n, w, patch=2) for n, w in enumerate(fourth)]
+    meter = Meter(run.pid)
+    timed = meter.timed
 
     async def unguarded(writes: Sequence[Write]) -> None:
         points = [point_of(w, here) for w in writes]
@@ -113,25 +162,32 @@ async def rates(client: AsyncQdrantClient, collection: str, here: Space, count: 
             await timed("new points, guarded", guarded(first[batch]))
             await timed("changed points, unguarded", unguarded(second[batch]))
             await timed("changed points, guarded, applied", guarded(third[batch]))
-            patches = [Write(w.key, w.expect, w.payload) for w in fourth[batch]]
-            await timed("price patches, guarded", guarded(patches))
-            await timed("changed points, guarded, refused", guarded(third[batch], moved=len(patches)))
-            await timed("known", index.known([w.key for w in patches]))
+            await timed("price patches, guarded", guarded(patches[batch]))
+            await timed("changed points, guarded, refused", guarded(third[batch], moved=len(third[batch])))
+            await timed("known", index.known([w.key for w in patches[batch]]))
+
+    async def patching(starts: Iterator[int]) -> None:
+        for i in starts:
+            await guarded(again[i : i + BATCH])
 
     starts = iter(range(0, count, BATCH))
-    await asyncio.gather(*(stream(starts) for _ in range(flight)))
-    rate = {name: flight * min(BATCH, count) / statistics.median(times) for name, times in took.items()}
-    for name, per_second in rate.items():
-        print(f"{name:<52} {per_second:>9,.0f}/s {per_second / rate['changed points, unguarded']:>6.2f}")
+    await asyncio.gather(*(stream(starts) for _ in range(run.flight)))
+    meter.show(min(BATCH, count), run.flight, base="changed points, unguarded")
+    starts, start = iter(range(0, count, BATCH)), meter.now()
+    await asyncio.gather(*(patching(starts) for _ in range(run.patch_flight)))
+    wall, client_s, index_s = (after - before for before, after in zip(start, meter.now(), strict=True))
+    name = f"price patches alone, {run.patch_flight} batches in flight"
+    spent = " ".join(f"{1e6 * each / count:>6.0f} us" for each in (client_s, index_s))
+    print(f"{name:<52} {count / wall:>9,.0f}/s {'':>6} {spent}")
 
 
 @contextmanager
-def address(url: str | None) -> Iterator[str]:
+def address(url: str | None, pid: int | None) -> Iterator[tuple[str, int | None]]:
     if url:
-        yield url
+        yield url, pid
         return
     with tempfile.TemporaryDirectory() as folder, EngineProcess.start(Path(folder)) as engine:
-        yield engine.url
+        yield engine.url, engine.pid
 
 
 def main() -> None:
@@ -140,9 +196,12 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=20 * BATCH)
     parser.add_argument("--dim", type=int, default=256, help="of each of the two vectors of a point")
     parser.add_argument("--flight", type=int, default=1, help="batches in flight at a time")
+    parser.add_argument("--patch-flight", type=int, default=4, help="the same for the run of patches alone")
+    parser.add_argument("--pid", type=int, help="the server's process, for its CPU time")
     chosen = parser.parse_args()
-    with address(chosen.url) as url:
-        asyncio.run(measure(url, chosen.points, chosen.dim, chosen.flight))
+    with address(chosen.url, chosen.pid) as (url, pid):
+        run = Run(chosen.points, chosen.dim, chosen.flight, chosen.patch_flight, pid)
+        asyncio.run(measure(url, run))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@ costs more than the calls themselves where a query has thousands of hits."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from qdrant_client import AsyncQdrantClient, grpc
 
+from catalog.circuit import Circuit
 from catalog.errors import Hopeless
 from indexer.failures import Refused, calls
 
@@ -18,6 +20,7 @@ ORDERING = grpc.WriteOrdering(type=grpc.WriteOrderingType.Strong)
 class Points:
     """The points of one collection or alias. `timeout_s` is the deadline of every call.
 
+    All calls go through one circuit breaker, so who shares this object leaves a Qdrant that is down alone together.
     Every method raises Unavailable, Hopeless, and Refused for a request that Qdrant calls invalid.
     """
 
@@ -25,6 +28,7 @@ class Points:
         self._client = client
         self._collection = collection
         self._timeout = timeout_s
+        self._circuit = Circuit("Qdrant")
 
     async def get(
         self, ids: Collection[str], *, payload: grpc.WithPayloadSelector, vectors: bool = False
@@ -37,7 +41,7 @@ class Points:
             with_vectors=grpc.WithVectorsSelector(enable=vectors),
         )
         try:
-            with calls("read points"):
+            with self._asking("read points"):
                 response = await self._stub.Get(request, timeout=self._timeout)
         except Refused as error:
             raise Hopeless(f"Qdrant refuses to read points of {self._collection!r}: {error}") from error
@@ -50,15 +54,17 @@ class Points:
 
         Applied when it returns.
         """
-        operations = []
+        request = grpc.UpdateBatchPoints(collection_name=self._collection, wait=True, ordering=ORDERING)
         if new:
-            operations.append(_upsert(points=new, update_mode=grpc.UpdateMode.InsertOnly))
+            upsert = request.operations.add().upsert
+            upsert.update_mode = grpc.UpdateMode.InsertOnly
+            upsert.points.extend(new)
         if changed:
-            operations.append(_upsert(points=changed, update_mode=grpc.UpdateMode.UpdateOnly, update_filter=only_if))
-        request = grpc.UpdateBatchPoints(
-            collection_name=self._collection, operations=operations, wait=True, ordering=ORDERING
-        )
-        with calls("write points"):
+            upsert = request.operations.add().upsert
+            upsert.update_mode = grpc.UpdateMode.UpdateOnly
+            upsert.update_filter.CopyFrom(only_if)
+            upsert.points.extend(changed)
+        with self._asking("write points"):
             await self._stub.UpdateBatch(request, timeout=self._timeout)
 
     async def query(
@@ -73,7 +79,7 @@ class Points:
             limit=limit,
             with_payload=payload,
         )
-        with calls("search"):
+        with self._asking("search"):
             response = await self._stub.Query(request, timeout=self._timeout)
         found: Sequence[grpc.ScoredPoint] = response.result
         return found
@@ -81,7 +87,7 @@ class Points:
     async def count(self, where: grpc.Filter) -> int:
         """How many points match, exactly."""
         request = grpc.CountPoints(collection_name=self._collection, filter=where, exact=True)
-        with calls("count points"):
+        with self._asking("count points"):
             response = await self._stub.Count(request, timeout=self._timeout)
         return int(response.result.count)
 
@@ -93,7 +99,7 @@ class Points:
             collection_name=self._collection, filter=where, limit=limit, with_payload=payload, with_vectors=_NO_VECTORS
         )
         while True:
-            with calls("list points"):
+            with self._asking("list points"):
                 response = await self._stub.Scroll(request, timeout=self._timeout)
             if response.result:
                 yield response.result
@@ -109,16 +115,17 @@ class Points:
             wait=True,
             ordering=ORDERING,
         )
-        with calls("delete points"):
+        with self._asking("delete points"):
             await self._stub.Delete(request, timeout=self._timeout)
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        with self._circuit.asking(), calls(what):
+            yield
 
     @property
     def _stub(self) -> Any:  # the generated stubs are made at run time and have no types
         return self._client.grpc_points
-
-
-def _upsert(**fields: Any) -> grpc.PointsUpdateOperation:
-    return grpc.PointsUpdateOperation(upsert=grpc.PointsUpdateOperation.PointStructList(**fields))
 
 
 def including(*fields: str) -> grpc.WithPayloadSelector:
@@ -129,6 +136,5 @@ def excluding(*fields: str) -> grpc.WithPayloadSelector:
     return grpc.WithPayloadSelector(exclude=grpc.PayloadExcludeSelector(fields=fields))
 
 
-EVERYTHING = grpc.WithPayloadSelector(enable=True)
 NOTHING = grpc.WithPayloadSelector(enable=False)
 _NO_VECTORS = grpc.WithVectorsSelector(enable=False)

@@ -12,10 +12,20 @@ from qdrant_client import AsyncQdrantClient, grpc
 from catalog.ports import Outcome, Write
 from catalog.product import Key
 from catalog.space import Space
-from catalog.state import KNOWN_FIELDS, Known, known_from
-from indexer.calls import EVERYTHING, Points, including
+from catalog.state import KNOWN_FIELDS, Known
+from indexer.calls import Points, including
 from indexer.failures import Refused
-from indexer.points import GUARD, InvalidPoint, guard_of, merged, only_if, payload_from, point_id, point_of
+from indexer.points import (
+    GUARD,
+    InvalidPoint,
+    guard_of,
+    kept_beside,
+    known_of,
+    merged,
+    only_if,
+    point_id,
+    point_of,
+)
 
 T = TypeVar("T")
 
@@ -34,10 +44,11 @@ class RequestPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A write as it goes out: its point, and the guard the point must still carry (None: there must be none)."""
+    """A write as it goes out: its point, its size in bytes, and the guard it must still carry (None: no point yet)."""
 
     key: Key
     point: grpc.PointStruct
+    size: int
     guard: str | None
 
 
@@ -62,7 +73,7 @@ class QdrantIndex:
         for some in _batches(keys, self._policy.max_points):
             ids = {point_id(key): key for key in some}
             found = await self._points.get(ids, payload=including(*KNOWN_FIELDS))
-            known |= {ids[i]: known_from(payload_from(point.payload)) for i, point in found.items()}
+            known |= {ids[i]: known_of(point) for i, point in found.items()}
         return known
 
     async def write(self, writes: Sequence[Write]) -> Outcome:
@@ -90,22 +101,22 @@ class QdrantIndex:
     async def _current(self, writes: Sequence[Write]) -> dict[str, grpc.RetrievedPoint]:
         if not writes:
             return {}
-        return await self._points.get([point_id(w.key) for w in writes], payload=EVERYTHING, vectors=True)
+        ids = [point_id(w.key) for w in writes]
+        return await self._points.get(ids, payload=kept_beside(writes), vectors=True)
 
     def _ready(self, write: Write, current: Mapping[str, grpc.RetrievedPoint]) -> Ready | None:
         """None where a payload-only write finds its point gone or moved on."""
-        identity = point_id(write.key)
-        guard = None if write.expect is None else guard_of(identity, write.expect)
-        if write.vectors is not None:
-            point = point_of(write, self._space)
-        else:
-            there = current.get(identity)
-            if there is None or _guard(there) not in (guard, guard_of(identity, write.payload["revision"])):
-                return None
-            point = merged(write, there)
-        if point.ByteSize() > self._policy.max_bytes:
-            raise InvalidPoint(f"the point takes {point.ByteSize()} bytes; the limit is {self._policy.max_bytes}")
-        return Ready(write.key, point, guard)
+        there = current.get(point_id(write.key))
+        if write.vectors is None and there is None:
+            return None
+        point = point_of(write, self._space) if there is None else merged(write, there)
+        guard = None if write.expect is None else guard_of(point.id.uuid, write.expect)
+        if there is not None and _guard(there) not in (guard, point.payload[GUARD].string_value):
+            return None
+        size = point.ByteSize()
+        if size > self._policy.max_bytes:
+            raise InvalidPoint(f"the point takes {size} bytes; the limit is {self._policy.max_bytes}")
+        return Ready(write.key, point, size, guard)
 
     async def _send(self, ready: Sequence[Ready]) -> dict[Key, str]:
         """Guarded requests, none too large. Returns what Qdrant calls invalid, with its reason."""
@@ -154,10 +165,10 @@ def _within(ready: Sequence[Ready], max_bytes: int) -> Iterator[list[Ready]]:
     some: list[Ready] = []
     size = 0
     for r in ready:
-        if some and size + r.point.ByteSize() > max_bytes:
+        if some and size + r.size > max_bytes:
             yield some
             some, size = [], 0
         some.append(r)
-        size += r.point.ByteSize()
+        size += r.size
     if some:
         yield some

@@ -15,7 +15,8 @@ from catalog.space import Space
 from catalog.state import Payload
 from indexer.calls import Points, excluding
 from indexer.conditions import live_and
-from indexer.points import INTERNALS, dense, key_from, payload_from, point_id
+from indexer.points import INTERNALS, dense, key_from, point_id
+from indexer.values import payload_from
 
 
 class QdrantShelf:

@@ -78,9 +78,9 @@ def _to_vector(message: pb.Vector, name: str, dimensions: Dimensions, point_id: 
         only(message, "data", "indices")  # the form that clients before 1.16 send
         if message.HasField("indices"):
             return _to_sparse(message.indices.data, message.data, name, dimension)
-        return _to_dense(message.data, name, dimension, point_id)
+        return _to_dense(pb.DenseVector(data=message.data), name, dimension, point_id)
     if kind == "dense":
-        return _to_dense(message.dense.data, name, dimension, point_id)
+        return _to_dense(message.dense, name, dimension, point_id)
     if kind == "sparse":
         return _to_sparse(message.sparse.indices, message.sparse.values, name, dimension)
     if kind == "document":
@@ -88,15 +88,17 @@ def _to_vector(message: pb.Vector, name: str, dimensions: Dimensions, point_id: 
     raise unspoken(f"Vector.{kind}")
 
 
-def _to_dense(data: Any, name: str, dimension: int | None, point_id: PointId) -> list[float]:
+def _to_dense(message: pb.DenseVector, name: str, dimension: int | None, point_id: PointId) -> list[float]:
     if dimension is None:
         raise invalid(f"vector {name!r} is sparse, and point {point_id} brings a dense one")
-    if len(data) != dimension:
+    got = len(message.data)
+    if got != dimension:
         raise invalid(
-            f"Vector dimension error: expected dim: {dimension}, got {len(data)} (vector {name!r}, point {point_id})"
+            f"Vector dimension error: expected dim: {dimension}, got {got} (vector {name!r}, point {point_id})"
         )
-    # By way of numpy it is half as dear as reading the repeated field value by value.
-    floats: list[float] = np.array(data, dtype=np.float32).tolist()
+    only(message, "data")
+    # The floats are the tail of the wire's own form: a third of the time of reading the field value by value.
+    floats: list[float] = np.frombuffer(message.SerializeToString()[-4 * got :], dtype="<f4").tolist()
     return floats
 
 

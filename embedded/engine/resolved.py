@@ -62,6 +62,8 @@ def admitted(shard: edge.EdgeShard, ids: Ids[Any], guard: edge.Filter | None, mo
     wanted = set(ids)
     if mode == pb.Upsert and guard is None:
         return wanted
+    if mode == pb.UpdateOnly and guard is not None:
+        return set(_matching(shard, edge.Filter(must=[these(wanted), guard])))
     there = existing(shard, wanted)
     matching = there
     if guard is not None and there and mode != pb.InsertOnly:

@@ -11,25 +11,29 @@ from qdrant_client import grpc as pb
 from embedded.engine.refusals import invalid, variant
 
 _INT64 = range(-(2**63), 2**63)
+_PLAIN = frozenset({"string_value", "bool_value", "integer_value"})
 
 
 def to_payload(fields: Mapping[str, pb.Value]) -> dict[str, Any]:
     """A payload as a dict of JSON-like Python values. Refuses NaN and infinities, which JSON does not have."""
-    return {key: _to_python(value) for key, value in fields.items()}
+    # By key: items() of a message's map is a generator in Python.
+    return {key: _to_python(fields[key]) for key in fields}
 
 
 def _to_python(value: pb.Value) -> Any:
-    kind = variant(value, "kind")
+    kind = value.WhichOneof("kind")
+    if kind in _PLAIN:
+        return getattr(value, kind)
+    if kind == "double_value":
+        if not math.isfinite(value.double_value):
+            raise invalid(f"{value.double_value} is no payload number")
+        return value.double_value
     if kind == "list_value":
         return [_to_python(item) for item in value.list_value.values]
     if kind == "struct_value":
         return to_payload(value.struct_value.fields)
-    if kind == "null_value":
-        return None
-    plain = getattr(value, kind)
-    if kind == "double_value" and not math.isfinite(plain):
-        raise invalid(f"{plain} is no payload number")
-    return plain
+    variant(value, "kind")  # refuses a value of no kind
+    return None
 
 
 def fill_payload(fields: Any, payload: Mapping[str, Any] | None) -> None:

@@ -96,24 +96,40 @@ async def test_a_point_purged_before_its_write_is_not_made_again(qdrant_url: str
         assert await there.shelf.count() == 0
 
 
-async def test_an_engine_that_comes_back_is_used_again(tmp_path: Path) -> None:
+async def test_an_engine_that_is_down_is_left_alone_and_used_again_once_it_is_back(tmp_path: Path) -> None:
     engine = EngineProcess.start(tmp_path)
     try:
         async with client_of(engine.url) as client:
             index = QdrantIndex(client, collection=await ensure(client, SPACE, CollectionPolicy()), space=SPACE)
             await index.write([put(1)])
             engine.kill()
-            for call in (index.known([Key("shop", "1")]), index.write([put(2)])):
-                with pytest.raises(Unavailable):
-                    await call
+            stopped = 0
+            reached = 0
+
+            async def hammer() -> None:
+                nonlocal stopped, reached
+                for n in range(50):
+                    call = index.write([put(2)]) if n % 2 else index.known([Key("shop", "1")])
+                    with pytest.raises(Unavailable) as raised:
+                        await call
+                    # Only what was asked has a gRPC error behind it.
+                    reached += raised.value.__cause__ is not None
+                    stopped += raised.value.__cause__ is None
+                    await asyncio.sleep(0.01)
+
+            await asyncio.gather(*(hammer() for _ in range(4)))
+            assert stopped + reached == 200
+            # Of the four callers all may be under way when it opens, and it is probed at most every half second.
+            assert 5 <= reached <= 20
             engine = EngineProcess.start(tmp_path, port=engine.port)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 while True:
                     try:
                         known = await index.known([Key("shop", "1")])
                         break
                     except Unavailable:
-                        await asyncio.sleep(0.1)
+                        await asyncio.sleep(0.05)
             assert known[Key("shop", "1")].revision == "r1"
+            assert not (await index.write([put(2)])).moved
     finally:
         engine.kill()

@@ -1,18 +1,30 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+from uuid import uuid5
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from qdrant_client import grpc
 
 from catalog.ports import Write
 from catalog.product import Key
-from indexer.points import InvalidPoint, dense, guard_of, point_id, point_of
+from catalog.state import State, payload_of
+from indexer.points import NAMESPACE, InvalidPoint, dense, guard_of, known_of, point_id, point_of
+from indexer.values import fill, payload_from
 from tests.fakes import SPACE, unit
 
 
 def test_the_id_of_a_point_never_changes() -> None:
     assert point_id(Key("shop-a", "sku-1")) == "47793e22-3a58-59c6-837a-8ffdf4561f1d"
+
+
+@given(st.text(st.characters()), st.text(st.characters()))
+def test_the_id_of_a_point_is_the_uuid_of_its_key(tenant: str, id_: str) -> None:
+    assert point_id(Key(tenant, id_)) == str(uuid5(NAMESPACE, json.dumps([tenant, id_])))
 
 
 @given(st.text(st.characters()), st.text(st.characters()), st.text(st.characters()), st.text(st.characters()))
@@ -56,3 +68,26 @@ def test_a_key_that_cannot_be_stored_has_an_id_and_no_point() -> None:
     assert point_id(key)
     with pytest.raises(InvalidPoint):
         point_of(Write(key, None, {"revision": "r"}, {}), SPACE)
+
+
+PLAIN = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text()
+VALUES = st.recursive(
+    PLAIN, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(), v, max_size=3), max_leaves=9
+)
+
+
+@given(st.dictionaries(st.text(), VALUES, max_size=5))
+def test_a_payload_comes_back_as_it_went(payload: dict[str, Any]) -> None:
+    point = grpc.PointStruct()
+    fill(point.payload, payload)
+    assert payload_from(grpc.PointStruct.FromString(point.SerializeToString()).payload) == payload
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_a_clock_is_read_as_text_and_as_the_structure_it_once_was(as_text: bool) -> None:
+    payload = payload_of(State(), fingerprint=None, event_time=1)
+    point = point_of(Write(Key("a", "1"), None, payload, {}), SPACE)
+    assert point.payload["clock"].HasField("string_value")
+    if not as_text:
+        fill(point.payload, {"clock": payload["clock"]})
+    assert known_of(grpc.RetrievedPoint(payload=dict(point.payload))).state == State()

@@ -1,0 +1,55 @@
+"""Payload values: plain JSON-like Python <-> Qdrant's messages, in place and by as few steps as there can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qdrant_client import grpc
+
+from catalog.state import Payload
+
+_PLAIN = frozenset({"string_value", "bool_value", "integer_value", "double_value"})
+
+
+def payload_from(fields: Mapping[str, grpc.Value]) -> Payload:
+    """A payload as plain Python."""
+    # By name: items() of a message's map is a generator in Python.
+    return {name: _plain(fields[name]) for name in fields}
+
+
+def fill(fields: Any, payload: Mapping[str, Any]) -> None:
+    """Write a payload into a map of messages. Raises ValueError and TypeError for what cannot be stored."""
+    for name, value in payload.items():
+        _set(fields[name], value)
+
+
+def _plain(value: grpc.Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind in _PLAIN:
+        return getattr(value, kind)
+    if kind == "list_value":
+        return [_plain(item) for item in value.list_value.values]
+    return payload_from(value.struct_value.fields) if kind == "struct_value" else None
+
+
+def _set(out: grpc.Value, value: Any) -> None:
+    if isinstance(value, str):
+        out.string_value = value
+    elif isinstance(value, bool):  # before int, which it also is
+        out.bool_value = value
+    elif isinstance(value, int):
+        out.integer_value = value
+    elif isinstance(value, float):
+        out.double_value = value
+    elif value is None:
+        out.null_value = grpc.NullValue.NULL_VALUE
+    elif isinstance(value, Mapping):
+        out.struct_value.SetInParent()
+        fill(out.struct_value.fields, value)
+    elif isinstance(value, list | tuple):
+        out.list_value.SetInParent()
+        for item in value:
+            _set(out.list_value.values.add(), item)
+    else:
+        raise TypeError(f"{type(value).__name__} is no payload value")
