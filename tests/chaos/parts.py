@@ -1,0 +1,200 @@
+"""The processes of a shop and what stands between them: started, hurt, healed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+from embedded.broker import Broker
+from embedded.engine.process import EngineProcess
+from liveshelf.settings import Settings, environment, load_settings
+from tests.chaos.photo_host import PhotoHost
+from tests.chaos.photos import ALLOWED, MAX_BYTES, MAX_PIXELS
+from tests.chaos.proxy import Calls, Weather, Wire
+from tests.chaos.schedule import Setting
+
+READY_S = 120.0
+STOP_S = 60.0
+QDRANT_TIMEOUT_S = 4.0
+IMAGE_TIMEOUT_S = 2.0
+SESSION_S = 6.0
+
+
+class Stuck(Exception):
+    """Something did not come to its end in time; the text says what."""
+
+
+class Worker:
+    """A `liveshelf worker` process with a name of its own. `start` begins another life of it."""
+
+    def __init__(self, name: str, settings: Settings, folder: Path) -> None:
+        self.name = name
+        self._ready = folder / f"{name}.ready"
+        self._log = folder / f"{name}.log"
+        self._env = environment(settings.model_copy(update={"ready_file": self._ready}))
+        self.process: subprocess.Popen[bytes] | None = None
+        self.stopped = False
+
+    def start(self) -> None:
+        self._ready.unlink(missing_ok=True)
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "liveshelf", "worker"], env=self._env, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def ready(self) -> bool:
+        return self._ready.exists()
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, None while it runs or before it ran."""
+        return self.process.poll() if self.process else None
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+            self.stopped = number is signal.SIGSTOP
+
+    def wait(self, seconds: float) -> int:
+        """The exit code. Raises Stuck where it does not end in time."""
+        assert self.process is not None
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Stuck(f"{self.name} did not end within {seconds:g} s of being asked") from None
+
+    def last_words(self) -> str:
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else ""
+
+
+class Parts:
+    """Broker, engine with a wire and calls before it, hosts of photos, and workers, on one folder."""
+
+    def __init__(self, folder: Path, cache: Path, setting: Setting, chance: random.Random) -> None:
+        self.folder = folder
+        self.setting = setting
+        self.host = PhotoHost()
+        self.weather = Weather(chance)
+        self.calls = Calls(self.weather)
+        self.wire = Wire()
+        self.workers: list[Worker] = []
+        self.exits: list[str] = []
+        self._cache = cache
+        self._born = 0
+
+    async def start(self) -> None:
+        self.broker = await asyncio.to_thread(Broker.start, self.folder / "broker", cache=self._cache, timeout=90)
+        self.engine = await asyncio.to_thread(EngineProcess.start, self.folder / "engine")
+        await self.host.start()
+        await self.wire.start(self.engine.port)
+        await self.calls.start(self.wire.port)
+        self.settings = load_settings(
+            kafka=self.broker.bootstrap,
+            qdrant_url=f"http://127.0.0.1:{self.calls.port}",
+            qdrant_timeout_s=QDRANT_TIMEOUT_S,
+            tenant="shop",
+            collection="chaos",
+            group="chaos",
+            partitions=self.setting.partitions,
+            batch_size=self.setting.batch_size,
+            image_allow_hosts=(ALLOWED,),
+            image_max_bytes=MAX_BYTES,
+            image_max_pixels=MAX_PIXELS,
+            image_timeout_s=IMAGE_TIMEOUT_S,
+            session_seconds=SESSION_S,
+            stall_seconds=45,
+            threads=1,
+        )
+        for _ in range(self.setting.workers):
+            self.join()
+        await self.until(lambda: all(w.ready for w in self.workers), READY_S, "the workers are ready")
+
+    def join(self) -> Worker:
+        """One more worker."""
+        name = f"worker-{self._born}"
+        self._born += 1
+        more = {"member": name} if self.setting.members else {}
+        worker = Worker(name, self.settings.model_copy(update=more), self.folder)
+        worker.start()
+        self.workers.append(worker)
+        return worker
+
+    async def leave(self, worker: Worker) -> None:
+        """A worker is asked to end, and ends in good order."""
+        self.workers.remove(worker)
+        worker.signal(signal.SIGTERM)
+        try:
+            code = await asyncio.to_thread(worker.wait, STOP_S)
+        except Stuck:
+            worker.signal(signal.SIGKILL)
+            raise
+        if code not in (0, 1):
+            raise Stuck(f"{worker.name} ended with {code} when asked to end: {worker.last_words()}")
+        if code:
+            self.exits.append(worker.last_words())
+
+    def look_after(self) -> None:
+        """What ends by itself with a sentence is started again, as an orchestrator would."""
+        for worker in self.workers:
+            if worker.code is not None:
+                if worker.code not in (1, -signal.SIGKILL):
+                    raise Stuck(f"{worker.name} ended with {worker.code}: {worker.last_words()}")
+                if worker.code == 1:
+                    self.exits.append(worker.last_words())
+                worker.start()
+
+    async def break_engine(self, *, kill: bool, away_s: float = 0.0) -> None:
+        await asyncio.to_thread(self.engine.kill if kill else self.engine.stop)
+        await asyncio.sleep(away_s)
+        await self.restart_engine()
+
+    async def restart_engine(self) -> None:
+        port = self.engine.port
+        self.engine = await asyncio.to_thread(EngineProcess.start, self.folder / "engine", port=port)
+
+    async def break_broker(self, *, kill: bool, away_s: float) -> None:
+        await asyncio.to_thread(self.broker.kill if kill else self.broker.stop)
+        await asyncio.sleep(away_s)
+        port = int(self.broker.bootstrap.rpartition(":")[2])
+        folder = self.folder / "broker"
+        self.broker = await asyncio.to_thread(Broker.start, folder, cache=self._cache, port=port, timeout=90)
+
+    async def freeze(self, pid: int, seconds: float) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    async def until(self, holds: Callable[[], bool], seconds: float, what: str) -> None:
+        """Raises Stuck where it does not hold in time; looks after the workers meanwhile."""
+        end = monotonic() + seconds
+        while not holds():
+            self.look_after()
+            if monotonic() > end:
+                raise Stuck(f"after {seconds:g} s it is not so that {what}")
+            await asyncio.sleep(0.1)
+
+    async def stop(self) -> None:
+        """Everything ends, however it stands; nothing is waited for in vain."""
+        for worker in self.workers:
+            worker.signal(signal.SIGKILL)
+        for worker in self.workers:
+            if worker.process is not None:
+                worker.process.wait()
+        await self.calls.stop()
+        await self.wire.stop()
+        await self.host.stop()
+        await asyncio.to_thread(self.engine.kill)
+        await asyncio.to_thread(self.broker.kill)

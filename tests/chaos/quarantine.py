@@ -1,0 +1,53 @@
+"""The quarantine topic as the suite sees it: taken away and made again, with nothing forgotten that was in it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from liveshelf.settings import Settings
+from liveshelf.streaming import kafka_of, topics_of
+from streams.connection import admin_client
+from streams.quarantine import read_quarantine
+from streams.topics import create_topics
+
+# What tells a record: where it was, its bytes, and the timestamp the shop gave it.
+Mark = tuple[str, bytes | None, bytes | None, int]
+CLOSED_S = 0.5
+GONE_S = 10.0
+
+
+class QuarantineWatch:
+    """`kept` counts by record what was in the topic before it was last taken away."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._kafka = kafka_of(settings)
+        self._topics = topics_of(settings)
+        self.kept: Counter[Mark] = Counter()
+
+    def held(self) -> Counter[Mark]:
+        """What was ever in quarantine, by record."""
+        return self.kept + self._there()
+
+    def remove(self) -> None:
+        """Closes the topic for writers, notes what it holds, and deletes it: so nothing is lost by the suite itself."""
+        name = self._topics.quarantine
+        with admin_client(self._kafka) as client:
+            closed = ConfigResource(ConfigResourceType.TOPIC, name, configs={"min.insync.replicas": "2"})
+            client.alter_configs([closed])
+            time.sleep(CLOSED_S)
+            self.kept += self._there()
+            client.delete_topics([name])
+            end = time.monotonic() + GONE_S
+            while name in client.list_topics() and time.monotonic() < end:
+                time.sleep(0.05)
+
+    def make(self) -> None:
+        create_topics(self._kafka, self._topics)
+
+    def _there(self) -> Counter[Mark]:
+        entries = read_quarantine(self._kafka, self._topics.quarantine)
+        records = (entry.reject.record for entry in entries)
+        return Counter((r.topic, r.key, r.value, r.timestamp) for r in records)
