@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := uv==0.13.9
 
-.PHONY: setup demo test check help
+.PHONY: setup demo test check chaos help
 
 setup: .venv/ready ## make the environment, fetch the broker, draw the sample catalogue
 
@@ -17,6 +17,9 @@ check: setup ## lint, format, types and import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+chaos: setup ## hurt a running shop at random and check what it promises: N schedules (20), SEED (1)
+	@$(BIN)/python -m tests.chaos --count $(or $(N),20) --seed $(or $(SEED),1)
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -67,7 +67,9 @@ async def worker_of(settings: Settings) -> AsyncIterator[tuple[Worker, EncoderSe
 
         lanes = {topics.live: lane("live", Turn.LIVE), topics.backfill: lane("back-fill", Turn.BACKFILL)}
         stall = StallPolicy(seconds=max(settings.stall_seconds, 2 * timeout))
-        limits = WorkerPolicy(batch=batch, stall=stall, drain_s=settings.drain_seconds)
+        limits = WorkerPolicy(
+            batch=batch, stall=stall, drain_s=settings.drain_seconds, session_s=settings.session_seconds
+        )
         yield Worker(kafka, lanes, policy=limits), encoder
 
 

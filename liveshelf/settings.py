@@ -88,6 +88,12 @@ class Settings(BaseSettings):
         description="The worker ends, to be started anew, when nothing moves for so long although there is work; "
         "at least twice LIVESHELF_QDRANT_TIMEOUT_S is waited.",
     )
+    session_seconds: float = Field(
+        15,
+        ge=6,
+        le=300,
+        description="After so long without a sign of life of a worker the broker gives its partitions to others.",
+    )
     reject_share: float = Field(
         0.5,
         gt=0,

@@ -8,8 +8,9 @@ import random
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from time import monotonic
 
@@ -19,13 +20,12 @@ from liveshelf.settings import Settings, environment, load_settings
 from tests.chaos.photo_host import PhotoHost
 from tests.chaos.photos import ALLOWED, MAX_BYTES, MAX_PIXELS
 from tests.chaos.proxy import Calls, Weather, Wire
-from tests.chaos.schedule import Setting
+from tests.chaos.schedule import SESSION_S, Setting
 
 READY_S = 120.0
 STOP_S = 60.0
 QDRANT_TIMEOUT_S = 4.0
 IMAGE_TIMEOUT_S = 2.0
-SESSION_S = 6.0
 
 
 class Stuck(Exception):
@@ -91,13 +91,20 @@ class Parts:
         self.exits: list[str] = []
         self._cache = cache
         self._born = 0
+        self._undo = AsyncExitStack()
 
     async def start(self) -> None:
+        undo = self._undo.push_async_callback
         self.broker = await asyncio.to_thread(Broker.start, self.folder / "broker", cache=self._cache, timeout=90)
+        undo(lambda: asyncio.to_thread(self.broker.kill))
         self.engine = await asyncio.to_thread(EngineProcess.start, self.folder / "engine")
+        undo(lambda: asyncio.to_thread(self.engine.kill))
         await self.host.start()
+        undo(self.host.stop)
         await self.wire.start(self.engine.port)
+        undo(self.wire.stop)
         await self.calls.start(self.wire.port)
+        undo(self.calls.stop)
         self.settings = load_settings(
             kafka=self.broker.bootstrap,
             qdrant_url=f"http://127.0.0.1:{self.calls.port}",
@@ -169,6 +176,11 @@ class Parts:
         folder = self.folder / "broker"
         self.broker = await asyncio.to_thread(Broker.start, folder, cache=self._cache, port=port, timeout=90)
 
+    @property
+    def befell(self) -> Counter[str]:
+        """What calls of the engine met, and which photos were asked for, so that one sees that faults took effect."""
+        return self.weather.seen + Counter({"cut off": self.wire.broken}) + self.host.asked
+
     async def freeze(self, pid: int, seconds: float) -> None:
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -193,8 +205,4 @@ class Parts:
         for worker in self.workers:
             if worker.process is not None:
                 worker.process.wait()
-        await self.calls.stop()
-        await self.wire.stop()
-        await self.host.stop()
-        await asyncio.to_thread(self.engine.kill)
-        await asyncio.to_thread(self.broker.kill)
+        await self._undo.aclose()

@@ -27,14 +27,23 @@ class PhotoHost:
         self.asked: Counter[str] = Counter()
         self._seen: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "0.0.0.0", 0)  # noqa: S104 -- 127.64.0.0/10 is one of them
+        self._server = await asyncio.start_server(self._welcome, "0.0.0.0", 0)  # noqa: S104 -- 127.64.0.0/10 is one of them
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         assert self._server is not None
         self._server.close()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -97,24 +97,23 @@ class Calls:
 
 
 class Wire:
-    """The pass-through for bytes, on `port`; `cut` breaks every connection there is."""
+    """The pass-through for bytes, on `port`; `cut` breaks every connection there is, `broken` counts them."""
 
     def __init__(self) -> None:
         self.port = 0
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.broken = 0
 
     async def start(self, port: int) -> None:
         self._to = port
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._welcome, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    def cut(self) -> int:
-        """How many were broken."""
-        broken = len(self._open)
+    def cut(self) -> None:
+        self.broken += len(self._open)
         for writer in list(self._open):
             writer.transport.abort()
-        return broken
 
     async def stop(self) -> None:
         self._server.close()
@@ -123,10 +122,12 @@ class Wire:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._to)
@@ -135,7 +136,6 @@ class Wire:
             writer.transport.abort()
         finally:
             self._open.discard(writer)
-            self._tasks.discard(task)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

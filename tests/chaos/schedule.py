@@ -1,4 +1,4 @@
-"""A schedule: what the shop says, what goes wrong when, and what its photos are like. All of it is drawn from a seed."""
+"""A schedule: what the shop says, what goes wrong when, what its photos are like. All of it is drawn from a seed."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ FaultKind = Literal[
     "quarantine gone",
 ]
 FAULTS: tuple[FaultKind, ...] = get_args(FaultKind)
-SESSION_S = 15.0  # after so long without a sign of life the group gives a worker up
+SESSION_S = 6.0  # after so long without a sign of life the group gives a worker up
 DAY_MS = 24 * 3_600_000
+TITLES = ("red mug", "blue mug", "desk lamp", "oak table", "wool rug", "tea pot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ class _Draw:
         before = self._contents.setdefault(key, [])
         if before and self._chance.random() < 0.4:
             return self._chance.choice(before)
-        title = self._chance.choice(("red mug", "blue mug", "desk lamp", "oak table", "wool rug", "tea pot"))
+        title = self._chance.choice(TITLES)
         content = title, [self._photo() for _ in range(self._chance.choice((0, 1, 1, 2)))]
         before.append(content)
         return content

@@ -1,0 +1,118 @@
+"""Random schedules of faults on real processes: `python -m tests.chaos --count 200 --seed 1`.
+
+The shop is built anew every so many schedules, and after one that failed. Exit code 1 if any failed; the logs of a
+shop in which one did are kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from liveshelf.settings import load_settings
+from tests.chaos.looks import draw_looks
+from tests.chaos.parts import Parts
+from tests.chaos.schedule import Schedule, World, draw, draw_setting
+from tests.chaos.trial import Shop, Verdict
+from tests.chaos.verdict import Looks
+
+PER_SHOP = 20
+
+
+class Numbers(NamedTuple):
+    """Which schedules of a seed; `stop`: not those after one that failed."""
+
+    seed: int
+    first: int
+    last: int
+    stop: bool
+
+
+@dataclass
+class Tally:
+    """What became of all schedules: verdicts, faults by kind, and what befell calls and photos."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
+    befell: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def failed(self) -> int:
+        return sum(bool(verdict.wrong) for verdict in self.verdicts)
+
+
+async def play(which: Numbers, looks: Looks) -> Tally:
+    """All schedules, shop by shop."""
+    tally, number = Tally(), which.first
+    while number < which.last and not (which.stop and tally.failed):
+        folder = Path(tempfile.mkdtemp(prefix="liveshelf-chaos-"))
+        setting = draw_setting(which.seed, number // PER_SHOP)
+        parts = Parts(folder, load_settings().cache, setting, random.Random(f"{which.seed}/{number}/weather"))
+        last = min(which.last, (number // PER_SHOP + 1) * PER_SHOP)
+        try:
+            await parts.start()
+            click.echo(f"-- {setting}, {folder}")
+            number, failure = await _in_one_shop(Shop(parts, looks), which.seed, range(number, last), tally)
+        finally:
+            tally.befell.update(parts.befell)
+            await parts.stop()
+        if failure:
+            (folder / "schedule.txt").write_text(failure)
+            click.echo(f"   schedule and logs are in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return tally
+
+
+async def _in_one_shop(shop: Shop, seed: int, numbers: range, tally: Tally) -> tuple[int, str]:
+    """The number to go on with, and the first schedule that failed with what was wrong."""
+    for number in numbers:
+        schedule = draw(seed, number, World(round(time.time() * 1000), shop.parts.host.port))
+        verdict = await shop.run(schedule)
+        tally.verdicts.append(verdict)
+        tally.faults.update(fault.kind for fault in schedule.faults)
+        tell(schedule, verdict)
+        if verdict.wrong:
+            return number + 1, "\n".join([str(schedule), "", *verdict.wrong])
+    return numbers.stop, ""
+
+
+def tell(schedule: Schedule, verdict: Verdict) -> None:
+    """One line for a schedule, and what was wrong with it."""
+    said = "FAILED" if verdict.wrong else "ok"
+    count = len(schedule.events)
+    click.echo(f"{schedule.number:5d} {said:6s} {verdict.seconds:6.1f} s {count:4d} events: {schedule.told}")
+    for line in verdict.exits:
+        click.echo(f"      a worker ended by itself: {line}")
+    for line in verdict.wrong[:20]:
+        click.echo(f"      {line}")
+
+
+@click.command(help=__doc__)
+@click.option("--count", default=20, show_default=True, help="Schedules to play.")
+@click.option("--first", default=0, show_default=True, help="Number of the first.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--stop", is_flag=True, help="Stop at the first that fails.")
+def main(count: int, first: int, seed: int, stop: bool) -> None:
+    began = time.monotonic()
+    tally = asyncio.run(play(Numbers(seed, first, first + count, stop), draw_looks("builtin:small")))
+    hours = (time.monotonic() - began) / 3600
+    played, exits = len(tally.verdicts), sum(len(verdict.exits) for verdict in tally.verdicts)
+    click.echo(f"seed {seed}: {played} schedules from {first} in {hours:.2f} hours, {tally.failed} failed")
+    click.echo(f"{sum(v.events for v in tally.verdicts)} events; {exits} times a worker ended by itself")
+    click.echo(f"faults: {dict(tally.faults.most_common())}")
+    click.echo(f"calls of the engine and photos asked for: {dict(tally.befell.most_common())}")
+    raise SystemExit(1 if tally.failed else 0)
+
+
+if __name__ == "__main__":
+    main()

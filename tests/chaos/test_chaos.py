@@ -1,0 +1,147 @@
+"""The smallest form of the suite: one schedule on real processes, and its judges against what they may not pass."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from catalog.product import Key
+from tests.chaos.looks import draw_looks
+from tests.chaos.parts import Parts
+from tests.chaos.photos import KINDS, kind_of, outcomes, picture_of, url_of
+from tests.chaos.schedule import FAULTS, Fault, Setting, World, draw
+from tests.chaos.trial import Shop
+from tests.chaos.verdict import Found, index_faults, quarantine_faults
+from tests.fixtures_broker import CACHE
+from tests.simulation.oracle import fold
+from tests.simulation.schedule import BACKFILL, LIVE, Event
+
+WORLD = World(epoch_ms=1_700_000_000_000, photo_port=80)
+TOPICS = {LIVE: "live", BACKFILL: "back-fill"}
+
+
+@pytest.mark.timeout(240)
+async def test_one_schedule(tmp_path: Path) -> None:
+    """A worker killed, an index that has applied what it says it has not, a broker killed, quarantine gone."""
+    setting = Setting(workers=2, partitions=2, batch_size=16, members=True)
+    parts = Parts(tmp_path, CACHE, setting, random.Random(1))
+    try:
+        await parts.start()
+        schedule = draw(1, 5, World(round(time.time() * 1000), parts.host.port))
+        faults = (
+            Fault(0.3, "engine fails after", 0, 1.5),
+            Fault(0.6, "worker killed", 0, 0.3),
+            Fault(2.0, "quarantine gone", 0, 0.7),
+            Fault(3.5, "broker killed", 0, 0.3),
+        )
+        verdict = await Shop(parts, draw_looks("builtin:small")).run(replace(schedule, faults=faults))
+    finally:
+        await parts.stop()
+    assert verdict.wrong == []
+    assert parts.befell["failed after"]
+
+
+def test_a_seed_draws_the_same_schedule() -> None:
+    assert str(draw(3, 7, WORLD)) == str(draw(3, 7, WORLD))
+    assert str(draw(3, 7, WORLD)) != str(draw(3, 8, WORLD))
+
+
+def test_every_fault_and_every_photo_is_drawn() -> None:
+    schedules = [draw(0, number, WORLD) for number in range(200)]
+    photos = [url for s in schedules for e in s.events if isinstance(e.said, dict) for url in _images(e)]
+    assert {fault.kind for s in schedules for fault in s.faults} == set(FAULTS)
+    assert {kind_of(url) for url in photos if url.startswith("http://127.")} == set(KINDS)
+
+
+@pytest.fixture(scope="module")
+def events() -> tuple[Event, ...]:
+    return draw(1, 5, WORLD).events
+
+
+def test_what_is_right_passes(events: tuple[Event, ...]) -> None:
+    assert judged(shelf_of(events), events) == []
+
+
+@pytest.mark.parametrize("broken", ["lost", "stale", "resurrected", "another photo", "vectors of the dead", "unseen"])
+def test_the_judge_of_the_index_can_fail(events: tuple[Event, ...], broken: str) -> None:
+    points = shelf_of(events)
+    live = next(p for p in points if p.payload["live"] and "fused" in p.vectors)
+    dead = next(p for p in points if not p.payload["live"] and p.payload["content_version"] is not None)
+    searched = {p.key for p in points if p.payload["live"]}
+    match broken:
+        case "lost":
+            points.remove(live)
+        case "stale":
+            live.payload["offer_version"] -= 1
+        case "resurrected":
+            dead.payload.update(live=True, title="red mug", images=[], image_state="none")
+        case "another photo":
+            live.vectors = {name: -vector for name, vector in live.vectors.items()}
+        case "vectors of the dead":
+            dead.vectors = {"fused": np.ones(2, np.float32)}
+        case "unseen":
+            searched.discard(live.key)
+    assert judged(points, events, searched)
+
+
+def test_the_judge_of_quarantine_can_fail(events: tuple[Event, ...]) -> None:
+    held = Counter((TOPICS[e.topic], e.key, e.value, e.timestamp) for e in events if e.bad)
+    good = next(e for e in events if not e.bad)
+    assert quarantine_faults(held, events, TOPICS) == []
+    assert quarantine_faults(held + held, events, TOPICS) == []
+    assert quarantine_faults(held - Counter([next(iter(held))]), events, TOPICS)
+    assert quarantine_faults(held + Counter([("live", good.key, good.value, good.timestamp)]), events, TOPICS)
+
+
+def judged(points: list[Found], events: tuple[Event, ...], searched: set[Key] | None = None) -> list[str]:
+    looks = {(title, number): _look(title, number) for title in _titles(events) for number in (None, *range(8))}
+    seen = {p.key for p in points if p.payload["live"]} if searched is None else searched
+    return index_faults(points, events, looks, lenient=False, searched=seen)
+
+
+def shelf_of(events: tuple[Event, ...]) -> list[Found]:
+    """The index as it should be."""
+    points = []
+    for key, product in fold(events).items():
+        live = product.title is not None
+        state, number = next(iter(outcomes(product.images or [], lenient=False)))
+        payload = {
+            **key._asdict(),
+            "live": live,
+            "title": product.title,
+            "images": product.images,
+            "image_state": state.value,
+            "content_version": product.content_version,
+            "offer_version": product.offer_version,
+            "attributes": {n.partition(".")[2]: v for n, v in product.fields.items() if "." in n},
+            **{n: v for n, v in product.fields.items() if "." not in n},
+        }
+        points.append(Found(payload, _look(str(product.title), number) if live else {}))
+    return points
+
+
+def _look(title: str, number: int | None) -> dict[str, np.ndarray]:
+    angle = len(title) + (0 if number is None else number + 1)
+    vector = np.array([np.cos(angle), np.sin(angle)], np.float32)
+    return {"fused": vector} if number is None else {"fused": vector, "image": vector}
+
+
+def _titles(events: tuple[Event, ...]) -> set[str]:
+    return {str(e.said["title"]) for e in events if isinstance(e.said, dict) and "title" in e.said}
+
+
+def _images(event: Event) -> list[str]:
+    images = event.said.get("images", []) if isinstance(event.said, dict) else []
+    return images if isinstance(images, list) else []
+
+
+def test_a_photo_says_what_it_is() -> None:
+    url = url_of("flood", 3, 70_000, 8080)
+    assert (kind_of(url), picture_of(url)) == ("flood", 3)
+    assert url.startswith("http://127.65.17.112:8080/")

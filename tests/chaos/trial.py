@@ -1,0 +1,179 @@
+"""One schedule on a running shop: said, hurt, healed, judged."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from kafka import KafkaProducer
+from qdrant_client import AsyncQdrantClient, grpc
+
+from catalog.errors import LiveshelfError
+from catalog.product import Key
+from indexer import connect
+from indexer.calls import Points, including
+from indexer.conditions import live_and
+from indexer.points import dense, key_from
+from indexer.values import payload_from
+from liveshelf.streaming import kafka_of
+from streams.applied import wait_until_applied
+from tests.chaos.faults import Faults
+from tests.chaos.parts import Parts, Stuck
+from tests.chaos.quarantine import QuarantineWatch
+from tests.chaos.schedule import Schedule
+from tests.chaos.verdict import Found, Looks, index_faults, quarantine_faults
+from tests.simulation.schedule import BACKFILL, LIVE, Event
+
+APPLIED_S = 120.0
+HEALED_S = 120.0
+
+
+@dataclass
+class Verdict:
+    """What was wrong, nothing where all promises were kept; and what it took."""
+
+    wrong: list[str] = field(default_factory=list)
+    events: int = 0
+    seconds: float = 0.0
+    exits: list[str] = field(default_factory=list)
+
+
+class Shop:
+    """A running shop and what is known of all that it was told."""
+
+    def __init__(self, parts: Parts, looks: Looks) -> None:
+        self.parts = parts
+        self._looks = looks
+        self._quarantine = QuarantineWatch(parts.settings)
+        self._faults = Faults(parts, self._quarantine)
+        self._ends: dict[str, dict[int, int]] = {LIVE: {}, BACKFILL: {}}
+        self._judged: Counter[Any] = Counter()
+
+    @property
+    def topics(self) -> dict[str, str]:
+        return {LIVE: self.parts.settings.topic, BACKFILL: self.parts.settings.backfill_topic}
+
+    async def run(self, schedule: Schedule) -> Verdict:
+        """Plays a schedule to its end. What goes wrong is in the verdict; nothing is raised."""
+        began = time.monotonic()
+        verdict = Verdict(events=len(schedule.events))
+        before = len(self.parts.exits)
+        watch = asyncio.create_task(self._look_after())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asyncio.to_thread(self._say, schedule.events))
+                for fault in schedule.faults:
+                    group.create_task(self._faults.befall(fault))
+            await self._heal()
+            await self._applied()
+            verdict.wrong += await self._judge(schedule)
+        except ExceptionGroup as errors:
+            verdict.wrong += [f"stuck: {error!r}" for error in errors.exceptions]
+        except (Stuck, LiveshelfError, OSError) as error:
+            verdict.wrong.append(f"stuck: {error}")
+        finally:
+            watch.cancel()
+            if (done := (await asyncio.gather(watch, return_exceptions=True))[0]) and isinstance(done, Stuck):
+                verdict.wrong.append(str(done))
+        verdict.seconds = time.monotonic() - began
+        verdict.exits = self.parts.exits[before:]
+        return verdict
+
+    async def _look_after(self) -> None:
+        while True:
+            self.parts.look_after()
+            await asyncio.sleep(0.3)
+
+    def _say(self, events: Iterable[Event]) -> None:
+        producer = KafkaProducer(
+            **kafka_of(self.parts.settings).client_options(),
+            acks="all",
+            linger_ms=5,
+            max_block_ms=60_000,
+            delivery_timeout_ms=120_000,
+            request_timeout_ms=5_000,
+            allow_auto_create_topics=False,
+        )
+        with closing(producer):
+            began = time.monotonic()
+            sent = []
+            for event in events:
+                time.sleep(max(0.0, event.at - (time.monotonic() - began)))
+                key, value, topic = event.key, event.value, self.topics[event.topic]
+                sent.append((event, producer.send(topic, key=key, value=value, timestamp_ms=event.timestamp)))
+            for event, future in sent:
+                place = future.get(timeout=150)
+                ends = self._ends[event.topic]
+                ends[place.partition] = max(ends.get(place.partition, 0), place.offset + 1)
+
+    async def _heal(self) -> None:
+        """Every part runs again, as many workers as the setting has, and all of them are ready."""
+        parts = self.parts
+        parts.weather.calm()
+        for worker in parts.workers:
+            worker.signal(signal.SIGCONT)
+        await parts.until(lambda: all(w.ready for w in parts.workers), HEALED_S, "all workers are ready again")
+        while len(parts.workers) > parts.setting.workers:
+            await parts.leave(parts.workers[0])
+        while len(parts.workers) < parts.setting.workers:
+            parts.join()
+
+    async def _applied(self) -> None:
+        """Everything that was said is committed. Raises Unavailable where it is not in time."""
+        kafka = kafka_of(self.parts.settings)
+        for name, topic in self.topics.items():
+            await asyncio.to_thread(wait_until_applied, kafka, topic, self._ends[name], timeout_s=APPLIED_S)
+
+    async def _judge(self, schedule: Schedule) -> list[str]:
+        client = connect(self.parts.engine.url, api_key=None, timeout_s=20)
+        try:
+            points = [p for p in await _points(client) if _about(p.key, schedule)]
+            vector = next(iter(self._looks.values()))["fused"]
+            searched = {key for key in await _searched(client, vector) if _about(key, schedule)}
+        finally:
+            await client.close()
+        wrong = index_faults(points, schedule.events, self._looks, lenient=schedule.lenient, searched=searched)
+        held = await asyncio.to_thread(self._quarantine.held)
+        new = held - self._judged
+        self._judged = held
+        wrong += quarantine_faults(new, schedule.events, self.topics)
+        if self.parts.host.inward:
+            wrong.append(f"{self.parts.host.inward} photos were fetched from 127.0.0.1")
+        return wrong
+
+
+def _about(key: Key, schedule: Schedule) -> bool:
+    return key.id.startswith(f"c{schedule.number}-")
+
+
+async def _points(client: AsyncQdrantClient) -> list[Found]:
+    request = grpc.ScrollPoints(
+        collection_name="chaos",
+        limit=100_000,
+        with_payload=grpc.WithPayloadSelector(enable=True),
+        with_vectors=grpc.WithVectorsSelector(enable=True),
+    )
+    answer = await client.grpc_points.Scroll(request, timeout=20)
+    return [
+        Found(
+            payload_from(point.payload),
+            {n: np.array(v.dense.data, np.float32) for n, v in point.vectors.vectors.vectors.items()},
+        )
+        for point in answer.result
+    ]
+
+
+async def _searched(client: AsyncQdrantClient, vector: Any) -> set[Key]:
+    """Every product that a search sees, through the search service's own way."""
+    points = Points(client, collection="chaos", timeout_s=20)
+    found = await points.query(
+        dense(vector), using="fused", where=live_and(()), limit=100_000, payload=including("tenant", "id")
+    )
+    return {key_from(point.payload) for point in found}
