@@ -21,15 +21,12 @@ from tests.chaos.photo_host import PhotoHost
 from tests.chaos.photos import ALLOWED, MAX_BYTES, MAX_PIXELS
 from tests.chaos.proxy import Calls, Weather, Wire
 from tests.chaos.schedule import SESSION_S, Setting
+from tests.chaos.stuck import Stuck
 
 READY_S = 120.0
 STOP_S = 60.0
 QDRANT_TIMEOUT_S = 4.0
 IMAGE_TIMEOUT_S = 2.0
-
-
-class Stuck(Exception):
-    """Something did not come to its end in time; the text says what."""
 
 
 class Worker:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import closing
 
+from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import MessageSizeTooLargeError
 
 from liveshelf.settings import Settings
 from liveshelf.streaming import kafka_of, topics_of
 from streams.connection import admin_client
 from streams.quarantine import read_quarantine
 from streams.topics import create_topics
+from tests.chaos.stuck import Stuck
 
 # What tells a record: where it was, its bytes, and the timestamp the shop gave it.
 Mark = tuple[str, bytes | None, bytes | None, int]
-CLOSED_S = 0.5
+CLOSED_S = 20.0
 GONE_S = 10.0
 
 
@@ -35,14 +39,26 @@ class QuarantineWatch:
         """Closes the topic for writers, notes what it holds, and deletes it: so nothing is lost by the suite itself."""
         name = self._topics.quarantine
         with admin_client(self._kafka) as client:
-            closed = ConfigResource(ConfigResourceType.TOPIC, name, configs={"min.insync.replicas": "2"})
-            client.alter_configs([closed])
-            time.sleep(CLOSED_S)
+            client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs={"max.message.bytes": "1"})])
+            self._wait_until_closed()
             self.kept += self._there()
             client.delete_topics([name])
             end = time.monotonic() + GONE_S
             while name in client.list_topics() and time.monotonic() < end:
                 time.sleep(0.05)
+
+    def _wait_until_closed(self) -> None:
+        end = time.monotonic() + CLOSED_S
+        with closing(KafkaProducer(**self._kafka.client_options(), acks="all", retries=0)) as producer:
+            for partition in range(self._topics.partitions):
+                while True:
+                    try:
+                        producer.send(self._topics.quarantine, value=b"?", partition=partition).get(timeout=10)
+                    except MessageSizeTooLargeError:
+                        break
+                    if time.monotonic() > end:
+                        raise Stuck("the quarantine topic takes records although it was closed")
+                    time.sleep(0.05)
 
     def make(self) -> None:
         create_topics(self._kafka, self._topics)

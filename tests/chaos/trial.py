@@ -25,9 +25,10 @@ from indexer.values import payload_from
 from liveshelf.streaming import kafka_of
 from streams.applied import wait_until_applied
 from tests.chaos.faults import Faults
-from tests.chaos.parts import Parts, Stuck
+from tests.chaos.parts import Parts
 from tests.chaos.quarantine import QuarantineWatch
 from tests.chaos.schedule import Schedule
+from tests.chaos.stuck import Stuck
 from tests.chaos.verdict import Found, Looks, index_faults, quarantine_faults
 from tests.simulation.schedule import BACKFILL, LIVE, Event
 
