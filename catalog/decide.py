@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import reduce
 
 from catalog.events import Parsed
-from catalog.fingerprint import CAN_HEAL, fingerprint
+from catalog.fingerprint import fingerprint
 from catalog.ports import Encoded, Write
 from catalog.product import Content, Key
+from catalog.repair import RepairPolicy
 from catalog.space import Space
 from catalog.state import Known, Payload, State, apply, payload_of
 
@@ -52,17 +53,32 @@ def decide(key: Key, said: Sequence[Parsed], known: Known | None, space: Space) 
     elif state.content is not None:
         # Only a put that won brings content; without one, vectors and title stay as they are.
         new = fingerprint(space, state.content)
-        encode = state.content if new != mark else None
+        without_photo = known is not None and known.retry is not None
+        encode = state.content if new != mark or without_photo else None
         mark = new
     return Decision(key, known, state, mark, encode, max(p.record.timestamp for p in said))
 
 
-def write_of(decision: Decision, encoded: Mapping[str, Encoded], inline: InlinePolicy) -> Write:
-    """The point of a decision, guarded by the state it was decided on. `encoded` holds vectors by fingerprint."""
+def write_of(
+    decision: Decision,
+    encoded: Mapping[str, Encoded],
+    inline: InlinePolicy = InlinePolicy(),
+    repair: RepairPolicy = RepairPolicy(),
+    *,
+    now_ms: int,
+) -> Write:
+    """The point of a decision, guarded by the state it was decided on.
+
+    `encoded` holds vectors by fingerprint. From `now_ms`, in milliseconds since the epoch, a photo that could not be
+    had waits for its next try.
+    """
     d = decision
     made = encoded[d.fingerprint] if d.encode is not None and d.fingerprint is not None else None
-    mark = None if made is not None and made.image_state in CAN_HEAL else d.fingerprint
-    payload = payload_of(d.state, fingerprint=mark, event_time=d.event_time)
+    if made is not None:
+        retry = repair.after(d.key, made.image_state, tries=1, now_ms=now_ms)
+    else:
+        retry = d.known.retry if d.known and d.state.live else None
+    payload = payload_of(d.state, fingerprint=d.fingerprint, event_time=d.event_time, retry=retry)
     if made is not None:
         payload |= {"image_state": made.image_state.value, "image_reason": made.image_reason}
     if d.state.content is not None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from catalog.change import digest
-from catalog.product import Content, ImageState
+from catalog.product import Content
 from catalog.space import Space
-
-# After these the same title and images may well give another vector next time.
-CAN_HEAL = frozenset({ImageState.MISSING, ImageState.UNAVAILABLE})
 
 
 def fingerprint(space: Space, content: Content) -> str:

@@ -10,14 +10,17 @@ from catalog.batch import Batch
 from catalog.decide import InlinePolicy, decide, write_of
 from catalog.errors import Unavailable
 from catalog.events import Contract, Parsed, parse
-from catalog.ports import Index, ItemEncoder, Outcome, Quarantine
+from catalog.ports import Index, ItemEncoder, Outcome, Quarantine, Write
 from catalog.record import Record, Reject
 from catalog.rejects import RejectLimit, RejectMeter
+from catalog.repair import RepairPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class IngestPolicy:
-    """The contract of the events, what is kept inline, what may be refused, how often a point may move under our hands.
+    """The contract of the events, what is kept inline, what may be refused, when photos are tried again.
+
+    `max_rounds` is how often a point may move under our hands.
 
     Only another writer of the same product moves a point, and it moves it forward: more than a few rounds means that
     something is broken.
@@ -26,6 +29,7 @@ class IngestPolicy:
     contract: Contract = Contract()
     inline: InlinePolicy = InlinePolicy()
     limit: RejectLimit = RejectLimit()
+    repair: RepairPolicy = RepairPolicy()
     max_rounds: int = 20
 
 
@@ -48,7 +52,7 @@ class Ingest:
     ) -> None:
         """`clock` gives seconds since the epoch; without one no version is too far ahead.
 
-        The window of refusals is measured with it too.
+        The window of refusals and the waits for photos are measured with it too.
         """
         self._index = index
         self._encoder = encoder
@@ -108,8 +112,7 @@ class Ingest:
                 raise Unavailable(
                     f"{len(batch.open)} products keep changing under our writes; another writer is at them"
                 )
-            writes = [write_of(d, batch.encoded, self._policy.inline) for d in batch.open.values()]
-            outcome = await self._index.write(writes)
+            outcome = await self._index.write(self._writes(batch))
             self._settle(batch, outcome)
             rounds += bool(outcome.moved)
         if not batch.counted:  # a write may be repeated
@@ -119,6 +122,10 @@ class Ingest:
             # Before anything is put: what stops the worker here comes again, whole.
             self._meter.check()
             await self._quarantine.put(batch.rejects)
+
+    def _writes(self, batch: Batch) -> list[Write]:
+        policy, now_ms = self._policy, round((self._clock or time.time)() * 1000)
+        return [write_of(d, batch.encoded, policy.inline, policy.repair, now_ms=now_ms) for d in batch.open.values()]
 
     def _settle(self, batch: Batch, outcome: Outcome) -> None:
         for key in list(batch.open):

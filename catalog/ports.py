@@ -114,6 +114,17 @@ class Index(Protocol):
         ...
 
 
+class Unhealed(Protocol):
+    """Which products wait for another try at their photo."""
+
+    async def due(self, now_ms: int, *, limit: int) -> Sequence[Payload]:
+        """The whole payloads of up to `limit` live products whose `image_retry_at` has come, in milliseconds.
+
+        Any of them where there are more. Raises Unavailable.
+        """
+        ...
+
+
 class Shelf(Protocol):
     """The read side of the live collection."""
 

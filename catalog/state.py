@@ -87,19 +87,32 @@ def _put_fields(put: Put) -> dict[str, Attribute | None]:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """A photo that could not be had and may yet be.
+
+    `tries` is how often it was tried, `at` when to try again in milliseconds since the epoch; None: not by itself.
+    """
+
+    tries: int
+    at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What the index has of a product: its state, and of which content in which space its vectors were made.
 
-    `fingerprint` is None where the vectors should be made again whenever the product is next put.
+    With a `retry` they were made without the photo, and are made again whenever the product is next put.
     """
 
     state: State
     revision: str
     fingerprint: str | None = None
+    retry: Retry | None = None
 
 
-# The payload fields that `Known.of` reads: an adapter need fetch no others.
-KNOWN_FIELDS = ("clock", "live", "attributes", *OFFER_FIELDS, "revision", "fingerprint")
+# The payload fields that `known_from` reads: an adapter need fetch no others.
+RETRY_FIELDS = ("image_tries", "image_retry_at")
+KNOWN_FIELDS = ("clock", "live", "attributes", *OFFER_FIELDS, "revision", "fingerprint", *RETRY_FIELDS)
 
 
 def known_from(payload: Mapping[str, Any]) -> Known:
@@ -114,19 +127,17 @@ def known_from(payload: Mapping[str, Any]) -> Known:
         live=payload["live"],
         fields=fields,
     )
-    return Known(state, payload["revision"], payload.get("fingerprint"))
+    tries = payload.get("image_tries")
+    retry = None if tries is None else Retry(tries, payload.get("image_retry_at"))
+    return Known(state, payload["revision"], payload.get("fingerprint"), retry)
 
 
-def payload_of(state: State, *, fingerprint: str | None, event_time: int) -> Payload:
+def payload_of(state: State, *, fingerprint: str | None, event_time: int, retry: Retry | None = None) -> Payload:
     """The payload of a state, less what travels only with new content: title, images and the image's state.
 
     `event_time` is the record time of the newest event applied, in milliseconds since the epoch.
     """
     attributes = {n.removeprefix(ATTRIBUTE): v for n, v in state.fields.items() if n.startswith(ATTRIBUTE)}
-    clock = {
-        "base": list(state.base) if state.base else None,
-        "patched": {name: list(stamp) for name, stamp in sorted(state.patched.items())},
-    }
     return {
         "live": state.live,
         "attributes": {n: list(v) if isinstance(v, tuple) else v for n, v in attributes.items()},
@@ -134,9 +145,27 @@ def payload_of(state: State, *, fingerprint: str | None, event_time: int) -> Pay
         "content_version": state.content_version,
         "offer_version": state.offer_version,
         "event_time": event_time,
-        "clock": clock,
+        "clock": _clock(state),
         "fingerprint": fingerprint,
-        "revision": digest([clock, fingerprint]),
+        **retry_payload(state, fingerprint, retry),
+    }
+
+
+def retry_payload(state: State, fingerprint: str | None, retry: Retry | None) -> Payload:
+    """The fields of a payload that change when only the retry does: its own, where there is one, and the revision.
+
+    The moment of the retry is part of the revision: of two who would both make the next try one is refused.
+    """
+    if retry is None:
+        return {"revision": digest([_clock(state), fingerprint])}
+    revision = digest([_clock(state), fingerprint, retry.tries, retry.at])
+    return {"image_tries": retry.tries, "image_retry_at": retry.at, "revision": revision}
+
+
+def _clock(state: State) -> Payload:
+    return {
+        "base": list(state.base) if state.base else None,
+        "patched": {name: list(stamp) for name, stamp in sorted(state.patched.items())},
     }
 
 

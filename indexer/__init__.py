@@ -5,11 +5,13 @@ from indexer.connection import connect
 from indexer.index import QdrantIndex, RequestPolicy
 from indexer.shelf import QdrantShelf
 from indexer.tombstones import Tombstones, Waiting
+from indexer.unhealed import QdrantUnhealed
 
 __all__ = [
     "CollectionPolicy",
     "QdrantIndex",
     "QdrantShelf",
+    "QdrantUnhealed",
     "RequestPolicy",
     "Tombstones",
     "Waiting",

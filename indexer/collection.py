@@ -47,6 +47,7 @@ OWN_INDEXES: Mapping[str, models.PayloadSchemaType] = {
     "price": models.PayloadSchemaType.FLOAT,
     "currency": models.PayloadSchemaType.KEYWORD,
     "image_state": models.PayloadSchemaType.KEYWORD,
+    "image_retry_at": models.PayloadSchemaType.INTEGER,
     "content_version": models.PayloadSchemaType.INTEGER,
     "offer_version": models.PayloadSchemaType.INTEGER,
     "event_time": models.PayloadSchemaType.INTEGER,

@@ -13,9 +13,10 @@ from pathlib import Path
 from catalog.batch import Batch
 from catalog.ingest import Ingest, IngestPolicy
 from catalog.rejects import RejectLimit
+from catalog.repair import Repair, RepairPolicy
 from encoders.service import EncoderService
 from encoders.thread import Turn
-from indexer import QdrantIndex, RequestPolicy, connect, ensure
+from indexer import QdrantIndex, QdrantUnhealed, RequestPolicy, connect, ensure
 from liveshelf.contract import contract_of
 from liveshelf.settings import Settings, secret
 from liveshelf.streaming import kafka_of, topics_of
@@ -57,6 +58,7 @@ async def worker_of(settings: Settings) -> AsyncIterator[tuple[Worker, EncoderSe
         policy = IngestPolicy(
             contract=contract_of(settings),
             limit=RejectLimit(share=settings.reject_share, least=settings.reject_least),
+            repair=repair_policy_of(settings),
         )
         batch = BatchPolicy(max_records=settings.batch_size, within_s=settings.batch_wait_ms / 1000)
 
@@ -70,7 +72,17 @@ async def worker_of(settings: Settings) -> AsyncIterator[tuple[Worker, EncoderSe
         limits = WorkerPolicy(
             batch=batch, stall=stall, drain_s=settings.drain_seconds, session_s=settings.session_seconds
         )
-        yield Worker(kafka, lanes, policy=limits), encoder
+        repair = Repair(
+            index=index,
+            unhealed=QdrantUnhealed(client, collection=collection, timeout_s=timeout),
+            encoder=encoder.lane(Turn.BACKFILL),
+            policy=policy.repair,
+        )
+        yield Worker(kafka, lanes, policy=limits, beside=[repair.run] if settings.repair else []), encoder
+
+
+def repair_policy_of(settings: Settings) -> RepairPolicy:
+    return RepairPolicy(delays_s=settings.repair_after_s if settings.repair else ())
 
 
 @asynccontextmanager

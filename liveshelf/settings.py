@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from catalog.errors import Misuse
+from catalog.repair import RepairPolicy
 
 PREFIX = "LIVESHELF_"
 
@@ -27,6 +28,12 @@ def _http_url(value: str) -> str:
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Folders = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split)]
 Ports = Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode, BeforeValidator(_split)]
+Seconds = Annotated[
+    tuple[Annotated[float, Field(ge=1, le=365 * 86_400)], ...],
+    NoDecode,
+    BeforeValidator(_split),
+    Field(min_length=1, max_length=100),
+]
 Url = Annotated[str, AfterValidator(_http_url)]
 
 
@@ -139,6 +146,13 @@ class Settings(BaseSettings):
     image_s3_buckets: Names = Field((), description="Buckets that s3: images may come from; empty: none.")
     image_s3_endpoint: Url | None = Field(None, description="Address of an object store that speaks S3; unset: AWS.")
 
+    repair: bool = Field(
+        True, description="Whether photos that could not be had are tried again by themselves; false: with a put alone."
+    )
+    repair_after_s: Seconds = Field(
+        tuple(RepairPolicy().delays_s),
+        description="Waits before each new try of a photo that could not be had, in seconds; after the last none.",
+    )
     placeholder_titles: int = Field(
         50, ge=0, description="A picture on so many different titles is a placeholder and not encoded; 0: none is."
     )

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -35,12 +35,17 @@ class Worker:
         *,
         policy: WorkerPolicy = WorkerPolicy(),  # noqa: B008 -- frozen
         on_ready: Callable[[], None] = lambda: None,
+        beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
-        """`lanes` by topic. `on_ready` is called once, when partitions are assigned and records flow."""
+        """`lanes` by topic. `on_ready` is called once, when partitions are assigned and records flow.
+
+        Each of `beside` runs for as long as the worker reads, and is cancelled then; what it raises ends the worker.
+        """
         self._kafka = kafka
         self._lanes = lanes
         self._policy = policy
         self._on_ready = on_ready
+        self._beside = beside
         self._started = False
         self.stuck = False
         self._stop = asyncio.Event()
@@ -69,19 +74,21 @@ class Worker:
         await asyncio.to_thread(check_topics, self._kafka, self._lanes)
         app = create_app(self._kafka, {topic: lane.put for topic, lane in self._lanes.items()}, self._policy)
         lanes = [asyncio.create_task(lane.run(), name=f"lane {lane.lane}") for lane in self.lanes]
+        beside = [asyncio.create_task(run(), name="beside") for run in self._beside]
         starting = asyncio.create_task(self._start(app), name="start")
         stopping: asyncio.Task[Any] = asyncio.create_task(self._stop.wait(), name="stop")
         crashing = asyncio.create_task(_crash_of(app), name="crash")
         watching = asyncio.create_task(self._watch(app), name="watch")
         try:
-            watched = [*lanes, starting, crashing, watching]
+            watched = [*lanes, *beside, starting, crashing, watching]
             await asyncio.wait([*watched, stopping], return_when=asyncio.FIRST_COMPLETED)
             failure = next((e for task in watched if task.done() and (e := task.exception())), None)
             if failure is None:
+                await _cancel(*beside)
                 await self._drain(lanes)
         finally:
             self._stop.set()
-            await _cancel(starting, stopping, crashing, watching, *lanes)
+            await _cancel(starting, stopping, crashing, watching, *beside, *lanes)
             await self._leave(app)
         if failure is not None:
             self.stuck = self.stuck or isinstance(failure, Stalled)

@@ -29,7 +29,7 @@ def unit(seed: str, dim: int) -> Vector:
 
 @dataclass
 class FakeIndex:
-    """Index and Shelf over a dict. `failure`, while set, is what every call raises."""
+    """Index, Unhealed and Shelf over a dict. `failure`, while set, is what every call raises."""
 
     space: Space = SPACE
     failure: Exception | None = None
@@ -46,6 +46,11 @@ class FakeIndex:
         invalid = {w.key: reason for w in writes if (reason := self._invalid(w))}
         moved = {w.key for w in writes if w.key not in invalid and not self._apply(w)}
         return Outcome(frozenset(moved), invalid)
+
+    async def due(self, now_ms: int, *, limit: int) -> Sequence[Payload]:
+        self._fail()
+        live = [{**p, **key._asdict()} for key, (p, _) in self.points.items() if p["live"]]
+        return [p for p in live if (at := p.get("image_retry_at")) is not None and at <= now_ms][:limit]
 
     async def search(self, vector: Vector, *, using: str, limit: int, conditions: Sequence[Condition]) -> list[Hit]:
         self._fail()
@@ -123,15 +128,24 @@ class FakeEncoder:
     """ItemEncoder and QueryEncoder that hash titles and image references. Titles in `poison` give no vector.
 
     `encoded` has every content that reached the device, in order; `failure`, while set, is what `encode` raises.
+    `away` are images that cannot be had, and why; `fetched` every content whose images were asked for.
     """
 
     space: Space = SPACE
     poison: frozenset[str] = frozenset()
     failure: Exception | None = None
     encoded: list[Content] = field(default_factory=list)
+    away: dict[str, ImageState] = field(default_factory=dict)
+    fetched: list[Content] = field(default_factory=list)
 
     async def prepare(self, items: Sequence[Content]) -> Sequence[Prepared]:
-        return [Prepared(ImageState.OK if item.images else ImageState.NONE, "", item) for item in items]
+        self.fetched += items
+        return [Prepared(self._photo(item), "", item) for item in items]
+
+    def _photo(self, item: Content) -> ImageState:
+        if not item.images:
+            return ImageState.NONE
+        return min((self.away.get(url, ImageState.OK) for url in item.images), key=lambda s: s is not ImageState.OK)
 
     async def encode(self, prepared: Sequence[Prepared]) -> Sequence[Encoded | None]:
         if self.failure is not None:
@@ -145,7 +159,7 @@ class FakeEncoder:
         if content.title in self.poison:
             return None
         vectors = {FUSED: unit(content.title, self.space.vectors[FUSED])}
-        if content.images and IMAGE in self.space.vectors:
+        if prepared.image_state is ImageState.OK and IMAGE in self.space.vectors:
             vectors[IMAGE] = unit(content.images[0], self.space.vectors[IMAGE])
         return Encoded(vectors, prepared.image_state)
 

@@ -100,7 +100,7 @@ def test_the_payload_is_what_the_first_event_leaves():
     assert decision.fingerprint is not None
     vectors = {name: np.ones(dim, np.float32) for name, dim in SPACE.vectors.items()}
     made = {decision.fingerprint: Encoded(vectors, ImageState.OK, "")}
-    payload = dict(write_of(decision, made, InlinePolicy()).payload)
+    payload = dict(write_of(decision, made, now_ms=0).payload)
     internals = {name: payload.pop(name) for name in ("clock", "fingerprint", "revision")}
     assert all(f"`{name}`" in PAGE for name in internals)
     assert payload == json.loads(shown("payload")[0])
