@@ -16,7 +16,7 @@ from hashlib import blake2b
 
 from catalog.errors import Unavailable
 from catalog.fingerprint import fingerprint
-from catalog.ports import Encoded, Index, ItemEncoder, Prepared, Unhealed, Write
+from catalog.ports import Encoded, Index, ItemEncoder, Outcome, Prepared, Unhealed, Write
 from catalog.product import Content, ImageState, Key
 from catalog.state import RETRY_FIELDS, Known, Payload, Retry, known_from, retry_payload
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 # there before its photo is.
 CAN_HEAL = frozenset({ImageState.MISSING, ImageState.UNAVAILABLE})
 
-MINUTE, HOUR = 60.0, 3600.0
+MINUTE, HOUR = 60, 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +131,14 @@ class Repair:
         writes = await self._try([case for case in cases if self._has_content(case)])
         # What the payload does not have whole, such as a photo that was given inline, only another put brings again.
         writes += [case.write(Retry(case.retry.tries, None)) for case in cases if not self._has_content(case)]
-        outcome = await self._index.write(writes)
+        outcome = await self._write(writes)
         if outcome.invalid:
             refused = [case for case in cases if case.key in outcome.invalid]
             await self._index.write([case.write(Retry(case.retry.tries, None)) for case in refused])
         return len(cases)
+
+    async def _write(self, writes: Sequence[Write]) -> Outcome:
+        return await self._index.write(writes)
 
     async def _claim(self, cases: Sequence[_Case]) -> list[_Case]:
         """Those that are ours for a while. The time is drawn: two that take a product at once must not agree on it."""

@@ -60,7 +60,8 @@ def _type(annotation: object) -> str:
         return " or ".join(f"`{a}`" for a in args)
     if typing.get_origin(annotation) is tuple:
         return "list"
-    names = {"str": "text", "int": "integer", "float": "number", "Path": "path", "SecretStr": "secret text"}
+    names = {"str": "text", "int": "integer", "float": "number", "bool": "`true` or `false`"}
+    names |= {"Path": "path", "SecretStr": "secret text"}
     name = getattr(annotation, "__name__", str(annotation))
     return names.get(name, name)
 
@@ -68,6 +69,8 @@ def _type(annotation: object) -> str:
 def _default(value: object) -> str:
     if value is None or value == ():
         return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     return f"`{','.join(map(str, value)) if isinstance(value, tuple) else value}`"
 
 

@@ -20,14 +20,16 @@ from typing import Any
 from PIL import Image
 
 from catalog.batch import Batch
-from catalog.ingest import Ingest
+from catalog.ingest import Ingest, IngestPolicy
 from catalog.ports import Index, Quarantine
 from catalog.product import Key
 from catalog.record import Record
+from catalog.repair import Repair, RepairPolicy
 from catalog.state import Payload
 from encoders import EncodePolicy, EncoderService
 from encoders.images import AgainPolicy, ImagePolicy, Images
 from encoders.model import Model
+from encoders.thread import Turn
 from streams.pipeline import Pipeline
 from streams.policy import BatchPolicy, RetryPolicy
 from streams.records import Delivery
@@ -71,6 +73,15 @@ class HandFed:
                     return
                 await asyncio.sleep(0.005)
 
+    async def becomes(self, id: str, state: str) -> Payload:
+        """The product once its photo is in this state."""
+        async with asyncio.timeout(10):
+            while True:
+                payload = await self.payload(id)
+                if payload is not None and payload["image_state"] == state:
+                    return payload
+                await asyncio.sleep(0.005)
+
     async def payload(self, id: str) -> Payload | None:
         return await self.shelf.get(Key("default", id))
 
@@ -88,20 +99,27 @@ async def hand_fed(
     index: Index | None = None,
     quarantine: Quarantine | None = None,
     encode: EncodePolicy | None = None,
+    repair: RepairPolicy = RepairPolicy(delays_s=()),
 ) -> AsyncIterator[HandFed]:
-    """The lane runs in a task of its own and is cut off at the end. Without an `index` there is one of dicts."""
+    """The lane runs in a task of its own and is cut off at the end. Without an `index` there is one of dicts.
+
+    With delays in `repair` photos that could not be had are tried again beside it.
+    """
     model = model or Colours()
     shelf, held = FakeIndex(model.space), ListQuarantine()
     encode = encode or EncodePolicy(photos=PHOTOS)
     async with Images(encode.photos) as images, EncoderService(model, images, encode) as encoder:
-        ingest = Ingest(index=index or shelf, encoder=encoder, quarantine=quarantine or held)
+        policy = IngestPolicy(repair=repair)
+        ingest = Ingest(index=index or shelf, encoder=encoder, quarantine=quarantine or held, policy=policy)
         lane = Pipeline(ingest, lane="live", batch=BatchPolicy(max_records=16, within_s=0.01), retry=QUICK)
-        running = asyncio.create_task(lane.run())
+        again = Repair(index=shelf, unhealed=shelf, encoder=encoder.lane(Turn.BACKFILL), policy=repair)
+        running = [asyncio.create_task(lane.run()), asyncio.create_task(again.run())]
         try:
             yield HandFed(lane, shelf, held)
         finally:
-            running.cancel()
-            await asyncio.wait({running})
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
 
 
 class _Photos(BaseHTTPRequestHandler):

@@ -18,12 +18,14 @@ import pytest
 import torch
 
 from catalog.batch import Batch as IngestBatch
-from catalog.errors import Unavailable
+from catalog.errors import Hopeless, Unavailable
 from catalog.ingest import Ingest
 from catalog.ports import Index
 from catalog.product import Key
 from catalog.record import Stage
 from catalog.rejects import RejectLimit
+from catalog.repair import RepairPolicy
+from catalog.space import IMAGE
 from embedded.broker import Broker
 from embedded.engine.process import EngineProcess
 from encoders import EncodePolicy, EncoderService
@@ -43,6 +45,7 @@ from tests.integration.hand_fed import PHOTOS, PhotoHost, hand_fed, photo_host
 from tests.integration.streaming import POLICY, Place, child, eventually, new_place, working
 from tests.streams.stages import RecordingStages
 
+AGAIN = RepairPolicy(delays_s=(0.05,) * 100, every_s=0.02)
 GOOD = {"id": "good", "title": "mug"}
 
 
@@ -167,6 +170,40 @@ async def test_image_5xx_or_timeout(host: PhotoHost, path: str) -> None:
     assert before is not None
     assert after is not None
     assert (before["image_state"], after["image_state"]) == ("unavailable", "ok")
+
+
+@pytest.mark.parametrize(
+    ("path", "state"),
+    [
+        pytest.param("/status/404", "missing", id="image 404"),
+        pytest.param("/status/410", "missing", id="image 410"),
+        pytest.param("/status/503", "unavailable", id="image 5xx"),
+        pytest.param("/slow", "unavailable", id="timeout"),
+    ],
+)
+async def test_an_image_that_comes_late(host: PhotoHost, path: str, state: str) -> None:
+    """Without any new event the photo is tried again, and once it is there the product is found by it."""
+    async with hand_fed(repair=AGAIN) as shelf:
+        await shelf.say({"id": "a", "title": "mug", "images": [host.url + path], "offer": {"price": 5}})
+        await shelf.becomes("a", state)
+        assert "image" not in shelf.shelf.points[Key("default", "a")][1]
+        host.heal()
+        healed = await shelf.becomes("a", "ok")
+        assert (healed["title"], healed["price"], shelf.said) == ("mug", 5.0, 1)
+        made = shelf.shelf.points[Key("default", "a")][1][IMAGE]
+        (hit,) = await shelf.shelf.search(made, using=IMAGE, limit=1, conditions=())
+        assert hit.key.id == "a"
+
+
+async def test_a_repair_that_is_hopeless(place: Place) -> None:
+    """What runs beside the lanes ends the worker with 1, as a lane does."""
+
+    async def hopeless() -> None:
+        raise Hopeless("the index refuses to list points")
+
+    lane = Pipeline(RecordingStages(), lane="live", batch=POLICY.batch, retry=RetryPolicy())
+    worker = Worker(place.kafka, {place.topics.live: lane}, policy=POLICY, beside=[hopeless])
+    assert await asyncio.wait_for(run_worker(worker), 30) == 1
 
 
 async def test_a_placeholder_on_many_products(host: PhotoHost) -> None:

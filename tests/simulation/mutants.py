@@ -14,6 +14,7 @@ from catalog.events import Parsed
 from catalog.ingest import Ingest
 from catalog.ports import Outcome, Write
 from catalog.product import Key
+from catalog.repair import Repair
 from catalog.space import Space
 from catalog.state import Known, State
 from streams.pipeline import Pipeline, _Flight
@@ -49,7 +50,7 @@ class Forgetful(SimIndex):
     async def write(self, writes: Sequence[Write]) -> Outcome:
         outcome = await super().write(writes)
         for write in writes:
-            if write.key not in outcome.moved and not write.payload["live"]:
+            if write.key not in outcome.moved and not write.payload.get("live", True):
                 self._store.points.pop(write.key, None)
         return outcome
 
@@ -86,6 +87,14 @@ class QuarantineSkipped(Ingest):
         if batch.open:
             batch.rejects.clear()
         await super().write(batch)
+
+
+class RepairUnguarded(Repair):
+    """A photo that came back is written whatever has become of its product since."""
+
+    async def _write(self, writes: Sequence[Write]) -> Outcome:
+        known = await self._index.known([w.key for w in writes])
+        return await super()._write([replace(w, expect=known[w.key].revision) for w in writes if w.key in known])
 
 
 def oldest_only(key: Key, said: Sequence[Parsed], known: Known | None, space: Space) -> Decision:

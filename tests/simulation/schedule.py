@@ -16,6 +16,8 @@ LIVE, BACKFILL = "live", "back-fill"
 POISON = "poison"  # a title that gives no finite vector
 CURSED = "cursed"  # a title, or an attribute's name, with which the index calls a point invalid
 
+REPAIR_S = (*[0.1] * 12, *[1.0] * 12)  # often while the shop still speaks, and not at an end before photos heal
+
 FaultKind = Literal["crash", "zombie", "lapse", "leave", "join", "rebalance", "pause", "outage", "hopeless"]
 FAULTS: tuple[FaultKind, ...] = get_args(FaultKind)
 SERVICES = ("index", "encoder", "quarantine")
@@ -55,7 +57,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The conditions. Chances are by call; `slow` is the longest usual delay of a call in seconds."""
+    """The conditions. Chances are by call; `slow` is the longest usual delay of a call in seconds.
+
+    `repair_s` are the waits before photos that could not be had are tried again; with none they wait for a put.
+    """
 
     workers: int
     partitions: int
@@ -66,6 +71,7 @@ class Setting:
     unavailable: float
     unhealthy_photos: float
     shuffled: bool
+    repair_s: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +107,9 @@ def draw(seed: int) -> Schedule:
         commit_every_s=chance.choice((0.05, 0.3, 1.0)),
         slow=chance.choice((0.01, 0.05, 0.3)),
         unavailable=chance.choice((0.0, 0.02, 0.1)),
-        unhealthy_photos=chance.choice((0.0, 0.0, 0.2)),
+        unhealthy_photos=chance.choice((0.0, 0.3, 0.6)),
         shuffled=chance.random() < 0.9,
+        repair_s=random.Random(f"{seed} repair").choice(((), REPAIR_S, REPAIR_S)),
     )
     events = _events(chance, count=chance.randint(4, 36), over_s=chance.choice((0.05, 0.5, 2.0)))
     faults = tuple(

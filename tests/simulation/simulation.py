@@ -83,8 +83,23 @@ class _Simulation:
         await asyncio.gather(*happening)
         await self._caught_up()
         self._check_everything()
+        if self._schedule.setting.repair_s:
+            await self._repaired()
         await self._replay()
         await self._put_again()
+
+    async def _repaired(self) -> None:
+        """Photos' hosts are well again: with time, and without an event, every photo is had."""
+        deadline = asyncio.get_running_loop().time() + MAX_SECONDS
+        while waiting := self._without_photo():
+            self._check_progress(deadline, f"not repaired: {waiting}")
+            await asyncio.sleep(0.5)
+        self._shared.weather.seen["repaired"] += len(self._shared.repaired)
+        self._check_everything()
+
+    def _without_photo(self) -> list[Key]:
+        points = self._shared.store.points.items()
+        return [k for k, p in points if p.payload["live"] and p.payload["image_state"] == ImageState.UNAVAILABLE]
 
     async def _replay(self) -> None:
         """Everything again, by a new worker: it changes nothing, and encodes only what can never be written."""
@@ -127,16 +142,18 @@ class _Simulation:
 
     async def _caught_up(self) -> None:
         """Waits until everything is committed and nobody has anything in flight."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + MAX_SECONDS
+        deadline = asyncio.get_running_loop().time() + MAX_SECONDS
         while not self._shared.broker.caught_up or any(worker.in_flight for worker in self._workers.alive):
-            if self._broken:
-                raise self._broken
-            if failure := next((f for worker in self._workers.alive if (f := worker.failure)), None):
-                raise Broken(f"a worker ended: {failure!r}")
-            if loop.time() > deadline:
-                raise Broken(f"not caught up {MAX_SECONDS:.0f} s after the last fault: {self._shared.broker.committed}")
+            self._check_progress(deadline, f"not caught up: {self._shared.broker.committed}")
             await asyncio.sleep(0.05)
+
+    def _check_progress(self, deadline: float, late: str) -> None:
+        if self._broken:
+            raise self._broken
+        if failure := next((f for worker in self._workers.alive if (f := worker.failure)), None):
+            raise Broken(f"a worker ended: {failure!r}")
+        if asyncio.get_running_loop().time() > deadline:
+            raise Broken(f"{MAX_SECONDS:.0f} s after the last fault {late}")
 
     def _check_everything(self) -> None:
         if self._broken:
@@ -187,9 +204,12 @@ def _seeded(schedule: Schedule) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Outages are announced, and there are thousands."""
-    log = logging.getLogger("streams.pipeline")
-    before, log.disabled = log.disabled, True
+    logs = [logging.getLogger(name) for name in ("streams.pipeline", "catalog.repair")]
+    before = [log.disabled for log in logs]
+    for log in logs:
+        log.disabled = True
     try:
         yield
     finally:
-        log.disabled = before
+        for log, was in zip(logs, before, strict=True):
+            log.disabled = was

@@ -31,6 +31,11 @@ class Store:
         point = self.points.get(key)
         return point.payload["revision"] if point else None
 
+    def due(self, now_ms: int) -> list[Payload]:
+        """The payloads of live points whose photo is to be tried again."""
+        live = [point.payload for _, point in sorted(self.points.items()) if point.payload["live"]]
+        return [p for p in live if (at := p.get("image_retry_at")) is not None and at <= now_ms]
+
     def merged(self, write: Write, current: Point | None) -> Write | None:
         """A payload-only write as a whole point, None where its point is gone or has moved on."""
         if write.vectors is not None:

@@ -39,6 +39,7 @@ def noticed(parts: Parts, promise: str) -> int:
         pytest.param(Parts(ingest=mutants.NeighboursForgotten), EARLY, id="a poison's neighbours are forgotten"),
         pytest.param(Parts(index=mutants.MovedForgotten), EARLY, id="what has moved is not decided again"),
         pytest.param(Parts(ingest=mutants.QuarantineSkipped), EARLY, id="what is refused is not kept"),
+        pytest.param(Parts(repair=mutants.RepairUnguarded), BACK, id="a photo is repaired without a guard"),
     ],
 )
 def test_a_broken_part_is_noticed(parts: Parts, promise: str):

@@ -21,10 +21,12 @@ TROUBLE = {
     "answer lost",
     "commit refused",
     "delivered again",
+    "due",
     "healed",
     "invalid",
     "moved",
     "no finite vector",
+    "repaired",
     "written after it was given up",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,13 +15,14 @@ from catalog.ingest import Ingest, IngestPolicy
 from catalog.ports import Index
 from catalog.product import Content
 from catalog.record import Record, Reject
+from catalog.repair import Repair, RepairPolicy
 from streams.pipeline import Pipeline
 from streams.policy import BatchPolicy
 from streams.records import Delivery
 from tests.simulation.broker import Broker, Consumer, Place
 from tests.simulation.schedule import BACKFILL, CONTRACT, LIVE, Setting
 from tests.simulation.store import Store
-from tests.simulation.world import SimEncoder, SimIndex, SimQuarantine, Weather, Wire
+from tests.simulation.world import SimEncoder, SimIndex, SimQuarantine, SimUnhealed, Weather, Wire
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Parts:
     pipeline: type[Pipeline[Batch]] = Pipeline
     store: Callable[[], Store] = Store
     index: Callable[[Wire, Store], Index] = SimIndex
+    repair: type[Repair] = Repair
 
 
 PRODUCTION = Parts()
@@ -47,6 +49,7 @@ class Shared:
     setting: Setting
     parts: Parts
     encoded: list[Content] = field(default_factory=list)
+    repaired: list[Content] = field(default_factory=list)
     quarantined: list[Reject] = field(default_factory=list)
     handed_over: Counter[tuple[Place, int]] = field(default_factory=Counter)
 
@@ -65,14 +68,25 @@ class SimWorker:
         self._chance: random.Random = shared.weather.chance
         self.wire = Wire(shared.weather)
         self.consumer = Consumer(shared.broker)
+        clock = asyncio.get_running_loop().time
+        index = shared.parts.index(self.wire, shared.store)
+        repair = RepairPolicy(delays_s=shared.setting.repair_s, every_s=0.1, lease_s=1.0, page=4)
         ingest = shared.parts.ingest(
-            index=shared.parts.index(self.wire, shared.store),
+            index=index,
             encoder=SimEncoder(self.wire, shared.encoded),
             quarantine=SimQuarantine(self.wire, shared.quarantined),
-            policy=IngestPolicy(contract=CONTRACT),
+            policy=IngestPolicy(contract=CONTRACT, repair=repair),
+            clock=clock,
+        )
+        self._repair = shared.parts.repair(
+            index=index,
+            unhealed=SimUnhealed(self.wire, shared.store),
+            encoder=SimEncoder(self.wire, shared.repaired),
+            policy=repair,
+            clock=clock,
+            chance=self._chance.random,
         )
         batch = BatchPolicy(max_records=shared.setting.max_records, depth=shared.setting.depth)
-        clock = asyncio.get_running_loop().time
         self._lanes = {
             topic: shared.parts.pipeline(ingest, lane=topic, batch=batch, clock=clock) for topic in (LIVE, BACKFILL)
         }
@@ -97,9 +111,11 @@ class SimWorker:
     def start(self) -> None:
         self._shared.broker.join(self.consumer)
         for topic, lane in self._lanes.items():
-            self._tasks.append(asyncio.create_task(self._run(lane)))
+            self._tasks.append(asyncio.create_task(self._run(lane.run)))
             self._tasks.append(asyncio.create_task(self._hand_over(topic, lane)))
         self._tasks.append(asyncio.create_task(self._commit_regularly()))
+        if self._shared.setting.repair_s:
+            self._tasks.append(asyncio.create_task(self._run(self._repair.run)))
 
     def crash(self) -> None:
         """As `kill -9`: from now on nothing that it does is seen by anyone."""
@@ -110,7 +126,10 @@ class SimWorker:
 
     async def leave(self, within_s: float) -> None:
         """As SIGTERM: what is in flight is finished if there is time, and committed."""
-        running, feeding = self._tasks[0:-1:2], self._tasks[1:-1:2]
+        (run_live, feed_live, run_other, feed_other, _, *repairing) = self._tasks
+        running, feeding = (run_live, run_other), (feed_live, feed_other)
+        for task in repairing:
+            task.cancel()
         for lane in self._lanes.values():
             lane.close()
         await asyncio.wait(running, timeout=within_s)
@@ -119,9 +138,9 @@ class SimWorker:
         await self.consumer.commit(0.0)
         self.crash()
 
-    async def _run(self, lane: Pipeline[Batch]) -> None:
+    async def _run(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await lane.run()
+            await work()
         except Hopeless:
             if self.alive:
                 self.crash()

@@ -15,7 +15,7 @@ from catalog.ports import Encoded, Outcome, Prepared, Vector, Write
 from catalog.product import Content, ImageState, Key
 from catalog.record import Reject
 from catalog.space import FUSED, IMAGE, Space
-from catalog.state import Known, known_from
+from catalog.state import Known, Payload, known_from
 from tests.fakes import SPACE, unit
 from tests.simulation.schedule import CURSED, POISON, Setting
 from tests.simulation.store import Store
@@ -109,7 +109,9 @@ class SimIndex:
     async def write(self, writes: Sequence[Write]) -> Outcome:
         """Reads what payload-only writes keep, writes in one or two guarded requests, reads which were taken."""
         left = sorted(writes, key=lambda w: w.key)
-        invalid = {w.key: "cursed" for w in left if CURSED in (w.payload.get("title"), *w.payload["attributes"])}
+        invalid = {
+            w.key: "cursed" for w in left if CURSED in (w.payload.get("title"), *w.payload.get("attributes", ()))
+        }
         left = [w for w in left if w.key not in invalid]
         moved: set[Key] = set()
         cut = self._wire.weather.chance.randint(0, len(left)) if len(left) > 1 else 0
@@ -134,6 +136,17 @@ class SimIndex:
         return {w.key for w in writes} - taken
 
 
+class SimUnhealed:
+    def __init__(self, wire: Wire, store: Store) -> None:
+        self._wire = wire
+        self._store = store
+
+    async def due(self, now_ms: int, *, limit: int) -> Sequence[Payload]:
+        found = await self._wire.call("index", lambda: self._store.due(now_ms))
+        self._wire.weather.seen["due"] += len(found[:limit])
+        return found[:limit]
+
+
 class SimEncoder:
     """Vectors that depend on the content alone, a poisoned title, and hosts of photos that may not answer.
 
@@ -148,7 +161,9 @@ class SimEncoder:
 
     async def prepare(self, items: Sequence[Content]) -> Sequence[Prepared]:
         await self._wire.pause()
-        return [Prepared(self._photo(item), "", item) for item in items]
+        # Drawn in an order of their own: that of the items comes from a set.
+        photos = {item: self._photo(item) for item in sorted(set(items), key=lambda i: (i.title, i.images))}
+        return [Prepared(photos[item], "", item) for item in items]
 
     def _photo(self, item: Content) -> ImageState:
         if not item.images:
