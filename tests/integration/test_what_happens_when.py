@@ -198,11 +198,14 @@ async def test_an_image_that_comes_late(host: PhotoHost, path: str, state: str) 
 async def test_a_repair_that_is_hopeless(place: Place) -> None:
     """What runs beside the lanes ends the worker with 1, as a lane does."""
 
+    reads = asyncio.Event()
+
     async def hopeless() -> None:
+        await reads.wait()
         raise Hopeless("the index refuses to list points")
 
     lane = Pipeline(RecordingStages(), lane="live", batch=POLICY.batch, retry=RetryPolicy())
-    worker = Worker(place.kafka, {place.topics.live: lane}, policy=POLICY, beside=[hopeless])
+    worker = Worker(place.kafka, {place.topics.live: lane}, policy=POLICY, on_ready=reads.set, beside=[hopeless])
     assert await asyncio.wait_for(run_worker(worker), 30) == 1
 
 

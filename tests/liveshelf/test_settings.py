@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import Misuse
+from catalog.repair import RepairPolicy
+from liveshelf.ingestion import repair_policy_of
 from liveshelf.settings import Settings, load_settings, unknown_variables, variable
 
 
@@ -75,3 +77,12 @@ def test_a_misspelt_variable_is_found(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LIVESHELF_KAFKAS", "x")
     monkeypatch.setenv("LIVESHELF_TEST_QDRANT_URL", "http://x")
     assert unknown_variables() == ["LIVESHELF_KAFKAS"]
+
+
+def test_photos_are_tried_again_after_waits_that_can_be_set(monkeypatch: pytest.MonkeyPatch):
+    assert repair_policy_of(load_settings()) == RepairPolicy()
+    monkeypatch.setenv("LIVESHELF_REPAIR_AFTER_S", "1, 2.5")
+    assert repair_policy_of(load_settings()).delays_s == (1, 2.5)
+    assert repair_policy_of(load_settings(repair=False)).delays_s == ()
+    with pytest.raises(Misuse, match="LIVESHELF_REPAIR_AFTER_S"):
+        load_settings(repair_after_s="1,soon")
