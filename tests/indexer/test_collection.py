@@ -65,6 +65,7 @@ async def test_a_collection_is_ready_before_its_first_point(
         "price": "float",
         "currency": "keyword",
         "image_state": "keyword",
+        "image_retry_at": "integer",
         "content_version": "integer",
         "offer_version": "integer",
         "event_time": "integer",
