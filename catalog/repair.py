@@ -35,7 +35,8 @@ class RepairPolicy:
 
     Each is made longer by up to `jitter` of itself, another share for every product, so that the products of a host
     that was away do not come back at once. Every `every_s` seconds a worker looks for up to `page` products that are
-    due, and takes them for at least `lease_s`; if it dies they are due again after that.
+    due, and takes them for at least `lease_s`; if it dies they are due again after that. A try counts when it is begun,
+    so a photo with which workers die, or that takes longer than the lease, is not tried for ever.
     """
 
     delays_s: tuple[float, ...] = (30, 2 * MINUTE, 10 * MINUTE, HOUR, 6 * HOUR, 24 * HOUR)
@@ -128,10 +129,7 @@ class Repair:
         cases = await self._claim([_case(payload) for payload in due])
         if not cases:
             return 0
-        writes = await self._try([case for case in cases if self._has_content(case)])
-        # What the payload does not have whole, such as a photo that was given inline, only another put brings again.
-        writes += [case.write(Retry(case.retry.tries, None)) for case in cases if not self._has_content(case)]
-        outcome = await self._write(writes)
+        outcome = await self._write(await self._try(cases))
         if outcome.invalid:
             refused = [case for case in cases if case.key in outcome.invalid]
             await self._index.write([case.write(Retry(case.retry.tries, None)) for case in refused])
@@ -141,20 +139,31 @@ class Repair:
         return await self._index.write(writes)
 
     async def _claim(self, cases: Sequence[_Case]) -> list[_Case]:
-        """Those that are ours for a while. The time is drawn: two that take a product at once must not agree on it."""
+        """Those that are ours for a while. The time is drawn: two that take a product at once must not agree on it.
+
+        What no try can help is given up.
+        """
         if not cases:
             return []
         claimed, writes = [], []
         for case in cases:
+            if not self._may_try(case):
+                writes.append(case.write(Retry(case.retry.tries, None)))
+                continue
             lease_ms = round(1000 * self._policy.lease_s * (1 + self._chance()))
-            write = case.write(Retry(case.retry.tries, self._now_ms() + lease_ms))
+            write = case.write(Retry(case.retry.tries + 1, self._now_ms() + lease_ms))
             writes.append(write)
             claimed.append(_case({**case.payload, **write.payload}))
         outcome = await self._index.write(writes)
         return [case for case in claimed if case.key not in outcome.moved and case.key not in outcome.invalid]
 
-    def _has_content(self, case: _Case) -> bool:
-        return fingerprint(self._encoder.space, case.content) == case.known.fingerprint
+    def _may_try(self, case: _Case) -> bool:
+        """Not where the last try was begun and came to no end.
+
+        Nor what the payload does not have whole, such as a photo that was given inline: another put brings it again.
+        """
+        whole = fingerprint(self._encoder.space, case.content) == case.known.fingerprint
+        return whole and case.retry.tries <= len(self._policy.delays_s)
 
     async def _try(self, cases: Sequence[_Case]) -> list[Write]:
         prepared = await self._encoder.prepare([case.content for case in cases])
@@ -170,8 +179,8 @@ class Repair:
         return case.healed(made)
 
     def _not_had(self, case: _Case, prepared: Prepared) -> Write:
-        tries, state = case.retry.tries + 1, prepared.image_state
-        retry = self._policy.after(case.key, state, tries=tries, now_ms=self._now_ms())
+        state = prepared.image_state
+        retry = self._policy.after(case.key, state, tries=case.retry.tries, now_ms=self._now_ms())
         return case.write(retry, _said(state, prepared.image_reason))
 
     def _now_ms(self) -> int:

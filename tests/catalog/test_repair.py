@@ -210,7 +210,7 @@ async def test_a_point_that_moved_meanwhile_is_left_alone_and_still_waits():
     shop.now += 10
     await repair.round()
     assert shop.payload["price"] == 7.0
-    assert shop.waits == ("unavailable", 1, 1_070_000)
+    assert shop.waits == ("unavailable", 2, 1_070_000)
     assert await shop.after(60) == 1
     assert shop.waits == ("ok", None, None)
     assert shop.payload["price"] == 7.0
@@ -246,6 +246,47 @@ async def test_a_worker_that_died_at_it_costs_a_minute():
     assert shop.waits == ("ok", None, None)
 
 
+async def test_a_photo_with_which_every_worker_dies_is_not_tried_for_ever():
+    shop = Shop()
+    await shop.put()
+    shop.heal()
+    shop.encoder.failure = Unavailable("the worker dies here")
+    fetched = len(shop.encoder.fetched)
+    for _ in POLICY.delays_s:
+        with pytest.raises(Unavailable):
+            await shop.after(100)
+    await shop.after(100)
+    assert shop.waits == ("unavailable", 3, None)
+    assert len(shop.encoder.fetched) - fetched == len(POLICY.delays_s)
+    shop.encoder.failure = None
+    await shop.put(version=2)
+    assert shop.waits == ("ok", None, None)
+
+
+class Tarpit(FakeEncoder):
+    """While a photo is asked for the lease runs out, and the other worker begins."""
+
+    shop: Shop
+    other: Repair
+
+    async def prepare(self, items: Sequence[object]) -> Sequence[object]:  # type: ignore[override]
+        self.shop.now += 2 * POLICY.lease_s
+        await self.other.round()
+        return await super().prepare(items)  # type: ignore[arg-type]
+
+
+async def test_photos_that_take_longer_than_the_lease_are_not_tried_for_ever():
+    shop = Shop()
+    await shop.put()
+    tarpit = Tarpit(away=shop.encoder.away)
+    tarpit.shop = shop
+    shop.encoder = tarpit
+    tarpit.other = shop.repair = shop.worker()
+    await shop.after(10)
+    assert len(tarpit.fetched) == len(POLICY.delays_s)
+    assert shop.waits == ("unavailable", 3, None)
+
+
 async def test_a_photo_that_was_given_inline_and_is_not_kept_whole_waits_for_a_put():
     shop = Shop()
     inline = "data:image/png;base64," + "x" * 100
@@ -269,7 +310,7 @@ async def test_a_point_that_the_index_does_not_take_is_given_up():
     await shop.put()
     shop.heal()
     await shop.after(10)
-    assert shop.waits == ("unavailable", 1, None)
+    assert shop.waits == ("unavailable", 2, None)
 
 
 async def test_an_outage_is_waited_for_and_said_once(caplog: pytest.LogCaptureFixture):
