@@ -38,8 +38,10 @@ class Changes:
     Versions are milliseconds since the epoch, at least one apart, so they grow from event to event.
     """
 
-    def __init__(self, events: Iterable[Event], *, rng: random.Random) -> None:
+    def __init__(self, events: Iterable[Event], *, rng: random.Random, patches: bool = True) -> None:
+        """Without `patches` a price comes with the whole product."""
         self._rng = rng
+        self._patches = patches
         self._puts: dict[str, Event] = {event["id"]: event for event in events}
         self._shelf = list(self._puts)
         self._off: list[str] = []
@@ -70,7 +72,10 @@ class Changes:
 
     def _price(self) -> Made:
         price = round(self._rng.uniform(1, 500), 2)
-        return self._made("price", {"op": "patch", "id": self._any(), "offer": {"price": price}})
+        id_ = self._any()
+        if not self._patches:
+            return self._made("price", {**self._puts[id_], "offer": {"price": price}})
+        return self._made("price", {"op": "patch", "id": id_, "offer": {"price": price}})
 
     def _same(self) -> Made:
         return self._made("same", self._puts[self._any()])

@@ -15,7 +15,7 @@ from qdrant_client import AsyncQdrantClient, grpc
 from benchmarks.changes import Made
 from catalog.space import Space
 from indexer.calls import Points, including
-from indexer.points import dense, key_from
+from indexer.points import dense
 from streams.publisher import Publisher
 
 POLL_S = 0.005
@@ -69,16 +69,31 @@ class Sender(threading.Thread):
             self._publisher.send(made.key, made.value)
 
 
-async def watch(client: AsyncQdrantClient, collection: str, space: Space, flights: Flights, sender: Sender) -> None:
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Where versions are looked for: the collection, and the payload's field that holds them."""
+
+    collection: str
+    space: Space
+    version: str = "offer_version"
+
+    def where(self, versions: Sequence[int]) -> grpc.Filter:
+        """Matches the products with one of these versions."""
+        these = grpc.Match(integers=grpc.RepeatedIntegers(integers=versions))
+        match = grpc.FieldCondition(key=self.version, match=these)
+        return grpc.Filter(must=[grpc.Condition(field=match)])
+
+
+async def watch(client: AsyncQdrantClient, reader: Reader, flights: Flights, sender: Sender) -> None:
     """Searches, POLL_S after the answer before, for what is in flight, until all is seen or PATIENCE_S have passed.
 
-    Each is a search for the nearest live products with a filter on the versions in flight. What it finds is noted at
-    the moment of the answer.
+    Each is a search for the nearest products with a filter on the versions in flight. What it finds is noted at the
+    moment of the answer.
     """
-    points = Points(client, collection=collection, timeout_s=10)
-    using, dim = next(iter(space.vectors.items()))
+    points = Points(client, collection=reader.collection, timeout_s=10)
+    using, dim = next(iter(reader.space.vectors.items()))
     vector = dense(np.full(dim, dim**-0.5, dtype=np.float32))
-    wanted = including("tenant", "id", "offer_version")
+    wanted = including("id", reader.version)
     given_up = None
     while sender.is_alive() or flights.due:
         if not sender.is_alive():
@@ -88,16 +103,10 @@ async def watch(client: AsyncQdrantClient, collection: str, space: Space, flight
         versions = list(flights.due.copy())[:MOST]
         if versions:
             asked = time.perf_counter()
-            found = await points.query(vector, using=using, where=_newer(versions), limit=MOST, payload=wanted)
+            where = reader.where(versions)
+            found = await points.query(vector, using=using, where=where, limit=MOST, payload=wanted)
             now = time.perf_counter()
             flights.poll_s.append(now - asked)
             for point in found:
-                flights.seen(key_from(point.payload).id, point.payload["offer_version"].integer_value, now)
+                flights.seen(point.payload["id"].string_value, point.payload[reader.version].integer_value, now)
         await asyncio.sleep(POLL_S)
-
-
-def _newer(versions: Sequence[int]) -> grpc.Filter:
-    live = grpc.FieldCondition(key="live", match=grpc.Match(boolean=True))
-    these = grpc.Match(integers=grpc.RepeatedIntegers(integers=versions))
-    field_ = grpc.FieldCondition(key="offer_version", match=these)
-    return grpc.Filter(must=[grpc.Condition(field=live), grpc.Condition(field=field_)])
