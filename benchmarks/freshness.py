@@ -120,13 +120,14 @@ def measure(target: Target, weights: Mapping[str, float], args: argparse.Namespa
         at = moments(rate, WARM_S + args.seconds, rng)
         drawn = [changes.draw(weights) for _ in at]
         flights = asyncio.run(step(target, drawn, at))
-        warm = {made.version for made, moment in zip(drawn, at, strict=True) if moment < WARM_S}
-        print(row(f"{100 * rate / most:.0f} %", rate, flights, warm), flush=True)
+        # What changes nothing is looked for, because its version may hide that of a change before it, and not timed.
+        untimed = {m.version for m, moment in zip(drawn, at, strict=True) if moment < WARM_S or m.kind == "same"}
+        print(row(f"{100 * rate / most:.0f} %", rate, flights, untimed), flush=True)
 
 
-def row(name: str, rate: float, flights: Flights, warm: set[int]) -> str:
-    """A line of the table, without the changes of the warm-up."""
-    took = np.array([seconds for version, seconds in flights.took.items() if version not in warm]) * 1000
+def row(name: str, rate: float, flights: Flights, untimed: set[int]) -> str:
+    """A line of the table, without the changes that are not timed."""
+    took = np.array([seconds for version, seconds in flights.took.items() if version not in untimed]) * 1000
     p50, p95, p99, most = (f"{ms:,.0f} ms" for ms in np.percentile(took, [50, 95, 99, 100]))
     poll = f"{1000 * np.mean(flights.poll_s):.1f} ms"
     cells = (name, f"{number(rate)}/s", f"{len(took):,}", p50, p95, p99, most, str(len(flights.due)), poll)

@@ -64,8 +64,7 @@ class Sender(threading.Thread):
             if self.stop.wait(max(0.0, due - time.perf_counter())):
                 return
             self._flights.late_s = max(self._flights.late_s, time.perf_counter() - due)
-            if made.kind != "same":  # there is nothing of it to see
-                self._flights.due[made.version] = (made.key.id, due)
+            self._flights.due[made.version] = (made.key.id, due)
             self._publisher.send(made.key, made.value)
 
 
