@@ -70,6 +70,7 @@ def saturation(settings: Settings, changes: list[Made]) -> float:
     """Changes a second that a burst of them is applied with, once the first tenth is."""
     kafka, topic = kafka_of(settings), settings.topic
     steps: list[tuple[float, int]] = []
+    started = time.perf_counter()
     with Publisher(kafka, topic) as publisher:
         for made in changes:
             publisher.send(made.key, made.value)
@@ -81,7 +82,7 @@ def saturation(settings: Settings, changes: list[Made]) -> float:
             steps.append((time.perf_counter(), done))
 
     wait_until_applied(kafka, topic, ends, timeout_s=3600, on_progress=note, every_s=0.05)
-    (began, first), (ended, last) = steps[0], steps[-1]
+    (began, first), (ended, last) = steps[0] if len(steps) > 1 else (started, 0), steps[-1]
     return (last - first) / (ended - began)
 
 
