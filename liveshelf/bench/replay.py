@@ -33,4 +33,4 @@ def measure_replay(shop: Shop, path: Path, *, items: int) -> list[Figure]:
 
 
 async def _again(shop: Shop, ends: Ends) -> Inside:
-    return await run_inside(shop, shop.settings.model_copy(update={"group": "replay"}), ends)
+    return await run_inside(shop, shop.settings.model_copy(update={"group": f"{shop.settings.group}-replay"}), ends)
