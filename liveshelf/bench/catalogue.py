@@ -1,0 +1,59 @@
+"""A catalogue's products as events, and the encoder alone on them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from catalog.change import Put
+from catalog.events import Contract, Parsed, parse
+from catalog.product import Content
+from catalog.record import Record
+from liveshelf.settings import Settings
+from liveshelf.wiring import encoder_of
+from streams.backfill import Catalogue, Row
+from streams.publisher import Event
+
+BATCH = 64
+
+
+def products(path: Path, limit: int | None = None, *, version: int = 1) -> Iterator[Event]:
+    """The catalogue's first products as put events of this version.
+
+    Rows that are none are left out, and those whose id has been there; all are of one tenant.
+    """
+    return islice(_once(path, version), limit)
+
+
+def _once(path: Path, version: int) -> Iterator[Event]:
+    seen: set[str] = set()
+    for row in Catalogue(path, version=version):
+        if isinstance(row, Row) and (id_ := str(row.event["id"])) not in seen:
+            event = {name: said for name, said in row.event.items() if name != "tenant"} | {"version": version}
+            if _content(event) is not None:
+                seen.add(id_)
+                yield event
+
+
+def contents(events: Iterable[Event]) -> list[Content]:
+    """The titles and photos of put events, as the worker reads them."""
+    return [content for event in events if (content := _content(event)) is not None]
+
+
+def _content(event: Event) -> Content | None:
+    """None for what is no put."""
+    parsed = parse(Record(None, json.dumps(event).encode(), "", 0, 0, 0), Contract())
+    put = parsed.change if isinstance(parsed, Parsed) else None
+    return put.product.content if isinstance(put, Put) else None
+
+
+async def encode_rate(settings: Settings, items: Sequence[Content]) -> float:
+    """Items a second of the encoder alone, photos fetched and decoded: no Kafka, no index, batch after batch."""
+    async with encoder_of(settings) as encoder:
+        started = time.perf_counter()
+        for start in range(0, len(items), BATCH):
+            await encoder.encode(await encoder.prepare(items[start : start + BATCH]))
+        return len(items) / (time.perf_counter() - started)
