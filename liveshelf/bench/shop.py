@@ -1,0 +1,146 @@
+"""A shop to measure: broker, engine and topics of its own in a temporary folder, and workers when asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from catalog.errors import Hopeless
+from embedded.broker import Broker
+from embedded.child import Child, Command
+from embedded.engine.process import EngineProcess
+from indexer import connect
+from liveshelf.bench.meter import Meter
+from liveshelf.settings import Settings, environment, secret
+from liveshelf.streaming import kafka_of, topics_of
+from streams.applied import wait_until_applied
+from streams.publisher import Event, Publisher
+from streams.topics import create_topics
+
+READY_S = 120.0
+APPLIED_S = 7200.0
+
+Ends = Mapping[int, int]
+
+
+class Shop:
+    """The parts that run: `settings` say where, `meter` what they use. Made by `open_shop`."""
+
+    def __init__(self, settings: Settings, folder: Path, meter: Meter) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.meter = meter
+        self._children = 0
+
+    @contextmanager
+    def workers(self, count: int = 1, **overrides: object) -> Iterator[list[Child]]:
+        """Worker processes, ready; `overrides` are settings of theirs. Raises Hopeless where one does not start."""
+        with ExitStack() as stack:
+            yield [stack.enter_context(self._worker(n, overrides)) for n in range(1, count + 1)]
+
+    @contextmanager
+    def child(self, name: str, *argv: str, ready: Path, settings: Settings | None = None) -> Iterator[Child]:
+        """A Python process (`argv` follows the interpreter), once the file `ready` is there; stopped on leaving.
+
+        Its settings are the shop's unless others are given; its log is NAME.log in the shop's folder.
+        """
+        given = settings or self.settings
+        command = Command(
+            [sys.executable, *argv], env=environment(given), log=self.folder / f"{name}.log", grace=given.drain_seconds
+        )
+        child = Child(command)
+        try:
+            self.meter.add(name, child.pid)
+            if not child.wait_until(ready.exists, timeout=READY_S):
+                raise Hopeless(f"The {name} did not start: {child.tail()}")
+            yield child
+        finally:
+            child.stop()
+
+    def send(self, events: Iterable[Event], *, topic: str | None = None) -> tuple[int, Ends]:
+        """Publishes events, to the live topic if no other is named: how many, and the topic's ends after them."""
+        sent = 0
+        with Publisher(kafka_of(self.settings), topic or self.settings.topic) as publisher:
+            for event in events:
+                publisher.send_event(event)
+                sent += 1
+            return sent, publisher.flush()
+
+    def wait(
+        self, ends: Ends, *, topic: str | None = None, group: str | None = None, watch: Callable[[], None] | None = None
+    ) -> None:
+        """Returns when the group, the shop's if no other is named, has committed up to these ends.
+
+        `watch` is called now and then meanwhile: it raises where waiting is no use.
+        """
+        settings = self.settings.model_copy(update={"group": group or self.settings.group})
+        wait_until_applied(
+            kafka_of(settings),
+            topic or settings.topic,
+            ends,
+            timeout_s=APPLIED_S,
+            on_progress=lambda left: watch() if watch and left else None,
+            every_s=0.1,
+        )
+
+    def apply(self, events: Iterable[Event], *, topic: str | None = None) -> tuple[int, float]:
+        """Sends events through the workers that run: how many, and the seconds from the first until all are applied."""
+        started = time.perf_counter()
+        sent, ends = self.send(events, topic=topic)
+        self.wait(ends, topic=topic)
+        return sent, time.perf_counter() - started
+
+    @contextmanager
+    def _worker(self, number: int, overrides: dict[str, object]) -> Iterator[Child]:
+        self._children += 1
+        ready = self.folder / f"worker-{self._children}.ready"
+        settings = self.settings.model_copy(update={"ready_file": ready, **overrides})
+        with self.child(f"worker {number}", "-m", "liveshelf", "worker", ready=ready, settings=settings) as child:
+            yield child
+
+
+@contextmanager
+def open_shop(settings: Settings, *, url: str | None = None, photos: Path | None = None) -> Iterator[Shop]:
+    """Broker, engine and topics in a temporary folder; all of it is gone on leaving, whatever raised.
+
+    `settings` say what model, device and threads the workers have. `url` is the gRPC address of a Qdrant server to be
+    used in place of the embedded engine: its collection has a name of its own and is deleted at the end. `photos` is a
+    file of a catalogue, or a folder, below which `file:` photos may be read.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liveshelf-bench-")))
+        broker = stack.enter_context(Broker.start(folder / "broker", cache=settings.cache))
+        meter = stack.enter_context(Meter())
+        meter.add("broker", broker.pid)
+        told: dict[str, object] = {"kafka": broker.bootstrap, "log_level": "WARNING"}
+        if photos is not None:
+            root = photos.resolve()
+            told["image_file_roots"] = (*settings.image_file_roots, root if root.is_dir() else root.parent)
+        if url is None:
+            engine = stack.enter_context(EngineProcess.start(folder / "engine"))
+            meter.add("engine", engine.pid)
+            told["qdrant_url"] = engine.url
+        else:
+            told |= {"qdrant_url": url.rstrip("/"), "collection": f"bench-{uuid4().hex[:8]}"}
+        here = settings.model_copy(update=told)
+        if url is not None:
+            stack.callback(lambda: asyncio.run(_drop(here)))
+        create_topics(kafka_of(here), topics_of(here))
+        yield Shop(here, folder, meter)
+
+
+async def _drop(settings: Settings) -> None:
+    """Deletes the collections of this name, with their alias."""
+    client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=settings.qdrant_timeout_s)
+    try:
+        for collection in (await client.get_collections()).collections:
+            if collection.name.startswith(f"{settings.collection}--"):
+                await client.delete_collection(collection.name)
+    finally:
+        await client.close()
