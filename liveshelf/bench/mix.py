@@ -1,0 +1,90 @@
+"""The mix of a shop's day: prices, products sent again, new content; beside the straightforward pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from catalog.errors import Hopeless
+from embedded.child import Child
+from liveshelf.bench.catalogue import products
+from liveshelf.bench.changes import Change, mix, now_ms
+from liveshelf.bench.figures import Figure, used
+from liveshelf.bench.fold import Fold, differences
+from liveshelf.bench.shop import Shop
+from liveshelf.streaming import kafka_of, topics_of
+from streams.publisher import Event
+from streams.quarantine import read_quarantine
+from streams.topics import create_topics
+
+GOAL = 4.0
+WHOLE = "whole"  # the topic, the collection and the group of the straightforward pipeline
+STRAIGHT = "straightforward"
+
+
+def measure_mix(
+    shop: Shop, path: Path, *, items: int, events: int, workers: int = 1, straight: bool = True
+) -> list[Figure]:
+    """Loads `items` products, sends `events` changes; events a second, and what of it is right. Raises Hopeless."""
+    version = now_ms()
+    catalogue = list(products(path, items, version=version))
+    rest = products(path, version=version)
+    for _ in catalogue:
+        next(rest)
+    changes = list(mix(catalogue, events, version=version, fresh=rest))
+    encodes = sum(change.encodes for change in changes)
+    rate, figures = _liveshelf(shop, catalogue, changes, workers)
+    if straight:
+        other = _straightforward(shop, catalogue, changes)
+        figures.append(Figure(STRAIGHT, other, "events/s"))
+        figures[0] = replace(figures[0], ratio=rate / other, of=STRAIGHT, goal=GOAL)
+    return [*figures, Figure("events to an encoded one, the bound of that ratio", events / max(1, encodes), "")]
+
+
+def _liveshelf(
+    shop: Shop, catalogue: Sequence[Event], changes: Sequence[Change], workers: int
+) -> tuple[float, list[Figure]]:
+    with shop.workers(workers) as running:
+        shop.apply(catalogue)
+        before = shop.meter.cpu_s
+        started = time.perf_counter()
+        sent, ends = shop.send(change.event for change in changes)
+        shop.wait(ends, watch=lambda: _alive(running))
+        rate = sent / (time.perf_counter() - started)
+        spent = {name: seconds - before.get(name, 0.0) for name, seconds in shop.meter.cpu_s.items()}
+        peaks = dict(shop.meter.peak_mb)
+    fold = Fold.of([*catalogue, *(change.event for change in changes)])
+    if wrong := asyncio.run(differences(shop.settings, fold)):
+        raise Hopeless(f"The index is not what the events make: {len(wrong)} products differ, {wrong[0]} for one.")
+    if held := sum(1 for _ in read_quarantine(kafka_of(shop.settings), shop.settings.quarantine_topic)):
+        raise Hopeless(f"{held} events are in quarantine that are all in order.")
+    figures = [Figure(f"mix of {sent:,} events, {workers} worker{'s'[: workers - 1]}", rate, "events/s")]
+    return rate, [*figures, Figure("products compared, all right", len(fold.products), ""), *used(peaks, spent)]
+
+
+def _straightforward(shop: Shop, catalogue: Sequence[Event], changes: Sequence[Change]) -> float:
+    create_topics(kafka_of(shop.settings), replace(topics_of(shop.settings), live=WHOLE))
+    ready = shop.folder / f"{STRAIGHT}.ready"
+    to = ("--kafka", shop.settings.kafka, "--qdrant", shop.settings.qdrant_url)
+    argv = ("-m", "liveshelf.bench.straightforward", *to, "--topic", WHOLE, "--ready", str(ready))
+    collection = f"{shop.settings.collection}--{STRAIGHT}"
+    with shop.child(STRAIGHT, *argv, "--collection", collection, ready=ready) as child:
+
+        def apply(events: Sequence[Event]) -> float:
+            started = time.perf_counter()
+            sent, ends = shop.send(events, topic=WHOLE)
+            shop.wait(ends, topic=WHOLE, group=STRAIGHT, watch=lambda: _alive([child]))
+            return sent / (time.perf_counter() - started)
+
+        # Its model is warm after a few, and it need not have loaded what it writes whole anyway.
+        apply(catalogue[:64])
+        return apply([change.whole for change in changes])
+
+
+def _alive(children: Sequence[Child]) -> None:
+    for child in children:
+        if (status := child.poll()) is not None:
+            raise Hopeless(f"A process ended with exit status {status} before all was applied: {child.tail()}")

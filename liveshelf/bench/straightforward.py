@@ -1,0 +1,128 @@
+"""The yardstick: a Faust pipeline as one writes it in an afternoon.
+
+Every change is a whole product. It is decoded, encoded and written, 64 at a time, one step after the other: no
+versions, no fingerprints, nothing overlaps. The model, the photos and the broker's settings are liveshelf's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import faust
+from qdrant_client import models
+
+from catalog.errors import ImageProblem
+from encoders import Inputs, Model, load
+from encoders.images import Images, decode
+from encoders.model import finish_items
+from indexer import connect
+from liveshelf.settings import Settings, load_settings, secret
+from liveshelf.wiring import image_policy_of
+
+TAKE = 64
+WITHIN_S = 0.5
+COMMIT_EVERY_S = 1.0  # as liveshelf's worker, so that waiting for offsets costs both the same
+
+
+class Encoding:
+    """Titles and photos to vectors."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._policy = image_policy_of(settings)
+        self._images = Images(self._policy)
+        self.model: Model = load(settings.model, device=settings.device, threads=settings.threads)
+
+    async def __call__(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any] | None]:
+        """The named vectors of each product; None where one is not finite."""
+        inputs = await asyncio.gather(*(self._read(event) for event in events))
+        return await asyncio.to_thread(self._forward, inputs)
+
+    async def _read(self, event: dict[str, Any]) -> Inputs:
+        photo = None
+        for url in event.get("images") or ():
+            try:
+                photo = await asyncio.to_thread(
+                    decode, await self._images.fetch(url), self._policy, target=self.model.photo_side
+                )
+                break
+            except ImageProblem:
+                continue
+        return self.model.prepare(event.get("title") or "", photo)
+
+    def _forward(self, inputs: Sequence[Inputs]) -> list[dict[str, Any] | None]:
+        return list(finish_items(self.model.forward_items(inputs), inputs))
+
+
+async def create_collection(settings: Settings, model: Model) -> None:
+    """An empty collection for the model's vectors."""
+    client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=settings.qdrant_timeout_s)
+    vectors = {
+        name: models.VectorParams(size=dim, distance=models.Distance.COSINE)
+        for name, dim in model.space.vectors.items()
+    }
+    await client.create_collection(settings.collection, vectors_config=vectors)
+    await client.close()
+
+
+def create_app(settings: Settings, encoding: Encoding, ready: Path) -> faust.App:
+    """The application; the file `ready` is there once it has its partitions."""
+    app = faust.App(
+        settings.group,
+        broker=f"kafka://{settings.kafka}",
+        store="memory://",
+        web_enabled=False,
+        autodiscover=False,
+        topic_disable_leader=True,
+        broker_commit_interval=COMMIT_EVERY_S,
+        consumer_auto_offset_reset="earliest",
+    )
+    topic = app.topic(settings.topic, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
+
+    async def index(stream: Any) -> None:
+        qdrant = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=60)
+        async for values in stream.take(TAKE, within=WITHIN_S):
+            events = [json.loads(value) for value in values]
+            points = [
+                models.PointStruct(id=str(uuid.uuid5(uuid.NAMESPACE_URL, event["id"])), vector=vectors, payload=event)
+                for event, vectors in zip(events, await encoding(events), strict=True)
+                if vectors is not None
+            ]
+            await qdrant.upsert(settings.collection, points, wait=True)
+
+    async def assigned(*_: Any, **__: Any) -> None:
+        await asyncio.to_thread(ready.touch)
+
+    app.agent(topic)(index)
+    app.on_partitions_assigned.connect(assigned)
+    return app
+
+
+def main() -> None:
+    """Runs until SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kafka", help="bootstrap address")
+    parser.add_argument("--qdrant", help="URL of Qdrant's gRPC address")
+    parser.add_argument("--topic", required=True)
+    parser.add_argument("--collection", default="straightforward")
+    parser.add_argument("--ready", type=Path, required=True, help="file to make once it has its partitions")
+    given = parser.parse_args()
+    settings = load_settings(
+        kafka=given.kafka,
+        qdrant_url=given.qdrant,
+        topic=given.topic,
+        collection=given.collection,
+        group="straightforward",
+    )
+    encoding = Encoding(settings)
+    asyncio.run(create_collection(settings, encoding.model))
+    faust.Worker(create_app(settings, encoding, given.ready), loglevel="WARNING").execute_from_commandline()
+
+
+if __name__ == "__main__":
+    main()
