@@ -15,6 +15,7 @@ from liveshelf.settings import load_settings
 # The module of liveshelf.commands that has each command.
 COMMANDS = {
     "backfill": "feed",
+    "bench": "bench",
     "broker": "parts",
     "check": "ask",
     "demo": "demo",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from streams.publisher import Event
@@ -28,7 +28,7 @@ def patch(product: Event, price: float, version: int) -> Event:
 
 
 def mix(
-    catalogue: Sequence[Event], count: int, *, version: int, fresh: Iterator[Event] = iter(()), seed: int = 1
+    catalogue: Sequence[Event], count: int, *, version: int, fresh: Iterable[Event] = (), seed: int = 1
 ) -> Iterator[Change]:
     """`count` changes: 60 % prices, 25 % products sent again as they are, 15 % new products and new content.
 
@@ -36,6 +36,7 @@ def mix(
     product there is, with another title. Versions ascend from `version` + 1.
     """
     rng = random.Random(seed)  # noqa: S311 -- a benchmark's
+    more = iter(fresh)
     now = [dict(product) for product in catalogue]
     for number in range(1, count + 1):
         at = rng.randrange(len(now))
@@ -50,7 +51,7 @@ def mix(
             now[at] = product
             yield Change(product, product, encodes=False)
         else:
-            other = next(fresh, {"title": f"{product.get('title') or ''} {number}"})
+            other = next(more, {"title": f"{product.get('title') or ''} {number}"})
             product |= {name: other[name] for name in ("title", "images") if name in other}
             if rng.random() < NEW:
                 product["id"] = f"new-{number}"

@@ -11,6 +11,9 @@ from liveshelf.bench.shop import Ends, Shop
 from liveshelf.ingestion import worker_of
 from liveshelf.settings import Settings
 from streams.pipeline import Tally
+from streams.worker import Worker
+
+LOOK_EVERY_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +36,26 @@ class Inside:
 
 
 async def run_inside(shop: Shop, settings: Settings, ends: Ends) -> Inside:
-    """Runs a worker with these settings until its group has committed up to these ends of the live topic."""
+    """Runs a worker with these settings, whose group is new, over the live topic up to these ends."""
     async with worker_of(settings) as (worker, encoder):
         running = asyncio.create_task(worker.run())
         try:
-            while not any(lane.taken for lane in worker.lanes) and not running.done():
-                await asyncio.sleep(0.005)
-            started = time.perf_counter()
-            waiting = asyncio.create_task(asyncio.to_thread(shop.wait, ends, group=settings.group))
-            await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                running.result()
-            await waiting
-            seconds = time.perf_counter() - started
+            seconds = await _applying(worker, running, records=sum(ends.values()))
+            await asyncio.to_thread(shop.wait, ends, group=settings.group)
         finally:
             worker.stop()
             await running
         tallies = tuple(lane.tally for lane in worker.lanes)
         return Inside(seconds, encoder.forwards, encoder.forward_seconds, encoder.encoded, tallies)
+
+
+async def _applying(worker: Worker, running: asyncio.Task[None], *, records: int) -> float:
+    """Seconds from the first record taken until so many are acknowledged; looked at every few milliseconds."""
+    started = None
+    while sum(lane.tally.records for lane in worker.lanes) < records:
+        if running.done():
+            running.result()
+        if started is None and any(lane.taken for lane in worker.lanes):
+            started = time.perf_counter()
+        await asyncio.sleep(LOOK_EVERY_S)
+    return time.perf_counter() - (started or time.perf_counter())

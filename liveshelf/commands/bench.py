@@ -1,0 +1,55 @@
+"""The bench command: how fast the whole path is on this machine, on one's own data."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from liveshelf.commands.parts import sample_folder
+from liveshelf.settings import Settings
+
+
+@click.command()
+@click.argument("catalogue", required=False, type=click.Path(exists=True, path_type=Path))
+@click.option("--only", metavar="PARTS", help="Of ingest, mix, replay, patches, stages: those, separated by commas.")
+@click.option("--items", type=click.IntRange(min=1), default=1000, show_default=True, help="Products to load.")
+@click.option("--json", "file", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Write it there.")
+@click.pass_obj
+def bench(settings: Settings, *, catalogue: Path | None, only: str | None, items: int, file: Path | None) -> None:
+    """Measure the whole path on this machine: a few minutes, in a temporary folder.
+
+    CATALOGUE is a file or folder as `liveshelf backfill` reads it, or else the sample. Broker, engine and workers are
+    started for it; the model, its device and its threads are those of the settings. Ratios are to what ran beside in
+    the same run, so they say more than the figures where the machine has other work.
+    """
+    from liveshelf import sample
+    from liveshelf.bench.figures import Figure, number
+    from liveshelf.bench.parts import chosen, measure
+
+    console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
+    parts = chosen(only)
+    path = catalogue or sample.draw(sample_folder(settings))
+    found: dict[str, list[Figure]] = {}
+    for part in parts:
+        progress.print(f"Measuring {part} with {items:,} products.", style="dim")
+        found[part] = measure(settings, path, part=part, items=items)
+    table = Table("", "what", box=None)
+    for heading in ("figure", "ratio", "goal"):
+        table.add_column(heading, justify="right")
+    for part, figures in found.items():
+        for n, f in enumerate(figures):
+            ratio = "" if f.ratio is None else f"{number(f.ratio)} x {f.of}"
+            goal = "" if f.goal is None else f"{number(f.goal)} x, {'met' if f.met else 'missed'}"
+            table.add_row("" if n else part, f.name, f"{number(f.value)} {f.unit}", ratio, goal)
+    console.print(table)
+    if file is not None:
+        machine = {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
+        said = {part: [asdict(f) | {"met": f.met} for f in figures] for part, figures in found.items()}
+        file.write_text(json.dumps({"machine": machine, "items": items, "parts": said}, indent=2) + "\n", "utf-8")
