@@ -9,8 +9,8 @@ from catalog.errors import Hopeless
 from liveshelf.bench.catalogue import contents, encode_rate, products
 from liveshelf.bench.changes import now_ms
 from liveshelf.bench.figures import Figure
-from liveshelf.bench.inside import Inside, run_inside
-from liveshelf.bench.shop import Ends, Shop
+from liveshelf.bench.inside import run_inside
+from liveshelf.bench.shop import Shop
 
 GOAL = 10.0
 
@@ -20,9 +20,8 @@ def measure_replay(shop: Shop, path: Path, *, items: int) -> list[Figure]:
     catalogue = list(products(path, items, version=now_ms()))
     alone = asyncio.run(encode_rate(shop.settings, contents(catalogue)))
     _, ends = shop.send(catalogue)
-    with shop.workers(1):
-        shop.wait(ends)
-    again = asyncio.run(_again(shop, ends))
+    asyncio.run(run_inside(shop, shop.settings, ends))
+    again = asyncio.run(run_inside(shop, shop.settings.model_copy(update={"group": "replay"}), ends))
     if again.forwards:
         raise Hopeless(f"The replay ran the model {again.forwards} times, for {again.encoded} products.")
     rate = again.records / again.seconds
@@ -30,7 +29,3 @@ def measure_replay(shop: Shop, path: Path, *, items: int) -> list[Figure]:
         Figure(f"replay of {again.records:,} events, no forward", rate, "events/s", rate / alone, "encoder", GOAL),
         Figure("encoder alone", alone, "items/s"),
     ]
-
-
-async def _again(shop: Shop, ends: Ends) -> Inside:
-    return await run_inside(shop, shop.settings.model_copy(update={"group": "replay"}), ends)
