@@ -32,6 +32,11 @@ class Meter:
         self._look()
 
     @property
+    def pids(self) -> dict[str, int]:
+        """The processes that are watched."""
+        return {name: process.pid for name, (process, _) in self._watched.items()}
+
+    @property
     def cpu_s(self) -> dict[str, float]:
         """Seconds of CPU of each process since it was added; of one that has ended, as last seen."""
         self._look()

@@ -1,0 +1,127 @@
+"""Live changes beside a back-fill that takes all the encoder has, and what is left for the back-fill.
+
+    python -m benchmarks.lanes PATH --rate 30 [--seconds 30] [--backlog 4000]
+
+Starts broker, engine and one worker of its own. Live changes, new photos with titles, are sent at random moments:
+first alone, then while a backlog of products waits in the back-fill topic. What remains of the backlog when they end is
+applied alone. So one run says how soon live changes are visible without and with a back-fill, and the back-fill's
+items a second with and without them. `--backlog` is to be more than is applied beside the live changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import threading
+import time
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.changes import Changes
+from benchmarks.freshness import CONTENT, WARM_S, Target, ours, saturation, space_of, step
+from benchmarks.shop import number, open_shop, products
+from benchmarks.visible import POLL_S, Flights, moments
+from liveshelf.settings import Settings, load_settings
+from liveshelf.streaming import kafka_of
+from streams.applied import wait_until_applied
+from streams.publisher import Event, Publisher
+
+LEAST_ALONE_S = 5.0
+
+
+class Backlog:
+    """Products sent through the back-fill topic, and how many were applied when."""
+
+    def __init__(self, settings: Settings, events: list[Event]) -> None:
+        self.total = len(events)
+        self.notes: list[tuple[float, int]] = []
+        self._settings = settings
+        with Publisher(kafka_of(settings), settings.backfill_topic) as publisher:
+            self._ends = publisher.publish(events)
+        self._thread = threading.Thread(target=self._watch, name="backlog", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Returns when all of it is applied."""
+        self._thread.join()
+
+    def rate(self, since: float, until: float) -> float:
+        """Items a second between two moments, of offsets that move about once a second; NaN where too few did."""
+        steps = [(at, done) for at, done in self.notes if since <= at <= until]
+        if len(steps) < 3:
+            return float("nan")
+        (began, first), (ended, last) = steps[0], steps[-1]
+        return (last - first) / (ended - began)
+
+    def _watch(self) -> None:
+        kafka, topic = kafka_of(self._settings), self._settings.backfill_topic
+        wait_until_applied(kafka, topic, self._ends, timeout_s=3600, on_progress=self._note, every_s=0.05)
+
+    def _note(self, left: int) -> None:
+        done = self.total - left
+        if not self.notes or done > self.notes[-1][1]:
+            self.notes.append((time.perf_counter(), done))
+
+
+def live(target: Target, rate: float, seconds: float, rng: random.Random) -> np.ndarray:
+    """Milliseconds until each live change was visible, without those of the first WARM_S seconds."""
+    at = moments(rate, WARM_S + seconds, rng)
+    drawn = [target.changes.draw(CONTENT) for _ in at]
+    flights: Flights = asyncio.run(step(target, drawn, at))
+    if flights.due:
+        raise SystemExit(f"{len(flights.due)} live changes were not seen: the rate is more than the worker can take.")
+    warm = {made.version for made, moment in zip(drawn, at, strict=True) if moment < WARM_S}
+    return np.array([took for version, took in flights.took.items() if version not in warm]) * 1000
+
+
+def line(name: str, ms: np.ndarray) -> str:
+    figures = (np.mean(ms), *np.percentile(ms, [50, 95, 99, 100]))
+    return f"| {name} | {len(ms):,} | " + " | ".join(f"{figure:,.0f} ms" for figure in figures) + " |"
+
+
+def measure(target: Target, waiting: list[Event], args: argparse.Namespace) -> None:
+    rng = random.Random(args.seed + 1)
+    saturation(target.settings, list(target.changes.whole()))
+    alone = live(target, args.rate, args.seconds, rng)
+    backlog = Backlog(target.settings, waiting)
+    began = time.perf_counter()
+    beside = live(target, args.rate, args.seconds, rng)
+    ended = time.perf_counter()
+    backlog.wait()
+    with_live = backlog.rate(began + WARM_S, min(ended, began + WARM_S + args.seconds))
+    without = backlog.rate(ended + 1, float("inf"))
+    print("| live, to visible | timed | mean | p50 | p95 | p99 | max |\n|---|---:|---:|---:|---:|---:|---:|")
+    print(line(f"{number(args.rate)}/s, nothing else", alone))
+    print(line(f"{number(args.rate)}/s beside the back-fill", beside))
+    print("\n| back-fill | figure |\n|---|---:|")
+    print(f"| beside the live changes | {with_live:,.1f} items/s |\n| alone | {without:,.1f} items/s |")
+    print(f"| ratio | {with_live / without:.2f} |")
+    print(f"| of all items while both had work | {100 * with_live / (with_live + args.rate):.0f} % |")
+    print(f"\nThe reader searches {1000 * POLL_S:.0f} ms after each answer.")
+    if backlog.notes[-1][0] < ended + LEAST_ALONE_S:
+        print("The backlog was too small to be measured alone as well: give a larger --backlog.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("path", type=Path, help="a catalogue: parquet, JSON lines, or a folder of them")
+    parser.add_argument("--rate", type=float, default=30.0, help="live changes a second")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of live changes, each time")
+    parser.add_argument("--backlog", type=int, default=4000, help="products of the back-fill")
+    parser.add_argument("--products", type=int, default=500, help="products on the shelf that live changes are of")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    events = products(args.path, args.products + args.backlog)
+    changes = Changes(islice(events, args.products), rng=random.Random(args.seed))
+    waiting = list(events)
+    settings = load_settings()
+    space = asyncio.run(space_of(settings))
+    with open_shop(settings, photos=args.path) as shop, ours(shop, space, changes) as target:
+        measure(target, waiting, args)
+
+
+if __name__ == "__main__":
+    main()

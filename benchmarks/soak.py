@@ -1,0 +1,234 @@
+"""A shop's mixed load for hours, and what memory the processes have meanwhile.
+
+    python -m benchmarks.soak PATH --hours H --rate R [--workers W] [--csv FILE]
+
+Starts broker, engine and workers of its own. The first --products of the catalogue are loaded, then events come at
+random moments, R a second on average: price patches, puts that change nothing and new photos with titles (60/25/15), a
+few deletes, records that are no events and products whose photo is missing; a third of all through the back-fill topic.
+Every 10 s a row of the CSV file says what each process holds. At the end, also after Ctrl-C or SIGTERM, a table says
+memory after the warm-up, at the end and at its peak, its slope, and whether the counts are right; the exit code is 1
+where they are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from benchmarks.changes import NO_PHOTO, TROUBLED, Changes
+from benchmarks.shop import Shop, number, open_shop, products
+from catalog.filters import AnyOf, Condition
+from embedded.child import Child
+from indexer import QdrantShelf, connect
+from liveshelf.settings import load_settings
+from liveshelf.streaming import kafka_of
+from liveshelf.wiring import encoder_of
+from streams.publisher import Publisher
+from streams.quarantine import read_quarantine
+
+LOOK_EVERY_S = 10.0
+BACKFILL_SHARE = 1 / 3
+
+
+@dataclass
+class Memory:
+    """Resident memory in MB by process, one row each time it was looked at; `seconds` since the start."""
+
+    names: tuple[str, ...]
+    seconds: list[float] = field(default_factory=list)
+    rows: list[list[float]] = field(default_factory=list)
+
+    def look(self, pids: dict[str, int], seconds: float) -> list[float]:
+        """One more row; a process that has ended holds nothing."""
+        self.seconds.append(seconds)
+        self.rows.append([_rss_mb(pids[name]) for name in self.names])
+        return self.rows[-1]
+
+    def table(self, warm_s: float) -> str:
+        """A table in markdown; what came before `warm_s` counts for the peak alone."""
+        lines = ["| memory, MB | after warm-up | at the end | peak | slope, MB/hour |", "|---|---:|---:|---:|---:|"]
+        hours, mb = np.array(self.seconds) / 3600, np.array(self.rows)
+        warm = hours >= warm_s / 3600
+        for name, column in zip(self.names, mb.T, strict=True):
+            then, held = hours[warm], column[warm]
+            slope = np.polyfit(then, held, 1)[0] if len(held) > 2 else float("nan")
+            first = f"{held[0]:,.0f}" if len(held) else ""
+            lines.append(f"| {name} | {first} | {column[-1]:,.0f} | {column.max():,.0f} | {slope:+,.1f} |")
+        return "\n".join(lines)
+
+
+def _rss_mb(pid: int) -> float:
+    try:
+        return float(psutil.Process(pid).memory_info().rss / 2**20)
+    except psutil.Error:
+        return 0.0
+
+
+class Soak:
+    """The load on an open shop, and what is watched meanwhile."""
+
+    def __init__(self, shop: Shop, changes: Changes, workers: list[Child], *, stop: threading.Event) -> None:
+        self.shop = shop
+        self.changes = changes
+        self.sent: Counter[str] = Counter()
+        self.late_s = 0.0
+        self.ends: dict[str, dict[int, int]] = {}
+        self._workers = workers
+        self._stop = stop
+        self._started = time.monotonic()
+        self._pids = {**shop.meter.pids, "sender": os.getpid()}
+        self.memory = Memory(tuple(self._pids))
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def load(self) -> None:
+        """The catalogue as it is, through the back-fill topic; returns when it is applied."""
+        topic = self.shop.settings.backfill_topic
+        with Publisher(kafka_of(self.shop.settings), topic) as publisher:
+            for made in self.changes.whole():
+                publisher.send(made.key, made.value)
+            ends = publisher.flush()
+        self.shop.wait(ends, topic=topic, watch=self.check)
+        self.ends[topic] = ends
+
+    def run(self, *, rate: float, seconds: float, file: Path, rng: random.Random) -> None:
+        """Sends at random moments, `rate` a second on average, until the time is over or `stop` is set."""
+        settings = self.shop.settings
+        kafka = kafka_of(settings)
+        with Publisher(kafka, settings.topic) as live, Publisher(kafka, settings.backfill_topic) as backfill:
+            watching = threading.Thread(target=self._watch, args=(file,), name="watch", daemon=True)
+            watching.start()
+            due = time.monotonic()
+            end = due + seconds
+            while due < end and not self._stop.wait(max(0.0, due - time.monotonic())):
+                self.late_s = max(self.late_s, time.monotonic() - due)
+                made = self.changes.draw(TROUBLED)
+                (backfill if rng.random() < BACKFILL_SHARE else live).send(made.key, made.value)
+                self.sent[made.kind] += 1
+                due += rng.expovariate(rate)
+            self._stop.set()
+            watching.join()
+            for topic, publisher in ((settings.topic, live), (settings.backfill_topic, backfill)):
+                self.ends[topic] = self.ends.get(topic, {}) | publisher.flush()
+
+    def check(self) -> None:
+        """Ends the run where a worker is gone or somebody asked."""
+        for worker in self._workers:
+            if (status := worker.poll()) is not None:
+                raise SystemExit(f"A worker ended with status {status}: {worker.tail()}")
+        if self._stop.is_set():
+            raise SystemExit("Stopped before the load began.")
+
+    def applied(self) -> bool:
+        """Whether both lanes are committed up to what was sent, which is waited for."""
+        try:
+            for topic, ends in self.ends.items():
+                self.shop.wait(ends, topic=topic, watch=self._alive)
+        except SystemExit as gone:
+            print(gone, file=sys.stderr)
+            return False
+        return True
+
+    def _alive(self) -> None:
+        if all(worker.poll() is not None for worker in self._workers):
+            raise SystemExit(f"No worker is left: {self._workers[0].tail()}")
+
+    def _watch(self, file: Path) -> None:
+        with file.open("w", newline="", encoding="utf-8") as out:
+            rows = csv.writer(out)
+            rows.writerow(["seconds", "sent", *(f"{name} MB" for name in self.memory.names)])
+            while True:
+                held = self.memory.look(self._pids, self.seconds)
+                rows.writerow([f"{self.seconds:.1f}", self.sent.total(), *(f"{mb:.1f}" for mb in held)])
+                out.flush()
+                if any(worker.poll() is not None for worker in self._workers):
+                    print("A worker has ended.", file=sys.stderr)
+                    self._stop.set()
+                if self._stop.wait(LOOK_EVERY_S):
+                    self.memory.look(self._pids, self.seconds)
+                    return
+
+
+async def counted(shop: Shop) -> tuple[int, int]:
+    """Live products, and those of them whose photo is missing."""
+    settings = shop.settings
+    async with encoder_of(settings) as encoder:
+        space = encoder.space
+    client = connect(settings.qdrant_url, api_key=None, timeout_s=60)
+    try:
+        shelf = QdrantShelf(client, collection=settings.collection, space=space)
+        missing: list[Condition] = [AnyOf("image_state", ("missing",))]
+        return await shelf.count(), await shelf.count(missing)
+    finally:
+        await client.close()
+
+
+def counts(soak: Soak) -> bool:
+    """Prints what was counted; whether it is as it should be."""
+    settings = soak.shop.settings
+    applied = soak.applied()
+    live, missing = asyncio.run(counted(soak.shop))
+    held = sum(1 for _ in read_quarantine(kafka_of(settings), settings.quarantine_topic))
+    changes = soak.changes
+    pairs = {"live": (live, changes.live), "photo missing": (missing, len(changes.no_photo))}
+    pairs["quarantined"] = (held, changes.bad)
+    print("\n| counted | there | should be |\n|---|---:|---:|")
+    for name, (there, wanted) in pairs.items():
+        print(f"| {name} | {there:,} | {wanted:,} |")
+    print(f"| committed to the end | {'yes' if applied else 'no'} | yes |")
+    return applied and all(there == wanted for there, wanted in pairs.values())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("path", type=Path, help="a catalogue: parquet, JSON lines, or a folder of them")
+    parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--rate", type=float, default=20.0, help="events a second, on average")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--products", type=int, default=5000, help="products of the catalogue to load first")
+    parser.add_argument("--csv", type=Path, default=Path("soak.csv"))
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    rng = random.Random(args.seed)
+    seconds = args.hours * 3600
+    warm_s = min(600.0, 0.15 * seconds)
+    with ExitStack() as stack:
+        settings = load_settings()
+        roots = (*settings.image_file_roots, Path(NO_PHOTO.removeprefix("file://")).parent)
+        settings = settings.model_copy(update={"image_file_roots": roots})
+        shop = stack.enter_context(open_shop(settings, photos=args.path))
+        workers = stack.enter_context(shop.workers(args.workers))
+        soak = Soak(shop, Changes(products(args.path, args.products), rng=rng), workers, stop=stop)
+        soak.load()
+        loaded_s = soak.seconds
+        print(f"{args.products:,} products loaded in {loaded_s:.0f} s; the load begins", file=sys.stderr, flush=True)
+        soak.run(rate=args.rate, seconds=seconds, file=args.csv, rng=rng)
+        ran_s = soak.seconds - loaded_s
+        warm_s = loaded_s + (warm_s if ran_s > warm_s else 0.15 * ran_s)
+        print(f"{soak.sent.total():,} events in {ran_s:,.0f} s, {number(soak.sent.total() / ran_s)} a second, ", end="")
+        print(f"the sender at most {soak.late_s:.2f} s late:", ", ".join(f"{k} {n:,}" for k, n in soak.sent.items()))
+        print(f"\n{soak.memory.table(warm_s)}")
+        return 0 if counts(soak) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
