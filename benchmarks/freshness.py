@@ -14,125 +14,31 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.changes import MIX, Changes, Made
-from benchmarks.shop import Shop, number, open_shop, products
-from benchmarks.visible import POLL_S, Flights, Reader, Sender, moments, watch
-from catalog.space import Space
-from indexer import connect
-from liveshelf.settings import Settings, load_settings
-from liveshelf.streaming import kafka_of, topics_of
-from liveshelf.wiring import encoder_of
-from streams.applied import wait_until_applied
-from streams.publisher import Publisher, PublishPolicy
-from streams.topics import create_topics
-
-CONTENT = {"content": 1}
-AT_ONCE = PublishPolicy(linger_ms=0)
-WARM_S = 5.0
+from benchmarks.shop import number, open_shop, products
+from liveshelf.bench.freshness import CONTENT, FreshnessPolicy, Step, Target, capacity, load, ours, space_of, steps
+from liveshelf.bench.freshness import theirs as straightforward
+from liveshelf.bench.load import MIX, Changes
+from liveshelf.bench.visible import POLL_S
+from liveshelf.settings import load_settings
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A running pipeline: its settings say topic and group, its reader where it writes."""
-
-    name: str
-    settings: Settings
-    reader: Reader
-    changes: Changes
-
-
-@contextmanager
-def ours(shop: Shop, space: Space, changes: Changes) -> Iterator[Target]:
-    with shop.workers(1):
-        yield Target("liveshelf", shop.settings, Reader(shop.settings.collection, space), changes)
-
-
-@contextmanager
-def theirs(shop: Shop, space: Space, changes: Changes) -> Iterator[Target]:
-    name = "straightforward"
-    settings = shop.settings.model_copy(update={"topic": name, "group": name})
-    create_topics(kafka_of(settings), replace(topics_of(settings), live=name))
-    ready, collection = shop.folder / f"{name}.ready", f"{settings.collection}--{name}"
-    argv = ("--kafka", settings.kafka, "--qdrant", settings.qdrant_url, "--topic", name, "--ready", str(ready))
-    with shop.child(name, "-m", "benchmarks.straightforward", *argv, "--collection", collection, ready=ready):
-        yield Target(name, settings, Reader(collection, space, "version"), changes)
-
-
-def saturation(settings: Settings, changes: list[Made]) -> float:
-    """Changes a second that a burst of them is applied with, once the first tenth is."""
-    kafka, topic = kafka_of(settings), settings.topic
-    steps: list[tuple[float, int]] = []
-    started = time.perf_counter()
-    with Publisher(kafka, topic) as publisher:
-        for made in changes:
-            publisher.send(made.key, made.value)
-        ends = publisher.flush()
-
-    def note(left: int) -> None:
-        done = len(changes) - left
-        if done >= len(changes) / 10 and (not steps or done > steps[-1][1]):
-            steps.append((time.perf_counter(), done))
-
-    wait_until_applied(kafka, topic, ends, timeout_s=3600, on_progress=note, every_s=0.05)
-    (began, first), (ended, last) = steps[0] if len(steps) > 1 else (started, 0), steps[-1]
-    return (last - first) / (ended - began)
-
-
-async def step(target: Target, changes: list[Made], at: list[float]) -> Flights:
-    """Sends and watches until everything is seen."""
-    settings = target.settings
-    flights = Flights()
-    client = connect(settings.qdrant_url, api_key=None, timeout_s=30)
-    with Publisher(kafka_of(settings), settings.topic, policy=AT_ONCE) as publisher:
-        sender = Sender(publisher, changes, at, flights)
-        sender.start()
-        try:
-            await watch(client, target.reader, flights, sender)
-        finally:
-            sender.stop.set()
-            sender.join()
-            await client.close()
-    return flights
-
-
-async def space_of(settings: Settings) -> Space:
-    async with encoder_of(settings) as encoder:
-        return encoder.space
-
-
-def measure(target: Target, weights: Mapping[str, float], args: argparse.Namespace) -> None:
-    changes = target.changes
-    saturation(target.settings, list(changes.whole()))
-    most = saturation(target.settings, [changes.draw(weights) for _ in range(args.burst)])
-    print(f"\n{target.name} applies a burst of {args.burst:,} at {number(most)} a second.\n")
+def measure(target: Target, weights: Mapping[str, float], policy: FreshnessPolicy) -> None:
+    load(target)
+    most = capacity(target, weights, policy)
+    print(f"\n{target.name}: {number(most)} changes a second are 100 % (a burst of {policy.burst:,}, unless given).\n")
     print("| load | rate | timed | p50 | p95 | p99 | max | not seen | poll | sender late |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
-    rng = random.Random(args.seed + 1)
-    for percent in args.at:
-        rate = args.rate or most * percent / 100
-        at = moments(rate, WARM_S + args.seconds, rng)
-        drawn = [changes.draw(weights) for _ in at]
-        flights = asyncio.run(step(target, drawn, at))
-        # What changes nothing is looked for, because its version may hide that of a change before it, and not timed.
-        untimed = {m.version for m, moment in zip(drawn, at, strict=True) if moment < WARM_S or m.kind == "same"}
-        print(row(f"{100 * rate / most:.0f} %", rate, flights, untimed), flush=True)
+    for step in steps(target, weights, policy, most):
+        print(row(step), flush=True)
 
 
-def row(name: str, rate: float, flights: Flights, untimed: set[int]) -> str:
-    """A line of the table, without the changes that are not timed."""
-    took = np.array([seconds for version, seconds in flights.took.items() if version not in untimed]) * 1000
-    p50, p95, p99, most = (f"{ms:,.0f} ms" for ms in np.percentile(took, [50, 95, 99, 100]))
-    poll = f"{1000 * np.mean(flights.poll_s):.1f} ms"
-    cells = (name, f"{number(rate)}/s", f"{len(took):,}", p50, p95, p99, most, str(len(flights.due)), poll)
-    return f"| {' | '.join(cells)} | {1000 * flights.late_s:.0f} ms |"
+def row(step: Step) -> str:
+    took = (f"{step.quantile(percent):,.0f} ms" for percent in (50, 95, 99, 100))
+    cells = (f"{step.percent} %", f"{number(step.rate)}/s", f"{len(step.ms):,}", *took, str(step.unseen))
+    return f"| {' | '.join(cells)} | {step.poll_ms:.1f} ms | {step.late_ms:.0f} ms |"
 
 
 def main() -> None:
@@ -141,21 +47,23 @@ def main() -> None:
     parser.add_argument("--mix", action="store_true", help="60 %% prices, 25 %% that change nothing, 15 %% new photos")
     parser.add_argument("--seconds", type=float, default=45.0, help="of each step")
     parser.add_argument("--pipeline", choices=("liveshelf", "straightforward", "both"), default="liveshelf")
-    parser.add_argument("--rate", type=float, help="changes a second at every step, whatever it can take")
+    parser.add_argument("--rate", type=float, help="changes a second that are 100 %%, in place of what a burst says")
     parser.add_argument("--at", type=int, nargs="+", default=[25, 50, 80], help="percents of what it can take")
     parser.add_argument("--products", type=int, default=1500, help="products of the catalogue on the shelf")
     parser.add_argument("--burst", type=int, default=3000, help="changes of the burst")
+    parser.add_argument("--url", help="gRPC address of a Qdrant server (default: an embedded engine)")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    policy = FreshnessPolicy(args.burst, args.seconds, args.at, args.rate, args.seed)
     weights = MIX if args.mix else CONTENT
     pipelines = ("liveshelf", "straightforward") if args.pipeline == "both" else (args.pipeline,)
-    with open_shop(load_settings(), photos=args.path) as shop:
+    with open_shop(load_settings(), url=args.url, photos=args.path) as shop:
         space = asyncio.run(space_of(shop.settings))
         for name in pipelines:
-            patches, start = name == "liveshelf", ours if name == "liveshelf" else theirs
+            patches, start = name == "liveshelf", ours if name == "liveshelf" else straightforward
             rng = random.Random(args.seed)
             with start(shop, space, Changes(products(args.path, args.products), rng=rng, patches=patches)) as target:
-                measure(target, weights, args)
+                measure(target, weights, policy)
     print(f"\nThe reader searches {1000 * POLL_S:.0f} ms after each answer; `poll` is the mean time of an answer.")
 
 

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.changes import Changes
-from benchmarks.freshness import CONTENT, WARM_S, Target, ours, saturation, space_of, step
 from benchmarks.shop import number, open_shop, products
-from benchmarks.visible import POLL_S, Flights, moments
+from liveshelf.bench.freshness import CONTENT, WARM_S, Target, fly, load, ours, space_of
+from liveshelf.bench.load import Changes
+from liveshelf.bench.visible import POLL_S, Flights, moments
 from liveshelf.settings import Settings, load_settings
 from liveshelf.streaming import kafka_of
 from streams.applied import wait_until_applied
@@ -70,7 +70,7 @@ def live(target: Target, rate: float, seconds: float, rng: random.Random) -> np.
     """Milliseconds until each live change was visible, without those of the first WARM_S seconds."""
     at = moments(rate, WARM_S + seconds, rng)
     drawn = [target.changes.draw(CONTENT) for _ in at]
-    flights: Flights = asyncio.run(step(target, drawn, at))
+    flights: Flights = asyncio.run(fly(target, drawn, at))
     if flights.due:
         raise SystemExit(f"{len(flights.due)} live changes were not seen: the rate is more than the worker can take.")
     warm = {made.version for made, moment in zip(drawn, at, strict=True) if moment < WARM_S}
@@ -84,7 +84,7 @@ def line(name: str, ms: np.ndarray) -> str:
 
 def measure(target: Target, waiting: list[Event], args: argparse.Namespace) -> None:
     rng = random.Random(args.seed + 1)
-    saturation(target.settings, list(target.changes.whole()))
+    load(target)
     alone = live(target, args.rate, args.seconds, rng)
     backlog = Backlog(target.settings, waiting)
     began = time.perf_counter()

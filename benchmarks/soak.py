@@ -29,11 +29,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from benchmarks.changes import NO_PHOTO, TROUBLED, Changes
 from benchmarks.shop import Shop, number, open_shop, products
 from catalog.filters import AnyOf, Condition
 from embedded.child import Child
 from indexer import QdrantShelf, connect
+from liveshelf.bench.load import NO_PHOTO, TROUBLED, Changes
 from liveshelf.settings import load_settings
 from liveshelf.streaming import kafka_of
 from liveshelf.wiring import encoder_of

@@ -1,6 +1,6 @@
 """The straightforward pipeline that liveshelf is held against, as a process of its own.
 
-python -m benchmarks.straightforward --kafka HOST:PORT --qdrant URL --topic TOPIC --ready FILE
+LIVESHELF_READY_FILE=FILE [other LIVESHELF_ settings] python -m benchmarks.straightforward
 """
 
 from liveshelf.bench.straightforward import main

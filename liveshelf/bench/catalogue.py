@@ -21,19 +21,33 @@ BATCH = 64
 
 
 def products(path: Path, limit: int | None = None, *, version: int = 1) -> Iterator[Event]:
-    """The catalogue's first products as put events; rows that are none are left out."""
-    rows = (row.event for row in Catalogue(path, version=version) if isinstance(row, Row))
-    return islice(rows, limit)
+    """The catalogue's first products as put events of this version.
+
+    Rows that are none are left out, and those whose id has been there; all are of one tenant.
+    """
+    return islice(_once(path, version), limit)
+
+
+def _once(path: Path, version: int) -> Iterator[Event]:
+    seen: set[str] = set()
+    for row in Catalogue(path, version=version):
+        if isinstance(row, Row) and (id_ := str(row.event["id"])) not in seen:
+            event = {name: said for name, said in row.event.items() if name != "tenant"} | {"version": version}
+            if _content(event) is not None:
+                seen.add(id_)
+                yield event
 
 
 def contents(events: Iterable[Event]) -> list[Content]:
     """The titles and photos of put events, as the worker reads them."""
-    found = []
-    for event in events:
-        parsed = parse(Record(None, json.dumps(event).encode(), "", 0, 0, 0), Contract())
-        if isinstance(parsed, Parsed) and isinstance(parsed.change, Put):
-            found.append(parsed.change.product.content)
-    return found
+    return [content for event in events if (content := _content(event)) is not None]
+
+
+def _content(event: Event) -> Content | None:
+    """None for what is no put."""
+    parsed = parse(Record(None, json.dumps(event).encode(), "", 0, 0, 0), Contract())
+    put = parsed.change if isinstance(parsed, Parsed) else None
+    return put.product.content if isinstance(put, Put) else None
 
 
 async def encode_rate(settings: Settings, items: Sequence[Content]) -> float:

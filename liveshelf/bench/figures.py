@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value in its unit. `ratio` is to what `of` names, `goal` the least the ratio should be."""
+    """One measured value in its unit. `ratio` is to what `of` names, `goal` the least the ratio should be.
+
+    `most` is what the value itself should not exceed.
+    """
 
     name: str
     value: float
@@ -16,20 +20,31 @@ class Figure:
     ratio: float | None = None
     of: str = ""
     goal: float | None = None
+    most: float | None = None
 
     @property
     def met(self) -> bool | None:
-        """Whether the ratio reaches its goal, None where there is none."""
+        """Whether the goal is reached, None where there is none."""
+        if self.most is not None:
+            return self.value <= self.most
         return None if self.ratio is None or self.goal is None else self.ratio >= self.goal
+
+    @property
+    def said(self) -> tuple[str, str, str]:
+        """Value, ratio and goal as a person reads them; empty where there is none."""
+        ratio = "" if self.ratio is None else f"{number(self.ratio)} x {self.of}".rstrip()
+        goal = "" if self.goal is None else f"{number(self.goal)} x"
+        return f"{number(self.value)} {self.unit}".rstrip(), ratio, goal or self._most
+
+    @property
+    def _most(self) -> str:
+        return "" if self.most is None else f"at most {number(self.most)} {self.unit}"
 
 
 def table(figures: Iterable[Figure]) -> str:
     """A table in markdown."""
     lines = ["| what | figure | ratio | goal |", "|---|---:|---:|---:|"]
-    for f in figures:
-        ratio = "" if f.ratio is None else f"{number(f.ratio)} x {f.of}".rstrip()
-        goal = "" if f.goal is None else f"{number(f.goal)} x"
-        lines.append(f"| {f.name} | {number(f.value)} {f.unit} | {ratio} | {goal} |")
+    lines += [f"| {' | '.join((f.name, *f.said))} |" for f in figures]
     return "\n".join(lines)
 
 
@@ -41,6 +56,8 @@ def used(peak_mb: Mapping[str, float], cpu_s: Mapping[str, float]) -> list[Figur
 
 def number(value: float) -> str:
     """Three digits that count; whole numbers as they are."""
+    if not math.isfinite(value):
+        return "?"
     if value == int(value) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"

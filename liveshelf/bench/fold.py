@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from catalog.errors import Misuse
+from catalog.errors import Hopeless, Misuse
 from indexer import connect, serving
 from indexer.calls import Points, including
 from indexer.conditions import live_and
 from indexer.values import payload_from
 from liveshelf.settings import Settings, secret
+from liveshelf.streaming import kafka_of
 from streams.publisher import Event
+from streams.quarantine import read_quarantine
 
 PAGE = 1000
 
@@ -41,6 +44,18 @@ class Fold:
         return cls(made)
 
 
+async def checked(settings: Settings, fold: Fold) -> int:
+    """How many products there are. Raises Hopeless where one is not as the fold has it, or something is refused."""
+    if wrong := await differences(settings, fold):
+        raise Hopeless(f"The index is not what the events make: {len(wrong)} products differ, {wrong[0]} for one.")
+    refused = await asyncio.to_thread(
+        lambda: sum(1 for _ in read_quarantine(kafka_of(settings), settings.quarantine_topic))
+    )
+    if refused:
+        raise Hopeless(f"{refused} events are in quarantine that are all in order.")
+    return len(fold.products)
+
+
 async def differences(settings: Settings, fold: Fold) -> list[str]:
     """The ids of the products that the index has otherwise than the fold, or lacks, or should not have."""
     client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=settings.qdrant_timeout_s)
@@ -55,3 +70,7 @@ async def differences(settings: Settings, fold: Fold) -> list[str]:
         await client.close()
     both = found.keys() | fold.products.keys()
     return sorted(id_ for id_ in both if found.get(id_) != fold.products.get(id_))
+
+
+def _quarantined(settings: Settings) -> int:
+    return sum(1 for _ in read_quarantine(kafka_of(settings), settings.quarantine_topic))

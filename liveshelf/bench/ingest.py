@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from pathlib import Path
 
 from liveshelf.bench.catalogue import contents, encode_rate, products
 from liveshelf.bench.changes import now_ms
 from liveshelf.bench.figures import Figure, used
+from liveshelf.bench.fold import Fold, checked
 from liveshelf.bench.shop import Shop
 
 GOAL = 0.85
 
 
-def measure_ingest(shop: Shop, path: Path, *, items: int) -> list[Figure]:
-    """Sends `items` products through one worker; items a second beside the encoder alone before and after."""
-    catalogue = list(products(path, items, version=now_ms()))
-    some = contents(catalogue)
-    first = asyncio.run(encode_rate(shop.settings, some))
-    with shop.workers(1):
-        sent, seconds = shop.apply(catalogue, topic=shop.settings.backfill_topic)
+def measure_ingest(shop: Shop, path: Path, *, items: int | None, bare: int = 3000, workers: int = 1) -> list[Figure]:
+    """Sends `items` products, or all, through the workers; items a second beside the encoder alone before and after.
+
+    The encoder alone is given the first `bare` of them. Raises Hopeless where the index is not what was sent.
+    """
+    version = now_ms()
+    some = contents(islice(products(path, items), bare))
+    before = asyncio.run(encode_rate(shop.settings, some))
+    with shop.workers(workers):
+        start = shop.meter.cpu_s
+        sent, seconds = shop.apply(products(path, items, version=version), topic=shop.settings.backfill_topic)
+        spent = {name: cpu - start.get(name, 0.0) for name, cpu in shop.meter.cpu_s.items()}
         peaks = dict(shop.meter.peak_mb)
-    alone = (first + asyncio.run(encode_rate(shop.settings, some))) / 2
-    rate = sent / seconds
+    after = asyncio.run(encode_rate(shop.settings, some))
+    there = asyncio.run(checked(shop.settings, Fold.of(products(path, items, version=version))))
+    rate, alone = sent / seconds, (before + after) / 2
     return [
         Figure(f"{sent:,} new products", rate, "items/s", rate / alone, "encoder", GOAL),
-        Figure("encoder alone", alone, "items/s"),
-        *used(peaks, {}),
+        Figure("encoder alone, before", before, "items/s"),
+        Figure("encoder alone, after", after, "items/s"),
+        Figure("products compared, all right", there, ""),
+        *used(peaks, spent),
     ]

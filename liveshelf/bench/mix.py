@@ -14,15 +14,12 @@ from embedded.child import Child
 from liveshelf.bench.catalogue import products
 from liveshelf.bench.changes import Change, mix, now_ms
 from liveshelf.bench.figures import Figure, used
-from liveshelf.bench.fold import Fold, differences
+from liveshelf.bench.fold import Fold, checked
 from liveshelf.bench.shop import Shop
-from liveshelf.streaming import kafka_of, topics_of
+from liveshelf.bench.yardstick import STRAIGHT, straightforward
 from streams.publisher import Event
-from streams.quarantine import read_quarantine
-from streams.topics import create_topics
 
 GOAL = 4.0
-WHOLE, STRAIGHT = "whole", "straightforward"  # topic and group of the straightforward pipeline
 WARM = 64  # products after which its model is warm; it need not have loaded what it writes whole anyway
 
 
@@ -65,28 +62,20 @@ def _liveshelf(
         spent = {name: seconds - before[name] for name, seconds in shop.meter.cpu_s.items()}
         peaks = dict(shop.meter.peak_mb)
     fold = Fold.of([*catalogue, *(change.event for change in changes)])
-    if wrong := asyncio.run(differences(shop.settings, fold)):
-        raise Hopeless(f"The index is not what the events make: {len(wrong)} products differ, {wrong[0]} for one.")
-    if held := sum(1 for _ in read_quarantine(kafka_of(shop.settings), shop.settings.quarantine_topic)):
-        raise Hopeless(f"{held} events are in quarantine that are all in order.")
+    there = asyncio.run(checked(shop.settings, fold))
     figures = [Figure(f"mix of {sent:,} events, {workers} worker{'s'[: workers - 1]}", rate, "events/s")]
-    return rate, [*figures, Figure("products compared, all right", len(fold.products), ""), *used(peaks, spent)]
+    return rate, [*figures, Figure("products compared, all right", there, ""), *used(peaks, spent)]
 
 
 @contextmanager
 def _straightforward(shop: Shop) -> Iterator[Callable[[Sequence[Event]], float]]:
     """The straightforward pipeline while inside: a function that sends it events, for the seconds they took."""
-    create_topics(kafka_of(shop.settings), replace(topics_of(shop.settings), live=WHOLE))
-    ready = shop.folder / f"{STRAIGHT}.ready"
-    to = ("--kafka", shop.settings.kafka, "--qdrant", shop.settings.qdrant_url)
-    argv = ("-m", "liveshelf.bench.straightforward", *to, "--topic", WHOLE, "--ready", str(ready))
-    collection = f"{shop.settings.collection}--{STRAIGHT}"
-    with shop.child(STRAIGHT, *argv, "--collection", collection, ready=ready) as child:
+    with straightforward(shop) as (settings, child):
 
         def apply(events: Sequence[Event]) -> float:
             started = time.perf_counter()
-            _, ends = shop.send(events, topic=WHOLE)
-            shop.wait(ends, topic=WHOLE, group=STRAIGHT, watch=lambda: _alive([child]))
+            _, ends = shop.send(events, topic=settings.topic)
+            shop.wait(ends, topic=settings.topic, group=settings.group, watch=lambda: _alive([child]))
             return time.perf_counter() - started
 
         yield apply

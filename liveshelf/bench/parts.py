@@ -8,6 +8,7 @@ from pathlib import Path
 from catalog.errors import Misuse
 from liveshelf.bench.catalogue import products
 from liveshelf.bench.figures import Figure
+from liveshelf.bench.freshness import FreshnessPolicy, measure_freshness
 from liveshelf.bench.ingest import measure_ingest
 from liveshelf.bench.mix import measure_mix
 from liveshelf.bench.patches import measure_patches
@@ -22,10 +23,15 @@ Part = Callable[[Shop, Path, int], list[Figure]]
 PARTS: dict[str, Part] = {
     "ingest": lambda shop, path, items: measure_ingest(shop, path, items=items),
     "mix": lambda shop, path, items: measure_mix(shop, path, items=items, events=2 * items),
+    "freshness": lambda shop, path, items: measure_freshness(shop, path, items=items, policy=_freshness(items)),
     "replay": lambda shop, path, items: measure_replay(shop, path, items=items),
     "patches": lambda shop, path, items: measure_patches(shop, path, items=items, events=10 * items),
     "stages": lambda shop, path, items: measure_stages(shop, path, items=items),
 }
+
+
+def _freshness(items: int) -> FreshnessPolicy:
+    return FreshnessPolicy(burst=items, seconds=min(30.0, max(3.0, items / 50)))
 
 
 def measure(settings: Settings, path: Path, *, part: str, items: int) -> list[Figure]:

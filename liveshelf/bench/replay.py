@@ -21,7 +21,8 @@ def measure_replay(shop: Shop, path: Path, *, items: int) -> list[Figure]:
     alone = asyncio.run(encode_rate(shop.settings, contents(catalogue)))
     _, ends = shop.send(catalogue)
     asyncio.run(run_inside(shop, shop.settings, ends))
-    again = asyncio.run(run_inside(shop, shop.settings.model_copy(update={"group": "replay"}), ends))
+    other = shop.settings.model_copy(update={"group": f"{shop.settings.group}-replay"})
+    again = asyncio.run(run_inside(shop, other, ends))
     if again.forwards:
         raise Hopeless(f"The replay ran the model {again.forwards} times, for {again.encoded} products.")
     rate = again.records / again.seconds

@@ -20,6 +20,7 @@ from liveshelf.bench.meter import Meter
 from liveshelf.settings import Settings, environment, secret
 from liveshelf.streaming import kafka_of, topics_of
 from streams.applied import wait_until_applied
+from streams.connection import admin_client
 from streams.publisher import Event, Publisher
 from streams.topics import create_topics
 
@@ -109,30 +110,49 @@ class Shop:
 def open_shop(settings: Settings, *, url: str | None = None, photos: Path | None = None) -> Iterator[Shop]:
     """Broker, engine and topics in a temporary folder; all of it is gone on leaving, whatever raised.
 
-    `settings` say what model, device and threads the workers have. `url` is the gRPC address of a Qdrant server to be
-    used in place of the embedded engine: its collection has a name of its own and is deleted at the end. `photos` is a
-    file of a catalogue, or a folder, below which `file:` photos may be read.
+    Where LIVESHELF_KAFKA or LIVESHELF_QDRANT_URL is set, that broker or index is used in place of an embedded one, and
+    so is the Qdrant at the gRPC address `url`. Topics, groups and collections have names of their own there and are
+    deleted at the end. `settings` say too what model, device and threads the workers have. `photos` is a file of a
+    catalogue, or a folder, below which `file:` photos may be read.
     """
+    name = f"bench-{uuid4().hex[:8]}"
+    told: dict[str, object] = {"log_level": "WARNING", "topic": name, "group": name, "collection": name}
+    told |= {"backfill_topic": f"{name}-backfill", "quarantine_topic": f"{name}-quarantine"}
+    # Events here are the contract's, and a photo that was kept would cost the second contender less than the first.
+    told |= {"mapping": None, "member": None, "tenant": "default", "image_cache_mb": 0}
+    if photos is not None:
+        root = photos.resolve()
+        told["image_file_roots"] = (*settings.image_file_roots, root if root.is_dir() else root.parent)
+    if url is not None:
+        told["qdrant_url"] = url.rstrip("/")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liveshelf-bench-")))
-        broker = stack.enter_context(Broker.start(folder / "broker", cache=settings.cache))
         meter = stack.enter_context(Meter())
-        meter.add("broker", broker.pid)
-        told: dict[str, object] = {"kafka": broker.bootstrap, "log_level": "WARNING"}
-        if photos is not None:
-            root = photos.resolve()
-            told["image_file_roots"] = (*settings.image_file_roots, root if root.is_dir() else root.parent)
-        if url is None:
+        if "kafka" not in settings.model_fields_set:
+            broker = stack.enter_context(Broker.start(folder / "broker", cache=settings.cache))
+            meter.add("broker", broker.pid)
+            told["kafka"] = broker.bootstrap
+        if url is None and "qdrant_url" not in settings.model_fields_set:
             engine = stack.enter_context(EngineProcess.start(folder / "engine"))
             meter.add("engine", engine.pid)
             told["qdrant_url"] = engine.url
-        else:
-            told |= {"qdrant_url": url.rstrip("/"), "collection": f"bench-{uuid4().hex[:8]}"}
         here = settings.model_copy(update=told)
-        if url is not None:
+        if "kafka" in settings.model_fields_set:
+            stack.callback(_forget, here)
+        if url is not None or "qdrant_url" in settings.model_fields_set:
             stack.callback(lambda: asyncio.run(_drop(here)))
         create_topics(kafka_of(here), topics_of(here))
         yield Shop(here, folder, meter)
+
+
+def _forget(settings: Settings) -> None:
+    """Deletes the topics and groups whose names begin as the live topic's."""
+    with admin_client(kafka_of(settings)) as client:
+        topics = [name for name in client.list_topics() if name.startswith(settings.topic)]
+        client.delete_topics(topics, raise_errors=False)
+        groups = [group["group_id"] for group in client.list_groups()]
+        if ours := [name for name in groups if name.startswith(settings.group)]:
+            client.delete_groups(ours)
 
 
 async def _drop(settings: Settings) -> None:

@@ -6,7 +6,6 @@ versions, no fingerprints, nothing overlaps. The model, the photos and the broke
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import uuid
@@ -104,24 +103,13 @@ def create_app(settings: Settings, encoding: Encoding, ready: Path) -> faust.App
 
 
 def main() -> None:
-    """Runs until SIGTERM."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kafka", help="bootstrap address")
-    parser.add_argument("--qdrant", help="URL of Qdrant's gRPC address")
-    parser.add_argument("--topic", required=True)
-    parser.add_argument("--collection", default="straightforward")
-    parser.add_argument("--ready", type=Path, required=True, help="file to make once it has its partitions")
-    given = parser.parse_args()
-    settings = load_settings(
-        kafka=given.kafka,
-        qdrant_url=given.qdrant,
-        topic=given.topic,
-        collection=given.collection,
-        group="straightforward",
-    )
+    """Runs until SIGTERM. Address, topic, group, collection and the ready file are those of the LIVESHELF_ settings."""
+    settings = load_settings()
+    if settings.ready_file is None:
+        raise SystemExit("Name the file that says it is ready: LIVESHELF_READY_FILE.")
     encoding = Encoding(settings)
     asyncio.run(create_collection(settings, encoding.model))
-    faust.Worker(create_app(settings, encoding, given.ready), loglevel="WARNING").execute_from_commandline()
+    faust.Worker(create_app(settings, encoding, settings.ready_file), loglevel="WARNING").execute_from_commandline()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ from liveshelf.settings import Settings
 
 @click.command()
 @click.argument("catalogue", required=False, type=click.Path(exists=True, path_type=Path))
-@click.option("--only", metavar="PARTS", help="Of ingest, mix, replay, patches, stages: those, separated by commas.")
+@click.option(
+    "--only", metavar="PARTS", help="Of ingest, mix, freshness, replay, patches, stages: those, separated by commas."
+)
 @click.option("--items", type=click.IntRange(min=1), default=1000, show_default=True, help="Products to load.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Write it there.")
 @click.pass_obj
@@ -26,11 +28,13 @@ def bench(settings: Settings, *, catalogue: Path | None, only: str | None, items
     """Measure the whole path on this machine: a few minutes, in a temporary folder.
 
     CATALOGUE is a file or folder as `liveshelf backfill` reads it, or else the sample. Broker, engine and workers are
-    started for it; the model, its device and its threads are those of the settings. Ratios are to what ran beside in
-    the same run, so they say more than the figures where the machine has other work.
+    started for it; the model, its device and its threads are those of the settings. Where LIVESHELF_KAFKA or
+    LIVESHELF_QDRANT_URL is set, that one is measured, with topics and collections of its own that are deleted at the
+    end. Ratios are to what ran beside in the same run, so they say more than the figures where the machine has other
+    work.
     """
     from liveshelf import sample
-    from liveshelf.bench.figures import Figure, number
+    from liveshelf.bench.figures import Figure
     from liveshelf.bench.parts import chosen, measure
 
     console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
@@ -45,9 +49,9 @@ def bench(settings: Settings, *, catalogue: Path | None, only: str | None, items
         table.add_column(heading, justify="right")
     for part, figures in found.items():
         for n, f in enumerate(figures):
-            ratio = "" if f.ratio is None else f"{number(f.ratio)} x {f.of}"
-            goal = "" if f.goal is None else f"{number(f.goal)} x, {'met' if f.met else 'missed'}"
-            table.add_row("" if n else part, f.name, f"{number(f.value)} {f.unit}", ratio, goal)
+            figure, ratio, goal = f.said
+            verdict = "" if f.met is None else ", met" if f.met else ", missed"
+            table.add_row("" if n else part, f.name, figure, ratio, goal + verdict)
     console.print(table)
     if file is not None:
         machine = {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from qdrant_client import AsyncQdrantClient, grpc
 
-from benchmarks.changes import Made
 from catalog.space import Space
 from indexer.calls import Points, including
 from indexer.points import dense
+from liveshelf.bench.load import Made
 from streams.publisher import Publisher
 
 POLL_S = 0.005

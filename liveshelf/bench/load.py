@@ -1,4 +1,4 @@
-"""Changes of a shop for the benchmarks: price patches, puts that change nothing, new content, and what goes wrong."""
+"""A shop's changes one by one: price patches, puts that change nothing, new content, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import random
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from PIL import Image
 
@@ -115,12 +117,13 @@ class Changes:
         return self._made(kind, self._puts[id_])
 
     def _photo(self, id_: str) -> list[str]:
-        """A photo nobody has seen where photos travel in the events; elsewhere another product's."""
+        """A photo nobody has seen where the product's is at hand; elsewhere another product's."""
         images: list[str] = self._puts[id_].get("images", [])
-        if not images or not images[0].startswith(JPEG):
+        data = _at_hand(images[0]) if images else None
+        if data is None:
             other: list[str] = self._puts[self._any()].get("images", images)
             return other
-        photo = Image.open(io.BytesIO(base64.b64decode(images[0].removeprefix(JPEG)))).convert("RGB")
+        photo = Image.open(io.BytesIO(data)).convert("RGB")
         side = max(2, min(photo.size) // 4)
         spot = (self._rng.randrange(photo.width - side), self._rng.randrange(photo.height - side))
         photo.paste(tuple(self._rng.randrange(256) for _ in range(3)), (*spot, spot[0] + side, spot[1] + side))
@@ -132,3 +135,11 @@ class Changes:
         self._version += 1
         value = json.dumps({**event, "version": self._version}, ensure_ascii=False, separators=(",", ":"))
         return Made(kind, Key("default", event["id"]), self._version, value.encode())
+
+
+def _at_hand(url: str) -> bytes | None:
+    """The bytes of a photo that travels in its event or lies on this machine."""
+    if url.startswith(JPEG):
+        return base64.b64decode(url.removeprefix(JPEG))
+    file = Path(unquote(urlsplit(url).path))
+    return file.read_bytes() if url.startswith("file:") and file.is_file() else None
