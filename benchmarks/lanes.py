@@ -97,10 +97,12 @@ def measure(target: Target, waiting: list[Event], args: argparse.Namespace) -> N
     print(line(f"{number(args.rate)}/s, nothing else", alone))
     print(line(f"{number(args.rate)}/s beside the back-fill", beside))
     print("\n| back-fill | figure |\n|---|---:|")
-    print(f"| beside the live changes | {with_live:,.1f} items/s |\n| alone | {without:,.1f} items/s |")
-    print(f"| ratio | {with_live / without:.2f} |")
-    print(f"| of all items while both had work | {100 * with_live / (with_live + args.rate):.0f} % |")
+    print(f"| beside the live changes | {number(with_live)} items/s |\n| alone | {number(without)} items/s |")
+    print(f"| ratio | {number(with_live / without)} |")
+    print(f"| of all items while both had work | {number(100 * with_live / (with_live + args.rate))} % |")
     print(f"\nThe reader searches {1000 * POLL_S:.0f} ms after each answer.")
+    if np.isnan(with_live):
+        print("Live changes came for too short a time to see the back-fill's rate beside them: give more --seconds.")
     if backlog.notes[-1][0] < ended + LEAST_ALONE_S:
         print("The backlog was too small to be measured alone as well: give a larger --backlog.")
 

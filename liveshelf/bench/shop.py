@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
 from uuid import uuid4
 
 from catalog.errors import Hopeless
@@ -126,6 +128,7 @@ def open_shop(settings: Settings, *, url: str | None = None, photos: Path | None
     if url is not None:
         told["qdrant_url"] = url.rstrip("/")
     with ExitStack() as stack:
+        stack.enter_context(_orderly())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liveshelf-bench-")))
         meter = stack.enter_context(Meter())
         if "kafka" not in settings.model_fields_set:
@@ -143,6 +146,19 @@ def open_shop(settings: Settings, *, url: str | None = None, photos: Path | None
             stack.callback(lambda: asyncio.run(_drop(here)))
         create_topics(kafka_of(here), topics_of(here))
         yield Shop(here, folder, meter)
+
+
+@contextmanager
+def _orderly() -> Iterator[None]:
+    """SIGTERM ends the process as an exception does, so that nothing is left behind; whoever handles it goes on to."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL or current_thread() is not main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _forget(settings: Settings) -> None:

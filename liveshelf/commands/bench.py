@@ -15,6 +15,8 @@ from rich.table import Table
 from liveshelf.commands.parts import sample_folder
 from liveshelf.settings import Settings
 
+WIDTH = 120  # of a table that goes to a file or a pipe
+
 
 @click.command()
 @click.argument("catalogue", required=False, type=click.Path(exists=True, path_type=Path))
@@ -44,6 +46,8 @@ def bench(settings: Settings, *, catalogue: Path | None, only: str | None, items
     for part in parts:
         progress.print(f"Measuring {part} with {items:,} products.", style="dim")
         found[part] = measure(settings, path, part=part, items=items)
+    if not console.is_terminal:
+        console.width = WIDTH
     table = Table("", "what", box=None)
     for heading in ("figure", "ratio", "goal"):
         table.add_column(heading, justify="right")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from catalog.errors import Misuse
+from liveshelf.bench.catalogue import products
 from liveshelf.bench.changes import mix
 from liveshelf.bench.figures import Figure, table
 from liveshelf.bench.fold import Fold
+from liveshelf.bench.load import TROUBLED, Changes
+from liveshelf.bench.visible import Flights, moments
 from liveshelf.cli import main
 
 LOADED = [{"op": "put", "id": f"p{n}", "version": 1, "title": f"Mug {n}", "offer": {"price": 1.0}} for n in range(50)]
@@ -56,5 +60,48 @@ def test_a_fold_knows_deletes_and_refuses_a_patch_of_nothing() -> None:
 
 
 def test_a_table_has_a_line_for_each_figure() -> None:
-    shown = table([Figure("mix", 1234.5, "events/s", ratio=4.21, of="yardstick", goal=4.0), Figure("CPU", 0.5, "s")])
-    assert shown.splitlines()[2:] == ["| mix | 1,234 events/s | 4.21 x yardstick | 4 x |", "| CPU | 0.5 s |  |  |"]
+    figures = [
+        Figure("mix", 1234.5, "events/s", ratio=4.21, of="yardstick", goal=4.0),
+        Figure("to visible", 200.0, "ms", most=150.0),
+        Figure("CPU", 0.5, "s"),
+    ]
+    assert table(figures).splitlines()[2:] == [
+        "| mix | 1,234 events/s | 4.21 x yardstick | 4 x |",
+        "| to visible | 200 ms |  | at most 150 ms |",
+        "| CPU | 0.5 s |  |  |",
+    ]
+    assert [figure.met for figure in figures] == [True, False, None]
+
+
+def test_a_steady_load_knows_what_is_on_the_shelf_after_it() -> None:
+    changes = Changes(LOADED, rng=random.Random(1))
+    sent = [change for change in (changes.draw(TROUBLED) for _ in range(2000)) if change.kind != "bad"]
+    assert all(a.version < b.version for a, b in pairwise(sent))
+    assert len(Fold.of([*LOADED, *(json.loads(change.value) for change in sent)]).products) == changes.live
+
+
+def test_moments_come_at_their_rate_and_within_their_time() -> None:
+    at = moments(50, 100, random.Random(1))
+    assert len(at) == pytest.approx(5000, rel=0.05)
+    assert at[0] > 0
+    assert at[-1] < 100
+
+
+def test_a_version_that_is_seen_stands_for_those_before_it_of_its_product_alone() -> None:
+    flights = Flights(due={1: ("a", 10.0), 2: ("b", 10.0), 3: ("a", 11.0), 4: ("a", 12.0)})
+    flights.seen("a", 3, now=13.0)
+    assert flights.took == {1: 3.0, 3: 2.0}
+    assert set(flights.due) == {2, 4}
+
+
+def test_products_are_put_events_of_one_version_without_repeats(tmp_path: Path) -> None:
+    rows = [{**LOADED[0], "version": 7}, LOADED[0], {"op": "delete", "id": "p9"}, {"op": "put", "id": "p2", "title": 5}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [(event["id"], event["version"]) for event in products(tmp_path / "a.jsonl", version=3)] == [("p0", 3)]
+
+
+def test_a_catalogue_without_products_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    told = CliRunner().invoke(main, ["bench", str(tmp_path / "a.jsonl"), "--only", "mix"])
+    assert told.exit_code == 1
+    assert "is a product: see `liveshelf backfill --help`" in told.output
