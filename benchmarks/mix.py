@@ -2,8 +2,8 @@
 
     python -m benchmarks.mix PATH [--items N] [--events M] [--workers W] [--only liveshelf] [--url QDRANT]
 
-Both get the same changes in the same run, one after the other; the straightforward pipeline as whole products, for it
-knows no patch. At the end every product's title and price in the index are held against the events.
+Both get the same changes in the same run, the straightforward pipeline half of them before and half after, as whole
+products, for it knows no patch. At the end every product's title and price in the index are held against the events.
 """
 
 from __future__ import annotations
