@@ -18,8 +18,8 @@ check: setup ## lint, format, types and import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-chaos: setup ## hurt a running shop at random and check what it promises: N schedules (20), SEED (1)
-	@$(BIN)/python -m tests.chaos --count $(or $(N),20) --seed $(or $(SEED),1)
+chaos: setup ## hurt a running shop at random and check what it promises: N schedules (20) or HOURS, SEED (1)
+	@$(BIN)/python -m tests.chaos $(if $(N),--count $(N)) $(if $(HOURS),--hours $(HOURS)) --seed $(or $(SEED),1)
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
 from collections.abc import Awaitable, Callable
 from time import monotonic
@@ -88,17 +87,15 @@ class Faults:
         async with self._engine:
             await self._parts.freeze(self._parts.engine.pid, fault.seconds)
 
-    async def _weather(self, fault: Fault, *, slow: float = 0.0, before: float = 0.0, after: float = 0.0) -> None:
-        weather = self._parts.weather
-        weather.slow, weather.before, weather.after = slow, before, after
-        await asyncio.sleep(fault.seconds)
-        weather.calm()
+    async def _weather(self, fault: Fault, **what: float) -> None:
+        with self._parts.weather.during(**what):
+            await asyncio.sleep(fault.seconds)
 
     async def _cut_off(self, fault: Fault) -> None:
         end = monotonic() + fault.seconds
         while monotonic() < end:
             self._parts.wire.cut()
-            await asyncio.sleep(CUT_EVERY_S * random.random())
+            await asyncio.sleep(CUT_EVERY_S * self._parts.weather.chance.random())
 
     async def _quarantine_gone(self, fault: Fault) -> None:
         # A broker that is away could neither lose the topic nor be asked for it.

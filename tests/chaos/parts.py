@@ -37,19 +37,26 @@ class Worker:
         self._ready = folder / f"{name}.ready"
         self._log = folder / f"{name}.log"
         self._env = environment(settings.model_copy(update={"ready_file": self._ready}))
+        self._born = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.stopped = False
+        self.killed = False
+        self.served = False
 
     def start(self) -> None:
         self._ready.unlink(missing_ok=True)
+        self.killed = self.served = False
         with self._log.open("ab") as log:
+            self._born = log.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "liveshelf", "worker"], env=self._env, stdout=log, stderr=subprocess.STDOUT
             )
 
     @property
     def ready(self) -> bool:
-        return self._ready.exists()
+        there = self._ready.exists()
+        self.served |= there
+        return there
 
     @property
     def code(self) -> int | None:
@@ -60,6 +67,7 @@ class Worker:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
             self.stopped = number is signal.SIGSTOP
+            self.killed |= number is signal.SIGKILL
 
     def wait(self, seconds: float) -> int:
         """The exit code. Raises Stuck where it does not end in time."""
@@ -70,8 +78,15 @@ class Worker:
             raise Stuck(f"{self.name} did not end within {seconds:g} s of being asked") from None
 
     def last_words(self) -> str:
-        lines = self._log.read_text(errors="replace").strip().splitlines()
-        return lines[-1][:300] if lines else ""
+        """Why it ended: the sentence that says so, or else the last line of this life."""
+        lines = self._log.read_bytes()[self._born :].decode(errors="replace").strip().splitlines()
+        sentences = [line for line in lines if " CRITICAL " in line or line.startswith("Error: ")]
+        return (sentences or lines or [""])[-1][:300]
+
+    @property
+    def tracebacks(self) -> int:
+        """How many its log has, of all its lives."""
+        return self._log.read_bytes().count(b"Traceback (most recent call last)")
 
 
 class Parts:
@@ -86,6 +101,7 @@ class Parts:
         self.wire = Wire()
         self.workers: list[Worker] = []
         self.exits: list[str] = []
+        self._gone: list[Worker] = []
         self._cache = cache
         self._born = 0
         self._undo = AsyncExitStack()
@@ -136,25 +152,42 @@ class Parts:
     async def leave(self, worker: Worker) -> None:
         """A worker is asked to end, and ends in good order."""
         self.workers.remove(worker)
+        served = worker.served or worker.ready
         worker.signal(signal.SIGTERM)
         try:
             code = await asyncio.to_thread(worker.wait, STOP_S)
         except Stuck:
             worker.signal(signal.SIGKILL)
             raise
-        if code not in (0, 1):
-            raise Stuck(f"{worker.name} ended with {code} when asked to end: {worker.last_words()}")
-        if code:
-            self.exits.append(worker.last_words())
+        self._gone.append(worker)
+        # One that is asked before it has begun to listen to signals has nothing to finish.
+        if code and (served or code != -signal.SIGTERM):
+            self.exits.append(f"with {code} when asked to: {worker.last_words()}")
+
+    async def drain(self) -> list[str]:
+        """All workers are asked to end while everything is well; a sentence for each that did not end as it should."""
+        for worker in self.workers:
+            worker.signal(signal.SIGTERM)
+        said = []
+        for worker in self.workers:
+            try:
+                if code := await asyncio.to_thread(worker.wait, STOP_S):
+                    said.append(f"{worker.name} ended with {code} when asked to: {worker.last_words()}")
+            except Stuck as error:
+                said.append(str(error))
+        return said
+
+    @property
+    def tracebacks(self) -> list[str]:
+        """The workers whose logs have any."""
+        return [f"{w.name}.log has {w.tracebacks} tracebacks" for w in (*self._gone, *self.workers) if w.tracebacks]
 
     def look_after(self) -> None:
         """What ends by itself with a sentence is started again, as an orchestrator would."""
         for worker in self.workers:
             if worker.code is not None:
-                if worker.code not in (1, -signal.SIGKILL):
-                    raise Stuck(f"{worker.name} ended with {worker.code}: {worker.last_words()}")
-                if worker.code == 1:
-                    self.exits.append(worker.last_words())
+                if not worker.killed:
+                    self.exits.append(f"with {worker.code}: {worker.last_words()}")
                 worker.start()
 
     async def break_engine(self, *, kill: bool, away_s: float = 0.0) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +43,17 @@ class Weather:
 
     def calm(self) -> None:
         self.slow = self.before = self.after = 0.0
+
+    @contextmanager
+    def during(self, **what: float) -> Iterator[None]:
+        """While inside, these are so; whatever else was so stays."""
+        for name, value in what.items():
+            setattr(self, name, value)
+        try:
+            yield
+        finally:
+            for name in what:
+                setattr(self, name, 0.0)
 
 
 class _Anything(grpc.GenericRpcHandler):  # type: ignore[misc]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from contextlib import closing
+from typing import NamedTuple
 
 from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -17,23 +17,32 @@ from streams.quarantine import read_quarantine
 from streams.topics import create_topics
 from tests.chaos.stuck import Stuck
 
-# What tells a record: where it was, its bytes, and the timestamp the shop gave it.
-Mark = tuple[str, bytes | None, bytes | None, int]
 CLOSED_S = 20.0
 GONE_S = 10.0
 
 
+class Mark(NamedTuple):
+    """What tells a record: where it was, its bytes, and the timestamp the shop gave it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+
+
 class QuarantineWatch:
-    """`kept` counts by record what was in the topic before it was last taken away."""
+    """`kept` are the records that were in the topic before it was last taken away."""
 
     def __init__(self, settings: Settings) -> None:
         self._kafka = kafka_of(settings)
         self._topics = topics_of(settings)
-        self.kept: Counter[Mark] = Counter()
+        self.kept: set[Mark] = set()
 
-    def held(self) -> Counter[Mark]:
-        """What was ever in quarantine, by record."""
-        return self.kept + self._there()
+    def held(self) -> set[Mark]:
+        """What was ever in quarantine, by record: to have one there more than once is allowed."""
+        return self.kept | self._there()
 
     def remove(self) -> None:
         """Closes the topic for writers, notes what it holds, and deletes it: so nothing is lost by the suite itself."""
@@ -41,7 +50,7 @@ class QuarantineWatch:
         with admin_client(self._kafka) as client:
             client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs={"max.message.bytes": "1"})])
             self._wait_until_closed()
-            self.kept += self._there()
+            self.kept |= self._there()
             client.delete_topics([name])
             end = time.monotonic() + GONE_S
             while name in client.list_topics() and time.monotonic() < end:
@@ -63,7 +72,7 @@ class QuarantineWatch:
     def make(self) -> None:
         create_topics(self._kafka, self._topics)
 
-    def _there(self) -> Counter[Mark]:
+    def _there(self) -> set[Mark]:
         entries = read_quarantine(self._kafka, self._topics.quarantine)
         records = (entry.reject.record for entry in entries)
-        return Counter((r.topic, r.key, r.value, r.timestamp) for r in records)
+        return {Mark(r.topic, r.partition, r.offset, r.key, r.value, r.timestamp) for r in records}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +14,10 @@ from catalog.product import Key
 from tests.chaos.looks import draw_looks
 from tests.chaos.parts import Parts
 from tests.chaos.photos import KINDS, kind_of, outcomes, picture_of, url_of
+from tests.chaos.quarantine import Mark
 from tests.chaos.schedule import FAULTS, Fault, Setting, World, draw
 from tests.chaos.trial import Shop
-from tests.chaos.verdict import Found, index_faults, quarantine_faults
+from tests.chaos.verdict import Found, exit_faults, index_faults, quarantine_faults
 from tests.fixtures_broker import CACHE
 from tests.simulation.oracle import fold
 from tests.simulation.schedule import BACKFILL, LIVE, Event
@@ -41,6 +41,7 @@ async def test_one_schedule(tmp_path: Path) -> None:
             Fault(3.5, "broker killed", 0, 0.3),
         )
         verdict = await Shop(parts, draw_looks("builtin:small")).run(replace(schedule, faults=faults))
+        verdict.wrong += await parts.drain()
     finally:
         await parts.stop()
     assert verdict.wrong == []
@@ -91,12 +92,24 @@ def test_the_judge_of_the_index_can_fail(events: tuple[Event, ...], broken: str)
 
 
 def test_the_judge_of_quarantine_can_fail(events: tuple[Event, ...]) -> None:
-    held = Counter((TOPICS[e.topic], e.key, e.value, e.timestamp) for e in events if e.bad)
+    said = {event: (0, offset) for offset, event in enumerate(events)}
+    marks = {e: Mark(TOPICS[e.topic], *said[e], e.key, e.value, e.timestamp) for e in events}
+    held = [marks[e] for e in events if e.bad]
     good = next(e for e in events if not e.bad)
-    assert quarantine_faults(held, events, TOPICS) == []
-    assert quarantine_faults(held + held, events, TOPICS) == []
-    assert quarantine_faults(held - Counter([next(iter(held))]), events, TOPICS)
-    assert quarantine_faults(held + Counter([("live", good.key, good.value, good.timestamp)]), events, TOPICS)
+    assert quarantine_faults(held, said, TOPICS) == []
+    assert quarantine_faults([*held, held[0]], said, TOPICS) == []
+    assert quarantine_faults([*held, held[0]._replace(offset=9999)], said, TOPICS) == []
+    assert quarantine_faults([held[0]._replace(offset=9999), *held[1:]], said, TOPICS)
+    assert quarantine_faults([*held, marks[good]], said, TOPICS)
+
+
+def test_the_judge_of_exits_can_fail() -> None:
+    away = "with 1: Error: The broker at 127.0.0.1:9 does not answer (ConnectionRefusedError): start it."
+    index = "with 1: Error: Qdrant did not read the aliases (UNAVAILABLE): connection refused"
+    assert exit_faults([away, index], outage=True) == []
+    assert exit_faults([away], outage=False)
+    assert exit_faults(["with 1: The live lane stands still: 3 records have been at write for 46 s."], outage=True)
+    assert exit_faults(["with -11: "], outage=True)
 
 
 def judged(points: list[Found], events: tuple[Event, ...], searched: set[Key] | None = None) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ import numpy as np
 from kafka import KafkaProducer
 from qdrant_client import AsyncQdrantClient, grpc
 
-from catalog.errors import LiveshelfError
 from catalog.product import Key
 from indexer import connect
 from indexer.calls import Points, including
@@ -28,12 +26,12 @@ from tests.chaos.faults import Faults
 from tests.chaos.parts import Parts
 from tests.chaos.quarantine import QuarantineWatch
 from tests.chaos.schedule import Schedule
-from tests.chaos.stuck import Stuck
-from tests.chaos.verdict import Found, Looks, index_faults, quarantine_faults
+from tests.chaos.verdict import Found, Looks, Place, exit_faults, index_faults, quarantine_faults
 from tests.simulation.schedule import BACKFILL, LIVE, Event
 
 APPLIED_S = 120.0
 HEALED_S = 120.0
+LIMIT_S = 480.0
 
 
 @dataclass
@@ -55,37 +53,47 @@ class Shop:
         self._quarantine = QuarantineWatch(parts.settings)
         self._faults = Faults(parts, self._quarantine)
         self._ends: dict[str, dict[int, int]] = {LIVE: {}, BACKFILL: {}}
-        self._judged: Counter[Any] = Counter()
+        self._said: dict[Event, Place] = {}
+        self._schedules: list[Schedule] = []
 
     @property
     def topics(self) -> dict[str, str]:
         return {LIVE: self.parts.settings.topic, BACKFILL: self.parts.settings.backfill_topic}
 
     async def run(self, schedule: Schedule) -> Verdict:
-        """Plays a schedule to its end. What goes wrong is in the verdict; nothing is raised."""
+        """Plays a schedule to its end. What goes wrong is in the verdict; nothing is raised.
+
+        The index, the quarantine and the logs are judged whole, with all that was said since the shop was built.
+        """
         began = time.monotonic()
         verdict = Verdict(events=len(schedule.events))
         before = len(self.parts.exits)
         watch = asyncio.create_task(self._look_after())
+        self._schedules.append(schedule)
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(asyncio.to_thread(self._say, schedule.events))
-                for fault in schedule.faults:
-                    group.create_task(self._faults.befall(fault))
-            await self._heal()
-            await self._applied()
-            verdict.wrong += await self._judge(schedule)
+            async with asyncio.timeout(LIMIT_S):
+                await self._play(schedule)
+                verdict.wrong += await self._judge()
         except ExceptionGroup as errors:
             verdict.wrong += [f"stuck: {error!r}" for error in errors.exceptions]
-        except (Stuck, LiveshelfError, OSError) as error:
-            verdict.wrong.append(f"stuck: {error}")
+        except Exception as error:  # whatever it is, the schedules after this one are to be played
+            verdict.wrong.append(f"stuck: {error!r}")
         finally:
             watch.cancel()
-            if (done := (await asyncio.gather(watch, return_exceptions=True))[0]) and isinstance(done, Stuck):
-                verdict.wrong.append(str(done))
+            await asyncio.wait({watch})
         verdict.seconds = time.monotonic() - began
         verdict.exits = self.parts.exits[before:]
+        outage = any(f.kind.startswith(("broker", "engine")) for s in self._schedules[-2:] for f in s.faults)
+        verdict.wrong += exit_faults(verdict.exits, outage=outage)
         return verdict
+
+    async def _play(self, schedule: Schedule) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(self._say, schedule.events))
+            for fault in schedule.faults:
+                group.create_task(self._faults.befall(fault))
+        await self._heal()
+        await self._applied()
 
     async def _look_after(self) -> None:
         while True:
@@ -97,9 +105,12 @@ class Shop:
             **kafka_of(self.parts.settings).client_options(),
             acks="all",
             linger_ms=5,
-            max_block_ms=60_000,
-            delivery_timeout_ms=120_000,
+            enable_idempotence=True,
+            # The shop is patient, and back soon after the broker is: left alone the client waits up to 30 s.
+            max_block_ms=150_000,
+            delivery_timeout_ms=150_000,
             request_timeout_ms=5_000,
+            reconnect_backoff_max_ms=500,
             allow_auto_create_topics=False,
         )
         with closing(producer):
@@ -111,6 +122,7 @@ class Shop:
                 sent.append((event, producer.send(topic, key=key, value=value, timestamp_ms=event.timestamp)))
             for event, future in sent:
                 place = future.get(timeout=150)
+                self._said[event] = place.partition, place.offset
                 ends = self._ends[event.topic]
                 ends[place.partition] = max(ends.get(place.partition, 0), place.offset + 1)
 
@@ -132,19 +144,21 @@ class Shop:
         for name, topic in self.topics.items():
             await asyncio.to_thread(wait_until_applied, kafka, topic, self._ends[name], timeout_s=APPLIED_S)
 
-    async def _judge(self, schedule: Schedule) -> list[str]:
+    async def _judge(self) -> list[str]:
         client = connect(self.parts.engine.url, api_key=None, timeout_s=20)
         try:
-            points = [p for p in await _points(client) if _about(p.key, schedule)]
-            vector = next(iter(self._looks.values()))["fused"]
-            searched = {key for key in await _searched(client, vector) if _about(key, schedule)}
+            points = await _points(client)
+            searched = await _searched(client, next(iter(self._looks.values()))["fused"])
         finally:
             await client.close()
-        wrong = index_faults(points, schedule.events, self._looks, lenient=schedule.lenient, searched=searched)
+        wrong = []
+        for schedule in self._schedules:
+            mine = [p for p in points if _about(p.key, schedule)]
+            seen = {key for key in searched if _about(key, schedule)}
+            wrong += index_faults(mine, schedule.events, self._looks, lenient=schedule.lenient, searched=seen)
+        wrong += [f"{p.key} was never said" for p in points if not any(_about(p.key, s) for s in self._schedules)]
         held = await asyncio.to_thread(self._quarantine.held)
-        new = held - self._judged
-        self._judged = held
-        wrong += quarantine_faults(new, schedule.events, self.topics)
+        wrong += quarantine_faults(held, self._said, self.topics) + self.parts.tracebacks
         if self.parts.host.inward:
             wrong.append(f"{self.parts.host.inward} photos were fetched from 127.0.0.1")
         return wrong

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ from tests.simulation.schedule import Event
 
 Vectors = Mapping[str, NDArray[np.float32]]
 Looks = Mapping[tuple[str, int | None], Vectors]
+Place = tuple[int, int]
+# At its start a worker does not wait for an outage to pass, and it may find the broker lost for good.
+EXCUSED = re.compile(r"broker at \S+ (does not answer|was lost)|Qdrant (did not|has failed)")
 # Half-width floats round a little differently in every size of batch.
 ALIKE = 0.995
 
@@ -81,14 +84,19 @@ def _look_faults(point: Found, looks: Looks, *, lenient: bool) -> list[str]:
     return [f"the vectors of {point.key} are not those of {point.payload['title']!r} with picture {pictures}"]
 
 
-def quarantine_faults(held: Counter[Mark], events: Iterable[Event], topics: Mapping[str, str]) -> list[str]:
-    """What is missing in quarantine, and what is there that is good. The same may be there more than once."""
-    events = list(events)
+def quarantine_faults(held: Collection[Mark], said: Mapping[Event, Place], topics: Mapping[str, str]) -> list[str]:
+    """What is missing in quarantine, and what is there that is good.
 
-    def mark(event: Event) -> Mark:
-        return topics[event.topic], event.key, event.value, event.timestamp
+    `said` has the partition and offset of each event; `topics` the names of both topics. The bytes of a bad event may
+    be held for another place too: a shop that was not answered says it again.
+    """
+    there = {(mark.topic, mark.partition, mark.offset) for mark in held}
+    may = {(topics[e.topic], e.key, e.value, e.timestamp) for e in said if may_be_refused(e)}
+    lost = [f"{e.value!r} at {said[e]}" for e in must_be_refused(said) if (topics[e.topic], *said[e]) not in there]
+    good = [str(mark) for mark in held if (mark.topic, mark.key, mark.value, mark.timestamp) not in may]
+    return [f"bad, and not in quarantine: {one}" for one in lost] + [f"good, and in quarantine: {one}" for one in good]
 
-    may = {mark(event) for event in events if may_be_refused(event)}
-    must = {mark(event) for event in must_be_refused(events)}
-    said = [f"bad, and not in quarantine: {one}" for one in sorted(must - held.keys(), key=repr)]
-    return said + [f"good, and in quarantine: {one}" for one in sorted(held.keys() - may, key=repr)]
+
+def exit_faults(exits: Iterable[str], *, outage: bool) -> list[str]:
+    """The last words of workers that may not end so. `outage`: broker or index were away, which a worker may say."""
+    return [f"a worker ended: {words}" for words in exits if not (outage and EXCUSED.search(words))]
