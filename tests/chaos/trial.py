@@ -132,11 +132,11 @@ class Shop:
         parts.weather.calm()
         for worker in parts.workers:
             worker.signal(signal.SIGCONT)
+        while len(parts.workers) < parts.setting.workers:
+            parts.join()
         await parts.until(lambda: all(w.ready for w in parts.workers), HEALED_S, "all workers are ready again")
         while len(parts.workers) > parts.setting.workers:
             await parts.leave(parts.workers[0])
-        while len(parts.workers) < parts.setting.workers:
-            parts.join()
 
     async def _applied(self) -> None:
         """Everything that was said is committed. Raises Unavailable where it is not in time."""
