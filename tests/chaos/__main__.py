@@ -11,6 +11,7 @@ import math
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -140,7 +141,13 @@ def main(count: int | None, hours: float | None, first: int, seed: int, stop: bo
     last = first + (count or (20 if hours is None else sys.maxsize - first))
     # Not asyncio.run: that waits for every thread, and one that hangs is what may have been found.
     loop = asyncio.new_event_loop()
-    tally = loop.run_until_complete(play(Numbers(seed, first, last, stop, end), draw_looks("builtin:small")))
+    playing = loop.create_task(play(Numbers(seed, first, last, stop, end), draw_looks("builtin:small")))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, playing.cancel)
+    try:
+        tally = loop.run_until_complete(playing)
+    except asyncio.CancelledError:
+        os._exit(130)  # called off: every process of the shop has ended
     hours = (time.monotonic() - began) / 3600
     played, exits = len(tally.verdicts), sum(len(verdict.exits) for verdict in tally.verdicts)
     click.echo(f"seed {seed}: {played} schedules from {first} in {hours:.2f} hours, {tally.failed} failed")
