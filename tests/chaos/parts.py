@@ -102,6 +102,7 @@ class Parts:
         self.workers: list[Worker] = []
         self.exits: list[str] = []
         self._gone: list[Worker] = []
+        self._working: set[asyncio.Task[object]] = set()
         self._cache = cache
         self._born = 0
         self._undo = AsyncExitStack()
@@ -191,20 +192,28 @@ class Parts:
                 worker.start()
 
     async def break_engine(self, *, kill: bool, away_s: float = 0.0) -> None:
-        await asyncio.to_thread(self.engine.kill if kill else self.engine.stop)
+        await self._through(self.engine.kill if kill else self.engine.stop)
         await asyncio.sleep(away_s)
-        await self.restart_engine()
-
-    async def restart_engine(self) -> None:
-        port = self.engine.port
-        self.engine = await asyncio.to_thread(EngineProcess.start, self.folder / "engine", port=port)
+        await self._through(self._restart_engine)
 
     async def break_broker(self, *, kill: bool, away_s: float) -> None:
-        await asyncio.to_thread(self.broker.kill if kill else self.broker.stop)
+        await self._through(self.broker.kill if kill else self.broker.stop)
         await asyncio.sleep(away_s)
+        await self._through(self._restart_broker)
+
+    def _restart_engine(self) -> None:
+        self.engine = EngineProcess.start(self.folder / "engine", port=self.engine.port)
+
+    def _restart_broker(self) -> None:
         port = int(self.broker.bootstrap.rpartition(":")[2])
-        folder = self.folder / "broker"
-        self.broker = await asyncio.to_thread(Broker.start, folder, cache=self._cache, port=port, timeout=90)
+        self.broker = Broker.start(self.folder / "broker", cache=self._cache, port=port, timeout=90)
+
+    async def _through(self, work: Callable[[], object]) -> None:
+        """In a thread, and to its end even where the schedule is called off: what it starts is to be stopped."""
+        task = asyncio.create_task(asyncio.to_thread(work))
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        await asyncio.shield(task)
 
     @property
     def befell(self) -> Counter[str]:
@@ -230,6 +239,7 @@ class Parts:
 
     async def stop(self) -> None:
         """Everything ends, however it stands; nothing is waited for in vain."""
+        await asyncio.gather(*self._working, return_exceptions=True)
         for worker in self.workers:
             worker.signal(signal.SIGKILL)
         for worker in self.workers:
