@@ -133,6 +133,7 @@ class Parts:
             image_max_pixels=MAX_PIXELS,
             image_timeout_s=IMAGE_TIMEOUT_S,
             session_seconds=SESSION_S,
+            repair_after_s=self.setting.repair_after_s,
             stall_seconds=45,
             threads=1,
         )

@@ -13,6 +13,7 @@ from tests.chaos.photos import MAX_BYTES, bomb, picture
 
 HANG_S = 20.0
 DRIP_S = 0.3
+HEALS_AFTER = 3  # as often as a put asks
 
 
 class PhotoHost:
@@ -72,7 +73,9 @@ class PhotoHost:
                 writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
             case "flaky" if self._seen[path] == 1:
                 writer.write(_head(503, 0))
-            case "flaky":
+            case "healing" if self._seen[path] <= HEALS_AFTER:
+                writer.write(_head(503, 0))
+            case "flaky" | "healing":
                 writer.write(_head(200, len(body)) + body)
             case "onward":
                 writer.write(_to(f"http://{host}:{self.port}{path.replace('onward', 'good')}"))

@@ -55,12 +55,16 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The conditions of a shop, which several schedules share. `members`: workers keep their names in the group."""
+    """The conditions of a shop, which several schedules share.
+
+    `members`: workers keep their names in the group. `repair_after_s`: when photos are tried again.
+    """
 
     workers: int
     partitions: int
     batch_size: int
     members: bool
+    repair_after_s: tuple[float, ...] = (1.0, 3.0, 9.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ def draw_setting(seed: int, shop: int) -> Setting:
         partitions=chance.choice((2, 3, 4)),
         batch_size=chance.choice((4, 16, 64)),
         members=chance.random() < 0.5,
+        repair_after_s=chance.choice(((1.0, 3.0, 9.0, 60.0), (3600.0,))),
     )
 
 
