@@ -19,6 +19,7 @@ COMMANDS = {
     "check": "ask",
     "demo": "demo",
     "engine": "parts",
+    "evaluate": "evaluate",
     "produce": "feed",
     "purge": "purge",
     "quarantine": "quarantine",

@@ -1,16 +1,13 @@
-"""Products to learn from: parquet or JSONL in, a split that cannot leak out."""
+"""Products to learn from, out of parquet or JSONL."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from catalog.errors import Misuse
 
@@ -18,6 +15,7 @@ from catalog.errors import Misuse
 _PLUMBING = frozenset({"id", "title", "productDisplayName", "image", "pixel_sha1", "year", "masterCategory"})
 # Nor these of what a drawn photo is known to show: a grey handle does not make a mug grey.
 _PARTS = frozenset({"id", "view", "part", "part_colour"})
+_ROWS_AT_ONCE = 1024
 _SAYS_NOTHING = frozenset({"", "na", "n/a", "none", "unknown"})
 
 
@@ -40,6 +38,11 @@ class Example:
 
 def read(source: Path) -> list[Example]:
     """The products of a parquet file or folder, or of a JSONL file or a folder with products.jsonl. Raises Misuse."""
+    return list(stream(source))
+
+
+def stream(source: Path) -> Iterator[Example]:
+    """The same products, one after another: whoever keeps no photo needs no memory for them. Raises Misuse."""
     if source.is_dir() and (source / "products.jsonl").exists():
         return _jsonl(source / "products.jsonl")
     if source.suffix == ".jsonl" and source.exists():
@@ -54,34 +57,33 @@ def _facets(values: Mapping[str, object]) -> dict[str, str]:
     return {k: v.strip() for k, v in said.items() if v.strip().lower() not in _SAYS_NOTHING}
 
 
-def _parquet(source: Path) -> list[Example]:
-    import pyarrow.parquet as pq
+def _parquet(source: Path) -> Iterator[Example]:
+    import pyarrow.dataset as dataset
 
-    examples = []
-    for row in pq.read_table(source).to_pylist():
-        photo = row["image"] or b""
-        examples.append(
-            Example(
+    for batch in dataset.dataset(source, format="parquet").to_batches(batch_size=_ROWS_AT_ONCE):
+        for row in batch.to_pylist():
+            photo = row["image"] or b""
+            yield Example(
                 id=str(row["id"]),
                 title=row.get("productDisplayName") or row.get("title") or "",
                 photo=photo,
                 facets=_facets({k: v for k, v in row.items() if k not in _PLUMBING and v is not None}),
                 pixels=row.get("pixel_sha1") or _digest(photo),
             )
-        )
-    return examples
 
 
-def _jsonl(source: Path) -> list[Example]:
+def _jsonl(source: Path) -> Iterator[Example]:
     beside = source.with_name("seen.jsonl")
     seen = {row["id"]: row for row in _lines(beside)} if beside.exists() else {}
-    return [
-        _example(event, seen.get(event["id"]) or event.get("seen") or {}, source.parent) for event in _lines(source)
-    ]
+    for event in _lines(source):
+        yield _example(event, seen.get(event["id"]) or event.get("seen") or {}, source.parent)
 
 
-def _lines(source: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
+def _lines(source: Path) -> Iterator[dict[str, Any]]:
+    with source.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.strip():
+                yield json.loads(line)
 
 
 def _example(event: Mapping[str, Any], seen: Mapping[str, object], folder: Path) -> Example:
@@ -101,33 +103,3 @@ def _example(event: Mapping[str, Any], seen: Mapping[str, object], folder: Path)
 
 def _digest(photo: bytes) -> str:
     return hashlib.sha1(photo, usedforsecurity=False).hexdigest() if photo else ""
-
-
-def components(examples: Sequence[Example]) -> NDArray[np.int64]:
-    """For each product the number of its component: products joined by a shared brand, title or photo."""
-    parent = list(range(len(examples)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    first: dict[tuple[str, str], int] = {}
-    for i, example in enumerate(examples):
-        marks = (("brand", example.brand), ("title", example.title.lower()), ("photo", example.pixels))
-        for mark in marks:
-            if mark[1]:
-                parent[root(i)] = root(first.setdefault(mark, i))
-    return np.array([root(i) for i in range(len(examples))], np.int64)
-
-
-def split(examples: Sequence[Example], *, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices to train on and indices held back, at least `share` of all, by whole components."""
-    component = components(examples)
-    names = np.unique(component)
-    np.random.default_rng(seed).shuffle(names)
-    sizes = np.array([np.count_nonzero(component == name) for name in names])
-    enough = int(np.searchsorted(np.cumsum(sizes), share * len(examples))) + 1
-    held = np.isin(component, names[:enough])
-    return np.flatnonzero(~held), np.flatnonzero(held)

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from encoders.families import CHECKPOINT
 from encoders.fusion import Fusion, Shape, save
 from encoders.small import Backbones, digest
-from training.data import Example, read, split
+from training.data import Example, read
 from training.features import Features, image_features, text_features
 from training.losses import contrastive, same_similarities
 from training.recipe import SMOKE, Recipe
+from training.splits import split
 from training.texts import Pool, pool
 
 log = logging.getLogger(__name__)

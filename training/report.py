@@ -20,7 +20,8 @@ from encoders.families import load
 from encoders.model import Inputs, Model, to_vectors
 from evaluation.metrics import Right, Similarity, hit_at, precision_at
 from evaluation.reports import table
-from training.data import Example, read, split
+from training.data import Example, read
+from training.splits import split
 from training.texts import terms
 
 Rows = dict[str, dict[str, float]]

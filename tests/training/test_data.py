@@ -3,53 +3,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from catalog.errors import Misuse
-from training.data import Example, components, read, split
+from training.data import Example, read
 
 
 def example(number: int, title: str, *, photo: bytes = b"", pixels: str = "", **facets: str) -> Example:
     return Example(id=str(number), title=title, photo=photo, facets=facets, pixels=pixels or f"pixels {number}")
-
-
-def test_products_that_share_a_brand_a_title_or_a_photo_stay_together() -> None:
-    found = components(
-        [
-            example(0, "Acme red mug"),
-            example(1, "ACME blue mug"),
-            example(2, "Borg hat", pixels="same"),
-            example(3, "Cyan hat", pixels="same"),
-            example(4, "Hat", brand="Dune"),
-            example(5, "Hat", brand="Ember"),
-            example(6, "Fern hat"),
-        ]
-    )
-    assert found[0] == found[1]
-    assert found[2] == found[3]
-    assert found[4] == found[5]
-    assert len(set(found)) == 4
-
-
-def test_no_brand_and_no_photo_are_shared_by_nobody() -> None:
-    assert len(set(components([example(0, ""), Example("1", "", b"", {}, ""), Example("2", "", b"", {}, "")]))) == 3
-
-
-def test_what_is_held_back_shares_nothing_with_what_is_trained_on() -> None:
-    draw = np.random.default_rng(3)
-    shop = [
-        example(i, f"brand{draw.integers(40)} thing {draw.integers(300)}", pixels=f"p{draw.integers(900)}")
-        for i in range(300)
-    ]
-    kept, held = split(shop, share=0.2, seed=1)
-    assert sorted([*kept, *held]) == list(range(300))
-    assert 60 <= len(held) < 300
-    for mark in (lambda e: e.brand, lambda e: e.title, lambda e: e.pixels):
-        assert not {mark(shop[i]) for i in kept} & {mark(shop[i]) for i in held}
-    again = split(shop, share=0.2, seed=1)
-    assert np.array_equal(again[1], held)
-    assert not np.array_equal(split(shop, share=0.2, seed=2)[1], held)
 
 
 def test_events_and_what_their_photos_show_are_read_from_jsonl(tmp_path: Path) -> None:
