@@ -81,8 +81,8 @@ def page(found: Findings, shown: Shown, products: Callable[[int], Product]) -> s
         title=escape(" and ".join(models[:2])),
         summary=escape(
             f"{len(found.judged.queries)} judged queries, {found.items} products; brackets are "
-            f"{found.depths.chance.within:.0%} intervals by bootstrap over queries, p is of a paired randomisation test "
-            f"(seed {found.depths.chance.seed}). What is not judged counts as wrong."
+            f"{found.depths.chance.within:.0%} intervals by bootstrap over queries, p is of a paired randomisation "
+            f"test (seed {found.depths.chance.seed}). What is not judged counts as wrong."
         ),
         skipped="".join(f"<li>{escape(said)}</li>" for said in found.judged.skipped.told()),
         body="\n".join(parts),
@@ -174,10 +174,10 @@ def _hit(product: Product, *, right: bool) -> str:
         if product.picture
         else "<span class=blank></span>"
     )
-    mark = "right" if right else "wrong"
+    mark, said = ("right", "✓ right") if right else ("wrong", "✗ wrong")
     return (
         f'<li class={mark} title="{escape(product.id)}">{image}'
-        f"<span class=mark>{'✓ right' if right else '✗ wrong'}</span><span class=name>{escape(product.title)}</span></li>"
+        f"<span class=mark>{said}</span><span class=name>{escape(product.title)}</span></li>"
     )
 
 

@@ -135,8 +135,8 @@ def interactions(found: Shop, policy: SyntheticPolicy, split: SplitPolicy) -> It
     """Made-up interactions, one after another. The same shop and policy give the same.
 
     A query belongs to the part of its product: by its brand, which no other part has, or else by its attributes, which
-    are dealt to the parts in the split's shares; so a part's queries are asked in no other. Passed over is a product for
-    which no query of its part is found in some tries, and a query whose words have stood for other attributes already.
+    are dealt to the parts in the split's shares; so a part's queries are asked in no other. Passed over is a product
+    for which no query of its part is found in some tries, and a query whose words have meant other attributes already.
     """
     draw = np.random.default_rng(policy.seed)
     chance = popularity(len(found.ids), policy.zipf, draw)

@@ -167,7 +167,8 @@ def _table(file: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
     import pyarrow
     import pyarrow.parquet as parquet
 
-    schema = pyarrow.schema([("query", pyarrow.string()), ("item", pyarrow.string()), ("weight", pyarrow.float32())])
+    kinds = {"query": pyarrow.string(), "item": pyarrow.string(), "weight": pyarrow.float32()}
+    schema = pyarrow.schema([pyarrow.field(name, kind) for name, kind in kinds.items()])
     waiting: list[dict[str, Any]] = []
     with parquet.ParquetWriter(file, schema) as table:
 

@@ -161,7 +161,7 @@ def test_a_column_named_wrongly_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_products_of_one_id_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="Two products .* 'a'"):
+    with pytest.raises(Misuse, match=r"Two products .* 'a'"):
         read_log(csv(tmp_path, "query,item\nmug,a\n"), ("a", "b", "a"))
 
 
