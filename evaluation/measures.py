@@ -82,8 +82,10 @@ def reciprocal_rank(marks: Marks) -> PerQuery:
 
 def beyond(ranking: Ranking, marks: Marks, other: Ranking, k: int) -> PerQuery:
     """Of all right items the share that is among the first k here and not among the first k of the other ranking."""
-    here, there = ranking[:, :k], other[:, :k]
-    only = ~(here[:, :, None] == there[:, None, :]).any(2)
+    here = ranking[:, :k]
+    only = np.ones(here.shape, bool)
+    for place in range(min(k, other.shape[1])):
+        only &= here != other[:, place : place + 1]
     share: PerQuery = ((marks.gains[:, :k] > 0) & only).sum(1) / np.maximum(marks.right, 1)
     return share
 

@@ -68,21 +68,23 @@ def read_log(source: Path, ids: Sequence[str], columns: Mapping[str, str] | None
     query: list[int] = []
     item: list[int] = []
     weight: list[float] = []
+    known: dict[str, int] = {}
     catalogue = _rows_of(ids)
     skipped = Skipped()
     for row in rows(source, NAMES, needed=("query", "item"), given=columns or {}, skipped=skipped):
         text, product, said = row.values
-        asked, heavy = clean(text), 1.0 if said is None else _number(said)
-        at = catalogue.get(id_of(product))
-        if reason := _wrong(text, asked, at, heavy):
+        heavy, at = 1.0 if said is None else _number(said), catalogue.get(id_of(product))
+        fresh = not isinstance(text, str) or text not in known
+        if reason := (fresh and _no_query(text)) or _no_answer(at, heavy):
             skipped.add(reason, row.where)
             continue
         assert at is not None  # noqa: S101 -- an unknown product is a reason
-        key = asked.casefold()
-        if key not in number:
-            number[key] = len(spelled)
-            spelled.append(asked)
-        query.append(number[key])
+        if fresh:
+            asked = clean(text)
+            known[text] = number.setdefault(asked.casefold(), len(spelled))
+            if known[text] == len(spelled):
+                spelled.append(asked)
+        query.append(known[text])
         item.append(at)
         weight.append(heavy)
     if not query:
@@ -117,19 +119,23 @@ def _number(value: object) -> float:
         return math.nan
 
 
-def _wrong(text: object, asked: str, at: int | None, weight: float) -> str:
-    """Why a row is no interaction; empty where it is one."""
+def _no_query(text: object) -> str:
+    """Why a value is no query; empty where it is one."""
+    if text is not None and not isinstance(text, str):
+        return "the query is no text"
+    asked = clean(text)
     if not asked:
-        return "the query is empty" if text is None or isinstance(text, str) else "the query is no text"
+        return "the query is empty"
     if not is_utf8(asked):
         return "the query is not UTF-8"
-    if len(asked) > MAX_QUERY:
-        return f"the query is longer than {MAX_QUERY} characters"
+    return f"the query is longer than {MAX_QUERY} characters" if len(asked) > MAX_QUERY else ""
+
+
+def _no_answer(at: int | None, weight: float) -> str:
+    """Why a product and a weight are none; empty where they are."""
     if at is None:
         return "the item is not in the catalogue"
-    if not math.isfinite(weight) or weight <= 0:
-        return "the weight is not a number above zero"
-    return ""
+    return "" if math.isfinite(weight) and weight > 0 else "the weight is not a number above zero"
 
 
 def _merged(

@@ -52,3 +52,53 @@ def test_products_are_read_from_parquet(tmp_path: Path) -> None:
 def test_no_catalogue_is_told_what_one_is(tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="parquet"):
         read(tmp_path / "nothing")
+
+
+def test_flat_rows_and_photos_within_them_are_read_too(tmp_path: Path) -> None:
+    rows = [
+        {
+            "sku": 1,
+            "name": "Mug",
+            "image": "data:image/png;base64,cGhvdG8=",
+            "colour": "red",
+            "price": 3,
+            "box": {"a": 1},
+        },
+        {"sku": "2", "name": "Hat", "image": {"bytes": None, "path": "a.jpg"}, "colour": None},
+        {"op": "delete", "id": "3"},
+    ]
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    (tmp_path / "shop.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    mug, hat = read(tmp_path / "shop.jsonl")
+    assert (mug.id, mug.title, mug.photo, mug.facets) == ("1", "Mug", b"photo", {"colour": "red"})
+    assert (hat.id, hat.photo, hat.facets, hat.pixels) == ("2", b"photo", {}, mug.pixels)
+
+
+def test_a_parquet_without_photos_is_a_catalogue(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"id": ["a"], "title": ["Mug"], "colour": ["red"]}), tmp_path / "shop.parquet")
+    assert read(tmp_path / "shop.parquet") == [Example("a", "Mug", b"", {"colour": "red"}, "")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (b'{"id": "a", "title": "Mug"}\n{"id"', "line 2 is not JSON"),
+        (b'{"id": "caf\xe9"}', "line 1 is not JSON in UTF-8"),
+        (b"[1]", "line 1 is not a JSON object"),
+        (b'{"id": " ", "title": "Mug"}', "has no id"),
+        (b'{"title": "Mug"}', "has no id"),
+    ],
+)
+def test_a_catalogue_that_cannot_be_read_is_told_where(tmp_path: Path, lines: bytes, said: str) -> None:
+    (tmp_path / "shop.jsonl").write_bytes(lines)
+    with pytest.raises(Misuse, match=said):
+        read(tmp_path / "shop.jsonl")
+
+
+def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
+    (tmp_path / "shop.parquet").write_bytes(b"no")
+    with pytest.raises(Misuse, match="not parquet"):
+        read(tmp_path / "shop.parquet")

@@ -118,6 +118,23 @@ def test_bytes_that_are_not_utf8_cost_their_row(tmp_path: Path) -> None:
     }
 
 
+def test_values_of_other_kinds_are_counted(tmp_path: Path) -> None:
+    rows = [{"query": ["hat"], "item": "7"}, {"query": 5, "item": "7"}, {"query": None, "item": "7"}, {"item": "7"}]
+    rows += [
+        {"query": "hat", "item": {"id": "7"}},
+        {"query": "hat", "item": "7", "weight": [1]},
+        {"query": "hat", "item": 7},
+    ]
+    log = read_log(csv(tmp_path, "\n".join(map(json.dumps, rows)), "log.jsonl"), IDS)
+    assert triples(log) == [("hat", "7", 1.0)]
+    assert dict(log.skipped.counts) == {
+        "the query is no text": 2,
+        "the query is empty": 2,
+        "the item is not in the catalogue": 1,
+        "the weight is not a number above zero": 1,
+    }
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
     assert len(read_log(csv(tmp_path, "\ufeffquery,item\nmug,a\n"), IDS).query) == 1
     assert len(read_log(csv(tmp_path, '\ufeff{"query": "mug", "item": "a"}\n', "log.jsonl"), IDS).query) == 1
