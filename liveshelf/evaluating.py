@@ -76,10 +76,20 @@ def _listed(file: Path) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model and what it made of the products: float32 (products, dim) by name, NaN where it made nothing."""
+    """A model and what it made of the products: float32 (products, dim) by name, NaN where it made nothing.
+
+    `asked` has the queries that it encoded, each once however many ways the products are searched.
+    """
 
     model: Model
     vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    asked: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The vectors of queries (texts, dim)."""
+        if fresh := [text for text in dict.fromkeys(texts) if text not in self.asked]:
+            self.asked.update(zip(fresh, query_vectors(self.model, fresh), strict=True))
+        return np.stack([self.asked[text] for text in texts])
 
 
 class Contestants:
@@ -107,7 +117,7 @@ class Contestants:
         if prefix != TITLE and FUSED not in loaded.vectors:
             loaded.vectors.update(self._encode(loaded.model, self._products.contents, f"products by {name}"))
         items = loaded.vectors[{TITLE: TITLE, PHOTO: IMAGE, "": FUSED}[prefix]]
-        return by_vectors(lambda texts: query_vectors(loaded.model, texts), items)
+        return by_vectors(loaded.queries, items)
 
     def model(self, name: str) -> Model:
         """The model of that name, whatever of a product it is to encode. Raises Misuse where there is none."""

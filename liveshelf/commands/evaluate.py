@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -96,9 +96,13 @@ def evaluate(
         said["live"] = {f"recall of exact@{places}": asdict(recall)}
     ends = choose(found, shown)
     told = pictured(products.ids, products.titles, contestants.pictures(ends.items(found)))
+    _write(out, said, page(found, ends, told))
+
+
+def _write(out: Path, said: dict[str, Any], html: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "evaluation.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-    (out / "evaluation.html").write_text(page(found, ends, told), encoding="utf-8")
+    (out / "evaluation.html").write_text(html, encoding="utf-8")
     click.echo(f"More, and pictures: {out / 'evaluation.html'}", err=True)
 
 
