@@ -82,6 +82,8 @@ class Shop:
     """What says what a product is, the closest first."""
 
     synonyms: Mapping[str, tuple[str, ...]]
+    rates: Mapping[str, float]
+    """How often each facet is asked for, beside the others."""
 
 
 def shop(source: Path, split: SplitPolicy) -> Shop:
@@ -110,6 +112,7 @@ def shop_of(examples: Sequence[Example], split: SplitPolicy) -> Shop:
         hidden=tuple(map(_hidden, examples)),
         parts=parts_of(examples, split),
         kinds=kinds,
+        rates={name: _rate(name, examples) for name in there},
         synonyms=usable({value for example in examples for value in example.facets.values()}),
     )
 
@@ -119,6 +122,15 @@ def _hidden(example: Example) -> frozenset[str]:
     seen = {name: value for name, value in example.facets.items() if name in VISIBLE}
     names = {name: (value, *SYNONYMS.get(value, ())) for name, value in seen.items()}
     return frozenset(name for name, said in names.items() if not any(title & set(words(one)) for one in said))
+
+
+def _rate(name: str, examples: Sequence[Example]) -> float:
+    """People ask for what can be seen, and seldom for what no title says either, such as a season."""
+    if name in VISIBLE:
+        return 2.0
+    has = [example for example in examples if name in example.facets]
+    said = sum(not set(words(example.title)).isdisjoint(words(example.facets[name])) for example in has)
+    return 1.0 if said >= _SAID * len(has) else 0.25
 
 
 def _lower(facets: dict[str, str]) -> dict[str, str]:
@@ -168,7 +180,7 @@ def _choice(found: Shop, item: int, policy: SyntheticPolicy, *, draw: np.random.
     extras = [name for name in has if name not in KINDS and name != "brand"]
     count = int(np.searchsorted(np.cumsum(policy.extras), draw.random(), side="right"))
     # The first of exponential arrivals, whose rates are the weights, are a weighted draw without replacement.
-    rates = {name: 3.0 if name in hidden else 2.0 if name in VISIBLE else 1.0 for name in extras}
+    rates = {name: 3.0 if name in hidden else found.rates[name] for name in extras}
     arrivals = dict(zip(extras, draw.standard_exponential(len(extras)).tolist(), strict=True))
     chosen = sorted(extras, key=lambda name: arrivals[name] / rates[name])[:count]
     if kinds and (not (chosen or branded) or draw.random() >= policy.no_kind):
@@ -215,6 +227,7 @@ def _place(name: str) -> int:
 
 
 _TRIES = 40
+_SAID = 0.15
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
