@@ -247,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Misuse as error:
         parser.error(str(error))
     for part in PARTS:
-        said = ", ".join(f"{count} {name}" for name, count in counts[part].items())
+        said = ", ".join(f"{name} {count}" for name, count in counts[part].items())
         sys.stdout.write(f"synthetic {part}: {said}\n")
 
 

@@ -41,6 +41,7 @@ def write(
     """
     folder.mkdir(parents=True, exist_ok=True)
     queries: list[dict[str, _Query]] = [{} for _ in PARTS]
+    manners: list[Counter[str]] = [Counter() for _ in PARTS]
     with ExitStack() as stack:
         logs = [stack.enter_context(_table(folder / f"synthetic-log-{part}.{suffix}")) for part in PARTS]
         for drawn in interactions(found, policy, split):
@@ -48,7 +49,9 @@ def write(
             query = queries[part].setdefault(drawn.query, _Query(drawn.asked))
             query.manners |= drawn.manners
             query.count += 1
-            logs[part]({"query": drawn.query, "item": found.ids[drawn.item], "weight": 1.0})
+            row = {"query": drawn.query, "item": found.ids[drawn.item], "weight": 1.0}
+            logs[part](row | {"manners": ";".join(sorted(drawn.manners))})
+            manners[part].update(drawn.manners)
     counts = {}
     for part, name in enumerate(PARTS):
         rows = np.flatnonzero(found.parts == part)
@@ -57,6 +60,7 @@ def write(
             "products": len(rows),
             "interactions": sum(query.count for query in queries[part].values()),
             "queries": len(queries[part]),
+            **{f"interactions {manner}": count for manner, count in sorted(manners[part].items())},
         }
         if part != TRAIN:
             counts[name] |= _judge(found, rows, queries[part], policy, folder / f"synthetic-{name}")
@@ -168,6 +172,7 @@ def _table(file: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
     import pyarrow.parquet as parquet
 
     kinds = {"query": pyarrow.string(), "item": pyarrow.string(), "weight": pyarrow.float32()}
+    kinds |= {"manners": pyarrow.string()}
     schema = pyarrow.schema([pyarrow.field(name, kind) for name, kind in kinds.items()])
     waiting: list[dict[str, Any]] = []
     with parquet.ParquetWriter(file, schema) as table:
