@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.splits import PARTS, TRAIN, SplitPolicy
-from training.synthetic import VISIBLE, Asked, Shop, SyntheticPolicy, interactions
+from training.synthetic import VISIBLE, Asked, Drawn, Shop, SyntheticPolicy, interactions
 
 Rows = NDArray[np.int64]
 _ROWS_AT_ONCE = 8192
@@ -40,18 +40,8 @@ def write(
     are titles. `synthetic.json` says from what and how it was drawn.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    queries: list[dict[str, _Query]] = [{} for _ in PARTS]
-    manners: list[Counter[str]] = [Counter() for _ in PARTS]
-    with ExitStack() as stack:
-        logs = [stack.enter_context(_table(folder / f"synthetic-log-{part}.{suffix}")) for part in PARTS]
-        for drawn in interactions(found, policy, split):
-            part = int(found.parts[drawn.item])
-            query = queries[part].setdefault(drawn.query, _Query(drawn.asked))
-            query.manners |= drawn.manners
-            query.count += 1
-            row = {"query": drawn.query, "item": found.ids[drawn.item], "weight": 1.0}
-            logs[part](row | {"manners": ";".join(sorted(drawn.manners))})
-            manners[part].update(drawn.manners)
+    files = [folder / f"synthetic-log-{part}.{suffix}" for part in PARTS]
+    queries, manners = _logs(found, interactions(found, policy, split), files)
     counts = {}
     for part, name in enumerate(PARTS):
         rows = np.flatnonzero(found.parts == part)
@@ -71,6 +61,25 @@ def write(
     said |= {"interactions wanted": wanted, "passed over": passed_over}
     (folder / "synthetic.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     return counts
+
+
+def _logs(
+    found: Shop, drawn: Iterator[Drawn], files: Sequence[Path]
+) -> tuple[list[dict[str, _Query]], list[Counter[str]]]:
+    """Write each interaction into its part's file. Returns, by part, its queries and how often each manner came."""
+    queries: list[dict[str, _Query]] = [{} for _ in files]
+    manners: list[Counter[str]] = [Counter() for _ in files]
+    with ExitStack() as stack:
+        logs = [stack.enter_context(_table(file)) for file in files]
+        for one in drawn:
+            part = int(found.parts[one.item])
+            query = queries[part].setdefault(one.query, _Query(one.asked))
+            query.manners |= one.manners
+            query.count += 1
+            row = {"query": one.query, "item": found.ids[one.item], "weight": 1.0}
+            logs[part](row | {"manners": ";".join(sorted(one.manners))})
+            manners[part].update(one.manners)
+    return queries, manners
 
 
 def _judge(found: Shop, rows: Rows, queries: dict[str, _Query], policy: SyntheticPolicy, stem: Path) -> dict[str, int]:
