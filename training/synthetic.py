@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -118,10 +118,15 @@ def shop_of(examples: Sequence[Example], split: SplitPolicy) -> Shop:
 
 
 def _hidden(example: Example) -> frozenset[str]:
-    title = set(words(example.title))
+    title = words(example.title)
     seen = {name: value for name, value in example.facets.items() if name in VISIBLE}
     names = {name: (value, *SYNONYMS.get(value, ())) for name, value in seen.items()}
-    return frozenset(name for name, said in names.items() if not any(title & set(words(one)) for one in said))
+    return frozenset(name for name, said in names.items() if not any(_says(title, one) for one in said))
+
+
+def _says(title: Sequence[str], value: str) -> bool:
+    """Whether a word of a title begins as one of the value does: golden says gold."""
+    return any(word.startswith(one) for word in title for one in words(value))
 
 
 def _rate(name: str, examples: Sequence[Example]) -> float:
@@ -216,9 +221,20 @@ def _worded(found: Shop, item: int, asked: Asked, policy: SyntheticPolicy, draw:
     for manner, share, change in (("misspelt", policy.misspelt, misspelt), ("partial", policy.partial, cut_short)):
         if draw.random() < share and (changed := change(text, draw)) != text:
             text, manners = changed, manners | {manner}
-    if any(name in found.hidden[item] for name, _ in asked):
-        manners.add("visible_only")
+    if manner := visible(asked, found.hidden[item]):
+        manners.add(manner)
     return Drawn(text, item, asked, frozenset(manners))
+
+
+def visible(asked: Asked, hidden: Set[str]) -> str:
+    """How a query asks for what the photo shows and the title does not say: "visible_only" where it asks for nothing
+    else but a kind, "visible_partly" where it does, "" where some of what it asks for can be seen and is said.
+    """
+    besides = {name for name, _ in asked} - set(KINDS)
+    seen = besides & set(VISIBLE)
+    if not seen or not seen <= hidden:
+        return ""
+    return "visible_only" if seen == besides else "visible_partly"
 
 
 def _place(name: str) -> int:

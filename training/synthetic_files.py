@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.splits import PARTS, TRAIN, SplitPolicy
-from training.synthetic import VISIBLE, Asked, Drawn, Shop, SyntheticPolicy, interactions
+from training.synthetic import Asked, Drawn, Shop, SyntheticPolicy, interactions, visible
 
 Rows = NDArray[np.int64]
 _ROWS_AT_ONCE = 8192
@@ -85,9 +85,9 @@ def _logs(
 def _judge(found: Shop, rows: Rows, queries: dict[str, _Query], policy: SyntheticPolicy, stem: Path) -> dict[str, int]:
     """Write the judgements of a part's queries: right is each of its products that has every attribute asked for.
 
-    These are of the group plain. A query that asks for what some photo shows and its title does not say is there once
-    more, of the group visible_only: it is answered by such products alone, and those whose titles do say it are left
-    out of its ranking.
+    These are of the group plain. A query that asks for what photos show is there once more where some titles do not say
+    it: it is answered by such products alone, and those whose titles do say it are left out of its ranking. It is of
+    the group visible_only, or visible_partly where it asks for more than that and a kind.
     """
     holders: dict[tuple[str, str], set[int]] = defaultdict(set)
     for row in rows.tolist():
@@ -99,15 +99,14 @@ def _judge(found: Shop, rows: Rows, queries: dict[str, _Query], policy: Syntheti
     for number, text in enumerate(_some(queries, policy)):
         query = queries[text]
         right = set.intersection(*(holders[one] for one in query.asked))
+        seen = {row: said for row in right if (said := visible(query.asked, found.hidden[row]))}
+        if 0 < len(seen) <= policy.max_right:
+            judged.append((f"q{number}{_TWIN}", text, set(seen.values()), set(seen), right - set(seen)))
         if len(right) > policy.max_right:
             broad += 1
             continue
-        groups = (query.manners - {"visible_only"}) | {"plain", "head" if text in head else "tail"}
-        judged.append((f"q{number}", text, groups, right, set()))
-        seen = {name for name, _ in query.asked} & set(VISIBLE)
-        hidden = {row for row in right if seen & found.hidden[row]}
-        if hidden:
-            judged.append((f"q{number}{_TWIN}", text, {"visible_only"}, hidden, right - hidden))
+        groups = {one for one in query.manners if not one.startswith("visible")}
+        judged.append((f"q{number}", text, groups | {"plain", "head" if text in head else "tail"}, right, set()))
     _write_judged(found, judged, stem)
     sizes = Counter(group for one in judged for group in one[2])
     return {"judged": len(judged), **dict(sorted(sizes.items())), "too broad to judge": broad}
