@@ -27,6 +27,7 @@ COMMANDS = {
     "search": "ask",
     "serve": "parts",
     "setup": "parts",
+    "train": "train",
     "up": "parts",
     "worker": "parts",
 }

@@ -1,4 +1,4 @@
-"""Trains the fusion of `builtin:small`: `python -m training.fusion DATA... --out DIR`. Minutes on two cores."""
+"""Trains the fusion of `builtin:small`: `python -m training.late.fusion DATA... --out DIR`. Minutes on two cores."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from encoders.families import CHECKPOINT
+from encoders.families import LATE
 from encoders.fusion import Fusion, Shape, save
 from encoders.small import Backbones, digest
 from training.data import Example, read
-from training.features import Features, image_features, text_features
-from training.losses import contrastive, same_similarities
-from training.recipe import SMOKE, Recipe
+from training.late.features import Features, image_features, text_features
+from training.late.losses import contrastive, same_similarities
+from training.late.recipe import SMOKE, Recipe
+from training.late.texts import Pool, pool
 from training.splits import split
-from training.texts import Pool, pool
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +185,7 @@ def _rows(features: Features, rows: NDArray[np.int64]) -> Tensor:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.fusion", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.late.fusion", description=__doc__)
     parser.add_argument("data", nargs="+", type=Path, help="catalogues: parquet or JSONL files, or folders of them")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write the checkpoint into")
     parser.add_argument("--cache", type=Path, required=True, help="a folder to keep the backbones' features in")
@@ -202,8 +202,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = material(catalogues, recipe, Backbones(torch.device("cpu")), options.cache)
     fusion = train(found, rows, recipe)
     options.out.mkdir(parents=True, exist_ok=True)
-    save(fusion, options.out / CHECKPOINT)
-    log.info("written: %s", options.out / CHECKPOINT)
+    save(fusion, options.out / LATE)
+    log.info("written: %s", options.out / LATE)
 
 
 if __name__ == "__main__":
