@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from encoders.families import LATE
 from encoders.fusion import Fusion, Shape, save
 from encoders.small import Backbones, digest
+from training.corpus import plain_texts
 from training.data import Example, read
 from training.late.features import Features, image_features, text_features
 from training.late.losses import contrastive, same_similarities
@@ -56,7 +57,9 @@ def material(catalogues: Sequence[Sequence[Example]], recipe: Recipe, backbones:
         photos=image_features(photos, size=recipe.photo_side, tower=backbones.image_tower, cache=cache, mark=mark),
         texts=text_features(asked.texts, encode=encode, cache=cache, mark=mark),
         has_photo=np.array([bool(photo) for photo in photos]),
-        plain=text_features(_plain_texts(backbones, recipe), encode=encode, cache=cache, mark=mark),
+        plain=text_features(
+            plain_texts(backbones, recipe.plain_texts, recipe.seed), encode=encode, cache=cache, mark=mark
+        ),
         # A catalogue ten times as large is drawn from three times as often: the small one is not drowned.
         weight=np.concatenate([np.full(len(catalogue), len(catalogue) ** -0.5) for catalogue in catalogues]),
     )
@@ -167,21 +170,6 @@ def _train_rows(catalogues: Sequence[Sequence[Example]], recipe: Recipe) -> NDAr
         rows.append(kept + first)
         first += len(catalogue)
     return np.concatenate(rows)
-
-
-def _plain_texts(backbones: Backbones, recipe: Recipe) -> list[str]:
-    """Words and pairs of words of the tokenizer's own vocabulary: texts about anything, of no shop."""
-    words = sorted(
-        word for word in backbones.tokenizer.get_vocab() if word.isalpha() and word.isascii() and len(word) > 2
-    )
-    draw, half = np.random.default_rng(recipe.seed), recipe.plain_texts // 2
-    some = [words[i] for i in draw.choice(len(words), half, replace=False)]
-    pairs = [f"{words[i]} {words[j]}" for i, j in draw.integers(len(words), size=(half, 2))]
-    return some + pairs
-
-
-def _rows(features: Features, rows: NDArray[np.int64]) -> Tensor:
-    return torch.from_numpy(features[rows].astype(np.float32))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
