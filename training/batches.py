@@ -57,7 +57,7 @@ class Batch:
 def moved(view: V, device: torch.device) -> V:
     """The same view on the device."""
     if isinstance(view, Text):
-        return replace(view, states=view.states.to(device), seen=view.seen.to(device))  # type: ignore[return-value]
+        return replace(view, states=view.states.to(device), seen=view.seen.to(device))
     hidden = None if view.hidden is None else view.hidden.to(device)
     title = moved(view.title, device)
     return replace(view, title=title, photos=view.photos.to(device), there=view.there.to(device), hidden=hidden)

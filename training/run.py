@@ -21,7 +21,7 @@ def run(
     recipe: Recipe, out: Path, *, cache: Path, device: str, resume: bool, progress: Progress,
     shown: Callable[[Mapping[str, float] | str], None],
 ) -> dict[str, float]:  # fmt: skip
-    """Train by the recipe into `out`; gives the best recall@10 and its step. Raises Misuse.
+    """Train by the recipe into `out`; gives the best recall@10 and its step, in the first process. Raises Misuse.
 
     `progress` hears how far the features are; `shown` is given sentences about the data, then the figures of each step.
     Of several processes only the first is heard.
@@ -40,7 +40,8 @@ def run(
     with world.first():
         found = corpus(read, recipe, backbones, cache=cache, told=progress)
     figures = Figures(out, shown, resume=resume) if world.rank == 0 else _silent
-    return train(found, recipe, backbones, Run(out, resume=resume, world=world), figures)
+    best = train(found, recipe, backbones, Run(out, resume=resume, world=world), figures)
+    return best if world.rank == 0 else {}
 
 
 def _silent(*_: object) -> None:

@@ -34,7 +34,8 @@ def train(recipe: str, *, out: Path, cache: Path, device: str, resume: bool, cha
         found, out, cache=cache, device=device, resume=resume, progress=_progress,
         shown=lambda said: _shown(said, found.optim.steps),
     )  # fmt: skip
-    click.echo(f"best recall@10 {best['best']:.3f} after step {best['step']:.0f}; serve it as checkpoint:{out}")
+    if best:
+        click.echo(f"best recall@10 {best['best']:.3f} after step {best['step']:.0f}; serve it as checkpoint:{out}")
 
 
 def _progress(what: str, done: int, of: int) -> None:

@@ -52,14 +52,13 @@ def material(catalogues: Sequence[Sequence[Example]], recipe: Recipe, backbones:
         return backbones.texts([backbones.prepare(text, None, side=0) for text in texts])
 
     photos = [example.photo for example in examples]
+    plain = plain_texts(backbones, recipe.plain_texts, recipe.seed)
     return Material(
         pool=asked,
         photos=image_features(photos, size=recipe.photo_side, tower=backbones.image_tower, cache=cache, mark=mark),
         texts=text_features(asked.texts, encode=encode, cache=cache, mark=mark),
         has_photo=np.array([bool(photo) for photo in photos]),
-        plain=text_features(
-            plain_texts(backbones, recipe.plain_texts, recipe.seed), encode=encode, cache=cache, mark=mark
-        ),
+        plain=text_features(plain, encode=encode, cache=cache, mark=mark),
         # A catalogue ten times as large is drawn from three times as often: the small one is not drowned.
         weight=np.concatenate([np.full(len(catalogue), len(catalogue) ** -0.5) for catalogue in catalogues]),
     )
@@ -170,6 +169,10 @@ def _train_rows(catalogues: Sequence[Sequence[Example]], recipe: Recipe) -> NDAr
         rows.append(kept + first)
         first += len(catalogue)
     return np.concatenate(rows)
+
+
+def _rows(features: Features, rows: NDArray[np.int64]) -> Tensor:
+    return torch.from_numpy(features[rows].astype(np.float32))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
