@@ -213,7 +213,8 @@ class SingleStream(nn.Module):
         n, images = item.there.shape
         photos = item.photos
         if self.image is not None and photos.dtype == torch.uint8:
-            photos = self.image.grid(photos.flatten(0, 1)).view(n, images, -1)
+            grids = [self.image.grid(one) for one in photos.unbind(1)]
+            photos = torch.stack(grids, 1) if grids else self.whole_mean.new_zeros(n, 0, self.shape.features)
         cells, whole = (part.to(self.cell_in.weight.dtype) for part in self.standardised(photos))
         x = self.cell_in(cells)
         there = item.there[:, :, None].expand(n, images, self.shape.cells + 1)

@@ -57,6 +57,13 @@ def test_a_log_in_csv_becomes_a_served_model(shop: Path) -> None:
     assert "features of photos" not in again.output, "the features were kept"
 
 
+def test_backbones_are_trained_by_a_line_of_the_recipe(shop: Path) -> None:
+    lines = ("towers.image_tower=true", "towers.text_layers=1", "towers.shared=false", "optim.steps=2")
+    done = train(shop, *(part for line in lines for part in ("--set", line)))
+    assert done.exit_code == 0, done.output
+    assert load(f"checkpoint:{shop / 'model'}").space.vectors[FUSED] == 64
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
