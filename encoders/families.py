@@ -8,14 +8,15 @@ from catalog.errors import Misuse
 from encoders.model import Model
 
 EXISTING = "builtin:small, hf:REPO-OR-PATH@REVISION and checkpoint:DIR"
-CHECKPOINT = "fusion.safetensors"
+CHECKPOINT = "model.safetensors"
+LATE = "fusion.safetensors"
 
 
 def load(name: str, *, device: str = "cpu", threads: int | None = None) -> Model:
     """The model of that name, on the device, ready to run. Raises Misuse.
 
     - `builtin:small`: what this project trained; touches no network.
-    - `checkpoint:DIR`: the same with heads of one's own, as `python -m training.fusion` writes them.
+    - `checkpoint:DIR`: one's own, as `liveshelf train` writes it, or as `python -m training.late.fusion` does.
     - `hf:REPO-OR-PATH@REVISION`: a CLIP- or SigLIP-style dual encoder of transformers, safetensors only.
 
     `threads` is the number of CPU threads of a forward, for the whole process.
@@ -34,4 +35,10 @@ def load(name: str, *, device: str = "cpu", threads: int | None = None) -> Model
         return Dual(rest, device=device)
     from encoders.small import BUILTIN, Small
 
-    return Small(BUILTIN if family == "builtin" else Path(rest) / CHECKPOINT, name=name, device=device)
+    if family == "builtin":
+        return Small(BUILTIN, name=name, device=device)
+    if (Path(rest) / LATE).exists():
+        return Small(Path(rest) / LATE, name=name, device=device)
+    from encoders.trained import Trained
+
+    return Trained(Path(rest) / CHECKPOINT, name=name, device=device)

@@ -87,7 +87,9 @@ def read(path: Path) -> Fusion:
         fusion = Fusion(shape)
         fusion.load_state_dict(state)
     except FileNotFoundError as err:
-        raise Misuse(f"There is no checkpoint at {path}: train one with `python -m training.fusion`.") from err
+        raise Misuse(f"There is no checkpoint at {path}: train one with `python -m training.late.fusion`.") from err
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as err:
-        raise Misuse(f"{path} is not a checkpoint of the fusion: train one with `python -m training.fusion`.") from err
+        raise Misuse(
+            f"{path} is not a checkpoint of the fusion: train one with `python -m training.late.fusion`."
+        ) from err
     return fusion.eval().requires_grad_(False)

@@ -18,7 +18,7 @@ from catalog.space import FUSED, IMAGE, Space
 from encoders.fusion import read
 from encoders.model import Inputs
 from encoders.preprocessing import load_tokenizer, square, tidy
-from encoders.towers import TEXT_DIM, image_tower, text_tower
+from encoders.towers import TEXT_DIM, TEXT_LAYERS, image_tower, text_tower
 
 PAD = 16
 
@@ -93,15 +93,15 @@ class Backbones:
             sorted(there, key=lambda i: len(batch[i].tokens)), lambda i: len(batch[i].tokens) // PAD
         ):
             rows = list(some)
-            longest = len(batch[rows[-1]].tokens)
-            ids = torch.zeros(len(rows), longest, dtype=torch.long)
-            seen = torch.zeros(len(rows), longest, dtype=torch.bool)
-            for row, i in enumerate(rows):
-                tokens = batch[i].tokens
-                ids[row, : len(tokens)] = torch.tensor(tokens)
-                seen[row, : len(tokens)] = True
+            ids, seen = padded([batch[i].tokens for i in rows])
             out[rows] = self.text_tower(ids.to(self.device), seen.to(self.device)).float()
         return out
+
+    def states(self, tokens: Sequence[Sequence[int]], layers: int = TEXT_LAYERS) -> tuple[Tensor, Tensor]:
+        """Each token's state after the first `layers` layers, (texts, longest, 384), and bool: what is no padding."""
+        ids, seen = (part.to(self.device) for part in padded(tokens))
+        out = self.text_tower.states(ids, seen | ~seen.any(1, keepdim=True), layers)
+        return out, seen
 
     def photos(self, batch: Sequence[Inputs], dim: int) -> Tensor:
         """(batch, dim), zeros where there is no photo; features that an input brings along are taken as they are."""
@@ -115,6 +115,17 @@ class Backbones:
             pixels = np.stack([batch[i].pixels for i in there])  # type: ignore[misc]
             out[there] = self.image_tower(torch.from_numpy(pixels).to(self.device)).float()
         return out
+
+
+def padded(tokens: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Token ids (texts, longest), padded with zeros, and bool of the same shape: what is no padding."""
+    longest = max((len(some) for some in tokens), default=0)
+    ids = torch.zeros(len(tokens), longest, dtype=torch.long)
+    seen = torch.zeros(len(tokens), longest, dtype=torch.bool)
+    for row, some in enumerate(tokens):
+        ids[row, : len(some)] = torch.tensor(some, dtype=torch.long)
+        seen[row, : len(some)] = True
+    return ids, seen
 
 
 def digest(*files: Path) -> str:

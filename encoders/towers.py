@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 TEXT_DIM = 384
-_LAYERS, _HEADS, _WIDE = 6, 12, 1536
+TEXT_LAYERS = 6
+_HEADS, _WIDE = 12, 1536
 
 # (repeats, kernel, stride, expansion, channels) of each stage.
 _STAGES = (
@@ -33,9 +34,14 @@ _HEAD = 1280
 # Colour and texture live in the early stages, what a thing is in the late ones: the pooled features keep both.
 _TAPS = (0, 1, 2, 4, 6)
 IMAGE_DIM = 2 * sum(_STAGES[tap][4] for tap in _TAPS) + _HEAD
+# A cell of the grid keeps the same, but for the spread of the last stage, of which it has one pixel.
+CELL_DIM = IMAGE_DIM - _STAGES[6][4] - _HEAD
+WHOLE_DIM = _HEAD
+STRIDE = 32
+"""The pixels of a photo to a cell of its grid, each way."""
 
 
-class _Layer(nn.Module):
+class TextLayer(nn.Module):
     """One post-norm transformer layer."""
 
     def __init__(self) -> None:
@@ -65,17 +71,22 @@ class TextTower(nn.Module):
         self.places = nn.Embedding(512, TEXT_DIM)
         self.kinds = nn.Embedding(2, TEXT_DIM)
         self.norm = nn.LayerNorm(TEXT_DIM, eps=1e-12)
-        self.layers = nn.ModuleList(_Layer() for _ in range(_LAYERS))
+        self.layers = nn.ModuleList(TextLayer() for _ in range(TEXT_LAYERS))
 
     def forward(self, ids: Tensor, seen: Tensor) -> Tensor:
         """(batch, length) ids and a bool mask of what is not padding, to (batch, 384)."""
-        x = self.words(ids) + self.places.weight[: ids.shape[1]] + self.kinds.weight[0]
-        x = self.norm(x)
-        for layer in self.layers:
-            x = layer(x, seen)
+        x = self.states(ids, seen)
         kept = seen[..., None].to(x.dtype)
         mean: Tensor = (x * kept).sum(1) / kept.sum(1)
         return mean
+
+    def states(self, ids: Tensor, seen: Tensor, layers: int = TEXT_LAYERS) -> Tensor:
+        """The same to each token's state after the first `layers` layers, (batch, length, 384)."""
+        x: Tensor = self.words(ids) + self.places.weight[: ids.shape[1]] + self.kinds.weight[0]
+        x = self.norm(x)
+        for layer in self.layers[:layers]:
+            x = layer(x, seen)
+        return x
 
 
 class _Conv(nn.Module):
@@ -139,16 +150,37 @@ class ImageTower(nn.Module):
 
     def forward(self, photos: Tensor) -> Tensor:
         """(batch, size, size, 3) uint8 RGB to (batch, 2304): mean and spread of five stages, then the head's mean."""
+        maps, head = self._maps(photos)
+        pooled = [part for x in maps for part in reversed(torch.std_mean(x, dim=(2, 3), correction=0))]
+        return torch.cat([*pooled, head.mean((2, 3))], 1)
+
+    def grid(self, photos: Tensor) -> Tensor:
+        """The same photos, their side a multiple of STRIDE, to float32 (batch, cells * CELL_DIM + WHOLE_DIM).
+
+        Cells row by row, the mean and spread of five stages in each, then the head's mean over the whole photo.
+        """
+        maps, head = self._maps(photos)
+        side = photos.shape[1] // STRIDE
+        cells = []
+        for x in maps:
+            # Means of squares in float32: the spread itself takes ten times as long.
+            x = x.float()
+            mean = F.avg_pool2d(x, x.shape[2] // side)
+            cells.append(mean)
+            if x.shape[2] > side:
+                cells.append((F.avg_pool2d(x * x, x.shape[2] // side) - mean * mean).clamp(min=1e-8).sqrt())
+        by_cell = torch.cat(cells, 1).flatten(2).transpose(1, 2)
+        return torch.cat((by_cell.flatten(1), head.float().mean((2, 3))), 1)
+
+    def _maps(self, photos: Tensor) -> tuple[list[Tensor], Tensor]:
         x = photos.permute(0, 3, 1, 2).to(self.stem.conv.weight.dtype)
         x = F.relu6(self.stem((x - 127.0) / 128.0), inplace=True)
-        pooled = []
+        maps = []
         for i, stage in enumerate(self.stages):
             x = stage(x)
             if i in _TAPS:
-                spread, mean = torch.std_mean(x, dim=(2, 3), correction=0)
-                pooled += [mean, spread]
-        pooled.append(F.relu6(self.head(x)).mean((2, 3)))
-        return torch.cat(pooled, 1)
+                maps.append(x)
+        return maps, F.relu6(self.head(x))
 
 
 _TEXT_NAMES = (
@@ -172,7 +204,7 @@ def text_tower(weights: Path) -> TextTower:
         for pattern, new in _TEXT_NAMES:
             if re.match(pattern, name):
                 mine[re.sub(pattern, new, name)] = value
-    for i in range(_LAYERS):
+    for i in range(TEXT_LAYERS):
         for kind in ("weight", "bias"):
             parts = [state[f"encoder.layer.{i}.attention.self.{part}.{kind}"] for part in ("query", "key", "value")]
             mine[f"layers.{i}.qkv.{kind}"] = torch.cat(parts)

@@ -68,9 +68,16 @@ class Points:
             await self._stub.UpdateBatch(request, timeout=self._timeout)
 
     async def query(
-        self, vector: grpc.DenseVector, *, using: str, where: grpc.Filter, limit: int, payload: grpc.WithPayloadSelector
+        self,
+        vector: grpc.DenseVector,
+        *,
+        using: str,
+        where: grpc.Filter,
+        limit: int,
+        payload: grpc.WithPayloadSelector,
+        exact: bool = False,
     ) -> Sequence[grpc.ScoredPoint]:
-        """The points nearest to a vector, best first."""
+        """The points nearest to a vector, best first; `exact` uses no graph."""
         request = grpc.QueryPoints(
             collection_name=self._collection,
             query=grpc.Query(nearest=grpc.VectorInput(dense=vector)),
@@ -78,6 +85,7 @@ class Points:
             filter=where,
             limit=limit,
             with_payload=payload,
+            params=grpc.SearchParams(exact=True) if exact else None,
         )
         with self._asking("search"):
             response = await self._stub.Query(request, timeout=self._timeout)

@@ -29,12 +29,22 @@ class QdrantShelf:
         self._points = Points(client, collection=collection, timeout_s=timeout_s)
         self._space = space
 
-    async def search(self, vector: Vector, *, using: str, limit: int, conditions: Sequence[Condition]) -> list[Hit]:
-        """The nearest live products by cosine similarity, best first. `vector` has shape (dim,) of `using`."""
+    async def search(
+        self, vector: Vector, *, using: str, limit: int, conditions: Sequence[Condition], exact: bool = False
+    ) -> list[Hit]:
+        """The nearest live products by cosine similarity, best first. `vector` has shape (dim,) of `using`.
+
+        `exact` compares it with every product, whatever graph there is: slow, to measure the graph by.
+        """
         if vector.shape != (self._space.vectors.get(using),) or not np.isfinite(vector).all():
             raise Misuse(f"the query's vector is not one of the vectors {using!r} of the space {self._space.id}")
         found = await self._points.query(
-            dense(vector), using=using, where=live_and(conditions), limit=limit, payload=excluding(*INTERNALS)
+            dense(vector),
+            using=using,
+            where=live_and(conditions),
+            limit=limit,
+            payload=excluding(*INTERNALS),
+            exact=exact,
         )
         return [Hit(key_from(point.payload), point.score, payload_from(point.payload)) for point in found]
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "ask",
     "demo": "demo",
     "engine": "parts",
+    "evaluate": "evaluate",
     "produce": "feed",
     "purge": "purge",
     "quarantine": "quarantine",
@@ -27,6 +28,7 @@ COMMANDS = {
     "search": "ask",
     "serve": "parts",
     "setup": "parts",
+    "train": "train",
     "up": "parts",
     "worker": "parts",
 }

@@ -1,23 +1,29 @@
-"""Products to learn from: parquet or JSONL in, a split that cannot leak out."""
+"""Products to learn from, out of parquet or JSONL."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from catalog.errors import Misuse
 
-# A facet is an attribute a shopper may ask for. Columns of a parquet file that are none of them.
-_PLUMBING = frozenset({"id", "title", "productDisplayName", "image", "pixel_sha1", "year", "masterCategory"})
+# Names of columns, the first that is filled is taken.
+_ID = ("id", "sku", "product_id", "item_id")
+_TITLE = ("productDisplayName", "title", "name", "product_name")
+_IMAGES = ("images", "image", "image_path", "image_url", "photo")
+# A facet is an attribute a shopper may ask for. Columns of a flat row that are none of them.
+_PLUMBING = frozenset(
+    {*_ID, *_TITLE, *_IMAGES, "pixel_sha1", "year", "masterCategory", "op", "tenant", "version", "offer", "attributes"}
+    | {"seen", "price", "currency", "available"}
+)
 # Nor these of what a drawn photo is known to show: a grey handle does not make a mug grey.
 _PARTS = frozenset({"id", "view", "part", "part_colour"})
+_ROWS_AT_ONCE = 1024
 _SAYS_NOTHING = frozenset({"", "na", "n/a", "none", "unknown"})
 
 
@@ -40,6 +46,11 @@ class Example:
 
 def read(source: Path) -> list[Example]:
     """The products of a parquet file or folder, or of a JSONL file or a folder with products.jsonl. Raises Misuse."""
+    return list(stream(source))
+
+
+def stream(source: Path) -> Iterator[Example]:
+    """The same products, one after another: whoever keeps no photo needs no memory for them. Raises Misuse."""
     if source.is_dir() and (source / "products.jsonl").exists():
         return _jsonl(source / "products.jsonl")
     if source.suffix == ".jsonl" and source.exists():
@@ -50,84 +61,84 @@ def read(source: Path) -> list[Example]:
 
 
 def _facets(values: Mapping[str, object]) -> dict[str, str]:
-    said = {k: " ".join(map(str, v)) if isinstance(v, list | tuple) else str(v) for k, v in values.items()}
+    there = {k: v for k, v in values.items() if v is not None and not isinstance(v, dict | bytes)}
+    said = {k: " ".join(map(str, v)) if isinstance(v, list | tuple) else str(v) for k, v in there.items()}
     return {k: v.strip() for k, v in said.items() if v.strip().lower() not in _SAYS_NOTHING}
 
 
-def _parquet(source: Path) -> list[Example]:
-    import pyarrow.parquet as pq
+def _parquet(source: Path) -> Iterator[Example]:
+    import pyarrow
+    import pyarrow.dataset as dataset
 
-    examples = []
-    for row in pq.read_table(source).to_pylist():
-        photo = row["image"] or b""
-        examples.append(
-            Example(
-                id=str(row["id"]),
-                title=row.get("productDisplayName") or row.get("title") or "",
-                photo=photo,
-                facets=_facets({k: v for k, v in row.items() if k not in _PLUMBING and v is not None}),
-                pixels=row.get("pixel_sha1") or _digest(photo),
-            )
-        )
-    return examples
+    folder = source if source.is_dir() else source.parent
+    try:
+        table = dataset.dataset(source, format="parquet")
+    except pyarrow.ArrowInvalid as error:
+        raise Misuse(f"{source} is not parquet: {error}.") from error
+    for batch in table.to_batches(batch_size=_ROWS_AT_ONCE):
+        for row in batch.to_pylist():
+            yield _example(row, {}, folder)
 
 
-def _jsonl(source: Path) -> list[Example]:
+def _jsonl(source: Path) -> Iterator[Example]:
     beside = source.with_name("seen.jsonl")
     seen = {row["id"]: row for row in _lines(beside)} if beside.exists() else {}
-    return [
-        _example(event, seen.get(event["id"]) or event.get("seen") or {}, source.parent) for event in _lines(source)
-    ]
+    for row in _lines(source):
+        if row.get("op", "put") == "put":
+            yield _example(row, seen.get(row.get("id")) or row.get("seen") or {}, source.parent)
 
 
-def _lines(source: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
+def _lines(source: Path) -> Iterator[dict[str, Any]]:
+    with source.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode("utf-8-sig"))
+            except ValueError as error:
+                raise Misuse(f"{source.name} line {number} is not JSON in UTF-8 ({error}): mend it.") from None
+            if not isinstance(row, dict):
+                raise Misuse(f"{source.name} line {number} is not a JSON object: mend it.")
+            yield row
 
 
-def _example(event: Mapping[str, Any], seen: Mapping[str, object], folder: Path) -> Example:
-    images = event.get("images") or []
-    # Only photos that lie beside the file: training fetches nothing.
-    file = folder / images[0].removeprefix("file://") if images else None
-    photo = file.read_bytes() if file is not None and file.is_file() else b""
+def _example(row: Mapping[str, Any], seen: Mapping[str, object], folder: Path) -> Example:
+    """A product of an event of the data contract, or of a flat row whose other columns are its facets."""
+    name, title, photo = (_first(row, names) for names in (_ID, _TITLE, _IMAGES))
+    if name is None or (isinstance(name, str) and not name.strip()):
+        raise Misuse(f"A product of {folder} has no id: name the column of it {' or '.join(_ID)}, and fill it.")
+    nested = row.get("attributes")
+    facets = nested if isinstance(nested, dict) else {k: v for k, v in row.items() if k not in _PLUMBING}
     shown = {k: v for k, v in seen.items() if k not in _PARTS}
+    pixels = _bytes(photo, folder)
     return Example(
-        id=str(event["id"]),
-        title=event.get("title") or "",
-        photo=photo,
-        facets=_facets({**(event.get("attributes") or {}), **shown}),
-        pixels=_digest(photo),
+        id=str(name).strip(),
+        title=str(title or ""),
+        photo=pixels,
+        facets=_facets({**facets, **shown}),
+        pixels=row.get("pixel_sha1") or _digest(pixels),
     )
+
+
+def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def _bytes(photo: Any, folder: Path) -> bytes:
+    """The first photo, where it is at hand: bytes, a data: URL, or a file beside the catalogue. Nothing is fetched."""
+    if isinstance(photo, list | tuple):
+        return _bytes(photo[0], folder) if photo else b""
+    if isinstance(photo, dict):  # as Hugging Face's datasets keep images: the bytes, or else the path
+        return _bytes(photo.get("bytes") or photo.get("path"), folder)
+    if isinstance(photo, bytes):
+        return photo
+    if not isinstance(photo, str) or not photo:
+        return b""
+    if photo.startswith("data:"):
+        return base64.b64decode(photo.partition(",")[2])
+    file = folder / photo.removeprefix("file://")
+    return file.read_bytes() if file.is_file() else b""
 
 
 def _digest(photo: bytes) -> str:
     return hashlib.sha1(photo, usedforsecurity=False).hexdigest() if photo else ""
-
-
-def components(examples: Sequence[Example]) -> NDArray[np.int64]:
-    """For each product the number of its component: products joined by a shared brand, title or photo."""
-    parent = list(range(len(examples)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    first: dict[tuple[str, str], int] = {}
-    for i, example in enumerate(examples):
-        marks = (("brand", example.brand), ("title", example.title.lower()), ("photo", example.pixels))
-        for mark in marks:
-            if mark[1]:
-                parent[root(i)] = root(first.setdefault(mark, i))
-    return np.array([root(i) for i in range(len(examples))], np.int64)
-
-
-def split(examples: Sequence[Example], *, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices to train on and indices held back, at least `share` of all, by whole components."""
-    component = components(examples)
-    names = np.unique(component)
-    np.random.default_rng(seed).shuffle(names)
-    sizes = np.array([np.count_nonzero(component == name) for name in names])
-    enough = int(np.searchsorted(np.cumsum(sizes), share * len(examples))) + 1
-    held = np.isin(component, names[:enough])
-    return np.flatnonzero(~held), np.flatnonzero(held)

@@ -20,8 +20,9 @@ from encoders.families import load
 from encoders.model import Inputs, Model, to_vectors
 from evaluation.metrics import Right, Similarity, hit_at, precision_at
 from evaluation.reports import table
-from training.data import Example, read, split
-from training.texts import terms
+from training.data import Example, read
+from training.late.texts import terms
+from training.splits import split
 
 Rows = dict[str, dict[str, float]]
 _BATCH = 32

@@ -14,7 +14,7 @@ from catalog.errors import Misuse
 from catalog.product import Content
 from catalog.space import FUSED, IMAGE
 from encoders import EncoderService, load
-from encoders.families import CHECKPOINT
+from encoders.families import LATE
 from encoders.small import BUILTIN
 from tests.encoders.conftest import Photos, picture, png
 
@@ -28,7 +28,7 @@ def test_an_unknown_name_is_told_what_exists(name: str) -> None:
 
 
 def test_a_checkpoint_is_a_folder_with_heads_of_ones_own(tmp_path: Path) -> None:
-    shutil.copy(BUILTIN, tmp_path / CHECKPOINT)
+    shutil.copy(BUILTIN, tmp_path / LATE)
     mine, builtin = load(f"checkpoint:{tmp_path}"), load("builtin:small", threads=torch.get_num_threads())
     assert mine.space.revision == builtin.space.revision, "the same weights"
     assert mine.space.id != builtin.space.id
@@ -37,7 +37,7 @@ def test_a_checkpoint_is_a_folder_with_heads_of_ones_own(tmp_path: Path) -> None
 def test_a_checkpoint_that_is_not_there_or_is_none_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="train one"):
         load(f"checkpoint:{tmp_path}")
-    (tmp_path / CHECKPOINT).write_bytes(b"not safetensors")
+    (tmp_path / LATE).write_bytes(b"not safetensors")
     with pytest.raises(Misuse, match="train one"):
         load(f"checkpoint:{tmp_path}")
 

@@ -7,7 +7,7 @@ import warnings
 import torch
 
 from encoders.small import Backbones
-from encoders.towers import IMAGE_DIM, image_tower, text_tower
+from encoders.towers import CELL_DIM, IMAGE_DIM, WHOLE_DIM, image_tower, text_tower
 
 
 def test_the_text_tower_is_transformers_bert_with_mean_pooling() -> None:
@@ -50,3 +50,20 @@ def test_padding_changes_nothing_of_a_texts_features() -> None:
     with torch.inference_mode():
         alone, beside = backbones.texts([short])[0], backbones.texts([short, long])[0]
     assert torch.cosine_similarity(alone, beside, dim=0) > 0.999
+
+
+def test_a_grid_is_the_mean_and_spread_of_each_cell() -> None:
+    tower = image_tower(Backbones(torch.device("cpu")).files[2])
+    photos = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        found, pooled = tower.grid(photos), tower(photos)
+        maps, _ = tower._maps(photos)
+    cells = found[:, :-WHOLE_DIM].view(2, 2, 2, CELL_DIM)
+    torch.testing.assert_close(found[:, -WHOLE_DIM:], pooled[:, -WHOLE_DIM:], atol=1e-4, rtol=1e-4)
+    for row, column in ((0, 0), (1, 0), (1, 1)):
+        parts = []
+        for x in maps:
+            half = x.shape[2] // 2
+            cell = x[:, :, row * half : (row + 1) * half, column * half : (column + 1) * half].flatten(2)
+            parts += [cell.mean(2)] if half == 1 else [cell.mean(2), cell.std(2, correction=0)]
+        torch.testing.assert_close(cells[:, row, column], torch.cat(parts, 1), atol=2e-3, rtol=2e-3)

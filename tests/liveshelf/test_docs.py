@@ -54,7 +54,7 @@ def test_the_make_verbs_that_the_documents_name_exist():
     assert set(re.findall(r"`make ([a-z]+)", text)) <= verbs
 
 
-@pytest.mark.parametrize("page", ["operations.md", "events.md"])
+@pytest.mark.parametrize("page", ["operations.md", "events.md", "evaluation.md"])
 def test_the_commands_and_variables_of_a_page_exist(page: str):
     text = (DOCS / page).read_text("utf-8")
     lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]

@@ -3,53 +3,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from catalog.errors import Misuse
-from training.data import Example, components, read, split
+from training.data import Example, read
 
 
 def example(number: int, title: str, *, photo: bytes = b"", pixels: str = "", **facets: str) -> Example:
     return Example(id=str(number), title=title, photo=photo, facets=facets, pixels=pixels or f"pixels {number}")
-
-
-def test_products_that_share_a_brand_a_title_or_a_photo_stay_together() -> None:
-    found = components(
-        [
-            example(0, "Acme red mug"),
-            example(1, "ACME blue mug"),
-            example(2, "Borg hat", pixels="same"),
-            example(3, "Cyan hat", pixels="same"),
-            example(4, "Hat", brand="Dune"),
-            example(5, "Hat", brand="Ember"),
-            example(6, "Fern hat"),
-        ]
-    )
-    assert found[0] == found[1]
-    assert found[2] == found[3]
-    assert found[4] == found[5]
-    assert len(set(found)) == 4
-
-
-def test_no_brand_and_no_photo_are_shared_by_nobody() -> None:
-    assert len(set(components([example(0, ""), Example("1", "", b"", {}, ""), Example("2", "", b"", {}, "")]))) == 3
-
-
-def test_what_is_held_back_shares_nothing_with_what_is_trained_on() -> None:
-    draw = np.random.default_rng(3)
-    shop = [
-        example(i, f"brand{draw.integers(40)} thing {draw.integers(300)}", pixels=f"p{draw.integers(900)}")
-        for i in range(300)
-    ]
-    kept, held = split(shop, share=0.2, seed=1)
-    assert sorted([*kept, *held]) == list(range(300))
-    assert 60 <= len(held) < 300
-    for mark in (lambda e: e.brand, lambda e: e.title, lambda e: e.pixels):
-        assert not {mark(shop[i]) for i in kept} & {mark(shop[i]) for i in held}
-    again = split(shop, share=0.2, seed=1)
-    assert np.array_equal(again[1], held)
-    assert not np.array_equal(split(shop, share=0.2, seed=2)[1], held)
 
 
 def test_events_and_what_their_photos_show_are_read_from_jsonl(tmp_path: Path) -> None:
@@ -91,3 +52,53 @@ def test_products_are_read_from_parquet(tmp_path: Path) -> None:
 def test_no_catalogue_is_told_what_one_is(tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="parquet"):
         read(tmp_path / "nothing")
+
+
+def test_flat_rows_and_photos_within_them_are_read_too(tmp_path: Path) -> None:
+    rows = [
+        {
+            "sku": 1,
+            "name": "Mug",
+            "image": "data:image/png;base64,cGhvdG8=",
+            "colour": "red",
+            "price": 3,
+            "box": {"a": 1},
+        },
+        {"sku": "2", "name": "Hat", "image": {"bytes": None, "path": "a.jpg"}, "colour": None},
+        {"op": "delete", "id": "3"},
+    ]
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    (tmp_path / "shop.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    mug, hat = read(tmp_path / "shop.jsonl")
+    assert (mug.id, mug.title, mug.photo, mug.facets) == ("1", "Mug", b"photo", {"colour": "red"})
+    assert (hat.id, hat.photo, hat.facets, hat.pixels) == ("2", b"photo", {}, mug.pixels)
+
+
+def test_a_parquet_without_photos_is_a_catalogue(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"id": ["a"], "title": ["Mug"], "colour": ["red"]}), tmp_path / "shop.parquet")
+    assert read(tmp_path / "shop.parquet") == [Example("a", "Mug", b"", {"colour": "red"}, "")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (b'{"id": "a", "title": "Mug"}\n{"id"', "line 2 is not JSON"),
+        (b'{"id": "caf\xe9"}', "line 1 is not JSON in UTF-8"),
+        (b"[1]", "line 1 is not a JSON object"),
+        (b'{"id": " ", "title": "Mug"}', "has no id"),
+        (b'{"title": "Mug"}', "has no id"),
+    ],
+)
+def test_a_catalogue_that_cannot_be_read_is_told_where(tmp_path: Path, lines: bytes, said: str) -> None:
+    (tmp_path / "shop.jsonl").write_bytes(lines)
+    with pytest.raises(Misuse, match=said):
+        read(tmp_path / "shop.jsonl")
+
+
+def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
+    (tmp_path / "shop.parquet").write_bytes(b"no")
+    with pytest.raises(Misuse, match="not parquet"):
+        read(tmp_path / "shop.parquet")

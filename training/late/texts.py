@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from encoders.preprocessing import tidy
 from training.data import Example
-from training.recipe import Recipe
+from training.late.recipe import Recipe
 
 _WORD = re.compile(r"[a-z0-9]+")
 # Terms are told apart by their hash; among the few hundred terms a batch holds, collisions are rare.

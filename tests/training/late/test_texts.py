@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from tests.training.test_data import example
-from training.recipe import Recipe
-from training.texts import pool, terms
+from training.late.recipe import Recipe
+from training.late.texts import pool, terms
 
 
 def test_terms_do_not_care_for_case_hyphens_or_a_plural() -> None:

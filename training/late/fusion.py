@@ -1,4 +1,4 @@
-"""Trains the fusion of `builtin:small`: `python -m training.fusion DATA... --out DIR`. Minutes on two cores."""
+"""Trains the fusion of `builtin:small`: `python -m training.late.fusion DATA... --out DIR`. Minutes on two cores."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from encoders.families import CHECKPOINT
+from encoders.families import LATE
 from encoders.fusion import Fusion, Shape, save
 from encoders.small import Backbones, digest
-from training.data import Example, read, split
-from training.features import Features, image_features, text_features
-from training.losses import contrastive, same_similarities
-from training.recipe import SMOKE, Recipe
-from training.texts import Pool, pool
+from training.corpus import plain_texts
+from training.data import Example, read
+from training.late.features import Features, image_features, text_features
+from training.late.losses import contrastive, same_similarities
+from training.late.recipe import SMOKE, Recipe
+from training.late.texts import Pool, pool
+from training.splits import split
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +52,13 @@ def material(catalogues: Sequence[Sequence[Example]], recipe: Recipe, backbones:
         return backbones.texts([backbones.prepare(text, None, side=0) for text in texts])
 
     photos = [example.photo for example in examples]
+    plain = plain_texts(backbones, recipe.plain_texts, recipe.seed)
     return Material(
         pool=asked,
         photos=image_features(photos, size=recipe.photo_side, tower=backbones.image_tower, cache=cache, mark=mark),
         texts=text_features(asked.texts, encode=encode, cache=cache, mark=mark),
         has_photo=np.array([bool(photo) for photo in photos]),
-        plain=text_features(_plain_texts(backbones, recipe), encode=encode, cache=cache, mark=mark),
+        plain=text_features(plain, encode=encode, cache=cache, mark=mark),
         # A catalogue ten times as large is drawn from three times as often: the small one is not drowned.
         weight=np.concatenate([np.full(len(catalogue), len(catalogue) ** -0.5) for catalogue in catalogues]),
     )
@@ -168,23 +171,12 @@ def _train_rows(catalogues: Sequence[Sequence[Example]], recipe: Recipe) -> NDAr
     return np.concatenate(rows)
 
 
-def _plain_texts(backbones: Backbones, recipe: Recipe) -> list[str]:
-    """Words and pairs of words of the tokenizer's own vocabulary: texts about anything, of no shop."""
-    words = sorted(
-        word for word in backbones.tokenizer.get_vocab() if word.isalpha() and word.isascii() and len(word) > 2
-    )
-    draw, half = np.random.default_rng(recipe.seed), recipe.plain_texts // 2
-    some = [words[i] for i in draw.choice(len(words), half, replace=False)]
-    pairs = [f"{words[i]} {words[j]}" for i, j in draw.integers(len(words), size=(half, 2))]
-    return some + pairs
-
-
 def _rows(features: Features, rows: NDArray[np.int64]) -> Tensor:
     return torch.from_numpy(features[rows].astype(np.float32))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.fusion", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.late.fusion", description=__doc__)
     parser.add_argument("data", nargs="+", type=Path, help="catalogues: parquet or JSONL files, or folders of them")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write the checkpoint into")
     parser.add_argument("--cache", type=Path, required=True, help="a folder to keep the backbones' features in")
@@ -201,8 +193,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = material(catalogues, recipe, Backbones(torch.device("cpu")), options.cache)
     fusion = train(found, rows, recipe)
     options.out.mkdir(parents=True, exist_ok=True)
-    save(fusion, options.out / CHECKPOINT)
-    log.info("written: %s", options.out / CHECKPOINT)
+    save(fusion, options.out / LATE)
+    log.info("written: %s", options.out / LATE)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from training.losses import contrastive, same_similarities
+from training.late.losses import contrastive, same_similarities
 
 
 def unit(rows: int, dim: int, seed: int) -> torch.Tensor:

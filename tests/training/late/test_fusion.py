@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from encoders import load
-from encoders.families import CHECKPOINT
+from encoders.families import LATE
 from encoders.fusion import read as read_fusion
 from tests.encoders.conftest import picture, png
-from training import fusion, report
+from training import report
 from training.data import read
-from training.recipe import SMOKE
+from training.late import fusion
+from training.late.recipe import SMOKE
 
 COLOURS = {"red": "#c02020", "green": "#20a030", "blue": "#2040c0", "yellow": "#e0c020"}
 KINDS = {"plate": "ellipse", "box": "rectangle"}
@@ -54,7 +55,7 @@ def test_training_writes_a_checkpoint_that_loads(trained: Path) -> None:
 
 def test_the_same_seed_gives_the_same_weights(trained: Path, shop: Path) -> None:
     fusion.main([str(shop), "--out", str(trained / "b"), "--cache", str(trained / "cache"), "--smoke"])
-    one, two = (read_fusion(trained / name / CHECKPOINT).state_dict() for name in "ab")
+    one, two = (read_fusion(trained / name / LATE).state_dict() for name in "ab")
     for name, value in one.items():
         torch.testing.assert_close(value, two[name], atol=1e-3, rtol=1e-3)
 

@@ -1,0 +1,114 @@
+"""The page is whole in itself, says what is right, and lets nothing of a shop's through as markup."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import numpy as np
+
+from evaluation.findings import Depths, compare, evaluate
+from evaluation.intervals import ChancePolicy
+from evaluation.page import Shown, choose, page, pictured
+from tests.evaluation.judged import judgements
+
+NASTY = "</script><script>alert('x')</script><img src=x onerror=alert(1)> \"quoted\" & $title ${x}"
+DEPTHS = Depths((2, 4), ChancePolicy(draws=50))
+VOID = {"meta", "img"}
+
+
+class Tree(HTMLParser):
+    """Tags in balance, and every attribute."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def rendered(models: int = 2) -> tuple[Tree, str]:
+    judged = judgements(
+        [{0: 1.0}, {1: 1.0}, {2: 1.0}], texts=[NASTY, "mug", "hat"], groups={NASTY: [True, False, False]}
+    )
+    judged.skipped.add(NASTY, "line 1")
+    first = np.array([[4, 3, 2, 1], [4, 3, 2, 1], [1, 2, 4, 3]], np.float32)
+    second = np.array([[1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 3, 4]], np.float32)
+    evaluated = [
+        evaluate(name, lambda texts, s=scores: s[: len(texts)], judged, depths=DEPTHS)
+        for name, scores in ((f"one {NASTY}", first), ("two", second))[:models]
+    ]
+    found = compare(evaluated, judged, items=4, depths=DEPTHS)
+    shown = choose(found, 5)
+    said = page(
+        found, shown, pictured(["a", NASTY, "c", "d"], [NASTY, "Mug", "Hat", "Cap"], {0: "data:image/png;base64,AA"})
+    )
+    tree = Tree()
+    tree.feed(said)
+    tree.close()
+    return tree, said
+
+
+def test_what_a_shop_wrote_is_text_and_never_markup() -> None:
+    tree, said = rendered()
+    assert not tree.open
+    assert "script" not in tree.seen
+    assert not [name for name, _ in tree.attributes if name.startswith("on")]
+    assert any(NASTY in text for text in tree.text)
+    assert "$title" in "".join(tree.text), "what looks like a placeholder is left as it is"
+    assert "$body" not in said
+
+
+def test_the_page_needs_nothing_from_anywhere() -> None:
+    tree, said = rendered()
+    assert {value for name, value in tree.attributes if name in ("src", "href")} == {"data:image/png;base64,AA"}
+    assert "http://" not in said
+    assert "https://" not in said
+    assert "url(" not in said
+    assert "prefers-color-scheme: dark" in said
+
+
+def test_two_models_stand_side_by_side_with_what_is_right() -> None:
+    tree, said = rendered()
+    assert tree.seen.count("article") == 2, "the queries on which the two differ"
+    assert said.count("✓ right") == 4
+    assert said.index("loses most") < said.index("gains most")
+
+
+def test_one_model_is_shown_from_its_worst_to_its_best() -> None:
+    tree, said = rendered(models=1)
+    assert not tree.open
+    assert said.index("Where it does worst") < said.index("Where it does best")
+
+
+def test_the_queries_shown_are_those_at_either_end() -> None:
+    draw = np.random.default_rng(0)
+    judged = judgements([{int(draw.integers(9)): 1.0} for _ in range(60)])
+    scores = [draw.random((60, 9), np.float32) for _ in range(2)]
+    rows = {text: row for row, text in enumerate(judged.queries)}
+    models = [
+        evaluate(str(n), lambda texts, s=s: s[[rows[text] for text in texts]], judged, depths=DEPTHS)
+        for n, s in enumerate(scores)
+    ]
+    found = compare(models, judged, items=9, depths=DEPTHS)
+    value = models[0].values["nDCG@2"] - models[1].values["nDCG@2"]
+    shown = choose(found, 4)
+    assert value[list(shown.worst)].tolist() == sorted(value)[:4]
+    assert value[list(shown.best)].tolist() == sorted(value)[:-5:-1]
+    assert len({*shown.worst, *shown.best}) == 8
+    whole = choose(found, 60)
+    assert sorted([*whole.worst, *whole.best]) == np.flatnonzero(value).tolist()
+    assert list(value[list(whole.worst)]) == sorted(value[value < 0])
+    assert set(Shown((0,), ()).items(found)) <= set(range(9))

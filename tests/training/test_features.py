@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from encoders.towers import TEXT_LAYERS
+from tests.encoders.conftest import picture, png
+from tests.training.tiny import backbones
+from training.features import photo_grids, photo_pixels, text_states
+
+TEXTS = ["red mug", "a much longer title of a mug, hand made", "", "red mug"]
+
+
+def test_states_are_what_the_backbone_says_of_each_text_alone(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    found = text_states(TEXTS, backbones(), cache=tmp_path, layers=5, told=lambda *said: told.append(said))
+    assert told[-1] == ("texts", 4, 4)
+    for row, text in enumerate(TEXTS):
+        tokens = backbones().prepare(text, None, side=0).tokens
+        with torch.inference_mode():
+            alone, _ = backbones().states([tokens], 5)
+        given = found.text(np.array([row]))
+        assert found.tokens(row) == list(tokens)
+        torch.testing.assert_close(given.states, alone, atol=5e-3, rtol=5e-3)
+    padded = found.text(np.array([0, 1]), np.array([False, True]))
+    assert padded.seen.sum(1).tolist() == [0, len(found.tokens(1))]
+    assert not padded.states[0].any()
+
+
+def test_what_is_in_the_cache_is_not_computed_again(tmp_path: Path) -> None:
+    photos = [png(picture("red", side=70)), b"", png(picture("blue", side=50))]
+    told: list[object] = []
+    one = photo_grids(photos, backbones(), side=64, cache=tmp_path, told=lambda *said: told.append(said))
+    again = photo_grids(photos, backbones(), side=64, cache=tmp_path, told=lambda *said: told.append(said))
+    assert len(told) == 1
+    np.testing.assert_array_equal(one, again)
+    assert not one[1].any()
+    assert photo_grids(photos[::-1], backbones(), side=64, cache=tmp_path, told=lambda *_: None)[0].any()
+    pixels = photo_pixels(photos, backbones(), side=64, cache=tmp_path, told=lambda *_: None)
+    with torch.inference_mode():
+        expected = backbones().image_tower.grid(torch.from_numpy(np.array(pixels[[0, 2]])))
+    torch.testing.assert_close(torch.from_numpy(np.array(one[[0, 2]])).float(), expected, atol=2e-2, rtol=2e-2)
+
+
+def test_means_are_the_text_backbones_own(tmp_path: Path) -> None:
+    found = text_states(TEXTS[:2], backbones(), cache=tmp_path, layers=TEXT_LAYERS, told=lambda *_: None)
+    with torch.inference_mode():
+        expected = backbones().texts([backbones().prepare(text, None, side=0) for text in TEXTS[:2]])
+    np.testing.assert_allclose(found.means(), expected.numpy(), atol=5e-3)

@@ -1,0 +1,117 @@
+"""The real loop on made-up features."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from catalog.errors import Misuse
+from encoders.families import CHECKPOINT
+from encoders.single_stream import read
+from tests.training.tiny import ALL, OPTIM, RECIPE, backbones, corpus
+from training.figures import FILE as METRICS
+from training.figures import Figures
+from training.recipe import Recipe
+from training.state import FILE
+from training.trainer import Run, begin, step, train
+from training.world import World
+
+AVERAGED = replace(
+    RECIPE, optim=replace(OPTIM, ema=0.9), negatives=replace(RECIPE.negatives, bank_momentum=True),
+    towers=replace(RECIPE.towers, dropout=0.1),
+)  # fmt: skip
+SEPARATE = replace(RECIPE, towers=replace(RECIPE.towers, shared=False))
+
+
+def run(recipe: Recipe, out: Path, *, resume: bool = False, until: int | None = None) -> list[Mapping[str, float]]:
+    lines: list[Mapping[str, float]] = []
+    train(corpus(), recipe, backbones(), Run(out, resume=resume, until=until, clock=lambda: 0.0), lines.append)
+    return lines
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, AVERAGED, SEPARATE], ids=["plain", "averaged", "separate"])
+def test_killed_and_resumed_is_not_killed(recipe: Recipe, tmp_path: Path) -> None:
+    whole = run(recipe, tmp_path / "whole")
+    run(recipe, tmp_path / "killed", until=5)  # its state is that of step 3
+    rest = run(recipe, tmp_path / "killed", resume=True)
+    assert [line["step"] for line in rest] == [4, 5, 6]
+    assert rest == whole[-3:]
+    for name in (FILE, CHECKPOINT):
+        one, two = load_file(tmp_path / "whole" / name), load_file(tmp_path / "killed" / name)
+        assert one.keys() == two.keys()
+        assert all(torch.equal(value, two[key]) for key, value in one.items())
+
+
+def test_resuming_nothing_or_with_another_recipe_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match="nothing to resume"):
+        run(RECIPE, tmp_path, resume=True)
+    run(replace(RECIPE, optim=replace(OPTIM, steps=3)), tmp_path)
+    with pytest.raises(Misuse, match=r"optim.steps = 3, not 6"):
+        run(RECIPE, tmp_path, resume=True)
+    (tmp_path / FILE).write_bytes(b"broken")
+    with pytest.raises(Misuse, match="without --resume"):
+        run(RECIPE, tmp_path, resume=True)
+
+
+def test_it_learns_what_photos_mean(tmp_path: Path) -> None:
+    recipe = replace(
+        RECIPE, optim=replace(OPTIM, steps=60, validate_every=20, batch=20), tasks=replace(ALL, qic_photo=1.0)
+    )
+    found = run(recipe, tmp_path)
+    validated = [line for line in found if "recall@10" in line]
+    assert [line["step"] for line in validated] == [0, 20, 40, 60]
+    assert max(line["photo recall@10"] for line in validated) > validated[0]["photo recall@10"] + 0.3
+    assert read(tmp_path / CHECKPOINT).shape == recipe.towers
+    assert json.loads((tmp_path / "recipe.json").read_text())["optim"]["steps"] == 60
+
+
+def test_training_ends_when_recall_stands_still(tmp_path: Path) -> None:
+    still = replace(OPTIM, rate=0.0, steps=50, validate_every=2, patience=3)
+    assert run(replace(RECIPE, optim=still), tmp_path)[-1]["step"] == 6
+
+
+def test_several_batches_make_one_step(tmp_path: Path) -> None:
+    """The gradient of two is the mean of both, and so are the losses that are told."""
+    recipe = replace(RECIPE, negatives=replace(RECIPE.negatives, bank=0), tasks=replace(ALL, qim=0.0, qim2=0.0))
+    state, draws = begin(corpus(), replace(recipe, optim=replace(OPTIM, accumulate=2)), backbones(), World())
+    figures = step(state, draws)
+    singles = []
+    for part in range(2):
+        one, _ = begin(corpus(), recipe, backbones(), World())
+        with torch.no_grad():
+            batch = draws.at(0, part)
+            seen = {name: one.towers.read(view) for name, view in batch.views.items()}
+            singles.append(one.tasks["qic"](seen, batch).item())
+    assert figures["qic"] == pytest.approx(sum(singles) / 2, rel=1e-5)
+
+
+def test_every_batch_depends_on_the_seed_and_the_step_alone() -> None:
+    _, draws = begin(corpus(), RECIPE, backbones(), World())
+    one, same, other = draws.at(3), draws.at(3), draws.at(4)
+    assert torch.equal(one.rows, same.rows)
+    assert torch.equal(one.hidden_cells, same.hidden_cells)
+    assert not torch.equal(one.rows, other.rows)
+
+
+def test_processes_draw_parts_of_one_batch() -> None:
+    whole = replace(RECIPE, optim=replace(OPTIM, batch=24))
+    _, alone = begin(corpus(), whole, backbones(), World())
+    parts = [begin(corpus(), RECIPE, backbones(), World(rank, 2))[1].at(1).rows for rank in range(2)]
+    assert torch.equal(alone.at(1).rows, torch.cat(parts))
+
+
+def test_metrics_are_lines_and_a_resumed_step_is_written_once(tmp_path: Path) -> None:
+    shown: list[object] = []
+    figures = Figures(tmp_path, shown.append, resume=False)
+    for number in (1, 2, 3):
+        figures({"step": number, "qic": 1 / number})
+    Figures(tmp_path, shown.append, resume=True)({"step": 3, "qic": 0.5})
+    lines = [json.loads(line) for line in (tmp_path / METRICS).read_text().splitlines()]
+    assert lines == [{"step": 1, "qic": 1.0}, {"step": 2, "qic": 0.5}, {"step": 3, "qic": 0.5}]
+    assert len(shown) == 4

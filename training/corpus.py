@@ -1,0 +1,126 @@
+"""All that a training reads: what the backbones say of every title, photo and query, and the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from encoders.preprocessing import tidy
+from encoders.small import Backbones
+from encoders.towers import TEXT_LAYERS
+from training.data import Example
+from training.features import Progress, States, photo_grids, photo_pixels, text_states
+from training.recipe import Recipe
+from training.tasks.mlm import FIRST_WORD
+
+
+class QueryLog(Protocol):
+    """Interactions: arrays (n,) of rows of `queries` and of the catalogue, and weights above zero."""
+
+    @property
+    def queries(self) -> Sequence[str]: ...
+    @property
+    def query(self) -> NDArray[np.int32]: ...
+    @property
+    def item(self) -> NDArray[np.int32]: ...
+    @property
+    def weight(self) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A catalogue, the log of what is trained on and of what is validated on, and the rows to be searched in that."""
+
+    examples: Sequence[Example]
+    train: QueryLog
+    validation: QueryLog
+    shelf: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Interactions (n,) as rows of the corpus's queries and items, and their weights."""
+
+    query: NDArray[np.int64]
+    item: NDArray[np.int64]
+    weight: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """`photos` is float16 (items, features), or uint8 (items, side, side, 3) for an image tower that is trained.
+
+    `shelf` are the items among which validation queries search. `plain_vectors` are unit, float32 (plain, TEXT_DIM).
+    """
+
+    titles: States
+    has_title: NDArray[np.bool_]
+    photos: NDArray[Any]
+    has_photo: NDArray[np.bool_]
+    queries: States
+    train: Part
+    validation: Part
+    shelf: NDArray[np.int64]
+    plain: States
+    plain_vectors: NDArray[np.float32]
+
+    def words(self) -> Tensor:
+        """The word pieces that titles and queries use, ascending ids."""
+        ids = np.unique(np.concatenate([self.titles.ids, self.queries.ids]))
+        return torch.from_numpy(ids[ids >= FIRST_WORD].astype(np.int64))
+
+
+def corpus(sources: Sequence[Source], recipe: Recipe, backbones: Backbones, *, cache: Path, told: Progress) -> Corpus:
+    """Run the frozen parts of the backbones over everything, once: the cache keeps it."""
+    examples = [example for source in sources for example in source.examples]
+    photos = [example.photo for example in examples]
+    texts: dict[str, int] = {}
+    firsts = np.cumsum([0, *(len(source.examples) for source in sources)])
+    train = _joined([source.train for source in sources], firsts, texts)
+    validation = _joined([source.validation for source in sources], firsts, texts)
+    shape, layers = recipe.towers, TEXT_LAYERS - recipe.towers.text_layers
+    reading = {"backbones": backbones, "cache": cache, "told": told}
+    plain = plain_texts(backbones, recipe.data.plain_texts, recipe.seed)
+    take = photo_pixels if shape.image_tower else photo_grids
+    means = text_states(plain, **reading).means() if plain else np.zeros((0, 1), np.float32)  # type: ignore[arg-type]
+    return Corpus(
+        titles=text_states([example.title for example in examples], layers=layers, **reading),  # type: ignore[arg-type]
+        has_title=np.array([bool(tidy(example.title)) for example in examples]),
+        photos=take(photos, side=shape.photo_side, **reading),  # type: ignore[arg-type]
+        has_photo=np.array([bool(photo) for photo in photos]),
+        queries=text_states(list(texts), layers=layers, **reading),  # type: ignore[arg-type]
+        train=train,
+        validation=validation,
+        shelf=np.concatenate([source.shelf + first for source, first in zip(sources, firsts, strict=False)]),
+        plain=text_states(plain, layers=layers, **reading),  # type: ignore[arg-type]
+        plain_vectors=means / np.linalg.norm(means, axis=1, keepdims=True),
+    )
+
+
+def _joined(logs: Sequence[QueryLog], firsts: NDArray[np.int64], texts: dict[str, int]) -> Part:
+    """The logs as one. A text that two of them ask is one query, whose positives are those of both."""
+    query, item, weight = [], [], []
+    for log, first in zip(logs, firsts, strict=False):
+        number = np.array([texts.setdefault(tidy(text), len(texts)) for text in log.queries], np.int64)
+        query.append(number[log.query])
+        item.append(log.item.astype(np.int64) + first)
+        weight.append(log.weight.astype(np.float64))
+    return Part(np.concatenate(query), np.concatenate(item), np.concatenate(weight))
+
+
+def plain_texts(backbones: Backbones, count: int, seed: int) -> list[str]:
+    """Words and pairs of words of the tokenizer's own vocabulary: texts about anything, of no shop."""
+    words = sorted(
+        word for word in backbones.tokenizer.get_vocab() if word.isalpha() and word.isascii() and len(word) > 2
+    )
+    draw, half = np.random.default_rng(seed), count // 2
+    some = [words[i] for i in draw.choice(len(words), half, replace=False)]
+    pairs = [f"{words[i]} {words[j]}" for i, j in draw.integers(len(words), size=(half, 2))]
+    return some + pairs

@@ -1,0 +1,61 @@
+"""The tasks: each a module that takes what the towers made of some views of a batch, and gives one loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from encoders.single_stream import Read
+from training.batches import Batch
+from training.negatives import Bank, Known
+from training.recipe import Recipe, Tasks
+from training.tasks import mpm_r
+from training.tasks.meaning import Meaning
+from training.tasks.mlm import MLM
+from training.tasks.mpm import MPM
+from training.tasks.qic import QIC
+from training.tasks.qim import QIM
+from training.world import World
+
+__all__ = ["Task", "tasks_of", "views_of", "weight_of"]
+
+
+class Task(Protocol):
+    """`views` are the names of what it needs read."""
+
+    views: tuple[str, ...]
+
+    def __call__(self, read: Mapping[str, Read], batch: Batch) -> Tensor: ...
+
+
+def weight_of(policy: Tasks, name: str) -> float:
+    weight: float = getattr(policy, name)
+    return weight
+
+
+def tasks_of(
+    recipe: Recipe, *, known: Known, world: World, bank: Bank | None, words: tuple[Tensor, Tensor]
+) -> nn.ModuleDict:
+    """The recipe's tasks by name. `words` are the ids that MLM chooses from and their vectors."""
+    policy, shape = recipe.tasks, recipe.towers
+    across = world if recipe.negatives.across else World()
+    made: dict[str, Callable[[], nn.Module]] = {
+        "qic": lambda: QIC("item", policy, known=known, world=across, bank=bank),
+        "qic_photo": lambda: QIC("photo", policy, known=known, world=across),
+        "mlm": lambda: MLM(shape.width, *words),
+        "mpm": lambda: MPM(shape.width),
+        "mpm_r_patch": lambda: mpm_r.Patch(shape.width, policy.patch_temperature),
+        "mpm_r_image": lambda: mpm_r.Image(shape.dim, policy.patch_temperature),
+        "qim": lambda: QIM("item", shape, policy, known),
+        "qim2": lambda: QIM("photo", shape, policy, known),
+        "meaning": Meaning,
+    }
+    found: dict[str, nn.Module] = {name: make() for name, make in made.items() if weight_of(policy, name)}
+    return nn.ModuleDict(found)
+
+
+def views_of(tasks: nn.ModuleDict) -> frozenset[str]:
+    """All views that these tasks need."""
+    return frozenset(str(view) for task in tasks.values() for view in task.views)  # type: ignore[union-attr]

@@ -1,0 +1,30 @@
+"""MPM: the features of hidden cells of a photo are regressed from the title and the cells left.
+
+L = 1/|M| sum over hidden cells i of mean over features of (W h_i - v_i)^2, v_i standardised
+
+The regression family of visual pre-training tasks, which the paper's MPM_R is to replace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from encoders.single_stream import Read
+from encoders.towers import CELL_DIM
+from training.batches import Batch
+
+
+class MPM(nn.Module):
+    views = ("masked",)
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(width, CELL_DIM)
+
+    def forward(self, read: Mapping[str, Read], batch: Batch) -> Tensor:
+        tokens = read["masked"].tokens
+        told = self.head(tokens[:, batch.first_cell :][batch.hidden_cells])
+        return F.mse_loss(told.float(), batch.cells) if len(told) else tokens.sum() * 0
