@@ -12,7 +12,7 @@ from liveshelf.bench.figures import Figure, used
 from liveshelf.bench.fold import Fold, checked
 from liveshelf.bench.shop import Shop
 
-GOAL = 0.85
+GOAL = 0.95
 
 
 def measure_ingest(shop: Shop, path: Path, *, items: int | None, bare: int = 3000, workers: int = 1) -> list[Figure]:
