@@ -143,11 +143,12 @@ def main(count: int | None, hours: float | None, first: int, seed: int, stop: bo
     loop = asyncio.new_event_loop()
     playing = loop.create_task(play(Numbers(seed, first, last, stop, end), draw_looks("builtin:small")))
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, playing.cancel)
+        loop.add_signal_handler(number, playing.cancel, f"called off by {number.name}")
     try:
         tally = loop.run_until_complete(playing)
-    except asyncio.CancelledError:
-        os._exit(130)  # called off: every process of the shop has ended
+    except asyncio.CancelledError as called_off:
+        click.echo(f"{called_off}; every process of the shop has ended")
+        os._exit(130)
     hours = (time.monotonic() - began) / 3600
     played, exits = len(tally.verdicts), sum(len(verdict.exits) for verdict in tally.verdicts)
     click.echo(f"seed {seed}: {played} schedules from {first} in {hours:.2f} hours, {tally.failed} failed")
