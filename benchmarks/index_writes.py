@@ -23,6 +23,7 @@ import numpy as np
 import psutil
 from qdrant_client import AsyncQdrantClient, grpc
 
+from catalog.ask import Ask
 from catalog.change import Stamp
 from catalog.ports import Write
 from catalog.product import Attribute, Key
@@ -78,7 +79,7 @@ async def queries(shelf: QdrantShelf, dim: int, limit: int, times: int) -> None:
     took = []
     for vector in np.random.default_rng(0).standard_normal((times, dim)).astype(np.float32):
         start = time.perf_counter()
-        await shelf.search(vector, using=FUSED, limit=limit, conditions=())
+        await shelf.search(Ask(vector=vector, limit=limit))
         took.append((time.perf_counter() - start) * 1000)
     p99 = sorted(took)[int(len(took) * 0.99)]
     print(f"{f'query, {limit} hits, p50 / p99 of {times}':<52} {statistics.median(took):>6.1f} / {p99:.1f} ms")

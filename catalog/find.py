@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from catalog.ask import Ask
 from catalog.errors import Misuse
 from catalog.filters import Condition
 from catalog.ports import Hit, QueryEncoder, Shelf
-from catalog.space import FUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Find:
         start = self._clock()
         vector = await self._encoder.encode_query(text=text, image=query.image)
         encoded = self._clock()
-        hits = await self._shelf.search(vector, using=FUSED, limit=query.limit, conditions=query.conditions)
+        hits = await self._shelf.search(Ask(vector=vector, limit=query.limit, conditions=query.conditions))
         done = self._clock()
         return Found(hits, self._encoder.space.id, (encoded - start) * 1000, (done - encoded) * 1000)
 

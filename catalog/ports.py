@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.ask import Ask
 from catalog.filters import Condition
-from catalog.product import Content, ImageState, Key
+from catalog.product import Content, ImageState, Key, Scalar
 from catalog.record import Reject
 from catalog.space import Space
 from catalog.state import Known, Payload
@@ -102,6 +103,22 @@ class Hit:
     payload: Payload
 
 
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Candidates as columns of one length, best first: cheap to make, to send, and to rank on.
+
+    `scores` is float32, `content_versions` and `offer_versions` are int64. `fields` has a list per payload field
+    asked for, None where a product does not have it.
+    """
+
+    tenants: Sequence[str]
+    ids: Sequence[str]
+    scores: Vector
+    content_versions: NDArray[np.int64]
+    offer_versions: NDArray[np.int64]
+    fields: Mapping[str, Sequence[object]] = field(default_factory=dict)
+
+
 class Index(Protocol):
     """The write side of the live collection. Every method raises Unavailable when the index does not serve."""
 
@@ -126,10 +143,10 @@ class Unhealed(Protocol):
 
 
 class Shelf(Protocol):
-    """The read side of the live collection."""
+    """The read side of the live collection. Every method raises Unavailable when the index does not serve."""
 
-    async def search(self, vector: Vector, *, using: str, limit: int, conditions: Sequence[Condition]) -> list[Hit]:
-        """The nearest live products, best first."""
+    async def search(self, ask: Ask) -> list[Hit]:
+        """The live products that answer, best first."""
         ...
 
     async def get(self, key: Key) -> Payload | None:
@@ -138,6 +155,34 @@ class Shelf(Protocol):
 
     async def count(self, conditions: Sequence[Condition] = ()) -> int:
         """How many live products there are, exactly."""
+        ...
+
+
+class Looks(Protocol):
+    """What products look like to the model."""
+
+    async def vectors(self, key: Key) -> Mapping[str, Vector] | None:
+        """A live product's vectors by name, each float32 of shape (dim,); None where there is no live product."""
+        ...
+
+
+class Facets(Protocol):
+    """What live products say of themselves, counted."""
+
+    async def fields(self) -> Mapping[str, str]:
+        """The payload fields that can be filtered on, and what each holds: keyword, number, bool, any."""
+        ...
+
+    async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:
+        """The values of a field among the live products that satisfy all conditions, most frequent first."""
+        ...
+
+
+class Candidates(Protocol):
+    """The wide and cheap channel: thousands of ids at the price of a few hits."""
+
+    async def candidates(self, ask: Ask, *, fields: Sequence[str] = ()) -> Columns:
+        """The live products that answer, best first, as columns; `fields` are payload fields to bring along."""
         ...
 
 

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.filters import Condition
-from catalog.ports import Hit, Vector
+from catalog.ask import Ask
+from catalog.ports import Shelf
 
 
-class ExactShelf(Protocol):
-    """A Shelf that can search without its graph."""
-
-    async def search(
-        self, vector: Vector, *, using: str, limit: int, conditions: Sequence[Condition], exact: bool = False
-    ) -> list[Hit]: ...
-
-
-async def exact_recall(shelf: ExactShelf, vectors: NDArray[np.float32], *, using: str, k: int) -> NDArray[np.float64]:
+async def exact_recall(shelf: Shelf, vectors: NDArray[np.float32], *, using: str, k: int) -> NDArray[np.float64]:
     """For each query (dim,) of vectors (queries, dim), the share of the exact first k that the ordinary search finds.
 
     A hit with the score of the last exact one counts, whichever of the equal ones it is. Queries that find nothing at
@@ -28,8 +17,8 @@ async def exact_recall(shelf: ExactShelf, vectors: NDArray[np.float32], *, using
     """
     shares = []
     for vector in vectors:
-        exact = await shelf.search(vector, using=using, limit=k, conditions=(), exact=True)
-        found = await shelf.search(vector, using=using, limit=k, conditions=())
+        exact = await shelf.search(Ask(vector=vector, using=using, limit=k, exact=True))
+        found = await shelf.search(Ask(vector=vector, using=using, limit=k))
         if exact:
             wanted, least = {hit.key for hit in exact}, exact[-1].score
             shares.append(sum(hit.key in wanted or hit.score >= least for hit in found) / len(exact))

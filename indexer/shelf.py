@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from qdrant_client import AsyncQdrantClient
 
+from catalog.ask import Ask
 from catalog.errors import Misuse
 from catalog.filters import Condition
-from catalog.ports import Hit, Vector
+from catalog.ports import Hit
 from catalog.product import Key
 from catalog.space import Space
 from catalog.state import Payload
@@ -29,22 +30,18 @@ class QdrantShelf:
         self._points = Points(client, collection=collection, timeout_s=timeout_s)
         self._space = space
 
-    async def search(
-        self, vector: Vector, *, using: str, limit: int, conditions: Sequence[Condition], exact: bool = False
-    ) -> list[Hit]:
-        """The nearest live products by cosine similarity, best first. `vector` has shape (dim,) of `using`.
-
-        `exact` compares it with every product, whatever graph there is: slow, to measure the graph by.
-        """
-        if vector.shape != (self._space.vectors.get(using),) or not np.isfinite(vector).all():
-            raise Misuse(f"the query's vector is not one of the vectors {using!r} of the space {self._space.id}")
+    async def search(self, ask: Ask) -> list[Hit]:
+        """The nearest live products by cosine similarity, best first."""
+        vector = ask.vector
+        if vector is None or vector.shape != (self._space.vectors.get(ask.using),) or not np.isfinite(vector).all():
+            raise Misuse(f"the query's vector is not one of the vectors {ask.using!r} of the space {self._space.id}")
         found = await self._points.query(
             dense(vector),
-            using=using,
-            where=live_and(conditions),
-            limit=limit,
+            using=ask.using,
+            where=live_and(ask.conditions),
+            limit=ask.limit,
             payload=excluding(*INTERNALS),
-            exact=exact,
+            exact=ask.exact,
         )
         return [Hit(key_from(point.payload), point.score, payload_from(point.payload)) for point in found]
 

@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 import numpy as np
 
+from catalog.ask import Ask
 from catalog.filters import AnyOf, Condition
 from catalog.ports import Encoded, Hit, Outcome, Prepared, Vector, Write
 from catalog.product import Content, ImageState, Key, Scalar
@@ -52,14 +53,15 @@ class FakeIndex:
         live = [{**p, **key._asdict()} for key, (p, _) in self.points.items() if p["live"]]
         return [p for p in live if (at := p.get("image_retry_at")) is not None and at <= now_ms][:limit]
 
-    async def search(self, vector: Vector, *, using: str, limit: int, conditions: Sequence[Condition]) -> list[Hit]:
+    async def search(self, ask: Ask) -> list[Hit]:
         self._fail()
+        assert ask.vector is not None, "the fake has no words"
         found = [
-            Hit(key, float(np.dot(vector, vectors[using])), _public(payload))
+            Hit(key, float(np.dot(ask.vector, vectors[ask.using])), _public(payload))
             for key, (payload, vectors) in self.points.items()
-            if using in vectors and _holds_all(key, payload, conditions)
+            if ask.using in vectors and key not in ask.without and _holds_all(key, payload, ask.conditions)
         ]
-        return sorted(found, key=lambda hit: -hit.score)[:limit]
+        return sorted(found, key=lambda hit: -hit.score)[ask.offset : ask.offset + ask.limit]
 
     async def get(self, key: Key) -> Payload | None:
         self._fail()

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from catalog.ask import Ask
 from catalog.change import Stamp
 from catalog.filters import AnyOf, Condition, Range
 from catalog.ports import Vector, Write
@@ -77,7 +78,7 @@ def keys(count: int, tenant: str = "shop") -> list[Key]:
 
 
 async def found(subject: Subject, *conditions: Condition) -> set[str]:
-    hits = await subject.shelf.search(unit("query", 8), using=FUSED, limit=100, conditions=conditions)
+    hits = await subject.shelf.search(Ask(vector=unit("query", 8), limit=100, conditions=tuple(conditions)))
     assert len(hits) == await subject.shelf.count(conditions)
     return {hit.key.id for hit in hits}
 
@@ -192,7 +193,7 @@ async def test_a_payload_only_write_keeps_the_rest(subject: Subject) -> None:
     assert seen is not None
     assert (seen["price"], seen["title"]) == (8.0, "a mug")
     for name, vector in vectors(key.id).items():
-        (hit,) = await subject.shelf.search(vector, using=name, limit=1, conditions=())
+        (hit,) = await subject.shelf.search(Ask(vector=vector, using=name, limit=1))
         assert (hit.key, hit.payload["price"]) == (key, 8.0)
         assert hit.score == pytest.approx(1.0, abs=1e-5)
 
@@ -203,7 +204,7 @@ async def test_a_payload_only_write_of_a_point_without_an_image_vector(subject: 
     await subject.index.write([first])
     assert not (await subject.index.write([patch(key, 2, expect=revision(first), price=8.0)])).moved
     assert await found(subject, Range("price", lte=8.0)) == {key.id}
-    assert await subject.shelf.search(unit("x", 4), using=IMAGE, limit=5, conditions=()) == []
+    assert await subject.shelf.search(Ask(vector=unit("x", 4), using=IMAGE, limit=5)) == []
 
 
 async def test_a_payload_only_write_never_makes_or_turns_back_a_point(subject: Subject) -> None:
@@ -339,7 +340,7 @@ async def test_hits_come_best_first_and_no_more_than_asked_for(subject: Subject)
         query = unit("another query", SPACE.vectors[using])
         scores = {k: float(vectors(k.id)[using] @ query) for k in shelf}
         best = sorted(shelf, key=lambda k: -scores[k])
-        hits = await subject.shelf.search(query, using=using, limit=7, conditions=())
+        hits = await subject.shelf.search(Ask(vector=query, using=using, limit=7))
         assert [h.key for h in hits] == best[:7]
         assert [h.score for h in hits] == pytest.approx([scores[k] for k in best[:7]], abs=1e-5)
         assert not {"clock", "revision", "fingerprint"} & set(hits[0].payload)
@@ -352,7 +353,7 @@ async def test_equal_ids_of_two_tenants_are_two_products(subject: Subject) -> No
         seen = await subject.shelf.get(key)
         assert seen is not None
         assert seen["title"] == repr(key)
-    hits = await subject.shelf.search(unit("q", 8), using=FUSED, limit=9, conditions=[AnyOf("tenant", ("a",))])
+    hits = await subject.shelf.search(Ask(vector=unit("q", 8), limit=9, conditions=(AnyOf("tenant", ("a",)),)))
     assert {h.key for h in hits} == {k for k in pairs if k.tenant == "a"}
     assert await subject.shelf.count() == len(pairs)
 
@@ -364,7 +365,7 @@ async def test_ids_of_any_characters(subject: Subject, id_: str) -> None:
     key = Key("shöp/1", id_)
     assert not (await subject.index.write([put(key, 1)])).invalid
     assert set(await subject.index.known([key])) == {key}
-    (hit,) = await subject.shelf.search(unit("q", 8), using=FUSED, limit=5, conditions=())
+    (hit,) = await subject.shelf.search(Ask(vector=unit("q", 8), limit=5))
     assert hit.key == key
 
 
@@ -412,6 +413,6 @@ async def test_any_sequence_of_guarded_writes_does_what_a_dict_would(
     assert {k: v.revision for k, v in known.items()} == {k: revision(w) for k, w in there.items()}
     with_vectors = {k for k, w in there.items() if w.payload["live"] and w.vectors}
     mine = [AnyOf("tenant", (shelf[0].tenant,))]
-    hits = await subject.shelf.search(unit("q", 8), using=FUSED, limit=9, conditions=mine)
+    hits = await subject.shelf.search(Ask(vector=unit("q", 8), limit=9, conditions=tuple(mine)))
     assert {h.key for h in hits} == with_vectors
     assert await subject.shelf.count(mine) == sum(w.payload["live"] for w in there.values())

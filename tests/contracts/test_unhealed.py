@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from catalog.ask import Ask
 from catalog.change import Stamp
 from catalog.fingerprint import fingerprint
 from catalog.ports import Unhealed, Write
@@ -98,7 +99,7 @@ async def test_a_photo_is_healed_in_place(grounds: Grounds) -> None:
     assert not {"image_tries", "image_retry_at"} & found.keys()
     assert (found["image_state"], found["price"], found["attributes"]) == ("ok", 2.5, {"sizes": ["S", "M"]})
     image = unit("http://x/1.jpg", SPACE.vectors[IMAGE])
-    (hit,) = await grounds.there.shelf.search(image, using=IMAGE, limit=1, conditions=())
+    (hit,) = await grounds.there.shelf.search(Ask(vector=image, using=IMAGE, limit=1))
     assert hit.score == pytest.approx(1.0)
     known = (await grounds.there.index.known([Key("shop", "a")]))[Key("shop", "a")]
     assert (known.fingerprint, known.retry) == (mark, None)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from catalog.ask import Ask
 from catalog.filters import Condition
 from catalog.ports import Hit, Vector, Write
 from catalog.product import Key
@@ -55,5 +56,5 @@ async def test_the_live_collection_is_asked_both_ways(engine: EngineProcess) -> 
         assert isinstance(subject.shelf, QdrantShelf)
         vectors = np.stack([write.vectors[FUSED] for write in writes if write.vectors])
         assert (await exact_recall(subject.shelf, vectors, using=FUSED, k=5)).tolist() == [1.0] * 40
-        hits = await subject.shelf.search(vectors[3], using=FUSED, limit=1, conditions=(), exact=True)
+        hits = await subject.shelf.search(Ask(vector=vectors[3], limit=1, exact=True))
         assert hits[0].key == Key("shop", "3")

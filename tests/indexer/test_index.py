@@ -10,6 +10,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
+from catalog.ask import Ask
 from catalog.errors import Hopeless, Misuse, Unavailable
 from catalog.ports import Write
 from catalog.product import Key
@@ -83,7 +84,7 @@ async def test_a_query_of_another_space_is_misuse(qdrant_url: str) -> None:
         shelf = QdrantShelf(client, collection="any", space=SPACE)
         for vector, using in [(unit("q", 9), FUSED), (unit("q", 8), "smell"), (np.full(8, np.nan, np.float32), FUSED)]:
             with pytest.raises(Misuse):
-                await shelf.search(vector, using=using, limit=1, conditions=())
+                await shelf.search(Ask(vector=vector, using=using, limit=1))
 
 
 async def test_a_point_purged_before_its_write_is_not_made_again(qdrant_url: str) -> None:

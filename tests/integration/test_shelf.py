@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from catalog.ask import Ask
 from catalog.product import Key
 from embedded.engine.process import EngineProcess
 from encoders.service import EncoderService
@@ -164,10 +165,10 @@ async def test_what_is_put_is_found_and_what_is_deleted_is_not(shop: Shop, tmp_p
     async with running(shop) as encoder, shelf_of(shop) as (_, shelf):
         await applied(shop, events)
         vector = await encoder.encode_query(text=None, image=data.getvalue())
-        found = await shelf.search(vector, using="fused", limit=3, conditions=())
+        found = await shelf.search(Ask(vector=vector, limit=3))
         assert found[0].key.id == "green"
         await applied(shop, [{"op": "delete", "id": "green", "version": 2}, {**events[1], "version": 1}])
-        found = await shelf.search(vector, using="fused", limit=3, conditions=())
+        found = await shelf.search(Ask(vector=vector, limit=3))
         assert {hit.key.id for hit in found} == {"red", "blue"}
         await applied(shop, [{"op": "patch", "id": "red", "version": 2, "offer": {"price": 3}}])
         payload = await shelf.get(Key("default", "red"))

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from catalog.ask import Ask
 from catalog.batch import Batch as IngestBatch
 from catalog.errors import Hopeless, Unavailable
 from catalog.ingest import Ingest
@@ -191,7 +192,7 @@ async def test_an_image_that_comes_late(host: PhotoHost, path: str, state: str) 
         healed = await shelf.becomes("a", "ok")
         assert (healed["title"], healed["price"], shelf.said) == ("mug", 5.0, 1)
         made = shelf.shelf.points[Key("default", "a")][1][IMAGE]
-        (hit,) = await shelf.shelf.search(made, using=IMAGE, limit=1, conditions=())
+        (hit,) = await shelf.shelf.search(Ask(vector=made, using=IMAGE, limit=1))
         assert hit.key.id == "a"
 
 
