@@ -6,7 +6,7 @@ import numpy as np
 
 from catalog.ask import Ask
 from catalog.filters import Condition
-from catalog.ports import Hit, Vector, Write
+from catalog.ports import Hit, Write
 from catalog.product import Key
 from catalog.space import FUSED
 from embedded.engine.process import EngineProcess
@@ -24,12 +24,16 @@ class Forgetful:
         self.scores = scores
         self.unseen = unseen
 
-    async def search(
-        self, vector: Vector, *, using: str, limit: int, conditions: Sequence[Condition], exact: bool = False
-    ) -> list[Hit]:
-        there = {name: score for name, score in self.scores.items() if exact or name not in self.unseen}
-        ranked = sorted(there, key=lambda name: -float(vector[0]) * there[name])
-        return [Hit(Key("shop", name), float(vector[0]) * there[name], {}) for name in ranked[:limit]]
+    async def search(self, ask: Ask) -> list[Hit]:
+        there = {name: score for name, score in self.scores.items() if ask.exact or name not in self.unseen}
+        ranked = sorted(there, key=lambda name: -float(ask.vector[0]) * there[name])
+        return [Hit(Key("shop", name), float(ask.vector[0]) * there[name], {}) for name in ranked[: ask.limit]]
+
+    async def get(self, key: Key) -> None:
+        return None
+
+    async def count(self, conditions: Sequence[Condition] = ()) -> int:
+        return len(self.scores)
 
 
 QUERIES = np.array([[1.0], [1.0], [-1.0]], np.float32)

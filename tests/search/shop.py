@@ -13,6 +13,7 @@ import numpy as np
 from fastapi import FastAPI
 from PIL import Image
 
+from catalog.ask import Ask
 from catalog.errors import ImageProblem
 from catalog.filters import AnyOf, Condition
 from catalog.find import Find
@@ -93,12 +94,12 @@ class Window:
     delay: float = 0.0
     conditions: tuple[Condition, ...] = ()
 
-    async def search(self, vector: Vector, *, using: str, limit: int, conditions: Sequence[Condition]) -> list[Hit]:
+    async def search(self, ask: Ask) -> list[Hit]:
         await self._answer()
-        self.conditions = tuple(conditions)
-        live = [(k, p) for k, p in self.products.items() if p["live"] and all(_holds(k, p, c) for c in conditions)]
-        hits = [Hit(key, float(bag(payload["title"]) @ vector), payload) for key, payload in live]
-        return sorted(hits, key=lambda hit: -hit.score)[:limit]
+        self.conditions = ask.conditions
+        live = [(k, p) for k, p in self.products.items() if p["live"] and all(_holds(k, p, c) for c in ask.conditions)]
+        hits = [Hit(key, float(bag(payload["title"]) @ ask.vector), payload) for key, payload in live]
+        return sorted(hits, key=lambda hit: -hit.score)[ask.offset : ask.offset + ask.limit]
 
     async def get(self, key: Key) -> Payload | None:
         await self._answer()
