@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from qdrant_client import grpc
 
 from catalog.errors import Misuse
-from catalog.filters import AnyOf, Condition
+from catalog.filters import AnyOf, Condition, Exists, Not
 from catalog.product import Scalar
 from catalog.state import ATTRIBUTE
 
@@ -40,6 +40,11 @@ def path_of(field: str) -> str:
 def _condition(condition: Condition) -> grpc.Condition:
     if isinstance(condition, AnyOf):
         return _any_of(condition)
+    if isinstance(condition, Not):
+        return grpc.Condition(filter=grpc.Filter(must_not=[_condition(condition.of)]))
+    if isinstance(condition, Exists):
+        empty = grpc.Condition(is_empty=grpc.IsEmptyCondition(key=path_of(condition.field)))
+        return grpc.Condition(filter=grpc.Filter(must_not=[empty]))
     bounds = {b: v for b in ("gt", "gte", "lt", "lte") if (v := getattr(condition, b)) is not None}
     return _range(condition.field, grpc.Range(**bounds))
 

@@ -10,7 +10,7 @@ from hashlib import blake2b
 import numpy as np
 
 from catalog.ask import Ask
-from catalog.filters import AnyOf, Condition
+from catalog.filters import AnyOf, Condition, Exists, Not
 from catalog.ports import Encoded, Hit, Outcome, Prepared, Vector, Write
 from catalog.product import Content, ImageState, Key, Scalar
 from catalog.record import Reject
@@ -107,10 +107,14 @@ def _holds_all(key: Key, payload: Payload, conditions: Sequence[Condition]) -> b
 
 
 def _holds(payload: Payload, condition: Condition) -> bool:
+    if isinstance(condition, Not):
+        return not _holds(payload, condition.of)
     value: object = payload
     for part in condition.field.split(".", 1):
         value = value.get(part) if isinstance(value, Mapping) else None
     members = value if isinstance(value, list) else [value]
+    if isinstance(condition, Exists):
+        return any(member is not None for member in members)
     if isinstance(condition, AnyOf):
         return any(_same(member, wanted) for member in members for wanted in condition.values)
     numbers = [m for m in members if isinstance(m, int | float) and not isinstance(m, bool)]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from catalog.ask import Ask
 from catalog.change import Stamp
-from catalog.filters import AnyOf, Condition, Range
+from catalog.filters import AnyOf, Condition, Exists, Not, Range
 from catalog.ports import Vector, Write
 from catalog.product import Key
 from catalog.space import FUSED, IMAGE
@@ -318,6 +318,15 @@ async def test_filters_choose_what_is_found(subject: Subject) -> None:
         (Range("attributes.brand", gte=0), set()),
         (AnyOf("tenant", ("shop",)), {a, b, c}),
         (AnyOf("tenant", ("other",)), set()),
+        (Not(AnyOf("attributes.brand", ("Arbour",))), {b, c}),
+        (Not(AnyOf("attributes.color", ("blue", "green"))), {c}),
+        (Not(Range("price", gte=7)), {a}),
+        (Not(Range("attributes.count", gte=7)), {a, b, c}),
+        (Exists("attributes.count"), {c}),
+        (Not(Exists("attributes.brand")), {c}),
+        (Exists("attributes.none"), set()),
+        (Exists("price"), {a, b, c}),
+        (Not(Exists("currency")), {c}),
     ]
     for condition, wanted in cases:
         assert await found(subject, condition) == {k.id for k in wanted}, condition
