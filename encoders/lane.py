@@ -13,6 +13,7 @@ from catalog.ports import Encoded, ImageSource, Prepared, Vector
 from catalog.product import Content, ImageState
 from catalog.space import Space
 from encoders.cache import CachePolicy, PhotoCache, photo_digest
+from encoders.gather import GatherPolicy
 from encoders.images import ImagePolicy, decode
 from encoders.model import Inputs, Model
 from encoders.placeholders import PlaceholderPolicy, Placeholders
@@ -28,8 +29,9 @@ class EncodePolicy:
     """How many at once: items in a forward, forwards, photos being fetched, threads decoding, calls waiting.
 
     A forward has as many items as take about `forward_s` seconds, at most `batch`: what comes first then waits no
-    longer. `share` is what a back-fill gets of the device's time while the live stream has work for it too.
-    `cache` bounds what is remembered of photos that were encoded; `placeholders` says what is no photo of a product.
+    longer. `share` is what a back-fill gets of the device's time while the live stream has work for it too. `queries`
+    bounds those of one forward. `cache` bounds what is remembered of photos that were encoded; `placeholders` says
+    what is no photo of a product.
     """
 
     batch: int = 32
@@ -40,6 +42,7 @@ class EncodePolicy:
     waiting: int = 256
     share: float = 0.15
     photos: ImagePolicy = field(default_factory=ImagePolicy)
+    queries: GatherPolicy = field(default_factory=GatherPolicy)
     cache: CachePolicy = field(default_factory=CachePolicy)
     placeholders: PlaceholderPolicy = field(default_factory=PlaceholderPolicy)
 

@@ -9,8 +9,10 @@ from catalog.errors import Misuse
 from catalog.ports import Encoded, ImageSource, Prepared, Vector
 from catalog.product import Content
 from catalog.space import Space
+from encoders.gather import Gather
 from encoders.lane import EncodePolicy, Lane, Shared
 from encoders.model import Inputs, Model, to_vectors
+from encoders.remember import reads_no_case
 from encoders.thread import Turn, in_halves
 
 
@@ -24,6 +26,9 @@ class EncoderService:
     def __init__(self, model: Model, images: ImageSource, policy: EncodePolicy | None = None) -> None:
         self._model = model
         self._shared = Shared(model, images, policy or EncodePolicy())
+        queries, device = self._shared.policy.queries, self._shared.device
+        self._words = Gather(self._queries, device, together=queries.words, waiting=queries.waiting)
+        self._photos = Gather(self._queries, device, together=queries.photos, waiting=queries.waiting)
         self._lanes = {turn: Lane(self._shared, turn) for turn in (Turn.LIVE, Turn.BACKFILL)}
 
     @property
@@ -46,6 +51,11 @@ class EncoderService:
     @property
     def space(self) -> Space:
         return self._model.space
+
+    @property
+    def uncased(self) -> bool:
+        """Whether the model takes upper and lower case for the same."""
+        return reads_no_case(self._model)
 
     def lane(self, turn: Turn) -> Lane:
         """The way of LIVE or of BACKFILL work to the encoder; each is to have one user."""
@@ -82,15 +92,18 @@ class EncoderService:
         return await self.lane(Turn.LIVE).encode(prepared)
 
     async def encode_query(self, *, text: str | None, image: bytes | None) -> Vector:
-        """One fused vector (dim,) of a text, an image or both.
+        """One fused vector (dim,) of a text, an image or both; queries of one moment share a forward.
 
-        Raises ImageProblem for bytes that are no image, Misuse for a query of nothing, Unavailable when too many wait.
+        Raises ImageProblem for bytes that are no image, Misuse for a query of nothing and for one that the model makes
+        nothing of, Unavailable when too many wait.
         """
-        if not (text and text.strip()) and image is None:
+        if image is not None:
+            inputs = await self._shared.decoding.run(lambda: self._shared.read(text or "", image), turn=Turn.QUERY)
+            return await self._photos.vector(lambda: inputs)
+        if not (text and text.strip()):
             raise Misuse("A query needs a text or an image: give at least one of them.")
-        inputs = await self._shared.decoding.run(lambda: self._shared.read(text or "", image), turn=Turn.QUERY)
-        (vector,) = await self._shared.device.run(lambda: in_halves(self._queries, [inputs]), turn=Turn.QUERY)
-        return vector
+        # Words are tokenized by the thread that encodes them: that takes less than to hand them to another first.
+        return await self._words.vector(lambda: self._shared.read(text, None))
 
     def _queries(self, batch: Sequence[Inputs]) -> list[Vector]:
-        return list(to_vectors(self._model.forward_queries(batch)))
+        return in_halves(lambda some: list(to_vectors(self._model.forward_queries(some))), batch)

@@ -67,6 +67,10 @@ class Threads:
 
     async def run(self, call: Callable[[], R], *, turn: Turn) -> R:
         """What `call` returns. Raises Unavailable when too many of its turn wait, and what `call` raises."""
+        return await asyncio.wrap_future(self.submit(call, turn=turn))
+
+    def submit(self, call: Callable[[], R], *, turn: Turn) -> Future[R]:
+        """`run` for whoever does not wait, from any thread."""
         done: Future[R] = Future()
 
         def job() -> None:
@@ -82,7 +86,7 @@ class Threads:
             self._queues[turn].append(job)
         # One submit per job keeps the executor's own count right; which job it runs is decided when it gets to it.
         self._executor.submit(self._next)
-        return await asyncio.wrap_future(done)
+        return done
 
     def close(self) -> None:
         """Let the running calls finish, forget the others."""

@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": "demo",
     "engine": "parts",
     "evaluate": "evaluate",
+    "keys": "keys",
     "produce": "feed",
     "purge": "purge",
     "quarantine": "quarantine",

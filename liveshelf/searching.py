@@ -5,28 +5,70 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from catalog.find import Find
+from catalog.ports import QueryEncoder
+from encoders.cache import CachePolicy
 from encoders.images import Images
+from encoders.remember import RememberedQueries
+from encoders.service import EncoderService
 from indexer import QdrantShelf, connect, ensure
 from liveshelf.settings import Settings, secret
 from liveshelf.wiring import collection_policy_of, encoder_of, public_image_policy_of
-from search import SearchPolicy, create_app, index_health, serve
+from search import Keyring, SearchPolicy, create_app, index_health, serve
+
+MOST_TEXTS = 1_000_000
+HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 async def run_search(settings: Settings, *, insecure: bool = False) -> None:
     """The search service, until SIGTERM."""
     timeout = settings.qdrant_timeout_s
+    keys = None if settings.keys is None else Keyring(settings.keys)
     async with AsyncExitStack() as stack:
         client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
         stack.push_async_callback(client.close)
         encoder = await stack.enter_async_context(encoder_of(settings, forwards=1))
+        queries = remembering(encoder, settings)
         images = await stack.enter_async_context(Images(public_image_policy_of(settings)))
         collection = await ensure(client, encoder.space, collection_policy_of(settings))
         shelf = QdrantShelf(client, collection=collection, space=encoder.space, timeout_s=timeout)
         app = create_app(
-            find=Find(shelf=shelf, encoder=encoder),
+            find=Find(shelf=shelf, encoder=queries),
             shelf=shelf,
             images=images,
             health=index_health(shelf, space=encoder.space.id),
-            policy=SearchPolicy(tenant=settings.tenant),
+            policy=search_policy_of(settings),
+            keys=keys,
         )
-        await serve(app, settings.host, settings.port, settings.ready_file, insecure=insecure)
+        guarded = insecure or keys is not None
+        await serve(app, settings.host, settings.port, settings.ready_file, insecure=guarded)
+
+
+def remembering(encoder: EncoderService, settings: Settings) -> QueryEncoder:
+    """The encoder of queries, with a memory of texts where the settings have room for one."""
+    if not settings.query_cache_mb:
+        return encoder
+    room = CachePolicy(entries=MOST_TEXTS, max_bytes=settings.query_cache_mb * 1_000_000)
+    return RememberedQueries(encoder, policy=room, uncased=encoder.uncased)
+
+
+def search_policy_of(settings: Settings) -> SearchPolicy:
+    most = settings.max_in_flight
+    return SearchPolicy(
+        tenant=settings.tenant,
+        max_in_flight=most,
+        max_waiting=2 * most,
+        hosts=hosts_of(settings),
+        origins=frozenset(settings.cors_origins),
+    )
+
+
+def hosts_of(settings: Settings) -> frozenset[str]:
+    """The host names that are answered to, none for any.
+
+    On the loopback only this machine's own: a page elsewhere can have its name resolve to 127.0.0.1, and would be let
+    in by the browser as if it were ours.
+    """
+    named = {name.lower() for name in settings.allowed_hosts}
+    if named or settings.host in {*HERE, "::1"} or settings.host.startswith("127."):
+        named |= HERE | {settings.host.lower()}
+    return frozenset(named)

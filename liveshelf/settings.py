@@ -171,6 +171,26 @@ class Settings(BaseSettings):
     # The search service
     host: str = Field("127.0.0.1", description="Address the search service listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port of the search service; 0 takes a free one.")
+    keys: Path | None = Field(
+        None,
+        description="File of the API keys that `liveshelf keys` keeps; unset: no key is asked for, and the service "
+        "listens on this machine alone.",
+    )
+    api_key: SecretStr | None = Field(None, description="API key that the commands send to the search service.")
+    allowed_hosts: Names = Field(
+        (),
+        description="Host names that the search service answers to, beside this machine's own; empty: where it listens "
+        "on this machine alone those, otherwise any.",
+    )
+    cors_origins: Names = Field(
+        (), description="Origins, as in https://shop.example, whose pages may ask the search service from a browser."
+    )
+    query_cache_mb: int = Field(
+        32, ge=0, le=100_000, description="Memory for the vectors of the texts that were looked for last; 0: none."
+    )
+    max_in_flight: int = Field(
+        32, ge=1, le=4096, description="Requests that the search service works on at once; as many again twice wait."
+    )
 
     # This machine
     data: Path = Field(Path(".liveshelf"), description="Folder of the embedded broker and engine and of the sample.")

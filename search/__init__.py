@@ -2,7 +2,8 @@
 
 from search.app import create_app
 from search.health import Health, index_health
+from search.keyring import Keyring
 from search.policy import SearchPolicy
 from search.server import run, serve
 
-__all__ = ["Health", "SearchPolicy", "create_app", "index_health", "run", "serve"]
+__all__ = ["Health", "Keyring", "SearchPolicy", "create_app", "index_health", "run", "serve"]

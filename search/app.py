@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi import Depends, FastAPI, Path, Query, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
 
 from catalog.errors import ImageProblem
@@ -14,10 +15,13 @@ from catalog.find import Find
 from catalog.ports import ImageSource, Shelf
 from catalog.product import Key
 from catalog.state import Payload
+from search.admission import TIMEOUT_HEADER, Admission
 from search.body import read_query
-from search.desk import Desk
+from search.caller import Caller, Scope, caller_of
+from search.door import Door
 from search.errors import Edge, Refused, answer_errors
 from search.health import Health
+from search.keyring import Keyring
 from search.page import Page
 from search.photo import WEB, scheme, sniff
 from search.policy import SearchPolicy
@@ -64,10 +68,12 @@ def create_app(
     images: ImageSource,
     health: Callable[[], Awaitable[Health]],
     policy: SearchPolicy = DEFAULT,
+    keys: Keyring | None = None,
 ) -> FastAPI:
     """The search API, its documentation at /docs and the page at /, with nothing taken from another host.
 
-    `images` fetches what queries and photos refer to; the app refuses files to queries itself.
+    `images` fetches what queries and photos refer to; the app refuses files to queries itself. Without `keys` whoever
+    reaches the service may ask.
     """
     app = FastAPI(
         title="liveshelf search",
@@ -76,6 +82,10 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    app.add_middleware(Admission, policy=policy)
+    app.add_middleware(Door, policy=policy, keys=keys)
+    if policy.origins:
+        _let_pages_ask(app, policy)
     app.add_middleware(Edge)
     answer_errors(app, policy)
     _add_search(app, find, images, policy)
@@ -86,9 +96,18 @@ def create_app(
     return app
 
 
-def _add_search(app: FastAPI, find: Find, images: ImageSource, policy: SearchPolicy) -> None:
-    desk = Desk(policy)
+def _let_pages_ask(app: FastAPI, policy: SearchPolicy) -> None:
+    """Pages of other origins may ask from a browser; no cookie goes with it, a key has to."""
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=sorted(policy.origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["authorization", "content-type", "x-api-key", TIMEOUT_HEADER],
+        expose_headers=["retry-after"],
+    )
 
+
+def _add_search(app: FastAPI, find: Find, images: ImageSource, policy: SearchPolicy) -> None:
     @app.post(
         "/search",
         summary="Find products",
@@ -99,14 +118,14 @@ def _add_search(app: FastAPI, find: Find, images: ImageSource, policy: SearchPol
             _413="The image is too large.",
             _415="The body is neither JSON nor a form.",
             _422="The query makes no sense; the message names the field.",
-            _503="A service does not answer, or too many are asking; try again after the seconds in Retry-After.",
+            _429="More is being asked than can be answered, or than this key may ask; see Retry-After.",
+            _503="A service does not answer, or not in time; try again after the seconds in Retry-After.",
         ),
     )
     async def search(request: Request) -> Response:
         """Give text, an image (as a URL, or uploaded in a form), or both: the nearest live products, best first."""
-        async with desk.turn():
-            query = await read_query(request, images, policy)
-            found = await desk.answered(find(query))
+        query = await read_query(request, images, policy)
+        found = await find(query)
         return Response(FoundBody.of(found).model_dump_json(), media_type="application/json")
 
 
@@ -173,14 +192,15 @@ def _add_health(app: FastAPI, health: Callable[[], Awaitable[Health]]) -> None:
         response_model=HealthBody,
         responses={503: {"model": HealthBody, "description": "The index does not answer."}},
     )
-    async def healthy() -> Response:
-        """200 while the index answers, 503 while it does not."""
+    async def healthy(caller: Annotated[Caller, Depends(caller_of)]) -> Response:
+        """200 while the index answers, 503 while it does not. Needs no key, and then says nothing of the products."""
         now = await health()
+        counts = Scope.READ in caller.scopes and caller.tenant is None
         body = HealthBody(
             status="ok" if now.ok else "unavailable",
             index=now.ok,
             space=now.space,
-            products=now.products,
+            products=now.products if counts else None,
             message=now.message,
         )
         return Response(body.model_dump_json(), 200 if now.ok else 503, media_type="application/json")

@@ -1,38 +1,116 @@
-"""How much is taken on at once, and how long it may take."""
+"""How much is taken on at once, and until when it has to be answered."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
-from catalog.errors import Unavailable
+from fastapi import Request
+
+from search.errors import Refused
 from search.policy import SearchPolicy
-
-T = TypeVar("T")
 
 
 class Desk:
-    """Takes a bounded number of queries at once, and gives up on those that take too long; both are Unavailable."""
+    """A bounded number of turns, a bounded queue for them, and a bound on the bytes that all of them hold."""
 
     def __init__(self, policy: SearchPolicy) -> None:
         self._policy = policy
-        self._in_flight = 0
+        self._turns = asyncio.Semaphore(policy.max_in_flight)
+        self._waiting = 0
+        self._held = 0
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        if self._in_flight >= self._policy.max_in_flight:
-            raise Unavailable(f"{self._in_flight} queries are being answered already: try again in a moment")
-        self._in_flight += 1
+        """Raises Refused (429) when too many wait already, and when it was not this one's turn in time."""
+        if self._turns.locked() and self._waiting >= self._policy.max_waiting:
+            raise self._busy()
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._policy.wait_within):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise self._busy() from None
+        finally:
+            self._waiting -= 1
         try:
             yield
         finally:
-            self._in_flight -= 1
+            self._turns.release()
 
-    async def answered(self, finding: Awaitable[T]) -> T:
+    @contextmanager
+    def holding(self) -> Iterator[Holding]:
+        """Room for the body of one request, given back at the end."""
+        holding = Holding(self)
         try:
-            async with asyncio.timeout(self._policy.answer_within):
-                return await finding
-        except TimeoutError:
-            raise Unavailable(f"no answer within {self._policy.answer_within:g} s: try again in a moment") from None
+            yield holding
+        finally:
+            self._held -= holding.size
+
+    def hold(self, size: int) -> None:
+        """Raises Refused (429) when that is more than may be held."""
+        if self._held + size > self._policy.max_held:
+            raise self._busy()
+        self._held += size
+
+    def _busy(self) -> Refused:
+        message = "more is being asked than can be answered: try again in a moment"
+        return Refused(429, "busy", message, headers={"retry-after": str(self._policy.retry_after)})
+
+
+class Holding:
+    """What one request holds, in bytes."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.size = 0
+
+    def add(self, size: int) -> None:
+        self._desk.hold(size)
+        self.size += size
+
+
+class Deadline:
+    """When a request has to be answered. Whoever still works on it then is cancelled."""
+
+    def __init__(self, timeout: asyncio.Timeout, seconds: float) -> None:
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        self.seconds = seconds
+        self._began = self._loop.time()
+        self._timeout.reschedule(self._began + seconds)
+
+    @property
+    def left(self) -> float:
+        """Seconds, never below 0."""
+        return max(0.0, self._began + self.seconds - self._loop.time())
+
+    def shorten(self, ms: float | None) -> None:
+        """To so many milliseconds after the request was here; None and longer ones change nothing."""
+        if ms is not None and ms / 1000 < self.seconds:
+            self.seconds = ms / 1000
+            self._move(self._began + self.seconds)
+
+    def move(self, seconds: float) -> None:
+        """To so many seconds from now, for another phase of the request."""
+        self._move(self._loop.time() + seconds)
+
+    def end(self) -> None:
+        """To now: nobody waits for the answer any more."""
+        self._move(self._loop.time())
+
+    def close(self) -> None:
+        """The answer is given: nothing moves the deadline from here on."""
+        self._closed = True
+
+    def _move(self, when: float) -> None:
+        if not self._closed:
+            self._timeout.reschedule(when)
+
+
+def deadline_of(request: Request) -> Deadline:
+    """The deadline of a request that the application's door has let in."""
+    deadline: Deadline = request.state.deadline
+    return deadline

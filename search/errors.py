@@ -34,10 +34,23 @@ _HEADERS = {
 class Refused(Exception):
     """A request turned away at the door, with the status that says why."""
 
-    def __init__(self, status: int, kind: str, message: str, *, field: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        message: str,
+        *,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.problem = Problem(type=kind, message=message, field=field)
+        self.headers = headers
+
+    @property
+    def response(self) -> Response:
+        return answer(self.status, self.problem, self.headers)
 
 
 def answer(status: int, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
@@ -68,7 +81,7 @@ def answer_errors(app: FastAPI, policy: SearchPolicy) -> None:
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)  # noqa: S101
-        return answer(error.status, error.problem)
+        return error.response
 
     async def misuse(request: Request, error: Exception) -> Response:
         return answer(422, Problem(type="invalid", message=str(error)))

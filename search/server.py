@@ -25,7 +25,8 @@ async def serve(app: ASGIApp, host: str, port: int, ready_file: Path | None = No
     """Answer on host:port until SIGTERM or SIGINT, then finish what is under way.
 
     Port 0 takes any free one. `ready_file` gets {"port", "pid"} in one piece once the server listens, and is gone when
-    it stops. Raises Misuse for an address that cannot be had, and for one that others can reach unless `insecure`.
+    it stops. Raises Misuse for an address that cannot be had, and for one that others can reach unless `insecure`:
+    whoever gives that knows that keys are asked for, or that none are needed.
     """
     listener = _listen(host, port, insecure)
     config = uvicorn.Config(
@@ -57,8 +58,8 @@ def _listen(host: str, port: int, insecure: bool) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         if not insecure and not ipaddress.ip_address(address[0]).is_loopback:
             raise Misuse(
-                f"{host} can be reached from other machines and queries need no key: listen on 127.0.0.1, or where a"
-                " proxy or a network policy guards this one, allow it as insecure"
+                f"{host} can be reached from other machines and queries need no key: make one with `liveshelf keys"
+                " add`, listen on 127.0.0.1, or where a proxy or a network policy guards this one, allow it as insecure"
             )
         listener = socket.socket(family, kind, protocol)
         try:

@@ -21,7 +21,7 @@ from catalog.ports import Hit, Vector
 from catalog.product import ImageState, Key
 from catalog.space import FUSED, Space
 from catalog.state import Payload
-from search import SearchPolicy, create_app, index_health
+from search import Keyring, SearchPolicy, create_app, index_health
 from search.photo import sniff
 
 SPACE = Space(model="overlap", revision="1", preprocessing="none", vectors={FUSED: 64})
@@ -154,6 +154,7 @@ class Shop:
     encoder: Overlap = field(default_factory=Overlap)
     images: Album = field(default_factory=Album)
     policy: SearchPolicy = SMALL
+    keys: Keyring | None = None
 
     def app(self) -> FastAPI:
         return create_app(
@@ -162,6 +163,7 @@ class Shop:
             images=self.images,
             health=index_health(self.shelf, space=SPACE.id, within=0.5),
             policy=self.policy,
+            keys=self.keys,
         )
 
     def client(self) -> httpx.AsyncClient:

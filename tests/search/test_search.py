@@ -143,12 +143,13 @@ async def test_an_image_that_cannot_be_fetched_says_its_state_and_reason() -> No
 
 async def test_one_query_too_many_is_told_to_come_back_and_the_others_are_answered() -> None:
     shop = stocked()
-    shop.policy = SearchPolicy(max_in_flight=2)
+    shop.policy = SearchPolicy(max_in_flight=2, max_waiting=1)
     shop.encoder.delay = 0.1
     async with shop.client() as client:
         responses = await asyncio.gather(*(client.post("/search", json={"text": "mug"}) for _ in range(5)))
         later = await client.post("/search", json={"text": "mug"})
-    assert sorted(r.status_code for r in responses) == [200, 200, 503, 503, 503]
+    assert sorted(r.status_code for r in responses) == [200, 200, 200, 429, 429]
+    assert {r.headers["retry-after"] for r in responses if r.status_code == 429} == {"2"}
     assert later.status_code == 200
 
 

@@ -1,0 +1,36 @@
+"""Keys for tests of the door."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from search.caller import Scope
+from search.keys import Grant, new_key, read_grants, write_grants
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def grant(
+    file: Path,
+    name: str = "shop",
+    *,
+    tenant: str | None = None,
+    scopes: tuple[str, ...] = ("read",),
+    rate: float | None = None,
+    expires: timedelta | None = None,
+) -> str:
+    """A new key in the file."""
+    key, id_, digest = new_key()
+    made = Grant(
+        id=id_,
+        name=name,
+        digest=digest,
+        tenant=tenant,
+        scopes=frozenset(map(Scope, scopes)),
+        rate=rate,
+        created=NOW,
+        expires=None if expires is None else datetime.now(UTC) + expires,
+    )
+    write_grants(file, (*read_grants(file), made))
+    return key
