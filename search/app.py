@@ -11,10 +11,12 @@ from fastapi.responses import RedirectResponse
 
 from catalog.errors import ImageProblem
 from catalog.find import Find
+from catalog.gather import Gather
 from catalog.ports import ImageSource, Shelf
 from catalog.product import Key
 from catalog.state import Payload
 from search.body import read_query
+from search.candidates import add_candidates
 from search.desk import Desk
 from search.errors import Edge, Refused, answer_errors
 from search.health import Health
@@ -60,6 +62,7 @@ def _errors(**said: str) -> dict[int | str, dict[str, Any]]:
 def create_app(
     *,
     find: Find,
+    gather: Gather,
     shelf: Shelf,
     images: ImageSource,
     health: Callable[[], Awaitable[Health]],
@@ -78,7 +81,9 @@ def create_app(
     )
     app.add_middleware(Edge)
     answer_errors(app, policy)
-    _add_search(app, find, images, policy)
+    desk = Desk(policy)
+    _add_search(app, find, images, policy, desk)
+    add_candidates(app, gather, images=images, policy=policy, desk=desk)
     _add_products(app, shelf, images, policy)
     _add_health(app, health)
     for path, file in (("/", "page.html"), ("/docs", "docs.html")):
@@ -86,9 +91,7 @@ def create_app(
     return app
 
 
-def _add_search(app: FastAPI, find: Find, images: ImageSource, policy: SearchPolicy) -> None:
-    desk = Desk(policy)
-
+def _add_search(app: FastAPI, find: Find, images: ImageSource, policy: SearchPolicy, desk: Desk) -> None:
     @app.post(
         "/search",
         summary="Find products",
