@@ -1,5 +1,6 @@
 """The Qdrant adapter: products as points of the live collection, on a cluster or on the embedded engine."""
 
+from indexer.candidates import QdrantCandidates
 from indexer.collection import CollectionPolicy, collection_name, ensure, prepare, promote, serving
 from indexer.connection import connect
 from indexer.index import QdrantIndex, RequestPolicy
@@ -9,6 +10,7 @@ from indexer.unhealed import QdrantUnhealed
 
 __all__ = [
     "CollectionPolicy",
+    "QdrantCandidates",
     "QdrantIndex",
     "QdrantShelf",
     "QdrantUnhealed",

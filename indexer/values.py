@@ -15,7 +15,7 @@ _PLAIN = frozenset({"string_value", "bool_value", "integer_value", "double_value
 def payload_from(fields: Mapping[str, grpc.Value]) -> Payload:
     """A payload as plain Python."""
     # By name: items() of a message's map is a generator in Python.
-    return {name: _plain(fields[name]) for name in fields}
+    return {name: plain(fields[name]) for name in fields}
 
 
 def fill(fields: Any, payload: Mapping[str, Any]) -> None:
@@ -24,12 +24,13 @@ def fill(fields: Any, payload: Mapping[str, Any]) -> None:
         _set(fields[name], value)
 
 
-def _plain(value: grpc.Value) -> Any:
+def plain(value: grpc.Value) -> Any:
+    """One value of a payload as plain Python."""
     kind = value.WhichOneof("kind")
     if kind in _PLAIN:
         return getattr(value, kind)
     if kind == "list_value":
-        return [_plain(item) for item in value.list_value.values]
+        return [plain(item) for item in value.list_value.values]
     return payload_from(value.struct_value.fields) if kind == "struct_value" else None
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from catalog.find import Find
+from catalog.gather import Gather
 from catalog.ports import QueryEncoder
 from encoders.cache import CachePolicy
 from encoders.images import Images
 from encoders.remember import RememberedQueries
 from encoders.service import EncoderService
-from indexer import QdrantShelf, connect, ensure
+from indexer import QdrantCandidates, QdrantShelf, connect, ensure
 from liveshelf.settings import Settings, secret
 from liveshelf.wiring import collection_policy_of, encoder_of, public_image_policy_of
 from search import Keyring, SearchPolicy, create_app, index_health, serve
@@ -31,8 +32,10 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
         images = await stack.enter_async_context(Images(public_image_policy_of(settings)))
         collection = await ensure(client, encoder.space, collection_policy_of(settings))
         shelf = QdrantShelf(client, collection=collection, space=encoder.space, timeout_s=timeout)
+        candidates = QdrantCandidates(client, collection=collection, space=encoder.space, timeout_s=timeout)
         app = create_app(
             find=Find(shelf=shelf, encoder=queries),
+            gather=Gather(candidates=candidates, encoder=queries),
             shelf=shelf,
             images=images,
             health=index_health(shelf, space=encoder.space.id),

@@ -12,12 +12,14 @@ from fastapi.responses import RedirectResponse
 
 from catalog.errors import ImageProblem
 from catalog.find import Find
+from catalog.gather import Gather
 from catalog.ports import ImageSource, Shelf
 from catalog.product import Key
 from catalog.state import Payload
 from search.admission import TIMEOUT_HEADER, Admission
 from search.body import read_query
 from search.caller import Caller, Scope, caller_of
+from search.candidates import add_candidates
 from search.door import Door
 from search.errors import Edge, Refused, answer_errors
 from search.health import Health
@@ -64,6 +66,7 @@ def _errors(**said: str) -> dict[int | str, dict[str, Any]]:
 def create_app(
     *,
     find: Find,
+    gather: Gather,
     shelf: Shelf,
     images: ImageSource,
     health: Callable[[], Awaitable[Health]],
@@ -89,6 +92,7 @@ def create_app(
     app.add_middleware(Edge)
     answer_errors(app, policy)
     _add_search(app, find, images, policy)
+    add_candidates(app, gather, images=images, policy=policy)
     _add_products(app, shelf, images, policy)
     _add_health(app, health)
     for path, file in (("/", "page.html"), ("/docs", "docs.html")):

@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import ValidationError
@@ -24,6 +24,8 @@ from search.photo import HEAVY, WEB, scheme
 from search.policy import SearchPolicy
 from search.schemas import SearchRequest
 
+R = TypeVar("R", bound=SearchRequest)
+
 FORM_FIELDS = ("image", "text", "limit", "filter")
 _MAX_INT = 2**63 - 1
 _PIECE = 2**18  # bytes of a form that are parsed in one go
@@ -38,12 +40,21 @@ async def read_query(request: Request, images: ImageSource, policy: SearchPolicy
         raise Refused(415, "unsupported_type", f"the content type is application/json or multipart/form-data, {asked}")
     body = await _read(request, policy)
     if kind == "application/json":
-        return await _query(_asked(_object(body, "body")), None, images)
+        return await _query(_asked(_object(body, "body"), SearchRequest), None, images)
     form = await _form(request, body, policy)
     try:
-        return await _query(_asked(_form_fields(form)), await _upload(form, policy), images)
+        return await _query(_asked(_form_fields(form), SearchRequest), await _upload(form, policy), images)
     finally:
         await form.close()
+
+
+async def read_as(model: type[R], request: Request, images: ImageSource, policy: SearchPolicy) -> tuple[R, Query]:
+    """What a JSON request asks for, and the query in it. Raises as `read_query` does."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refused(415, "unsupported_type", f"the content type is application/json, not {kind or 'left out'}")
+    asked = _asked(_object(await _read(request, policy), "body"), model)
+    return asked, await _query(asked, None, images)
 
 
 async def _read(request: Request, policy: SearchPolicy) -> bytes:
@@ -80,11 +91,11 @@ def _object(raw: bytes | str, name: str) -> dict[str, Any]:
     return value
 
 
-def _asked(fields: Mapping[str, Any]) -> SearchRequest:
+def _asked(fields: Mapping[str, Any], model: type[R]) -> R:
     try:
-        return SearchRequest.model_validate(fields)
+        return model.model_validate(fields)
     except ValidationError as error:
-        problem = invalid(error)
+        problem = invalid(error, model)
         raise Refused(422, problem.type, problem.message, field=problem.field) from None
 
 

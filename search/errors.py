@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -58,13 +58,13 @@ def answer(status: int, problem: Problem, headers: Mapping[str, str] | None = No
     return Response(body, status, headers, media_type="application/json")
 
 
-def invalid(error: ValidationError | RequestValidationError) -> Problem:
-    """The first thing wrong, as a sentence that names the field."""
+def invalid(error: ValidationError | RequestValidationError, model: type[BaseModel] = SearchRequest) -> Problem:
+    """The first thing wrong, as a sentence that names the field; `model` is what was to be read."""
     first: Mapping[str, Any] = error.errors()[0]
     places: Sequence[object] = [part for part in first["loc"] if part not in ("query", "path", "body")]
     field = ".".join(str(part) for part in places)
     if first["type"] == "extra_forbidden":
-        known = ", ".join(SearchRequest.model_fields)
+        known = ", ".join(model.model_fields)
         return Problem(type="invalid", field=field, message=f"{field}: unknown; the fields of a query are {known}")
     said = str(first["msg"])
     message = f"{field}: {said[:1].lower()}{said[1:]}, not {_show(first['input'])}"

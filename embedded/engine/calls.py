@@ -97,7 +97,7 @@ class Calls:
         return grpc.unary_unary_rpc_method_handler(
             self._answer(method),
             request_deserializer=GetMessageClass(method.input_type).FromString,
-            response_serializer=GetMessageClass(method.output_type).SerializeToString,
+            response_serializer=_serialized,
         )
 
     def _answer(self, method: MethodDescriptor) -> _Answer:
@@ -128,6 +128,11 @@ class Calls:
             return response
 
         return answer
+
+
+def _serialized(response: Any) -> bytes:
+    serialized: bytes = response.SerializeToString()
+    return serialized
 
 
 async def _healthy(_: Any, __: Any) -> pb.HealthCheckReply:

@@ -15,8 +15,11 @@ from embedded.engine.store import Collection
 _LIMIT = 10
 
 
-def to_query(collection: Collection, request: pb.QueryPoints) -> edge.QueryRequest:
-    """A query with its prefetches. A point's id in place of a vector is looked up here, and left out of the hits."""
+def to_query(collection: Collection, request: pb.QueryPoints, *, payload: bool = True) -> edge.QueryRequest:
+    """A query with its prefetches. A point's id in place of a vector is looked up here, and left out of the hits.
+
+    Without `payload` hits have none, whatever the request says.
+    """
     only(
         request, "collection_name", "prefetch", "query", "using", "filter", "params", "score_threshold", "limit",
         "offset", "with_vectors", "with_payload", "timeout",
@@ -27,7 +30,7 @@ def to_query(collection: Collection, request: pb.QueryPoints) -> edge.QueryReque
         query=_scoring(collection, request),
         prefetches=[_prefetch(collection, each) for each in request.prefetch] or None,
         with_vector=with_vectors(request.with_vectors),
-        with_payload=with_payload(request.with_payload, default=False),
+        with_payload=payload and with_payload(request.with_payload, default=False),
         filter=_filter(request),
         score_threshold=request.score_threshold if request.HasField("score_threshold") else None,
         params=_params(request.params) if request.HasField("params") else None,

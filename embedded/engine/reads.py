@@ -8,6 +8,7 @@ from __future__ import annotations
 import qdrant_edge as edge
 from qdrant_client import grpc as pb
 
+from embedded.engine.brief import Packed, brief_fields
 from embedded.engine.filters import optional_filter
 from embedded.engine.points import fill_id, fill_record, fill_scored, to_id, to_ids, with_payload, with_vectors
 from embedded.engine.queries import order_by, to_query
@@ -82,11 +83,15 @@ def facet(store: Store, request: pb.FacetCounts) -> pb.FacetResponse:
     return response
 
 
-def query(store: Store, request: pb.QueryPoints) -> pb.QueryResponse:
+def query(store: Store, request: pb.QueryPoints) -> pb.QueryResponse | Packed:
     """The best points for one query."""
     collection = store.get(request.collection_name)
+    fields = brief_fields(request)
+    found = collection.shard.query(to_query(collection, request, payload=fields is None))
+    if fields is not None:
+        return collection.brief.answer(collection.shard, found, fields)
     response = pb.QueryResponse()
-    for scored in collection.shard.query(to_query(collection, request)):
+    for scored in found:
         fill_scored(response.result.add(), scored)
     return response
 

@@ -19,6 +19,7 @@ from google.protobuf import json_format
 from qdrant_client import grpc as pb
 
 from embedded.engine import config as configs
+from embedded.engine.brief import Brief
 from embedded.engine.files import sync_folder, write_json
 from embedded.engine.points import Dimensions
 from embedded.engine.refusals import check_name, exists, invalid, missing, variant
@@ -37,6 +38,7 @@ class Collection:
     shard: edge.EdgeShard
     optimized: bool = False
     dimensions: Dimensions = field(init=False)
+    brief: Brief = field(init=False, default_factory=Brief)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dimensions", configs.dimensions(self.config))

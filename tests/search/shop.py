@@ -17,7 +17,8 @@ from catalog.ask import Ask
 from catalog.errors import ImageProblem
 from catalog.filters import AnyOf, Condition
 from catalog.find import Find
-from catalog.ports import Hit, Vector
+from catalog.gather import Gather
+from catalog.ports import Columns, Hit, Vector
 from catalog.product import ImageState, Key
 from catalog.space import FUSED, Space
 from catalog.state import Payload
@@ -87,19 +88,34 @@ class Overlap:
 
 @dataclass
 class Window:
-    """A Shelf over a dict."""
+    """A Shelf, and Candidates, over a dict. An answer of more than `slow_above` hits takes a minute."""
 
     products: dict[Key, Payload] = field(default_factory=dict)
     failure: Exception | None = None
     delay: float = 0.0
+    slow_above: int | None = None
     conditions: tuple[Condition, ...] = ()
 
     async def search(self, ask: Ask) -> list[Hit]:
         await self._answer()
+        if self.slow_above is not None and ask.limit > self.slow_above:
+            await asyncio.sleep(60)
+        wanted = bag(ask.words or "") if ask.vector is None else ask.vector
         self.conditions = ask.conditions
         live = [(k, p) for k, p in self.products.items() if p["live"] and all(_holds(k, p, c) for c in ask.conditions)]
-        hits = [Hit(key, float(bag(payload["title"]) @ ask.vector), payload) for key, payload in live]
+        hits = [Hit(key, float(bag(payload["title"]) @ wanted), payload) for key, payload in live]
         return sorted(hits, key=lambda hit: -hit.score)[ask.offset : ask.offset + ask.limit]
+
+    async def candidates(self, ask: Ask, *, fields: Sequence[str] = ()) -> Columns:
+        hits = await self.search(ask)
+        return Columns(
+            [hit.key.tenant for hit in hits],
+            [hit.key.id for hit in hits],
+            np.array([hit.score for hit in hits], np.float32),
+            np.array([hit.payload["content_version"] for hit in hits], np.int64),
+            np.array([hit.payload["offer_version"] for hit in hits], np.int64),
+            {name: [_value(hit.key, hit.payload, name) for hit in hits] for name in fields},
+        )
 
     async def get(self, key: Key) -> Payload | None:
         await self._answer()
@@ -116,10 +132,15 @@ class Window:
             raise self.failure
 
 
-def _holds(key: Key, payload: Payload, condition: Condition) -> bool:
+def _value(key: Key, payload: Payload, field: str) -> object:
     value: object = {**payload, "tenant": key.tenant}
-    for part in condition.field.split("."):
+    for part in field.split(".", 1):
         value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _holds(key: Key, payload: Payload, condition: Condition) -> bool:
+    value = _value(key, payload, condition.field)
     if isinstance(condition, AnyOf):
         return any(member in condition.values for member in (value if isinstance(value, list) else [value]))
     low = -np.inf if condition.gte is None else condition.gte
@@ -159,6 +180,7 @@ class Shop:
     def app(self) -> FastAPI:
         return create_app(
             find=Find(shelf=self.shelf, encoder=self.encoder),
+            gather=Gather(candidates=self.shelf, encoder=self.encoder),
             shelf=self.shelf,
             images=self.images,
             health=index_health(self.shelf, space=SPACE.id, within=0.5),

@@ -1,0 +1,105 @@
+"""What Candidates does, on the embedded engine and on a server: the hits of a search, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from catalog.ask import Ask
+from catalog.errors import Misuse, Unavailable
+from catalog.filters import AnyOf, Range
+from catalog.product import Key
+from catalog.space import FUSED, IMAGE
+from indexer import QdrantCandidates
+from tests.contracts.test_index import put
+from tests.fakes import SPACE, unit
+from tests.fixtures_engine import Subject, client_of, collection_at
+
+QUERY = unit("query", SPACE.vectors[FUSED])
+
+
+@dataclass(frozen=True)
+class Shop:
+    parts: Subject
+    channel: QdrantCandidates
+
+
+@pytest.fixture
+async def shop(qdrant_url: str) -> AsyncIterator[Shop]:
+    async with collection_at(qdrant_url, SPACE) as parts, client_of(qdrant_url) as client:
+        yield Shop(parts, QdrantCandidates(client, collection=parts.collection, space=SPACE))
+
+
+async def test_the_hits_of_a_search_as_columns(shop: Shop) -> None:
+    keys = [Key("shop", str(n)) for n in range(2100)] + [Key("other", "1")]
+    for start in range(0, len(keys), 250):
+        batch = keys[start : start + 250]
+        writes = [put(key, 5 + n, price=1.0 * n, attributes_brand="Arbour") for n, key in enumerate(batch)]
+        await shop.parts.index.write(writes)
+    found = await shop.channel.candidates(
+        Ask(vector=QUERY, limit=5000), fields=["price", "title", "attributes.brand", "attributes.none", "none"]
+    )
+    hits = await shop.parts.shelf.search(Ask(vector=QUERY, limit=5000))
+    said = [dict(hit.payload) for hit in hits]
+    assert len(hits) == len(keys)
+    assert sorted(zip(found.tenants, found.ids, strict=True)) == sorted(hit.key for hit in hits)
+    order = {hit.key: n for n, hit in enumerate(hits)}
+    of = [order[Key(t, i)] for t, i in zip(found.tenants, found.ids, strict=True)]  # equal scores come in any order
+    np.testing.assert_allclose(found.scores, [hits[n].score for n in of], rtol=1e-6)
+    assert found.content_versions.tolist() == [said[n]["content_version"] for n in of]
+    assert found.offer_versions.tolist() == [said[n]["offer_version"] for n in of]
+    assert found.fields == {
+        "price": [said[n]["price"] for n in of],
+        "title": [said[n]["title"] for n in of],
+        "attributes.brand": ["Arbour"] * len(of),
+        "attributes.none": [None] * len(of),
+        "none": [None] * len(of),
+    }
+    assert (found.scores.dtype, found.content_versions.dtype) == (np.float32, np.int64)
+    assert (np.diff(found.scores) <= 0).all()
+
+
+async def test_conditions_limit_and_the_dead_are_heeded(shop: Shop) -> None:
+    writes = [put(Key("shop", str(n)), 1, price=float(n)) for n in range(10)]
+    gone = put(Key("shop", "gone"), 1, price=1.0)
+    gone.payload["live"] = False
+    await shop.parts.index.write([*writes, gone])
+    conditions = (AnyOf("tenant", ("shop",)), Range("price", gte=3))
+    found = await shop.channel.candidates(Ask(vector=QUERY, limit=5, conditions=conditions))
+    assert len(found.ids) == 5
+    assert set(found.ids) <= {str(n) for n in range(3, 10)}
+    nobody = await shop.channel.candidates(Ask(vector=QUERY, conditions=(AnyOf("tenant", ("nobody",)),)))
+    assert (list(nobody.ids), nobody.scores.shape) == ([], (0,))
+
+
+async def test_what_was_changed_is_seen_by_the_next_query(shop: Shop) -> None:
+    key = Key("shop", "1")
+    await shop.parts.index.write([put(key, 1, price=1.0)])
+    ask = Ask(vector=QUERY, limit=10)
+    before = await shop.channel.candidates(ask, fields=["price"])
+    again = await shop.channel.candidates(ask, fields=["price"])
+    known = await shop.parts.index.known([key])
+    await shop.parts.index.write([put(key, 9, expect=known[key].revision, price=2.0)])
+    after = await shop.channel.candidates(ask, fields=["price"])
+    assert before.fields == again.fields == {"price": [1.0]}
+    assert (after.fields, after.content_versions.tolist()) == ({"price": [2.0]}, [9])
+
+
+async def test_other_vectors_can_be_searched_and_wrong_ones_are_refused(shop: Shop) -> None:
+    await shop.parts.index.write([put(Key("shop", "1"), 1)])
+    image = unit("1!", SPACE.vectors[IMAGE])
+    assert (await shop.channel.candidates(Ask(vector=image, using=IMAGE))).scores[0] == pytest.approx(1, abs=1e-5)
+    with pytest.raises(Misuse, match="not one of the vectors"):
+        await shop.channel.candidates(Ask(vector=image))
+    with pytest.raises(Misuse, match="quote"):
+        await shop.channel.candidates(Ask(vector=QUERY), fields=['attributes.a"b'])
+
+
+async def test_an_index_that_is_away_is_unavailable() -> None:
+    async with client_of("http://127.0.0.1:1") as client:
+        channel = QdrantCandidates(client, collection="none", space=SPACE, timeout_s=1)
+        with pytest.raises(Unavailable):
+            await channel.candidates(Ask(vector=QUERY))

@@ -1,0 +1,112 @@
+"""Queries that name the payload fields they want, whose answers are remembered: never other than what is stored."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from qdrant_client import QdrantClient, models
+
+from tests.embedded.engine.shelves import DIM, make_collection, served, vector
+
+FIELDS = ["n", "color", "parts.kind"]
+
+
+def point(n: int, /, **payload: object) -> models.PointStruct:
+    vectors = {"fused": vector(n), "words": models.SparseVector(indices=[n % 7], values=[1.0])}
+    return models.PointStruct(id=n, vector=vectors, payload=payload)
+
+
+def both(client: QdrantClient, name: str, **asked: object) -> tuple[list[object], list[object]]:
+    """Hits with their payload cut to FIELDS: as the engine cuts it, and as it is cut here."""
+    query = {"query": vector(0), "using": "fused", "limit": 100} | asked
+    brief = client.query_points(name, with_payload=FIELDS, **query).points  # type: ignore[arg-type]
+    whole = client.query_points(name, with_payload=True, **query).points  # type: ignore[arg-type]
+    for hit in brief:
+        hit.payload = hit.payload or {}
+    for hit in whole:
+        hit.payload = cut(hit.payload or {})
+    return ordered(brief), ordered(whole)
+
+
+def ordered(hits: Sequence[models.ScoredPoint]) -> list[object]:
+    """Hits of equal scores by their ids: the engine has them in any order."""
+    return [hit.model_dump() for hit in sorted(hits, key=lambda hit: (-hit.score, hit.id))]
+
+
+def cut(payload: dict[str, object]) -> dict[str, object]:
+    kept = {field: payload[field] for field in ("n", "color") if field in payload}
+    parts = payload.get("parts")
+    if isinstance(parts, dict):
+        kept["parts"] = {"kind": parts["kind"]} if "kind" in parts else {}
+    return kept
+
+
+CHANGES: list[Callable[[QdrantClient, str, int, int], object]] = [
+    lambda c, name, n, seed: c.upsert(name, [point(n, n=seed, color="blue", parts={"kind": "a", "size": seed})]),
+    lambda c, name, n, seed: c.set_payload(name, {"color": f"color {seed}"}, points=[n]),
+    lambda c, name, n, seed: c.overwrite_payload(name, {"n": seed, "other": True}, points=[n]),
+    lambda c, name, n, seed: c.delete_payload(name, ["color"], points=[n]),
+    lambda c, name, n, seed: c.clear_payload(name, points_selector=[n]),
+    lambda c, name, n, seed: c.delete(name, points_selector=[n]),
+    lambda c, name, n, seed: c.update_vectors(name, [models.PointVectors(id=n, vector={"fused": vector(seed)})]),
+]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_after_any_changes_the_answer_is_what_is_stored(client: QdrantClient, shelf: str, seed: int) -> None:
+    rng = random.Random(seed)
+    client.upsert(shelf, [point(n, n=n, color="red", parts={"kind": "b"}, long="x" * 300) for n in range(1, 40)])
+    for step in range(40):
+        change, n = rng.choice(CHANGES), rng.randint(1, 39)
+        there = {hit.id for hit in client.scroll(shelf, limit=100)[0]}
+        if n in there or change is CHANGES[0]:
+            change(client, shelf, n, step)
+        brief, whole = both(client, shelf)
+        assert brief == whole, (step, n)
+
+
+def test_fused_channels_offsets_and_a_point_in_place_of_a_vector(client: QdrantClient, shelf: str) -> None:
+    client.upsert(shelf, [point(n, n=n, color="red", parts={"kind": "b"}) for n in range(1, 40)])
+    words = models.SparseVector(indices=[3], values=[1.0])
+    channels = [
+        models.Prefetch(query=vector(1), using="fused", limit=20),
+        models.Prefetch(query=words, using="words", limit=20),
+    ]
+    fused = models.RrfQuery(rrf=models.Rrf(k=60))
+    for asked in (
+        {"prefetch": channels, "query": fused, "using": None},
+        {"query": words, "using": "words"},
+        {"query": 7, "offset": 3},
+        {"score_threshold": 0.1},
+        {"limit": 0},
+    ):
+        brief, whole = both(client, shelf, **asked)
+        assert brief == whole, asked
+
+
+def test_a_collection_of_the_same_name_is_another(client: QdrantClient) -> None:
+    name = make_collection(client)
+    client.upsert(name, [point(1, n=1)])
+    assert both(client, name)[0]
+    client.delete_collection(name)
+    make_collection(client, name)
+    client.upsert(name, [point(1, n=2)])
+    brief, whole = both(client, name)
+    assert brief == whole
+    client.delete_collection(name)
+
+
+def test_points_with_uuids_and_after_a_restart(tmp_path: Path) -> None:
+    ids = [f"00000000-0000-0000-0000-{n:012x}" for n in range(1, 20)]
+    for change in range(2):
+        with served(tmp_path) as client:
+            name = "kept" if change else make_collection(client, "kept")
+            points = [models.PointStruct(id=i, vector={"fused": [0.1] * DIM}, payload={"n": change}) for i in ids]
+            client.upsert(name, points[:: change + 1])
+            for _ in range(2):
+                brief, whole = both(client, name)
+                assert brief == whole
+                assert len(brief) == len(ids)
