@@ -31,14 +31,17 @@ class Points:
         self._circuit = Circuit("Qdrant")
 
     async def get(
-        self, ids: Collection[str], *, payload: grpc.WithPayloadSelector, vectors: bool = False
+        self, ids: Collection[str], *, payload: grpc.WithPayloadSelector, vectors: bool | Sequence[str] = False
     ) -> dict[str, grpc.RetrievedPoint]:
-        """The points there are, by id. Raises Hopeless where even this is refused: it is never a product's fault."""
+        """The points there are, by id, with all their vectors or those named.
+
+        Raises Hopeless where even this is refused: it is never a product's fault.
+        """
         request = grpc.GetPoints(
             collection_name=self._collection,
             ids=[grpc.PointId(uuid=i) for i in ids],
             with_payload=payload,
-            with_vectors=grpc.WithVectorsSelector(enable=vectors),
+            with_vectors=_vectors(vectors),
         )
         try:
             with self._asking("read points"):
@@ -67,30 +70,22 @@ class Points:
         with self._asking("write points"):
             await self._stub.UpdateBatch(request, timeout=self._timeout)
 
-    async def query(
-        self,
-        vector: grpc.DenseVector,
-        *,
-        using: str,
-        where: grpc.Filter,
-        limit: int,
-        payload: grpc.WithPayloadSelector,
-        exact: bool = False,
-    ) -> Sequence[grpc.ScoredPoint]:
-        """The points nearest to a vector, best first; `exact` uses no graph."""
-        request = grpc.QueryPoints(
-            collection_name=self._collection,
-            query=grpc.Query(nearest=grpc.VectorInput(dense=vector)),
-            using=using,
-            filter=where,
-            limit=limit,
-            with_payload=payload,
-            params=grpc.SearchParams(exact=True) if exact else None,
-        )
+    async def query(self, request: grpc.QueryPoints) -> Sequence[grpc.ScoredPoint]:
+        """The best points for a query, which names no collection; best first."""
+        request.collection_name = self._collection
         with self._asking("search"):
             response = await self._stub.Query(request, timeout=self._timeout)
         found: Sequence[grpc.ScoredPoint] = response.result
         return found
+
+    async def query_batch(self, requests: Sequence[grpc.QueryPoints]) -> list[Sequence[grpc.ScoredPoint]]:
+        """The best points for each of several queries, in one call."""
+        for request in requests:
+            request.collection_name = self._collection
+        batch = grpc.QueryBatchPoints(collection_name=self._collection, query_points=requests)
+        with self._asking("search"):
+            response = await self._stub.QueryBatch(batch, timeout=self._timeout)
+        return [each.result for each in response.result]
 
     async def count(self, where: grpc.Filter) -> int:
         """How many points match, exactly."""
@@ -142,6 +137,12 @@ def including(*fields: str) -> grpc.WithPayloadSelector:
 
 def excluding(*fields: str) -> grpc.WithPayloadSelector:
     return grpc.WithPayloadSelector(exclude=grpc.PayloadExcludeSelector(fields=fields))
+
+
+def _vectors(wanted: bool | Sequence[str]) -> grpc.WithVectorsSelector:
+    if isinstance(wanted, bool):
+        return grpc.WithVectorsSelector(enable=wanted)
+    return grpc.WithVectorsSelector(include=grpc.VectorsSelector(names=wanted))
 
 
 NOTHING = grpc.WithPayloadSelector(enable=False)

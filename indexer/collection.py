@@ -17,6 +17,8 @@ from catalog.space import Space
 from catalog.state import ATTRIBUTE
 from indexer.conditions import path_of
 from indexer.failures import Refused, calls
+from indexer.lexical import LEXICAL
+from indexer.lexical import PARAMS as LEXICAL_PARAMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ async def _create(client: AsyncQdrantClient, collection: str, space: Space, poli
                     )
                     for name, dim in space.vectors.items()
                 },
+                sparse_vectors_config={LEXICAL: LEXICAL_PARAMS},
                 hnsw_config=models.HnswConfigDiff(m=policy.hnsw_m, ef_construct=policy.hnsw_ef_construct),
                 optimizers_config=models.OptimizersConfigDiff(
                     indexing_threshold=policy.indexing_threshold_kb,
@@ -166,6 +169,13 @@ def _check_vectors(collection: str, info: models.CollectionInfo, space: Space) -
         raise Hopeless(
             f"the collection {collection!r} holds the vectors {_say(there)}, and this model makes {_say(wanted)}: "
             f"give another collection name, or delete that collection and fill it again"
+        )
+    # A server could add the vector, but not to the points that are there, and those are not written again.
+    sparse = (info.config.params.sparse_vectors or {}).get(LEXICAL)
+    if sparse is None or sparse.modifier != LEXICAL_PARAMS.modifier:
+        raise Hopeless(
+            f"the collection {collection!r} has no vector {LEXICAL!r} for the words of titles, so it was made by an "
+            f"earlier version: give another collection name, or delete that collection and fill it again"
         )
 
 

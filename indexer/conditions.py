@@ -9,8 +9,9 @@ from qdrant_client import grpc
 
 from catalog.errors import Misuse
 from catalog.filters import AnyOf, Condition, Exists, Not
-from catalog.product import Scalar
+from catalog.product import Key, Scalar
 from catalog.state import ATTRIBUTE
+from indexer.points import point_id
 
 # Integers beyond this differ from their neighbours only as integers, not as the doubles that ranges compare.
 EXACT = 2**53
@@ -19,10 +20,14 @@ EXACT = 2**53
 PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def live_and(conditions: Sequence[Condition]) -> grpc.Filter:
-    """Matches the live products that satisfy all conditions. Raises Misuse for what no point can hold."""
+def live_and(conditions: Sequence[Condition], *, without: Sequence[Key] = ()) -> grpc.Filter:
+    """Matches the live products that satisfy all conditions, `without` some.
+
+    Raises Misuse for what no point can hold.
+    """
     try:
-        return grpc.Filter(must=[_match("live", grpc.Match(boolean=True)), *(_condition(c) for c in conditions)])
+        must = [_match("live", grpc.Match(boolean=True)), *(_condition(c) for c in conditions)]
+        return grpc.Filter(must=must, must_not=[_has_id(without)] if without else [])
     except ValueError as error:  # lone surrogates, integers beyond 64 bits
         raise Misuse(f"the filter has a value that no product can have: {error}") from error
 
@@ -47,6 +52,10 @@ def _condition(condition: Condition) -> grpc.Condition:
         return grpc.Condition(filter=grpc.Filter(must_not=[empty]))
     bounds = {b: v for b in ("gt", "gte", "lt", "lte") if (v := getattr(condition, b)) is not None}
     return _range(condition.field, grpc.Range(**bounds))
+
+
+def _has_id(keys: Sequence[Key]) -> grpc.Condition:
+    return grpc.Condition(has_id=grpc.HasIdCondition(has_id=[grpc.PointId(uuid=point_id(key)) for key in keys]))
 
 
 def _any_of(condition: AnyOf) -> grpc.Condition:

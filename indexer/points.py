@@ -16,6 +16,7 @@ from catalog.product import Key
 from catalog.space import Space
 from catalog.state import Known, known_from
 from indexer.calls import excluding
+from indexer.lexical import LEXICAL, write_document
 from indexer.values import fill, payload_from
 
 # The namespace of the ids of liveshelf's points. A point's id never changes, so neither may this.
@@ -55,6 +56,9 @@ def point_of(write: Write, space: Space) -> grpc.PointStruct:
     for name, vector in (write.vectors or {}).items():
         _check(name, vector, space)
         named[name].dense.MergeFromString(_packed(vector))
+    title = write.payload.get("title")
+    if title and write.payload["live"]:
+        write_document(named[LEXICAL].document, title)
     return point
 
 

@@ -2,55 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from qdrant_client import AsyncQdrantClient
+from qdrant_client import AsyncQdrantClient, grpc
 
 from catalog.ask import Ask
-from catalog.errors import Misuse
+from catalog.errors import Unavailable
 from catalog.filters import Condition
-from catalog.ports import Hit
+from catalog.fusion import fused
+from catalog.ports import Hit, Vector
 from catalog.product import Key
 from catalog.space import Space
 from catalog.state import Payload
-from indexer.calls import Points, excluding
+from indexer.asks import GraphPolicy, queries_of
+from indexer.calls import NOTHING, Points, excluding, including
 from indexer.conditions import live_and
-from indexer.points import INTERNALS, dense, key_from, point_id
+from indexer.points import INTERNALS, key_from, point_id
 from indexer.values import payload_from
+
+_PUBLIC = excluding(*INTERNALS)
 
 
 class QdrantShelf:
-    """Shelf on one collection or alias: only live products, without what the writing side keeps for itself.
+    """Shelf and Looks on one collection or alias: only live products, without what the writing side keeps for itself.
 
     `timeout_s` is the deadline of every call. Raises Unavailable, Hopeless, and Misuse for a vector of another shape.
     """
 
-    def __init__(self, client: AsyncQdrantClient, *, collection: str, space: Space, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        client: AsyncQdrantClient,
+        *,
+        collection: str,
+        space: Space,
+        timeout_s: float = 10.0,
+        policy: GraphPolicy = GraphPolicy(),
+    ) -> None:
         self._points = Points(client, collection=collection, timeout_s=timeout_s)
         self._space = space
+        self._policy = policy
 
     async def search(self, ask: Ask) -> list[Hit]:
-        """The nearest live products by cosine similarity, best first."""
-        vector = ask.vector
-        if vector is None or vector.shape != (self._space.vectors.get(ask.using),) or not np.isfinite(vector).all():
-            raise Misuse(f"the query's vector is not one of the vectors {ask.using!r} of the space {self._space.id}")
-        found = await self._points.query(
-            dense(vector),
-            using=ask.using,
-            where=live_and(ask.conditions),
-            limit=ask.limit,
-            payload=excluding(*INTERNALS),
-            exact=ask.exact,
-        )
-        return [Hit(key_from(point.payload), point.score, payload_from(point.payload)) for point in found]
+        """The live products that answer, best first.
+
+        A score is the cosine of the vectors, BM25 of the words, or what the two are fused to.
+        """
+        queries = queries_of(ask, self._space, self._policy)
+        try:
+            async with asyncio.timeout(ask.within_s):
+                return await (self._one(queries[0], ask) if len(queries) == 1 else self._fused(queries, ask))
+        except TimeoutError as error:
+            raise Unavailable(f"Qdrant did not search within {ask.within_s} s") from error
+
+    async def _one(self, query: grpc.QueryPoints, ask: Ask) -> list[Hit]:
+        query.limit, query.offset = ask.limit, ask.offset
+        query.with_payload.CopyFrom(_PUBLIC)
+        return [_hit(point.payload, point.score) for point in await self._points.query(query)]
+
+    async def _fused(self, queries: Sequence[grpc.QueryPoints], ask: Ask) -> list[Hit]:
+        """Both channels in one call, without payloads; then those of the hits alone.
+
+        Not by Qdrant's own fusion: its weights divide ranks instead of multiplying shares, it does not scale scores to
+        what was found, and it breaks ties by chance, so that pages of one ranking would not fit together.
+        """
+        for query in queries:
+            query.limit = max(ask.pool, ask.offset + ask.limit)
+            query.with_payload.CopyFrom(NOTHING)
+        channels = await self._points.query_batch(queries)
+        dense, lexical = ([(point.id.uuid, point.score) for point in found] for found in channels)
+        best = fused(ask.fusion, dense, lexical)[ask.offset : ask.offset + ask.limit]
+        there = await self._points.get([i for i, _ in best], payload=_PUBLIC)
+        hits = [_hit(there[i].payload, score) for i, score in best if i in there]
+        return [hit for hit in hits if hit.payload["live"]]
 
     async def get(self, key: Key) -> Payload | None:
         """A live product's payload."""
-        found = await self._points.get([point_id(key)], payload=excluding(*INTERNALS))
+        found = await self._points.get([point_id(key)], payload=_PUBLIC)
         payloads = [payload_from(point.payload) for point in found.values()]
         return next((p for p in payloads if p["live"]), None)
 
     async def count(self, conditions: Sequence[Condition] = ()) -> int:
         """How many live products there are, exactly."""
         return await self._points.count(live_and(conditions))
+
+    async def vectors(self, key: Key) -> Mapping[str, Vector] | None:
+        """A live product's vectors by name, each float32 of shape (dim,); None where there is no live product."""
+        names = tuple(self._space.vectors)
+        found = await self._points.get([point_id(key)], payload=including("live"), vectors=names)
+        for point in found.values():
+            if point.payload["live"].bool_value:
+                named = point.vectors.vectors.vectors
+                return {name: np.array(named[name].dense.data, dtype=np.float32) for name in names if name in named}
+        return None
+
+
+def _hit(payload: Mapping[str, grpc.Value], score: float) -> Hit:
+    return Hit(key_from(payload), score, payload_from(payload))

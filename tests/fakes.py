@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -11,6 +13,7 @@ import numpy as np
 
 from catalog.ask import Ask
 from catalog.filters import AnyOf, Condition, Exists, Not
+from catalog.fusion import fused
 from catalog.ports import Encoded, Hit, Outcome, Prepared, Vector, Write
 from catalog.product import Content, ImageState, Key, Scalar
 from catalog.record import Reject
@@ -30,7 +33,7 @@ def unit(seed: str, dim: int) -> Vector:
 
 @dataclass
 class FakeIndex:
-    """Index, Unhealed and Shelf over a dict. `failure`, while set, is what every call raises."""
+    """Index, Unhealed, Shelf and Looks over a dict. `failure`, while set, is what every call raises."""
 
     space: Space = SPACE
     failure: Exception | None = None
@@ -55,13 +58,23 @@ class FakeIndex:
 
     async def search(self, ask: Ask) -> list[Hit]:
         self._fail()
-        assert ask.vector is not None, "the fake has no words"
-        found = [
-            Hit(key, float(np.dot(ask.vector, vectors[ask.using])), _public(payload))
-            for key, (payload, vectors) in self.points.items()
-            if ask.using in vectors and key not in ask.without and _holds_all(key, payload, ask.conditions)
-        ]
-        return sorted(found, key=lambda hit: -hit.score)[ask.offset : ask.offset + ask.limit]
+        there = {
+            key: point
+            for key, point in self.points.items()
+            if key not in ask.without and _holds_all(key, point[0], ask.conditions)
+        }
+        channels: list[list[tuple[Key, float]]] = []
+        if ask.vector is not None:
+            looks = {key: v[ask.using] for key, (_, v) in there.items() if ask.using in v}
+            channels.append(_best({key: float(np.dot(ask.vector, look)) for key, look in looks.items()}))
+        if ask.words is not None:
+            # Not BM25, which is the engine's: how many of the words a title has.
+            asked = _words(ask.words)
+            titles = {key: _words(payload.get("title", "")) for key, (payload, _) in there.items()}
+            channels.append(_best({key: float(len(asked & title)) for key, title in titles.items() if asked & title}))
+        pool = max(ask.pool, ask.offset + ask.limit)
+        found = fused(ask.fusion, channels[0][:pool], channels[1][:pool]) if len(channels) == 2 else channels[0]
+        return [Hit(key, score, _public(there[key][0])) for key, score in found[ask.offset : ask.offset + ask.limit]]
 
     async def get(self, key: Key) -> Payload | None:
         self._fail()
@@ -71,6 +84,11 @@ class FakeIndex:
     async def count(self, conditions: Sequence[Condition] = ()) -> int:
         self._fail()
         return sum(_holds_all(key, payload, conditions) for key, (payload, _) in self.points.items())
+
+    async def vectors(self, key: Key) -> Mapping[str, Vector] | None:
+        self._fail()
+        payload, vectors = self.points.get(key, ({"live": False}, {}))
+        return vectors if payload["live"] else None
 
     def _fail(self) -> None:
         if self.failure is not None:
@@ -100,6 +118,15 @@ class FakeIndex:
 
 def _public(payload: Payload) -> Payload:
     return {name: value for name, value in payload.items() if name not in INTERNALS}
+
+
+def _best(scores: Mapping[Key, float]) -> list[tuple[Key, float]]:
+    return sorted(scores.items(), key=lambda found: -found[1])
+
+
+def _words(text: str) -> set[str]:
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return set(re.findall(r"[^\W_]+", plain.lower()))
 
 
 def _holds_all(key: Key, payload: Payload, conditions: Sequence[Condition]) -> bool:

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from qdrant_client import AsyncQdrantClient
 
-from catalog.ports import Index, Shelf
+from catalog.ports import Index, Looks, Shelf
 from catalog.space import Space
 from embedded.engine.process import EngineProcess
 from indexer import CollectionPolicy, QdrantIndex, QdrantShelf, collection_name, connect, ensure
@@ -26,6 +26,7 @@ class Subject:
     index: Index
     shelf: Shelf
     rival: Index
+    looks: Looks
     collection: str = ""
 
 
@@ -59,9 +60,11 @@ async def collection_at(url: str, space: Space) -> AsyncIterator[Subject]:
     async with client_of(url) as client, client_of(url) as second:
         try:
             collection = await ensure(client, space, policy)
+            shelf = QdrantShelf(client, collection=policy.name, space=space)
             yield Subject(
                 index=QdrantIndex(client, collection=collection, space=space),
-                shelf=QdrantShelf(client, collection=policy.name, space=space),
+                shelf=shelf,
+                looks=shelf,
                 rival=QdrantIndex(second, collection=collection, space=space),
                 collection=collection,
             )

@@ -10,6 +10,7 @@ import numpy as np
 import qdrant_edge as edge
 from qdrant_client import grpc as pb
 
+from embedded.engine.bm25 import bm25
 from embedded.engine.refusals import invalid, only, unspoken, variant
 from embedded.engine.values import fill_payload, to_payload
 
@@ -112,8 +113,8 @@ def embed(document: pb.Document, name: str, dimension: int | None) -> edge.Bm25:
     """The BM25 embedder that a text stands in for a sparse vector with."""
     if document.model.lower() != "qdrant/bm25" or dimension is not None:
         raise unspoken(f"Document.model {document.model!r} for vector {name!r}")
-    only(document, "text", "model")
-    return edge.Bm25()
+    only(document, "text", "model", "options")
+    return bm25(document.options)
 
 
 def fill_vectors(out: pb.VectorsOutput, vectors: Any) -> None:

@@ -92,6 +92,7 @@ async def watch(client: AsyncQdrantClient, reader: Reader, flights: Flights, sen
     points = Points(client, collection=reader.collection, timeout_s=10)
     using, dim = next(iter(reader.space.vectors.items()))
     vector = dense(np.full(dim, dim**-0.5, dtype=np.float32))
+    nearest = grpc.Query(nearest=grpc.VectorInput(dense=vector))
     wanted = including("id", reader.version)
     given_up = None
     while sender.is_alive() or flights.due:
@@ -103,7 +104,8 @@ async def watch(client: AsyncQdrantClient, reader: Reader, flights: Flights, sen
         if versions:
             asked = time.perf_counter()
             where = reader.where(versions)
-            found = await points.query(vector, using=using, where=where, limit=MOST, payload=wanted)
+            query = grpc.QueryPoints(query=nearest, using=using, filter=where, limit=MOST, with_payload=wanted)
+            found = await points.query(query)
             now = time.perf_counter()
             flights.poll_s.append(now - asked)
             for point in found:

@@ -1,10 +1,9 @@
-"""What every Index and Shelf does, fake or real: the same tests for all of them."""
+"""What every Index does, fake or real, and what a Shelf sees of it: the same tests for all of them."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -21,19 +20,8 @@ from catalog.ports import Vector, Write
 from catalog.product import Key
 from catalog.space import FUSED, IMAGE
 from catalog.state import State, payload_of
-from tests.fakes import SPACE, FakeIndex, unit
-from tests.fixtures_engine import Subject, collection_at, server_url
-
-
-@pytest.fixture(params=["fake", "engine", pytest.param("server", marks=pytest.mark.server)])
-async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    if request.param == "fake":
-        fake = FakeIndex()
-        yield Subject(fake, fake, fake)
-        return
-    url = request.getfixturevalue("engine").url if request.param == "engine" else server_url()
-    async with collection_at(url, SPACE) as real:
-        yield real
+from tests.fakes import SPACE, unit
+from tests.fixtures_engine import Subject
 
 
 def state(version: int, *, live: bool = True, **fields: Any) -> State:

@@ -57,6 +57,9 @@ async def test_a_collection_is_ready_before_its_first_point(
     assert {n: (v.size, v.distance) for n, v in vectors.items()} == {
         n: (dim, models.Distance.COSINE) for n, dim in SPACE.vectors.items()
     }
+    sparse = info.config.params.sparse_vectors
+    assert sparse is not None
+    assert {n: v.modifier for n, v in sparse.items()} == {"lexical": models.Modifier.IDF}
     kinds = {field: index.data_type.value for field, index in info.payload_schema.items()}
     assert kinds == {
         "tenant": "keyword",
@@ -113,6 +116,17 @@ async def test_a_collection_of_other_vectors_is_not_written_to(
     vectors = {"fused": models.VectorParams(size=9, distance=models.Distance.COSINE)}
     await client.create_collection(collection_name(policy, SPACE), vectors_config=vectors)
     with pytest.raises(Hopeless, match=r"fused \(9, Cosine\)"):
+        await ensure(client, SPACE, policy)
+
+
+@pytest.mark.parametrize("sparse", [None, {"lexical": models.SparseVectorParams()}])
+async def test_a_collection_without_the_words_of_titles_is_not_written_to(
+    client: AsyncQdrantClient, policy: CollectionPolicy, sparse: dict[str, models.SparseVectorParams] | None
+) -> None:
+    vectors = {name: models.VectorParams(size=n, distance=models.Distance.COSINE) for name, n in SPACE.vectors.items()}
+    name = collection_name(policy, SPACE)
+    await client.create_collection(name, vectors_config=vectors, sparse_vectors_config=sparse)
+    with pytest.raises(Hopeless, match="give another collection name, or delete that collection and fill it again"):
         await ensure(client, SPACE, policy)
 
 
