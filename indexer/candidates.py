@@ -10,14 +10,18 @@ import numpy as np
 from qdrant_client import AsyncQdrantClient, grpc
 
 from catalog.ask import Ask
-from catalog.errors import Misuse
+from catalog.errors import Unavailable
+from catalog.fusion import fused
 from catalog.ports import Columns
 from catalog.space import Space
 from catalog.state import ATTRIBUTE
+from indexer.asks import GraphPolicy, queries_of
 from indexer.calls import Points, including
-from indexer.conditions import live_and, path_of
-from indexer.points import dense
+from indexer.conditions import path_of
 from indexer.values import plain
+
+# A hit's payload and its score.
+Scored = tuple[Any, float]
 
 ALWAYS = ("tenant", "id", "content_version", "offer_version")
 
@@ -32,27 +36,45 @@ class QdrantCandidates:
     vector of another shape or a field that no path leads to.
     """
 
-    def __init__(self, client: AsyncQdrantClient, *, collection: str, space: Space, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        client: AsyncQdrantClient,
+        *,
+        collection: str,
+        space: Space,
+        timeout_s: float = 10.0,
+        policy: GraphPolicy = GraphPolicy(),
+    ) -> None:
         self._points = Points(client, collection=collection, timeout_s=timeout_s)
         self._space = space
+        self._policy = policy
 
     async def candidates(self, ask: Ask, *, fields: Sequence[str] = ()) -> Columns:
         """The live products that answer, best first. `fields` are payload fields, attributes.NAME for an attribute."""
-        vector = ask.vector
-        if vector is None or vector.shape != (self._space.vectors.get(ask.using),) or not np.isfinite(vector).all():
-            raise Misuse(f"the query's vector is not one of the vectors {ask.using!r} of the space {self._space.id}")
-        found = await self._points.query(
-            dense(vector),
-            using=ask.using,
-            where=live_and(ask.conditions),
-            limit=ask.limit,
-            payload=including(*ALWAYS, *(path_of(name) for name in fields)),
-            exact=ask.exact,
-        )
+        queries = queries_of(ask, self._space, self._policy)
+        for query in queries:
+            query.limit = ask.limit if len(queries) == 1 else max(ask.pool, ask.offset + ask.limit)
+            query.with_payload.CopyFrom(including(*ALWAYS, *(path_of(name) for name in fields)))
+        try:
+            async with asyncio.timeout(ask.within_s):
+                found = await (self._one(queries[0], ask) if len(queries) == 1 else self._fused(queries, ask))
+        except TimeoutError as error:
+            raise Unavailable(f"Qdrant did not search within {ask.within_s} s") from error
         return await columns_of(found, fields)
 
+    async def _one(self, query: grpc.QueryPoints, ask: Ask) -> list[Scored]:
+        query.offset = ask.offset
+        return [(point.payload, point.score) for point in await self._points.query(query)]
 
-async def columns_of(found: Sequence[grpc.ScoredPoint], fields: Sequence[str]) -> Columns:
+    async def _fused(self, queries: Sequence[grpc.QueryPoints], ask: Ask) -> list[Scored]:
+        channels = await self._points.query_batch(queries)
+        there = {point.id.uuid: point.payload for found in channels for point in found}
+        dense, lexical = ([(point.id.uuid, point.score) for point in found] for found in channels)
+        best = fused(ask.fusion, dense, lexical)[ask.offset : ask.offset + ask.limit]
+        return [(there[i], score) for i, score in best]
+
+
+async def columns_of(found: Sequence[Scored], fields: Sequence[str]) -> Columns:
     """The columns of hits that have the payload fields of ALWAYS and the given ones."""
     tenants: list[str] = []
     ids: list[str] = []
@@ -63,11 +85,10 @@ async def columns_of(found: Sequence[grpc.ScoredPoint], fields: Sequence[str]) -
     for start in range(0, len(found), TURN):
         if start:
             await asyncio.sleep(0)
-        for point in found[start : start + TURN]:
-            payload = point.payload
+        for payload, score in found[start : start + TURN]:
             tenants.append(payload["tenant"].string_value)
             ids.append(payload["id"].string_value)
-            scores.append(point.score)
+            scores.append(score)
             content.append(payload["content_version"].integer_value)
             offer.append(payload["offer_version"].integer_value)
             for name, column in asked.items():
