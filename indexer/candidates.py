@@ -10,13 +10,13 @@ import numpy as np
 from qdrant_client import AsyncQdrantClient, grpc
 
 from catalog.ask import Ask
-from catalog.errors import Misuse
+from catalog.fusion import fused
 from catalog.ports import Columns
 from catalog.space import Space
 from catalog.state import ATTRIBUTE
+from indexer.asks import GraphPolicy, pool_of, queries_of, scores_of, within
 from indexer.calls import Points, including
-from indexer.conditions import live_and, path_of
-from indexer.points import dense
+from indexer.conditions import path_of
 from indexer.values import plain
 
 ALWAYS = ("tenant", "id", "content_version", "offer_version")
@@ -32,24 +32,43 @@ class QdrantCandidates:
     vector of another shape or a field that no path leads to.
     """
 
-    def __init__(self, client: AsyncQdrantClient, *, collection: str, space: Space, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        client: AsyncQdrantClient,
+        *,
+        collection: str,
+        space: Space,
+        timeout_s: float = 10.0,
+        policy: GraphPolicy = GraphPolicy(),
+    ) -> None:
         self._points = Points(client, collection=collection, timeout_s=timeout_s)
         self._space = space
+        self._policy = policy
 
     async def candidates(self, ask: Ask, *, fields: Sequence[str] = ()) -> Columns:
         """The live products that answer, best first. `fields` are payload fields, attributes.NAME for an attribute."""
-        vector = ask.vector
-        if vector is None or vector.shape != (self._space.vectors.get(ask.using),) or not np.isfinite(vector).all():
-            raise Misuse(f"the query's vector is not one of the vectors {ask.using!r} of the space {self._space.id}")
-        found = await self._points.query(
-            dense(vector),
-            using=ask.using,
-            where=live_and(ask.conditions),
-            limit=ask.limit,
-            payload=including(*ALWAYS, *(path_of(name) for name in fields)),
-            exact=ask.exact,
-        )
-        return await columns_of(found, fields)
+        payload = including(*ALWAYS, *(path_of(name) for name in fields))
+        async with within(ask.within_s):
+            found = await self._found(queries_of(ask, self._space, self._policy), ask, payload)
+            return await columns_of(found, fields)
+
+    async def _found(
+        self, queries: Sequence[grpc.QueryPoints], ask: Ask, payload: grpc.WithPayloadSelector
+    ) -> Sequence[grpc.ScoredPoint]:
+        """The hits of one channel, or of both: fused here, as QdrantShelf does it, but with payloads from the start."""
+        for query in queries:
+            query.with_payload.CopyFrom(payload)
+        if len(queries) == 1:
+            queries[0].limit, queries[0].offset = ask.limit, ask.offset
+            return await self._points.query(queries[0])
+        for query in queries:
+            query.limit = pool_of(ask)
+        dense, lexical = await self._points.query_batch(queries)
+        points = {point.id.uuid: point for channel in (lexical, dense) for point in channel}
+        best = fused(ask.fusion, scores_of(dense), scores_of(lexical))[ask.offset : ask.offset + ask.limit]
+        for id_, score in best:
+            points[id_].score = score
+        return [points[id_] for id_, _ in best]
 
 
 async def columns_of(found: Sequence[grpc.ScoredPoint], fields: Sequence[str]) -> Columns:
