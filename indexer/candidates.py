@@ -10,18 +10,14 @@ import numpy as np
 from qdrant_client import AsyncQdrantClient, grpc
 
 from catalog.ask import Ask
-from catalog.errors import Unavailable
 from catalog.fusion import fused
 from catalog.ports import Columns
 from catalog.space import Space
 from catalog.state import ATTRIBUTE
-from indexer.asks import GraphPolicy, queries_of
+from indexer.asks import GraphPolicy, pool_of, queries_of, scores_of, within
 from indexer.calls import Points, including
 from indexer.conditions import path_of
 from indexer.values import plain
-
-# A hit's payload and its score.
-Scored = tuple[Any, float]
 
 ALWAYS = ("tenant", "id", "content_version", "offer_version")
 
@@ -51,30 +47,31 @@ class QdrantCandidates:
 
     async def candidates(self, ask: Ask, *, fields: Sequence[str] = ()) -> Columns:
         """The live products that answer, best first. `fields` are payload fields, attributes.NAME for an attribute."""
-        queries = queries_of(ask, self._space, self._policy)
+        payload = including(*ALWAYS, *(path_of(name) for name in fields))
+        async with within(ask.within_s):
+            found = await self._found(queries_of(ask, self._space, self._policy), ask, payload)
+            return await columns_of(found, fields)
+
+    async def _found(
+        self, queries: Sequence[grpc.QueryPoints], ask: Ask, payload: grpc.WithPayloadSelector
+    ) -> Sequence[grpc.ScoredPoint]:
+        """The hits of one channel, or of both: fused here, as QdrantShelf does it, but with payloads from the start."""
         for query in queries:
-            query.limit = ask.limit if len(queries) == 1 else max(ask.pool, ask.offset + ask.limit)
-            query.with_payload.CopyFrom(including(*ALWAYS, *(path_of(name) for name in fields)))
-        try:
-            async with asyncio.timeout(ask.within_s):
-                found = await (self._one(queries[0], ask) if len(queries) == 1 else self._fused(queries, ask))
-        except TimeoutError as error:
-            raise Unavailable(f"Qdrant did not search within {ask.within_s} s") from error
-        return await columns_of(found, fields)
-
-    async def _one(self, query: grpc.QueryPoints, ask: Ask) -> list[Scored]:
-        query.offset = ask.offset
-        return [(point.payload, point.score) for point in await self._points.query(query)]
-
-    async def _fused(self, queries: Sequence[grpc.QueryPoints], ask: Ask) -> list[Scored]:
-        channels = await self._points.query_batch(queries)
-        there = {point.id.uuid: point.payload for found in channels for point in found}
-        dense, lexical = ([(point.id.uuid, point.score) for point in found] for found in channels)
-        best = fused(ask.fusion, dense, lexical)[ask.offset : ask.offset + ask.limit]
-        return [(there[i], score) for i, score in best]
+            query.with_payload.CopyFrom(payload)
+        if len(queries) == 1:
+            queries[0].limit, queries[0].offset = ask.limit, ask.offset
+            return await self._points.query(queries[0])
+        for query in queries:
+            query.limit = pool_of(ask)
+        dense, lexical = await self._points.query_batch(queries)
+        points = {point.id.uuid: point for channel in (lexical, dense) for point in channel}
+        best = fused(ask.fusion, scores_of(dense), scores_of(lexical))[ask.offset : ask.offset + ask.limit]
+        for id_, score in best:
+            points[id_].score = score
+        return [points[id_] for id_, _ in best]
 
 
-async def columns_of(found: Sequence[Scored], fields: Sequence[str]) -> Columns:
+async def columns_of(found: Sequence[grpc.ScoredPoint], fields: Sequence[str]) -> Columns:
     """The columns of hits that have the payload fields of ALWAYS and the given ones."""
     tenants: list[str] = []
     ids: list[str] = []
@@ -85,10 +82,11 @@ async def columns_of(found: Sequence[Scored], fields: Sequence[str]) -> Columns:
     for start in range(0, len(found), TURN):
         if start:
             await asyncio.sleep(0)
-        for payload, score in found[start : start + TURN]:
+        for point in found[start : start + TURN]:
+            payload = point.payload
             tenants.append(payload["tenant"].string_value)
             ids.append(payload["id"].string_value)
-            scores.append(score)
+            scores.append(point.score)
             content.append(payload["content_version"].integer_value)
             offer.append(payload["offer_version"].integer_value)
             for name, column in asked.items():
