@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
+from catalog.errors import Misuse
+from catalog.filters import Condition
 from catalog.find import Find
 from catalog.gather import Gather
 from catalog.ports import QueryEncoder
+from catalog.product import Scalar
 from encoders.cache import CachePolicy
 from encoders.images import Images
 from encoders.remember import RememberedQueries
@@ -14,10 +18,20 @@ from encoders.service import EncoderService
 from indexer import QdrantCandidates, QdrantShelf, connect, ensure
 from liveshelf.settings import Settings, secret
 from liveshelf.wiring import collection_policy_of, encoder_of, public_image_policy_of
-from search import Keyring, SearchPolicy, create_app, index_health, serve
+from search import Keyring, Parts, SearchPolicy, create_app, index_health, serve
 
 MOST_TEXTS = 1_000_000
 HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class _Uncounted:
+    """Facets of an index that counts nothing yet."""
+
+    async def fields(self) -> Mapping[str, str]:
+        return {}
+
+    async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:
+        raise Misuse("facets: this index does not count yet")
 
 
 async def run_search(settings: Settings, *, insecure: bool = False) -> None:
@@ -33,15 +47,15 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
         collection = await ensure(client, encoder.space, collection_policy_of(settings))
         shelf = QdrantShelf(client, collection=collection, space=encoder.space, timeout_s=timeout)
         candidates = QdrantCandidates(client, collection=collection, space=encoder.space, timeout_s=timeout)
-        app = create_app(
-            find=Find(shelf=shelf, encoder=queries),
-            gather=Gather(candidates=candidates, encoder=queries),
+        find = Find(shelf=shelf, encoder=queries, looks=shelf, facets=_Uncounted())
+        parts = Parts(
+            find=find,
+            gather=Gather(candidates=candidates, find=find),
             shelf=shelf,
             images=images,
             health=index_health(shelf, space=encoder.space.id),
-            policy=search_policy_of(settings),
-            keys=keys,
         )
+        app = create_app(parts, policy=search_policy_of(settings), keys=keys)
         guarded = insecure or keys is not None
         await serve(app, settings.host, settings.port, settings.ready_file, insecure=guarded)
 
