@@ -14,6 +14,15 @@ FILTER_EXAMPLE: dict[str, Any] = {
 }
 STRICT = ConfigDict(extra="forbid", strict=True)
 
+# What a search is refused for is said by the catalog, in sentences of its own; these are for whoever reads the schema.
+MAX_MS = 60_000
+
+
+def between(least: int, most: int | None = None) -> dict[str, Any]:
+    """Bounds as JSON Schema."""
+    return {"minimum": least} | ({} if most is None else {"maximum": most})
+
+
 ModeName = Literal["dense", "lexical", "hybrid"]
 SortName = Literal["price", "-price"]
 FieldName = Annotated[str, Field(min_length=1, max_length=256)]
@@ -47,7 +56,9 @@ class MixPart(BaseModel):
     product: ProductId | None = Field(default=None, description="The id of a product that is there; it is no hit.")
     tenant: TenantName | None = Field(default=None, description="Whose product; the default's if left out.")
     upload: int | None = Field(default=None, ge=0, description="The number of an uploaded image of the form, from 0.")
-    weight: float = Field(default=1.0, allow_inf_nan=False, description="How much it counts, from -100 to 100.")
+    weight: float = Field(
+        default=1.0, allow_inf_nan=False, description="How much it counts.", json_schema_extra=between(-100, 100)
+    )
 
     @model_validator(mode="after")
     def _one(self) -> MixPart:
@@ -144,9 +155,9 @@ class QueryFields(BaseModel):
     fusion: FusionBody | None = Field(default=None, description="How a hybrid search makes one ranking of two.")
     using: str = Field(default="fused", description=USING, examples=["fused", "image"])
     exact: bool = Field(default=False, description=EXACT)
-    ef: int | None = Field(default=None, description=EF)
+    ef: int | None = Field(default=None, description=EF, json_schema_extra=between(1, 10_000))
     filter: dict[str, Any] | None = Field(default=None, description=FILTER, examples=[FILTER_EXAMPLE])
-    timeout_ms: int | None = Field(default=None, description=TIMEOUT)
+    timeout_ms: int | None = Field(default=None, ge=1, le=MAX_MS, description=TIMEOUT)
 
 
 class SearchRequest(QueryFields):
@@ -167,10 +178,10 @@ class SearchRequest(QueryFields):
         examples=[["brand", {"field": "category", "limit": 5}]],
     )
     group_by: FieldName | None = Field(default=None, description=GROUP_BY, examples=["parent"])
-    group_size: int = Field(default=3, description=GROUP_SIZE)
+    group_size: int = Field(default=3, description=GROUP_SIZE, json_schema_extra=between(1, 100))
     sort: SortName | None = Field(default=None, description=SORT)
-    limit: int = Field(default=20, description=LIMIT)
-    offset: int = Field(default=0, description=OFFSET)
+    limit: int = Field(default=20, description=LIMIT, json_schema_extra=between(1, 1000))
+    offset: int = Field(default=0, description=OFFSET, json_schema_extra=between(0, 10_000))
 
 
 class SimilarParams(BaseModel):
@@ -181,15 +192,15 @@ class SimilarParams(BaseModel):
     tenant: TenantName | None = Field(default=None, description="Whose product; the default's if left out.")
     using: str = Field(default="fused", description=USING)
     exact: bool = Field(default=False, description=EXACT)
-    ef: int | None = Field(default=None, description=EF)
+    ef: int | None = Field(default=None, description=EF, json_schema_extra=between(1, 10_000))
     filter: str | None = Field(default=None, description="The filter of POST /search, as JSON text.")
     facet: list[FieldName] = Field(default=[], description="A field whose values are counted; may be repeated.")
     group_by: FieldName | None = Field(default=None, description=GROUP_BY)
-    group_size: int = Field(default=3, description=GROUP_SIZE)
+    group_size: int = Field(default=3, description=GROUP_SIZE, json_schema_extra=between(1, 100))
     sort: SortName | None = Field(default=None, description=SORT)
-    limit: int = Field(default=20, description=LIMIT)
-    offset: int = Field(default=0, description=OFFSET)
-    timeout_ms: int | None = Field(default=None, description=TIMEOUT)
+    limit: int = Field(default=20, description=LIMIT, json_schema_extra=between(1, 1000))
+    offset: int = Field(default=0, description=OFFSET, json_schema_extra=between(0, 10_000))
+    timeout_ms: int | None = Field(default=None, ge=1, le=MAX_MS, description=TIMEOUT)
 
 
 class FacetParams(BaseModel):
@@ -198,5 +209,5 @@ class FacetParams(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     field: list[FieldName] = Field(default=[], description="A field whose values are counted; may be repeated.")
-    limit: int = Field(default=10, description="How many values of each at most, from 1 to 1000.")
+    limit: int = Field(default=10, description="How many values of each at most.", json_schema_extra=between(1, 1000))
     filter: str | None = Field(default=None, description="The filter of POST /search, as JSON text.")
