@@ -4,6 +4,7 @@ from indexer.candidates import QdrantCandidates
 from indexer.collection import CollectionPolicy, collection_name, ensure, prepare, promote, serving
 from indexer.connection import connect
 from indexer.index import QdrantIndex, RequestPolicy
+from indexer.recent import QdrantRecent
 from indexer.shelf import QdrantShelf
 from indexer.tombstones import Tombstones, Waiting
 from indexer.unhealed import QdrantUnhealed
@@ -12,6 +13,7 @@ __all__ = [
     "CollectionPolicy",
     "QdrantCandidates",
     "QdrantIndex",
+    "QdrantRecent",
     "QdrantShelf",
     "QdrantUnhealed",
     "RequestPolicy",

@@ -23,7 +23,7 @@ from search.errors import Edge, answer_errors
 from search.finding import finding
 from search.health import Health
 from search.keyring import Keyring
-from search.page import Page
+from search.page import page_routes
 from search.policy import SearchPolicy
 from search.products import products
 from search.schemas import HealthBody
@@ -78,8 +78,7 @@ def create_app(
     for router in routers:
         app.include_router(router)
     _add_health(app, parts.health)
-    for path, file in (("/", "page.html"), ("/docs", "docs.html")):
-        app.add_api_route(path, Page(file).serve, methods=["GET", "HEAD"], include_in_schema=False)
+    app.include_router(page_routes())
     return app
 
 

@@ -33,7 +33,7 @@ def unit(seed: str, dim: int) -> Vector:
 
 @dataclass
 class FakeIndex:
-    """Index, Unhealed, Shelf and Looks over a dict. `failure`, while set, is what every call raises."""
+    """Index, Unhealed, Recent, Shelf and Looks over a dict. `failure`, while set, is what every call raises."""
 
     space: Space = SPACE
     failure: Exception | None = None
@@ -89,6 +89,11 @@ class FakeIndex:
         self._fail()
         payload, vectors = self.points.get(key, ({"live": False}, {}))
         return vectors if payload["live"] else None
+
+    async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> Sequence[tuple[Key, Payload]]:
+        self._fail()
+        live = [(key, _public(p)) for key, (p, _) in self.points.items() if _holds_all(key, p, conditions)]
+        return sorted(live, key=lambda each: -each[1]["event_time"])[:limit]
 
     def _fail(self) -> None:
         if self.failure is not None:

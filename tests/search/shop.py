@@ -25,7 +25,7 @@ from catalog.ports import Columns, Hit, Vector
 from catalog.product import ImageState, Key, Scalar
 from catalog.space import FUSED, IMAGE, Space
 from catalog.state import Payload
-from search import Keyring, Parts, SearchPolicy, create_app, index_health
+from search import Keyring, Live, LivePolicy, Parts, SearchPolicy, create_app, index_health, live_routes
 from search.caller import Caller, caller_of
 from search.photo import sniff
 
@@ -92,7 +92,7 @@ class Overlap:
 
 @dataclass
 class Window:
-    """A Shelf, Looks, Facets and Candidates over a dict. Vectors are the letters of titles; words score by how
+    """A Shelf, Looks, Facets, Recent and Candidates over a dict. Vectors are the letters of titles; words score by how
     many there are.
 
     `failure` is raised by all, `uncounted` by facets alone; `asked` are the searches that were asked for. An answer of
@@ -106,6 +106,7 @@ class Window:
     uncounted: Exception | None = None
     count_delay: float = 0.0
     asked: list[Ask] = field(default_factory=list)
+    polls: int = 0
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -164,6 +165,11 @@ class Window:
         live = [(key, payload) for key, payload in self.products.items() if payload["live"]]
         return [(key, payload) for key, payload in live if all(_holds(key, payload, c) for c in conditions)]
 
+    async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> list[tuple[Key, Payload]]:
+        self.polls += 1
+        await self._answer()
+        return sorted(self._live(conditions), key=lambda each: -each[1]["event_time"])[:limit]
+
     async def _answer(self) -> None:
         await asyncio.sleep(self.delay)
         if self.failure is not None:
@@ -216,6 +222,7 @@ class Album:
         return self.photos[url]
 
 
+QUICK = LivePolicy(every=0.02, newest=8, listeners=4, waiting=8, silence=0.2)
 SMALL = SearchPolicy(max_upload=200_000, answer_within=2.0, read_within=2.0)
 
 
@@ -231,11 +238,12 @@ class Shop:
     keys: Keyring | None = None
     caller: Caller | None = None
     now: float = 1_732_245_010.0
+    live: LivePolicy = QUICK
 
     def find(self) -> Find:
         return Find(shelf=self.shelf, encoder=self.encoder, looks=self.shelf, facets=self.shelf, policy=self.finding)
 
-    def app(self) -> FastAPI:
+    def app(self, live: Live | None = None) -> FastAPI:
         """The app, to which everyone is `caller`, where that is set."""
         find = self.find()
         parts = Parts(
@@ -245,7 +253,8 @@ class Shop:
             images=self.images,
             health=index_health(self.shelf, space=SPACE.id, within=0.5),
         )
-        app = create_app(parts, policy=self.policy, keys=self.keys, clock=lambda: self.now)
+        routes = live_routes(live or Live(self.shelf, self.live, clock=lambda: self.now))
+        app = create_app(parts, routers=[routes], policy=self.policy, keys=self.keys, clock=lambda: self.now)
         if self.caller is not None:
             app.dependency_overrides[caller_of] = lambda: self.caller
         return app
