@@ -2,6 +2,7 @@
 
 LiveshelfError
 ├── Misuse           the caller asked for something that cannot be: say the sentence, change the request
+│   └── NotThere     the caller named a product that is not there
 ├── Unavailable      a service does not answer: pause, try again later, acknowledge nothing
 ├── Hopeless         trying again cannot help: stop the process, acknowledge nothing
 └── ImageProblem     one image cannot be had: the product goes on without it, flagged
@@ -18,6 +19,10 @@ class LiveshelfError(Exception):
 
 class Misuse(LiveshelfError):
     """What was asked for cannot be done as asked."""
+
+
+class NotThere(Misuse):
+    """What was named is not there, or not for the one who asks."""
 
 
 class Unavailable(LiveshelfError):

@@ -1,76 +1,177 @@
-"""The query path: words or a picture in, live products out."""
+"""The query path: words, pictures and products in, live products out."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
+
+from catalog.allowed import FindPolicy, asking, check, mode_of, words_of
 from catalog.ask import Ask
-from catalog.errors import Misuse
-from catalog.filters import Condition
-from catalog.ports import Hit, QueryEncoder, Shelf
+from catalog.counting import Counting, Counts
+from catalog.errors import Hopeless, Misuse, Unavailable
+from catalog.fields import Fields
+from catalog.filters import AnyOf, Condition, Not
+from catalog.grouping import best_groups, value_of
+from catalog.mix import Mixer, none_of
+from catalog.ports import Facets, Looks, QueryEncoder, Shelf, Vector
+from catalog.product import Key
+from catalog.query import Asked, Found, Mode, Part, Query
+from catalog.space import Space
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True, slots=True)
-class FindPolicy:
-    """What a query may ask for. `max_text` is in characters: a search box holds no more, and encoding is cut anyway."""
-
-    max_limit: int = 1000
-    max_text: int = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What is looked for: words, the bytes of a picture, or both; and what every hit must satisfy."""
-
-    text: str | None = None
-    image: bytes | None = None
-    limit: int = 20
-    conditions: tuple[Condition, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Hits, best first, the space they were compared in, and where the time went (milliseconds)."""
-
-    hits: list[Hit]
-    space: str
-    encode_ms: float
-    search_ms: float
+LEAST_S = 0.001  # an index takes no deadline that is over already
 
 
 class Find:
-    """Encode the query, search the live collection. Raises Misuse, ImageProblem and Unavailable."""
+    """Encode the query, search the live collection. Raises Misuse, NotThere, ImageProblem and Unavailable.
+
+    Where the encoder fails or is late and the query has words, they alone are looked for; where facets fail there are
+    hits without. The answer says so.
+    """
 
     def __init__(
         self,
         *,
         shelf: Shelf,
         encoder: QueryEncoder,
+        looks: Looks,
+        facets: Facets,
         policy: FindPolicy = FindPolicy(),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """`clock` gives seconds."""
         self._shelf = shelf
-        self._encoder = encoder
+        self._space = encoder.space
+        self._mix = Mixer(encoder=encoder, looks=looks)
+        self._fields = Fields(facets=facets, shelf=shelf)
+        self._counting = Counting(facets)
         self._policy = policy
         self._clock = clock
 
-    async def __call__(self, query: Query) -> Found:
-        text = self._checked_text(query)
-        if not 1 <= query.limit <= self._policy.max_limit:
-            raise Misuse(f"limit: {query.limit} is not between 1 and {self._policy.max_limit}")
-        start = self._clock()
-        vector = await self._encoder.encode_query(text=text, image=query.image)
-        encoded = self._clock()
-        hits = await self._shelf.search(Ask(vector=vector, limit=query.limit, conditions=query.conditions))
-        done = self._clock()
-        return Found(hits, self._encoder.space.id, (encoded - start) * 1000, (done - encoded) * 1000)
+    @property
+    def space(self) -> Space:
+        """The space of the vectors that are compared."""
+        return self._space
 
-    def _checked_text(self, query: Query) -> str | None:
-        text = (query.text or "").strip()
-        if not text and query.image is None:
-            raise Misuse("an empty query finds nothing: give some text, an image, or both")
-        if len(text) > self._policy.max_text:
-            raise Misuse(f"text: {len(text)} characters are more than the {self._policy.max_text} a query may have")
-        return text or None
+    async def __call__(self, query: Query) -> Found:
+        """The products that answer, best first, with all that the query wants to know of them."""
+        return await self._found(query)
+
+    async def similar(self, key: Key, query: Query) -> Found:
+        """The products like one that is there, less itself and its variants: those of the same parent.
+
+        The query says all but its parts. Raises NotThere.
+        """
+        payload = await self._shelf.get(key) if query.tenant in (None, key.tenant) else None
+        if payload is None:
+            raise none_of(key)
+        parent = value_of(payload, self._policy.parent)
+        values = tuple(parent) if isinstance(parent, list) else () if parent is None else (parent,)
+        variants = (Not(AnyOf(self._policy.parent, values)),) if values else ()
+        return await self._found(replace(query, parts=(Part(product=key),)), variants)
+
+    async def ask(self, query: Query, *, most: int | None = None, also: tuple[Condition, ...] = ()) -> Asked:
+        """What to ask of the index. `most` is how many hits may be asked for, `also` what more they are to satisfy.
+
+        Groups, sorting and facets are no part of it.
+        """
+        start = self._clock()
+        policy = self._policy
+        check(query, policy, self._space.vectors, most=policy.max_limit if most is None else most)
+        parts = asking(query.parts)
+        mode, words = mode_of(query, parts, policy), words_of(parts)
+        await self._fields.check(query)
+        begun, within, vector, degraded = self._clock(), query.within_s or policy.within_s, None, ""
+        if mode is not Mode.LEXICAL:
+            vector, degraded = await self._encoded(query, parts, words, within)
+        if degraded:
+            mode = Mode.LEXICAL
+        done = self._clock()
+        ask = Ask(
+            vector=vector,
+            words=words if mode is not Mode.DENSE else None,
+            using=query.using,
+            fusion=query.fusion or policy.fusion,
+            pool=policy.window(query.offset + query.limit),
+            limit=query.limit,
+            offset=query.offset,
+            conditions=query.all_conditions + also,
+            without=tuple(part.product for part in parts if part.product is not None),
+            exact=query.exact,
+            ef=query.ef,
+            within_s=max(within - (done - start), LEAST_S),
+        )
+        return Asked(ask, mode, (degraded,) if degraded else (), (done - begun) * 1000)
+
+    async def vector(self, query: Query) -> Vector:
+        """What the parts of a query look like to the model: float32 (dim,) to search the vectors `using` with."""
+        check(query, self._policy, self._space.vectors, most=self._policy.max_limit)
+        vector, _ = await self._encoded(query, asking(query.parts), None, query.within_s or self._policy.within_s)
+        assert vector is not None  # noqa: S101
+        return vector
+
+    async def fields(self) -> Mapping[str, str]:
+        """The payload fields that can be filtered on and counted, and what each holds: keyword, number, bool, any."""
+        return await self._fields.known()
+
+    async def counts(self, query: Query) -> Counts:
+        """The query's facets alone, of all products that satisfy its conditions. Its parts are not looked at."""
+        check(query, self._policy, self._space.vectors, most=self._policy.max_limit)
+        await self._fields.check(query)
+        return await self._counting(query)
+
+    async def _found(self, query: Query, also: tuple[Condition, ...] = ()) -> Found:
+        start = self._clock()
+        asked = await self.ask(query, also=also)
+        begun = self._clock()
+        within = asked.ask.within_s or self._policy.within_s
+        try:
+            async with asyncio.timeout(within):
+                groups, (facets, uncounted) = await asyncio.gather(
+                    best_groups(self._shelf, query, asked.ask, self._policy),
+                    self._counting.as_far_as_it_goes(query, also, within * self._policy.facets_share),
+                )
+        except TimeoutError:
+            raise self._late(query) from None
+        done = self._clock()
+        return Found(
+            hits=[group[0] for group in groups],
+            variants={group[0].key: group[1:] for group in groups} if query.group_by else None,
+            space=self._space.id,
+            mode=asked.mode,
+            degraded=asked.degraded + uncounted,
+            facets=facets,
+            encode_ms=asked.encode_ms,
+            search_ms=(done - begun) * 1000,
+            total_ms=(done - start) * 1000,
+        )
+
+    async def _encoded(
+        self, query: Query, parts: Sequence[Part], words: str | None, within: float
+    ) -> tuple[Vector | None, str]:
+        """The vector of the parts. Where there is none and there are words, the reason, as a sentence."""
+        share = within * self._policy.encode_share if words else within
+        try:
+            async with asyncio.timeout(share):
+                vector = await self._mix(parts, using=query.using, tenant=query.tenant)
+            if np.isfinite(vector).all():
+                return vector, ""
+            failure: Exception = Misuse("the model makes nothing of this query: ask for something else")
+        except TimeoutError:
+            failure = Unavailable("no vector in time")
+        except (Unavailable, Hopeless) as error:
+            failure = error
+        if not words:
+            raise failure
+        log.warning("A query is answered by its words alone: %s", failure)
+        return None, f"encoder: {failure}; found by words alone"
+
+    def _late(self, query: Query) -> Unavailable:
+        within = query.within_s or self._policy.within_s
+        return Unavailable(f"no answer within {within:g} s: try again in a moment")

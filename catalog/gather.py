@@ -9,35 +9,35 @@ from dataclasses import dataclass, replace
 
 from catalog.ask import Ask
 from catalog.errors import Misuse, Unavailable
-from catalog.find import Query
-from catalog.ports import Candidates, Columns, QueryEncoder
+from catalog.find import Find
+from catalog.ports import Candidates, Columns
+from catalog.query import Mode, Query
 
 
 @dataclass(frozen=True, slots=True)
 class GatherPolicy:
     """What may be asked for, and what is done with the time there is.
 
-    Where there are words to fall back on, encoding gets `encode_share` of the time. The index gets `full_share` of
-    what is then left for all candidates; the rest is for a `fewer`-th of them.
+    The index gets `full_share` of what encoding leaves of the time for all candidates; the rest is for a `fewer`-th of
+    them.
     """
 
     max_limit: int = 10_000
     max_fields: int = 16
-    max_text: int = 1000
-    encode_share: float = 0.5
     full_share: float = 0.7
     fewer: int = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Candidates, best first, the space they were compared in, and where the time went (milliseconds).
+    """Candidates, best first, the space they were compared in, how, and where the time went (milliseconds).
 
     `degraded` says what was left out because there was no time or no answer, a sentence each; empty: nothing.
     """
 
     columns: Columns
     space: str
+    mode: Mode
     degraded: tuple[str, ...]
     encode_ms: float
     search_ms: float
@@ -50,53 +50,27 @@ class Gather:
         self,
         *,
         candidates: Candidates,
-        encoder: QueryEncoder,
+        find: Find,
         policy: GatherPolicy = GatherPolicy(),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._candidates = candidates
-        self._encoder = encoder
+        self._find = find
         self._policy = policy
         self._clock = clock
 
     async def __call__(self, query: Query, *, fields: tuple[str, ...] = (), within_s: float) -> Gathered:
         """The answer within so many seconds. `fields` are payload fields to bring along."""
-        self._check(query, fields)
+        if len(fields) > self._policy.max_fields:
+            most = self._policy.max_fields
+            raise Misuse(f"fields: {len(fields)} are more than the {most} that candidates bring along")
         start = self._clock()
-        degraded: list[str] = []
-        ask = await self._ask(query, within_s, degraded)
+        asked = await self._find.ask(replace(query, within_s=within_s), most=self._policy.max_limit)
         encoded = self._clock()
-        columns = await self._columns(ask, fields, start + within_s - encoded, degraded)
-        done = self._clock()
-        took = (encoded - start) * 1000, (done - encoded) * 1000
-        return Gathered(columns, self._encoder.space.id, tuple(degraded), *took)
-
-    def _check(self, query: Query, fields: tuple[str, ...]) -> None:
-        policy = self._policy
-        if not (query.text or "").strip() and query.image is None:
-            raise Misuse("an empty query finds nothing: give some text, an image, or both")
-        if len(query.text or "") > policy.max_text:
-            raise Misuse(
-                f"text: {len(query.text or '')} characters are more than the {policy.max_text} a query may have"
-            )
-        if not 1 <= query.limit <= policy.max_limit:
-            raise Misuse(f"limit: {query.limit} is not between 1 and {policy.max_limit}")
-        if len(fields) > policy.max_fields:
-            raise Misuse(f"fields: {len(fields)} are more than the {policy.max_fields} that candidates bring along")
-
-    async def _ask(self, query: Query, within_s: float, degraded: list[str]) -> Ask:
-        """The query as vectors, or as words alone where the encoder does not answer in time."""
-        words = (query.text or "").strip() or None
-        ask = Ask(limit=query.limit, conditions=query.conditions)
-        try:
-            async with asyncio.timeout(within_s * (self._policy.encode_share if words else 1)):
-                return replace(ask, vector=await self._encoder.encode_query(text=words, image=query.image))
-        except (TimeoutError, Unavailable) as error:
-            said = str(error) or "no vector in time"
-            if words is None:
-                raise Unavailable(f"the encoder does not answer: {said}") from error
-            degraded.append(f"encoder: {said}; found by words alone")
-            return replace(ask, words=words)
+        degraded = list(asked.degraded)
+        columns = await self._columns(asked.ask, fields, start + within_s - encoded, degraded)
+        took = (self._clock() - encoded) * 1000
+        return Gathered(columns, self._find.space.id, asked.mode, tuple(degraded), asked.encode_ms, took)
 
     async def _columns(self, ask: Ask, fields: tuple[str, ...], left_s: float, degraded: list[str]) -> Columns:
         fewer = max(1, ask.limit // self._policy.fewer)

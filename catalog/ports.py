@@ -181,6 +181,14 @@ class Facets(Protocol):
         ...
 
 
+class Recent(Protocol):
+    """What happened last."""
+
+    async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> Sequence[tuple[Key, Payload]]:
+        """The live products that satisfy all conditions, those with the latest events first. Raises Unavailable."""
+        ...
+
+
 class Candidates(Protocol):
     """The wide and cheap channel: thousands of ids at the price of a few hits."""
 

@@ -6,6 +6,7 @@ from indexer.collection import CollectionPolicy, collection_name, ensure, prepar
 from indexer.connection import connect
 from indexer.facets import QdrantFacets
 from indexer.index import QdrantIndex, RequestPolicy
+from indexer.recent import QdrantRecent
 from indexer.shelf import QdrantShelf
 from indexer.tombstones import Tombstones, Waiting
 from indexer.unhealed import QdrantUnhealed
@@ -16,6 +17,7 @@ __all__ = [
     "QdrantCandidates",
     "QdrantFacets",
     "QdrantIndex",
+    "QdrantRecent",
     "QdrantShelf",
     "QdrantUnhealed",
     "RequestPolicy",

@@ -125,6 +125,23 @@ class Points:
             response = await self._client.grpc_collections.Get(request, timeout=self._timeout)
         return {path: info.data_type for path, info in response.result.payload_schema.items()}
 
+    async def highest(
+        self, field: str, where: grpc.Filter, *, limit: int, payload: grpc.WithPayloadSelector
+    ) -> Sequence[grpc.RetrievedPoint]:
+        """The points that match, by an indexed number, the highest first."""
+        request = grpc.ScrollPoints(
+            collection_name=self._collection,
+            filter=where,
+            limit=limit,
+            with_payload=payload,
+            with_vectors=_NO_VECTORS,
+            order_by=grpc.OrderBy(key=field, direction=grpc.Direction.Desc),
+        )
+        with self._asking("list points"):
+            response = await self._stub.Scroll(request, timeout=self._timeout)
+        found: Sequence[grpc.RetrievedPoint] = response.result
+        return found
+
     async def delete(self, where: grpc.Filter) -> None:
         """Delete the points that match when it is applied. Applied when it returns."""
         request = grpc.DeletePoints(

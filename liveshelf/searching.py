@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
+from catalog.errors import Misuse
+from catalog.filters import Condition
 from catalog.find import Find
 from catalog.gather import Gather
-from catalog.ports import QueryEncoder
+from catalog.ports import ImageSource, QueryEncoder
+from catalog.product import Scalar
 from encoders.cache import CachePolicy
 from encoders.images import Images
 from encoders.remember import RememberedQueries
 from encoders.service import EncoderService
-from indexer import QdrantCandidates, QdrantShelf, connect, ensure
+from indexer import QdrantCandidates, QdrantRecent, QdrantShelf, connect, ensure
 from liveshelf.settings import Settings, secret
-from liveshelf.wiring import collection_policy_of, encoder_of, public_image_policy_of
-from search import Keyring, SearchPolicy, create_app, index_health, serve
+from liveshelf.wiring import collection_policy_of, encoder_of, image_policy_of, public_image_policy_of
+from search import Keyring, Live, Parts, SearchPolicy, create_app, index_health, live_routes, serve
 
 MOST_TEXTS = 1_000_000
+STRANGE = frozenset({"http", "https", "data"})
 HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class _Uncounted:
+    """Facets of an index that counts nothing yet."""
+
+    async def fields(self) -> Mapping[str, str]:
+        return {}
+
+    async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:
+        raise Misuse("facets: this index does not count yet")
 
 
 async def run_search(settings: Settings, *, insecure: bool = False) -> None:
@@ -30,20 +46,34 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
         encoder = await stack.enter_async_context(encoder_of(settings, forwards=1))
         queries = remembering(encoder, settings)
         images = await stack.enter_async_context(Images(public_image_policy_of(settings)))
+        photos = await stack.enter_async_context(Images(image_policy_of(settings)))
         collection = await ensure(client, encoder.space, collection_policy_of(settings))
         shelf = QdrantShelf(client, collection=collection, space=encoder.space, timeout_s=timeout)
         candidates = QdrantCandidates(client, collection=collection, space=encoder.space, timeout_s=timeout)
-        app = create_app(
-            find=Find(shelf=shelf, encoder=queries),
-            gather=Gather(candidates=candidates, encoder=queries),
+        find = Find(shelf=shelf, encoder=queries, looks=shelf, facets=_Uncounted())
+        parts = Parts(
+            find=find,
+            gather=Gather(candidates=candidates, find=find),
             shelf=shelf,
-            images=images,
+            images=Pictures(asked=images, ours=photos),
             health=index_health(shelf, space=encoder.space.id),
-            policy=search_policy_of(settings),
-            keys=keys,
         )
+        live = Live(QdrantRecent(client, collection=collection, timeout_s=timeout))
+        app = create_app(parts, routers=[live_routes(live)], policy=search_policy_of(settings), keys=keys)
         guarded = insecure or keys is not None
-        await serve(app, settings.host, settings.port, settings.ready_file, insecure=guarded)
+        await serve(app, settings.host, settings.port, settings.ready_file, insecure=guarded, on_stop=live.close)
+
+
+class Pictures:
+    """ImageSource that keeps the shop's own folders and buckets apart from what the web, or a query, may name."""
+
+    def __init__(self, *, asked: ImageSource, ours: ImageSource) -> None:
+        self._asked = asked
+        self._ours = ours
+
+    async def fetch(self, url: str) -> bytes:
+        source = self._asked if urlsplit(url).scheme.lower() in STRANGE else self._ours
+        return await source.fetch(url)
 
 
 def remembering(encoder: EncoderService, settings: Settings) -> QueryEncoder:

@@ -2,81 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import Depends, FastAPI, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import RedirectResponse
 
-from catalog.errors import ImageProblem
 from catalog.find import Find
 from catalog.gather import Gather
 from catalog.ports import ImageSource, Shelf
-from catalog.product import Key
-from catalog.state import Payload
 from search.admission import TIMEOUT_HEADER, Admission
-from search.body import read_query
+from search.asked import Asker
 from search.caller import Caller, Scope, caller_of
-from search.candidates import add_candidates
+from search.candidates import candidates
 from search.door import Door
-from search.errors import Edge, Refused, answer_errors
+from search.errors import Edge, answer_errors
+from search.finding import finding
 from search.health import Health
 from search.keyring import Keyring
-from search.page import Page
-from search.photo import WEB, scheme, sniff
+from search.page import page_routes
 from search.policy import SearchPolicy
-from search.schemas import ErrorBody, FoundBody, HealthBody, ProductBody, SearchRequest
+from search.products import products
+from search.schemas import HealthBody
 
-DESCRIPTION = """Finds live products by words, by a photo, or by both.
+DESCRIPTION = """Finds live products by words, by a photo, by both, or by a mix of several, and like one that is there.
 
 Every answer that is not a success is `{"error": {"type", "message"}}`; the message is one sentence for a person."""
 DEFAULT = SearchPolicy()
 
-FORM_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "image": {"type": "string", "format": "binary", "description": "A photo of what is looked for."},
-        "text": {"type": "string", "description": "What is looked for, in words."},
-        "limit": {"type": "integer", "default": 20, "description": "How many hits at most, from 1."},
-        "filter": {"type": "string", "description": "The filter of the JSON request, as JSON text."},
-    },
-}
-SEARCH_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "application/json": {"schema": SearchRequest.model_json_schema()},
-        "multipart/form-data": {"schema": FORM_SCHEMA},
-    },
-}
 
-ProductId = Annotated[str, Path(min_length=1, max_length=512, description="The product's id.", examples=["sku-1"])]
-Tenant = Annotated[
-    str | None, Query(min_length=1, max_length=128, description="Whose product; the default's if left out.")
-]
-Position = Annotated[int, Query(ge=0, lt=64, description="Which of its photos, from 0.")]
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the service is made of. `images` fetches what queries and photos refer to, if it is no file of ours."""
 
-
-def _errors(**said: str) -> dict[int | str, dict[str, Any]]:
-    return {int(status[1:]): {"model": ErrorBody, "description": text} for status, text in said.items()}
+    find: Find
+    gather: Gather
+    shelf: Shelf
+    images: ImageSource
+    health: Callable[[], Awaitable[Health]]
 
 
 def create_app(
+    parts: Parts,
     *,
-    find: Find,
-    gather: Gather,
-    shelf: Shelf,
-    images: ImageSource,
-    health: Callable[[], Awaitable[Health]],
     policy: SearchPolicy = DEFAULT,
     keys: Keyring | None = None,
+    routers: Sequence[APIRouter] = (),
+    clock: Callable[[], float] = time.time,
 ) -> FastAPI:
     """The search API, its documentation at /docs and the page at /, with nothing taken from another host.
 
-    `images` fetches what queries and photos refer to; the app refuses files to queries itself. Without `keys` whoever
-    reaches the service may ask.
+    Without `keys` whoever reaches the service may ask. `routers` are what else it serves. `clock` gives seconds since
+    1970.
     """
     app = FastAPI(
         title="liveshelf search",
@@ -91,12 +71,14 @@ def create_app(
         _let_pages_ask(app, policy)
     app.add_middleware(Edge)
     answer_errors(app, policy)
-    _add_search(app, find, images, policy)
-    add_candidates(app, gather, images=images, policy=policy)
-    _add_products(app, shelf, images, policy)
-    _add_health(app, health)
-    for path, file in (("/", "page.html"), ("/docs", "docs.html")):
-        app.add_api_route(path, Page(file).serve, methods=["GET", "HEAD"], include_in_schema=False)
+    asker = Asker(parts.images, policy)
+    app.include_router(finding(parts.find, asker, policy, clock))
+    app.include_router(candidates(parts.gather, asker, policy))
+    app.include_router(products(parts.shelf, parts.images, policy, clock))
+    for router in routers:
+        app.include_router(router)
+    _add_health(app, parts.health)
+    app.include_router(page_routes())
     return app
 
 
@@ -109,84 +91,6 @@ def _let_pages_ask(app: FastAPI, policy: SearchPolicy) -> None:
         allow_headers=["authorization", "content-type", "x-api-key", TIMEOUT_HEADER],
         expose_headers=["retry-after"],
     )
-
-
-def _add_search(app: FastAPI, find: Find, images: ImageSource, policy: SearchPolicy) -> None:
-    @app.post(
-        "/search",
-        summary="Find products",
-        response_model=FoundBody,
-        openapi_extra={"requestBody": SEARCH_BODY},
-        responses=_errors(
-            _400="The body is not JSON, or not a form.",
-            _413="The image is too large.",
-            _415="The body is neither JSON nor a form.",
-            _422="The query makes no sense; the message names the field.",
-            _429="More is being asked than can be answered, or than this key may ask; see Retry-After.",
-            _503="A service does not answer, or not in time; try again after the seconds in Retry-After.",
-        ),
-    )
-    async def search(request: Request) -> Response:
-        """Give text, an image (as a URL, or uploaded in a form), or both: the nearest live products, best first."""
-        query = await read_query(request, images, policy)
-        found = await find(query)
-        return Response(FoundBody.of(found).model_dump_json(), media_type="application/json")
-
-
-def _add_products(app: FastAPI, shelf: Shelf, images: ImageSource, policy: SearchPolicy) -> None:
-    async def live(product_id: str, tenant: str | None) -> tuple[Key, Payload]:
-        key = Key(tenant or policy.tenant, product_id)
-        payload = await shelf.get(key)
-        if payload is None:
-            message = f"there is no live product {key.id!r} of tenant {key.tenant!r}"
-            raise Refused(404, "not_found", message)
-        return key, payload
-
-    # An id may hold slashes, so the longer of the two paths is tried first.
-    @app.get(
-        "/products/{product_id:path}/photo",
-        summary="A product's photo",
-        response_class=Response,
-        responses={
-            200: {"content": {"image/*": {}}, "description": "The photo."},
-            307: {"description": "The photo is on the web, there."},
-            **_errors(
-                _404="No such product or photo.",
-                _422="A parameter is out of bounds.",
-                _503="The index does not answer.",
-            ),
-        },
-    )
-    async def photo(product_id: ProductId, tenant: Tenant = None, n: Position = 0) -> Response:
-        """The bytes of a photo, or a redirect to where the shop keeps it."""
-        key, payload = await live(product_id, tenant)
-        urls = payload.get("images") or []
-        if n >= len(urls):
-            raise Refused(404, "not_found", f"the product {key.id!r} has {len(urls)} photos; there is no number {n}")
-        headers = {"cache-control": f"private, max-age={policy.photo_age}"}
-        if scheme(urls[n]) in WEB:
-            return RedirectResponse(urls[n], 307, headers)
-        try:
-            data = await images.fetch(urls[n])
-        except ImageProblem as problem:
-            raise Refused(404, "not_found", f"photo {n} of {key.id!r} cannot be had: {problem.reason}") from None
-        kind = sniff(data)
-        if kind is None:
-            raise Refused(404, "not_found", f"photo {n} of {key.id!r} is no image a browser shows")
-        return Response(data, headers=headers, media_type=kind)
-
-    @app.get(
-        "/products/{product_id:path}",
-        summary="A product",
-        responses=_errors(
-            _404="No such product, or it was deleted.",
-            _422="A parameter is out of bounds.",
-            _503="The index does not answer.",
-        ),
-    )
-    async def product(product_id: ProductId, tenant: Tenant = None) -> ProductBody:
-        """What the index knows of a live product now."""
-        return ProductBody.of(*await live(product_id, tenant))
 
 
 def _add_health(app: FastAPI, health: Callable[[], Awaitable[Health]]) -> None:

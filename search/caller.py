@@ -8,6 +8,7 @@ from enum import StrEnum
 from fastapi import Request
 
 from catalog.filters import AnyOf, Condition
+from catalog.product import Key
 
 
 class Scope(StrEnum):
@@ -28,6 +29,10 @@ class Caller:
     def sees(self) -> tuple[Condition, ...]:
         """What every product that this caller is shown satisfies; goes with every search, facet and count."""
         return () if self.tenant is None else (AnyOf("tenant", (self.tenant,)),)
+
+    def may_see(self, key: Key) -> bool:
+        """Whether a product is one that this caller is shown."""
+        return self.tenant in (None, key.tenant)
 
 
 def caller_of(request: Request) -> Caller:

@@ -6,27 +6,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import ConfigDict, Field
 
 from catalog.filters import OWN_FIELDS
 from catalog.gather import Gather
-from catalog.ports import ImageSource
 from catalog.state import ATTRIBUTE
-from search.body import read_as
+from search.asked import Asker, read
+from search.asking import FILTER_EXAMPLE, QueryFields
 from search.caller import Caller, caller_of
 from search.columns import ARROW, JSON, LINES, as_arrow, as_json, as_lines
+from search.description import body_of
 from search.desk import deadline_of
 from search.errors import Refused
+from search.finding import within
 from search.policy import SearchPolicy
-from search.schemas import FILTER_EXAMPLE, SearchRequest
 
 # What a candidate may bring along beside attributes.
 FIELDS = ("title", "images", "event_time", "image_state", *OWN_FIELDS)
 
 
-class CandidatesRequest(SearchRequest):
+class CandidatesRequest(QueryFields):
     """A query for candidates: what is looked for, how many, and what each brings along."""
 
     model_config = ConfigDict(
@@ -65,16 +66,14 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-def add_candidates(app: FastAPI, gather: Gather, *, images: ImageSource, policy: SearchPolicy) -> None:
-    @app.post(
+def candidates(gather: Gather, asker: Asker, policy: SearchPolicy) -> APIRouter:
+    """The route."""
+    routes = APIRouter()
+
+    @routes.post(
         "/candidates",
         summary="Many products, in brief",
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {JSON: {"schema": CandidatesRequest.model_json_schema()}},
-            }
-        },
+        openapi_extra={"requestBody": body_of(CandidatesRequest)},
         responses={
             200: {
                 "description": "Lists of one length, best first. `tenants` where the candidates are of several, "
@@ -84,20 +83,23 @@ def add_candidates(app: FastAPI, gather: Gather, *, images: ImageSource, policy:
         },
         response_class=Response,
     )
-    async def candidates(request: Request, caller: Annotated[Caller, Depends(caller_of)]) -> Response:
+    async def many(request: Request, caller: Annotated[Caller, Depends(caller_of)]) -> Response:
         """Up to 10,000 products in one call, with ids, scores, versions and what else is asked for, for a system that
         ranks them: as JSON, as lines of JSON, or as an Arrow stream, whichever the header Accept names."""
         kind = wanted(request)
-        asked, query = await read_as(CandidatesRequest, request, images, policy)
-        query = replace(query, conditions=(*caller.sees, *query.conditions))
+        asked, uploads = await read(request, CandidatesRequest, policy)
+        deadline_of(request).shorten(asked.timeout_ms)
+        query = replace(await asker.query(asked, uploads, caller), limit=asked.limit)
         fields = tuple(dict.fromkeys(_path(name) for name in asked.fields))
-        found = await gather(query, fields=fields, within_s=min(asked.timeout_ms / 1000, deadline_of(request).left))
+        found = await gather(query, fields=fields, within_s=within(request))
         match kind:
             case "lines":
                 return StreamingResponse(as_lines(found), media_type=LINES)
             case "arrow":
                 return Response(as_arrow(found), media_type=ARROW)
         return Response(as_json(found), media_type=JSON)
+
+    return routes
 
 
 def wanted(request: Request) -> str:

@@ -101,6 +101,7 @@ def summary(gathered: Gathered) -> dict[str, Any]:
     return {
         "partial": bool(gathered.degraded),
         "degraded": gathered.degraded,
+        "mode": gathered.mode,
         "space": gathered.space,
         "took_ms": {"encode": round(encode, 2), "search": round(search, 2), "total": round(encode + search, 2)},
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -15,9 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from catalog.errors import ImageProblem, LiveshelfError, Misuse, Unavailable
+from catalog.errors import ImageProblem, LiveshelfError, Misuse, NotThere, Unavailable
 from search.policy import SearchPolicy
-from search.schemas import ErrorBody, Problem, SearchRequest
+from search.schemas import ErrorBody, Problem
 
 log = logging.getLogger(__name__)
 
@@ -58,17 +58,34 @@ def answer(status: int, problem: Problem, headers: Mapping[str, str] | None = No
     return Response(body, status, headers, media_type="application/json")
 
 
-def invalid(error: ValidationError | RequestValidationError, model: type[BaseModel] = SearchRequest) -> Problem:
-    """The first thing wrong, as a sentence that names the field; `model` is what was to be read."""
+def invalid(error: ValidationError | RequestValidationError, model: type[BaseModel] | None = None) -> Problem:
+    """The first thing wrong, as a sentence that names the field. `model` is what the fields are of, where one is."""
     first: Mapping[str, Any] = error.errors()[0]
     places: Sequence[object] = [part for part in first["loc"] if part not in ("query", "path", "body")]
-    field = ".".join(str(part) for part in places)
+    field = ".".join(str(part) for part in places)[:120]
     if first["type"] == "extra_forbidden":
-        known = ", ".join(model.model_fields)
-        return Problem(type="invalid", field=field, message=f"{field}: unknown; the fields of a query are {known}")
+        known = ", ".join(_known(model, places[:-1])) if model else "in the documentation at /docs"
+        return Problem(type="invalid", field=field, message=f"{field}: unknown; the fields there are {known}")
+    if first["type"] == "value_error":
+        return Problem(type="invalid", field=field, message=f"{field}: {first['ctx']['error']}")
     said = str(first["msg"])
     message = f"{field}: {said[:1].lower()}{said[1:]}, not {_show(first['input'])}"
     return Problem(type="invalid", field=field, message=message)
+
+
+def _known(model: type[BaseModel], places: Sequence[object]) -> list[str]:
+    """The fields of what is found in a model at these places."""
+    for place in places:
+        if isinstance(place, str) and place in model.model_fields:
+            model = _inner(model.model_fields[place].annotation) or model
+    return list(model.model_fields)
+
+
+def _inner(annotation: object) -> type[BaseModel] | None:
+    """The model within an annotation, such as that of a list's members."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in get_args(annotation) if (found := _inner(arg))), None)
 
 
 def _show(value: object) -> str:
@@ -82,6 +99,10 @@ def answer_errors(app: FastAPI, policy: SearchPolicy) -> None:
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)  # noqa: S101
         return error.response
+
+    async def not_there(request: Request, error: Exception) -> Response:
+        status = 404 if request.method == "GET" else 422
+        return answer(status, Problem(type="not_found", message=str(error)))
 
     async def misuse(request: Request, error: Exception) -> Response:
         return answer(422, Problem(type="invalid", message=str(error)))
@@ -106,6 +127,7 @@ def answer_errors(app: FastAPI, policy: SearchPolicy) -> None:
         return Response(status_code=400)  # nobody is there to read it
 
     app.add_exception_handler(Refused, refused)
+    app.add_exception_handler(NotThere, not_there)
     app.add_exception_handler(Misuse, misuse)
     app.add_exception_handler(ImageProblem, image)
     app.add_exception_handler(Unavailable, unavailable)

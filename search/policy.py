@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class SearchPolicy:
     """Limits of the HTTP edge. Sizes are in bytes, times in seconds.
 
+    `max_uploads` images may come with one query; together they are no larger than one body.
+
     `max_in_flight` requests are worked on at once; `max_waiting` more wait for their turn, at most `wait_within` each,
     and one more than that is told to come back after `retry_after`. `max_held` bounds the bodies of all of them
     together. A request has `read_within` to arrive and the client as long to take its answer; from the one to the
@@ -19,6 +21,7 @@ class SearchPolicy:
 
     tenant: str = "default"
     max_upload: int = 10 * 2**20
+    max_uploads: int = 8
     max_form_text: int = 64 * 2**10
     max_in_flight: int = 32
     max_waiting: int = 64

@@ -1,18 +1,19 @@
-"""What goes over the wire: the request, the answers, the errors."""
+"""What is answered over the wire: products, hits, counts, errors."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from catalog.find import Found
+from catalog.filters import name_of
 from catalog.ports import Hit
 from catalog.product import ImageState, Key, Scalar
+from catalog.query import Found, Mode
 from catalog.state import Payload
 from search.photo import address, addresses
 
-FILTER_EXAMPLE: dict[str, Any] = {"category": ["mugs", "lamps"], "price": {"gte": 5, "lt": 20}, "available": True}
 PRODUCT_EXAMPLE: dict[str, Any] = {
     "id": "sku-1",
     "tenant": "default",
@@ -26,29 +27,10 @@ PRODUCT_EXAMPLE: dict[str, Any] = {
     "content_version": 1732245000123,
     "offer_version": 1732245000123,
     "event_time": 1732245000123,
+    "age_s": 4.2,
     "image_state": "ok",
     "image_reason": "",
 }
-
-
-class SearchRequest(BaseModel):
-    """A query: text, an image, or both."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={"examples": [{"text": "sea green mug", "limit": 5, "filter": FILTER_EXAMPLE}]},
-    )
-
-    text: str | None = Field(default=None, description="What is looked for, in words.")
-    image_url: str | None = Field(default=None, description="A photo of it: an http, https or data URL.")
-    limit: int = Field(default=20, description="How many hits at most, from 1.")
-    filter: dict[str, Any] | None = Field(
-        default=None,
-        description="Field to value, list of values (any of them) or range (gt, gte, lt, lte); all must hold. `price`, "
-        "`currency`, `available` and `tenant` are the product's own, any other name is an attribute.",
-        examples=[FILTER_EXAMPLE],
-    )
 
 
 class ProductBody(BaseModel):
@@ -68,24 +50,42 @@ class ProductBody(BaseModel):
     content_version: int | None = Field(description="The version of title and images.")
     offer_version: int | None = Field(description="The version of the newest word on price or availability.")
     event_time: int | None = Field(description="When the newest event was recorded, in milliseconds since 1970.")
+    age_s: float | None = Field(description="How long ago that was, in seconds.")
     image_state: ImageState | None = Field(description="What became of the photo when the product was encoded.")
     image_reason: str = Field(description="Why there is no photo in the vector, where there is none.")
 
     @classmethod
-    def of(cls, key: Key, payload: Payload) -> ProductBody:
-        return cls(**_fields(key, payload))
+    def of(cls, key: Key, payload: Payload, now: float) -> ProductBody:
+        """`now` is in seconds since 1970."""
+        return cls(**_fields(key, payload, now))
 
 
-class HitBody(ProductBody):
-    """A product found."""
+class VariantBody(ProductBody):
+    """A product found, of a hit's group."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"score": 0.83, **PRODUCT_EXAMPLE}]})
 
-    score: float = Field(description="Cosine similarity to the query, at most 1; higher is nearer.")
+    score: float = Field(description="How well it answers, higher is better: cosine, BM25 or what both are fused to.")
+
+
+class HitBody(VariantBody):
+    """A product found."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"score": 0.83, **PRODUCT_EXAMPLE, "variants": []}]})
+
+    variants: list[VariantBody] = Field(description="Where hits are grouped: the next best products of its group.")
 
     @classmethod
-    def of_hit(cls, hit: Hit) -> HitBody:
-        return cls(score=hit.score, **_fields(hit.key, hit.payload))
+    def of_hit(cls, hit: Hit, variants: Sequence[Hit], now: float) -> HitBody:
+        others = [VariantBody(score=other.score, **_fields(other.key, other.payload, now)) for other in variants]
+        return cls(score=hit.score, variants=others, **_fields(hit.key, hit.payload, now))
+
+
+class CountBody(BaseModel):
+    """A value, and how many products have it."""
+
+    value: Scalar = Field(examples=["Arbour"])
+    count: int = Field(examples=[42])
 
 
 class TookBody(BaseModel):
@@ -93,19 +93,55 @@ class TookBody(BaseModel):
 
     encode: float = Field(examples=[8.4])
     search: float = Field(examples=[3.1])
+    total: float = Field(description="From the query's reading to its answer.", examples=[11.7])
 
 
 class FoundBody(BaseModel):
     """The hits, best first."""
 
     hits: list[HitBody]
+    facets: dict[str, list[CountBody]] = Field(
+        description="Values and counts of the fields asked for, over all products that satisfy the filter.",
+        examples=[{"brand": [{"value": "Arbour", "count": 42}]}],
+    )
+    mode: Mode = Field(description="How it was answered: dense, lexical or hybrid.")
+    degraded: list[str] = Field(description="Why this is less than was asked for, a sentence each.", examples=[[]])
     space: str = Field(description="The vector space they were compared in.", examples=["builtin-small-1a2b3c4d"])
     took_ms: TookBody
 
     @classmethod
-    def of(cls, found: Found) -> FoundBody:
-        took = TookBody(encode=round(found.encode_ms, 2), search=round(found.search_ms, 2))
-        return cls(hits=[HitBody.of_hit(hit) for hit in found.hits], space=found.space, took_ms=took)
+    def of(cls, found: Found, now: float) -> FoundBody:
+        """`now` is in seconds since 1970."""
+        variants = found.variants or {}
+        return cls(
+            hits=[HitBody.of_hit(hit, variants.get(hit.key, ()), now) for hit in found.hits],
+            facets=counts_of(found.facets),
+            mode=found.mode,
+            degraded=list(found.degraded),
+            space=found.space,
+            took_ms=TookBody(
+                encode=round(found.encode_ms, 2), search=round(found.search_ms, 2), total=round(found.total_ms, 2)
+            ),
+        )
+
+
+class FieldsBody(BaseModel):
+    """What can be filtered on, and how often which values are there."""
+
+    fields: dict[str, str] = Field(
+        description="Field to what it holds: keyword, number, bool or any. Other attributes can be filtered on too, "
+        "more slowly, but not counted.",
+        examples=[{"brand": "keyword", "price": "number", "available": "bool"}],
+    )
+    facets: dict[str, list[CountBody]] = Field(examples=[{"brand": [{"value": "Arbour", "count": 42}]}])
+
+
+def counts_of(counts: Mapping[str, Sequence[tuple[Scalar, int]]]) -> dict[str, list[CountBody]]:
+    """Counts by the names that queries use."""
+    return {
+        name_of(field): [CountBody(value=value, count=count) for value, count in values]
+        for field, values in counts.items()
+    }
 
 
 class HealthBody(BaseModel):
@@ -133,9 +169,9 @@ class ErrorBody(BaseModel):
     error: Problem
 
 
-def _fields(key: Key, payload: Payload) -> dict[str, Any]:
+def _fields(key: Key, payload: Payload, now: float) -> dict[str, Any]:
     said = {name: payload.get(name) for name in ("price", "currency", "available", "content_version", "offer_version")}
-    images = addresses(key, payload)
+    images, event_time = addresses(key, payload), payload.get("event_time")
     return {
         "id": key.id,
         "tenant": key.tenant,
@@ -143,7 +179,9 @@ def _fields(key: Key, payload: Payload) -> dict[str, Any]:
         "images": images,
         "photo": address(key) if images else None,
         "attributes": payload.get("attributes") or {},
-        "event_time": payload.get("event_time"),
+        "event_time": event_time,
+        # A shop's clock may be ahead of this one.
+        "age_s": None if event_time is None else round(max(0.0, now - event_time / 1000), 3),
         "image_state": payload.get("image_state"),
         "image_reason": payload.get("image_reason") or "",
         **said,

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,12 +21,21 @@ from catalog.errors import Misuse
 DRAIN = 10  # seconds that queries under way have to be answered after a stop was asked for
 
 
-async def serve(app: ASGIApp, host: str, port: int, ready_file: Path | None = None, *, insecure: bool = False) -> None:
+async def serve(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    ready_file: Path | None = None,
+    *,
+    insecure: bool = False,
+    on_stop: Callable[[], None] = lambda: None,
+) -> None:
     """Answer on host:port until SIGTERM or SIGINT, then finish what is under way.
 
-    Port 0 takes any free one. `ready_file` gets {"port", "pid"} in one piece once the server listens, and is gone when
-    it stops. Raises Misuse for an address that cannot be had, and for one that others can reach unless `insecure`:
-    whoever gives that knows that keys are asked for, or that none are needed.
+    `on_stop` is called at the signal: it ends answers that would have no end. Port 0 takes any free one. `ready_file`
+    gets {"port", "pid"} in one piece once the server listens, and is gone when it stops. Raises Misuse for an address
+    that cannot be had, and for one that others can reach unless `insecure`: whoever gives that knows that keys are
+    asked for, or that none are needed.
     """
     listener = _listen(host, port, insecure)
     config = uvicorn.Config(
@@ -39,7 +48,7 @@ async def serve(app: ASGIApp, host: str, port: int, ready_file: Path | None = No
         timeout_graceful_shutdown=DRAIN,
     )
     try:
-        await _Server(config, listener, ready_file).serve([listener])
+        await _Server(config, listener, ready_file, on_stop).serve([listener])
     finally:
         listener.close()
         if ready_file is not None:
@@ -78,8 +87,11 @@ def _listen(host: str, port: int, insecure: bool) -> socket.socket:
 class _Server(uvicorn.Server):
     """uvicorn's server, which also says when it listens, and returns after a signal where uvicorn's dies of it."""
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, ready_file: Path | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, listener: socket.socket, ready_file: Path | None, on_stop: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._on_stop = on_stop
         self._listener = listener
         self._ready_file = ready_file
 
@@ -88,6 +100,10 @@ class _Server(uvicorn.Server):
         if self._ready_file is not None and self.started:
             ready = {"port": self._listener.getsockname()[1], "pid": os.getpid()}
             await asyncio.to_thread(_write_whole, self._ready_file, json.dumps(ready))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stop()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

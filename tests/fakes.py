@@ -35,7 +35,7 @@ def unit(seed: str, dim: int) -> Vector:
 
 @dataclass
 class FakeIndex:
-    """Index, Unhealed, Shelf, Looks and Facets over a dict. `failure`, while set, is what every call raises."""
+    """Index, Unhealed, Recent, Shelf, Looks and Facets over a dict. `failure`, while set, is what every call raises."""
 
     space: Space = SPACE
     failure: Exception | None = None
@@ -110,6 +110,11 @@ class FakeIndex:
             if _holds_all(key, payload, conditions):
                 counts.update(set(_members({**payload, **key._asdict()}, field)) - {None})
         return sorted(counts.items(), key=lambda found: (-found[1], str(found[0])))[:limit]
+
+    async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> Sequence[tuple[Key, Payload]]:
+        self._fail()
+        live = [(key, _public(p)) for key, (p, _) in self.points.items() if _holds_all(key, p, conditions)]
+        return sorted(live, key=lambda each: -each[1]["event_time"])[:limit]
 
     def _fail(self) -> None:
         if self.failure is not None:

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any
 
 import httpx
 import numpy as np
 from fastapi import FastAPI
 from PIL import Image
 
+from catalog.allowed import FindPolicy
 from catalog.ask import Ask
 from catalog.errors import ImageProblem
-from catalog.filters import AnyOf, Condition
+from catalog.filters import AnyOf, Condition, Exists, Not
 from catalog.find import Find
 from catalog.gather import Gather
 from catalog.ports import Columns, Hit, Vector
-from catalog.product import ImageState, Key
-from catalog.space import FUSED, Space
+from catalog.product import ImageState, Key, Scalar
+from catalog.space import FUSED, IMAGE, Space
 from catalog.state import Payload
-from search import Keyring, SearchPolicy, create_app, index_health
+from search import Keyring, Live, LivePolicy, Parts, SearchPolicy, create_app, index_health, live_routes
+from search.caller import Caller, caller_of
 from search.photo import sniff
 
-SPACE = Space(model="overlap", revision="1", preprocessing="none", vectors={FUSED: 64})
+SPACE = Space(model="overlap", revision="1", preprocessing="none", vectors={FUSED: 64, IMAGE: 64})
 
 
 def photo(color: str = "teal", kind: str = "PNG") -> bytes:
@@ -88,23 +92,34 @@ class Overlap:
 
 @dataclass
 class Window:
-    """A Shelf, and Candidates, over a dict. An answer of more than `slow_above` hits takes a minute."""
+    """A Shelf, Looks, Facets, Recent and Candidates over a dict. Vectors are the letters of titles; words score by how
+    many there are.
+
+    `failure` is raised by all, `uncounted` by facets alone; `asked` are the searches that were asked for. An answer of
+    more than `slow_above` hits takes a minute.
+    """
 
     products: dict[Key, Payload] = field(default_factory=dict)
     failure: Exception | None = None
     delay: float = 0.0
     slow_above: int | None = None
-    conditions: tuple[Condition, ...] = ()
+    uncounted: Exception | None = None
+    count_delay: float = 0.0
+    asked: list[Ask] = field(default_factory=list)
+    polls: int = 0
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        return self.asked[-1].conditions
 
     async def search(self, ask: Ask) -> list[Hit]:
         await self._answer()
         if self.slow_above is not None and ask.limit > self.slow_above:
             await asyncio.sleep(60)
-        wanted = bag(ask.words or "") if ask.vector is None else ask.vector
-        self.conditions = ask.conditions
-        live = [(k, p) for k, p in self.products.items() if p["live"] and all(_holds(k, p, c) for c in ask.conditions)]
-        hits = [Hit(key, float(bag(payload["title"]) @ wanted), payload) for key, payload in live]
-        return sorted(hits, key=lambda hit: -hit.score)[ask.offset : ask.offset + ask.limit]
+        self.asked.append(ask)
+        hits = [Hit(k, _score(p, ask), p) for k, p in self._live(ask.conditions) if k not in ask.without]
+        found = [hit for hit in hits if hit.score > 0 or ask.vector is not None]
+        return sorted(found, key=lambda hit: -hit.score)[ask.offset : ask.offset + ask.limit]
 
     async def candidates(self, ask: Ask, *, fields: Sequence[str] = ()) -> Columns:
         hits = await self.search(ask)
@@ -124,7 +139,36 @@ class Window:
 
     async def count(self, conditions: Sequence[Condition] = ()) -> int:
         await self._answer()
-        return sum(1 for payload in self.products.values() if payload["live"])
+        return len(self._live(conditions))
+
+    async def vectors(self, key: Key) -> dict[str, Vector] | None:
+        payload = await self.get(key)
+        if payload is None:
+            return None
+        found = {FUSED: bag(payload["title"])}
+        return found | {IMAGE: bag(payload["title"][::2])} if payload["images"] else found
+
+    async def fields(self) -> dict[str, str]:
+        await self._answer()
+        own = {"price": "number", "currency": "keyword", "available": "bool", "tenant": "keyword"}
+        return own | {f"attributes.{name}": "keyword" for name in ("brand", "category", "color", "parent")}
+
+    async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:
+        await asyncio.sleep(self.count_delay)
+        await self._answer()
+        if self.uncounted is not None:
+            raise self.uncounted
+        counts = Counter(value for key, payload in self._live(conditions) for value in _values(key, payload, field))
+        return sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))[:limit]
+
+    def _live(self, conditions: Sequence[Condition]) -> list[tuple[Key, Payload]]:
+        live = [(key, payload) for key, payload in self.products.items() if payload["live"]]
+        return [(key, payload) for key, payload in live if all(_holds(key, payload, c) for c in conditions)]
+
+    async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> list[tuple[Key, Payload]]:
+        self.polls += 1
+        await self._answer()
+        return sorted(self._live(conditions), key=lambda each: -each[1]["event_time"])[:limit]
 
     async def _answer(self) -> None:
         await asyncio.sleep(self.delay)
@@ -132,20 +176,34 @@ class Window:
             raise self.failure
 
 
-def _value(key: Key, payload: Payload, field: str) -> object:
-    value: object = {**payload, "tenant": key.tenant}
+def _score(payload: Payload, ask: Ask) -> float:
+    words = {word for word in (ask.words or "").lower().split() if word in payload["title"].lower().split()}
+    return len(words) + (0.0 if ask.vector is None else float(bag(payload["title"]) @ ask.vector))
+
+
+def _value(key: Key, payload: Payload, field: str) -> Any:
+    value: Any = {**payload, "tenant": key.tenant}
     for part in field.split(".", 1):
         value = value.get(part) if isinstance(value, dict) else None
     return value
 
 
+def _values(key: Key, payload: Payload, field: str) -> list[Scalar]:
+    value = _value(key, payload, field)
+    return [member for member in (value if isinstance(value, list) else [value]) if member is not None]
+
+
 def _holds(key: Key, payload: Payload, condition: Condition) -> bool:
-    value = _value(key, payload, condition.field)
+    if isinstance(condition, Not):
+        return not _holds(key, payload, condition.of)
+    values = _values(key, payload, condition.field)
+    if isinstance(condition, Exists):
+        return bool(values)
     if isinstance(condition, AnyOf):
-        return any(member in condition.values for member in (value if isinstance(value, list) else [value]))
+        return any(member in condition.values for member in values)
     low = -np.inf if condition.gte is None else condition.gte
     high = np.inf if condition.lte is None else condition.lte
-    return isinstance(value, int | float) and low <= value <= high
+    return any(isinstance(value, int | float) and low <= value <= high for value in values)
 
 
 @dataclass
@@ -164,6 +222,7 @@ class Album:
         return self.photos[url]
 
 
+QUICK = LivePolicy(every=0.02, newest=8, listeners=4, waiting=8, silence=0.2)
 SMALL = SearchPolicy(max_upload=200_000, answer_within=2.0, read_within=2.0)
 
 
@@ -175,18 +234,30 @@ class Shop:
     encoder: Overlap = field(default_factory=Overlap)
     images: Album = field(default_factory=Album)
     policy: SearchPolicy = SMALL
+    finding: FindPolicy = FindPolicy()
     keys: Keyring | None = None
+    caller: Caller | None = None
+    now: float = 1_732_245_010.0
+    live: LivePolicy = QUICK
 
-    def app(self) -> FastAPI:
-        return create_app(
-            find=Find(shelf=self.shelf, encoder=self.encoder),
-            gather=Gather(candidates=self.shelf, encoder=self.encoder),
+    def find(self) -> Find:
+        return Find(shelf=self.shelf, encoder=self.encoder, looks=self.shelf, facets=self.shelf, policy=self.finding)
+
+    def app(self, live: Live | None = None) -> FastAPI:
+        """The app, to which everyone is `caller`, where that is set."""
+        find = self.find()
+        parts = Parts(
+            find=find,
+            gather=Gather(candidates=self.shelf, find=find),
             shelf=self.shelf,
             images=self.images,
             health=index_health(self.shelf, space=SPACE.id, within=0.5),
-            policy=self.policy,
-            keys=self.keys,
         )
+        routes = live_routes(live or Live(self.shelf, self.live, clock=lambda: self.now))
+        app = create_app(parts, routers=[routes], policy=self.policy, keys=self.keys, clock=lambda: self.now)
+        if self.caller is not None:
+            app.dependency_overrides[caller_of] = lambda: self.caller
+        return app
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.ASGITransport(self.app()), base_url="http://shop.test")

@@ -155,7 +155,7 @@ async def test_a_kind_that_is_not_made_is_refused(accept: str) -> None:
         ({**MUG, "fields": [f"f{n}" for n in range(17)]}, "16"),
         ({**MUG, "timeout_ms": 0}, "timeout_ms"),
         ({**MUG, "timeout_ms": 15_001}, "timeout_ms"),
-        ({**MUG, "offset": 5}, "fields, timeout_ms"),
+        ({**MUG, "offset": 5}, "limit, fields"),
         ({**MUG, "filter": {"price": {}}}, "price"),
     ],
 )

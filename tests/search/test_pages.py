@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64encode
-from hashlib import sha256
+from importlib.resources import files
 
 import pytest
 
@@ -16,8 +15,11 @@ from tests.search.shop import Shop, stocked
 _NAMESPACE = "http://www.w3.org/2000/svg"
 
 
+PARTS = sorted(f"/static/{f.name}" for f in files("search.page").iterdir() if f.name.endswith((".css", ".js", ".svg")))
+
+
 @pytest.mark.parametrize("path", ["/", "/docs"])
-async def test_a_page_may_run_and_load_only_what_is_in_it(path: str) -> None:
+async def test_a_page_may_run_and_load_only_what_this_service_gives_out(path: str) -> None:
     async with Shop().client() as client:
         response = await client.get(path)
         head = await client.head(path)
@@ -26,33 +28,34 @@ async def test_a_page_may_run_and_load_only_what_is_in_it(path: str) -> None:
     assert response.headers["x-content-type-options"] == "nosniff"
     policy = dict(part.split(" ", 1) for part in response.headers["content-security-policy"].split("; "))
     assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
-    assert policy["connect-src"] == "'self'"
-    for tag in ("script", "style"):
-        [inline] = re.findall(rf"<{tag}>(.*?)</{tag}>", response.text, re.DOTALL)
-        assert policy[f"{tag}-src"] == f"'sha256-{b64encode(sha256(inline.encode()).digest()).decode()}'"
+    assert policy["connect-src"] == policy["script-src"] == policy["style-src"] == "'self'"
+    assert policy["require-trusted-types-for"] == "'script'"
+    assert not re.findall(r"<style|<script(?![^>]* src=)|\son\w+=|\sstyle=", response.text)
 
 
-@pytest.mark.parametrize("path", ["/", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/docs", *PARTS])
 async def test_a_page_refers_to_nothing_elsewhere_and_writes_no_markup(path: str) -> None:
     async with Shop().client() as client:
-        html = (await client.get(path)).text
-    assert not re.findall(r"(?:https?:)?//[\w.-]+\.\w+", html.replace(_NAMESPACE, ""))
-    assert not re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|\son\w+=|\sstyle=|@import", html)
-    assert all(not src.startswith(("http", "/")) for src in re.findall(r'(?:src|href)="([^"]*)"', html))
+        text = (await client.get(path)).text
+    assert not re.findall(r"(?:https?:)?//[\w.-]+\.\w+", text.replace(_NAMESPACE, ""))
+    assert not re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|\bstyle=|@import", text)
+    assert all(not src.startswith(("http", "/")) for src in re.findall(r'(?:src|href)="([^"]*)"', text))
 
 
-async def test_the_page_can_be_used_without_a_mouse_and_listened_to() -> None:
+async def test_every_file_of_a_page_is_given_out_with_its_type_and_again_only_when_it_changed() -> None:
+    types = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
     async with Shop().client() as client:
-        html = (await client.get("/")).text
-    assert '<html lang="en">' in html
-    assert 'name="viewport"' in html
-    assert 'aria-live="polite"' in html
-    assert 'role="alert"' in html
-    assert "prefers-color-scheme: dark" in html
-    assert "prefers-reduced-motion" in html
-    for control in re.findall(r"<input[^>]*>", html):
-        named = "aria-label" in control or "hidden" in control or re.search(r'id="(text|live)"', control)
-        assert named, control
+        for path in PARTS:
+            response = await client.get(path)
+            assert (response.status_code, response.headers["content-type"]) == (200, types[path.rpartition(".")[2]])
+            again = await client.get(path, headers={"if-none-match": response.headers["etag"]})
+            assert (again.status_code, again.content) == (304, b"")
+        html = (await client.get("/")).text + (await client.get("/docs")).text
+        scripts = "".join([(await client.get(path)).text for path in PARTS])
+        named = {*re.findall(r'"static/([\w.]+)"', html), *re.findall(r'from "\./([\w.]+)"', scripts)}
+        assert {f"/static/{name}" for name in named} == set(PARTS)
+        assert (await client.get("/static/index.html")).status_code == 404
+        assert (await client.get("/static/__init__.py")).status_code == 404
 
 
 async def test_the_description_is_whole_and_its_examples_work() -> None:
@@ -63,8 +66,8 @@ async def test_the_description_is_whole_and_its_examples_work() -> None:
         assert (await client.post("/search", json=example)).status_code == 200
     assert description["info"]["title"] == "liveshelf search"
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", description["info"]["version"])
-    products = {"/products/{product_id}/photo", "/products/{product_id}"}
-    assert set(description["paths"]) == {"/search", "/candidates", *products, "/health"}
+    products = {"/products/{product_id}", "/products/{product_id}/photo", "/products/{product_id}/similar"}
+    assert set(description["paths"]) == {"/search", "/candidates", "/facets", *products, "/live", "/health"}
     assert set(body) == {"application/json", "multipart/form-data"}
     assert body["application/json"]["schema"]["additionalProperties"] is False
     for path in description["paths"].values():

@@ -1,59 +1,8 @@
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>liveshelf API</title>
-<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect x='1' y='12' width='14' height='2' rx='1' fill='%232a7f62'/%3E%3Crect x='3' y='4' width='3' height='7' rx='1' fill='%232a7f62'/%3E%3Crect x='7' y='2' width='3' height='9' rx='1' fill='%2363b594'/%3E%3Crect x='11' y='6' width='2.5' height='5' rx='1' fill='%232a7f62'/%3E%3C/svg%3E">
-<style>
-:root {
-  --ground: #fbfbf9; --surface: #fff; --soft: #f1f1ed; --line: #e2e2dc; --ink: #1c1d1a; --quiet: #62635c; --accent: #22705a;
-  color-scheme: light dark;
-}
-@media (prefers-color-scheme: dark) {
-  :root { --ground: #141513; --surface: #1c1d1b; --soft: #262825; --line: #32342f; --ink: #eeeeea; --quiet: #a3a59c; --accent: #7cc9ab; }
-}
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 56rem; margin: 0 auto; padding: 2rem clamp(1rem, 4vw, 2.5rem) 4rem; }
-h1 { font-size: 1.75rem; letter-spacing: -.02em; margin: 0; }
-h1 small { font-size: .875rem; font-weight: 400; color: var(--quiet); letter-spacing: 0; margin-left: .5rem; }
-h2 { font-size: 1.125rem; margin: 0; display: flex; flex-wrap: wrap; gap: .25rem .75rem; align-items: baseline; }
-h3 { font-size: .8125rem; font-weight: 600; color: var(--quiet); margin: 1.25rem 0 .375rem; }
-article { margin-top: 1.5rem; padding: 1.25rem clamp(1rem, 3vw, 1.75rem) 1.5rem; background: var(--surface); border: 1px solid var(--line); border-radius: 1rem; }
-code, pre { font: .875rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
-h2 code { font-size: 1rem; overflow-wrap: anywhere; }
-h2 code b { color: var(--accent); }
-pre { margin: 0; padding: .875rem 1rem; background: var(--soft); border-radius: .625rem; white-space: pre-wrap; overflow-wrap: anywhere; }
-table { width: 100%; border-collapse: collapse; font-size: .9375rem; }
-td { padding: .375rem .75rem .375rem 0; border-top: 1px solid var(--line); vertical-align: top; }
-tr:first-child td { border-top: 0; }
-td:first-child { width: 13rem; overflow-wrap: anywhere; }
-td span { color: var(--quiet); font-size: .8125rem; display: block; }
-p { margin: .5rem 0; }
-a { color: var(--accent); }
-.quiet { color: var(--quiet); }
-@media (max-width: 34rem) { td { display: block; width: auto; padding-right: 0; } td:first-child { width: auto; padding-bottom: 0; } td + td { border: 0; padding-top: 0; } }
-</style>
-</head>
-<body>
-<main>
-  <h1 id="title">liveshelf</h1>
-  <div id="about" class="quiet"></div>
-  <p><a href="./">The search page</a> · <a href="openapi.json">openapi.json</a></p>
-  <div id="list"><p role="status">Loading…</p></div>
-</main>
-<script>
-"use strict";
-const $ = (id) => document.getElementById(id);
-let spec = {};
+/* The API as its own description says it, on a page. */
 
-function make(tag, props = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), props);
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
-}
+import { $, make } from "./dom.js";
+
+let spec = {};
 
 function follow(schema) {
   while (schema?.$ref) schema = schema.$ref.slice(2).split("/").reduce((part, name) => part[name], spec);
@@ -135,6 +84,3 @@ function draw(path, method, operation) {
     $("list").replaceChildren(make("p", { textContent: `The description could not be loaded: ${error.message}` }));
   }
 })();
-</script>
-</body>
-</html>

@@ -1,0 +1,55 @@
+"""The pages, in plain files that a browser reads as they are: no build, and nothing from another host."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from importlib.resources import files
+
+from fastapi import APIRouter, Request, Response
+
+KINDS = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+PAGES = {"/": "index.html", "/docs": "docs.html"}
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' http: https: data: blob:",  # products' photos are wherever the shop keeps them
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    )
+)
+
+
+class File:
+    """One file of this package, read once. A browser keeps it, and asks each time whether it is still the same."""
+
+    def __init__(self, name: str) -> None:
+        self._body = files(__name__).joinpath(name).read_bytes()
+        kind = name.rpartition(".")[2]
+        self._headers = {"etag": f'"{sha256(self._body).hexdigest()[:32]}"', "cache-control": "no-cache"}
+        if kind in ("html", "svg"):
+            self._headers["content-security-policy"] = POLICY
+        self._type = KINDS[kind]
+
+    async def serve(self, request: Request) -> Response:
+        if request.headers.get("if-none-match") == self._headers["etag"]:
+            return Response(status_code=304, headers=self._headers)
+        return Response(self._body, headers=self._headers, media_type=self._type)
+
+
+def page_routes() -> APIRouter:
+    """The pages, and below /static/ what they are made of."""
+    routes = APIRouter()
+    parts = sorted(f.name for f in files(__name__).iterdir() if f.name.rpartition(".")[2] in KINDS)
+    for path, name in [*PAGES.items(), *((f"/static/{name}", name) for name in parts if not name.endswith(".html"))]:
+        routes.add_api_route(path, File(name).serve, methods=["GET", "HEAD"], include_in_schema=False)
+    return routes

@@ -1,0 +1,25 @@
+/* How old the news of a product is, and ageing. */
+
+import { make } from "./dom.js";
+import { ago } from "./words.js";
+
+const FRESH = 60;
+
+export function age(product) {
+  if (!product.event_time) return null;
+  const at = new Date(product.event_time);
+  const node = make("time", { className: "age", dateTime: at.toISOString(), title: `Its newest event: ${at.toLocaleString()}` });
+  // Where the server says how old it is, its clock counts and not this machine's.
+  const seconds = product.age_s ?? (Date.now() - product.event_time) / 1000;
+  node.dataset.born = performance.now() - seconds * 1000;
+  grow(node);
+  return node;
+}
+
+function grow(node) {
+  const seconds = (performance.now() - node.dataset.born) / 1000, text = ago(seconds);
+  if (node.textContent !== text) node.textContent = text;
+  node.classList.toggle("fresh", seconds < FRESH);
+}
+
+setInterval(() => { if (!document.hidden) document.querySelectorAll("time.age").forEach(grow); }, 1000);

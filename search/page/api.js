@@ -1,0 +1,98 @@
+/* What the service is asked, and what it says when it cannot answer. */
+
+import { currentKey, askForKey } from "./key.js";
+
+const MOST_VALUES = 60;
+
+export class Failure extends Error {
+  constructor(message, { status = 0, after = 0 } = {}) {
+    super(message);
+    this.status = status;
+    this.after = after;  // seconds after which asking again is worth it; 0: it is not
+  }
+}
+
+/* A request with the key, asked for where it is needed. `quietly`: not by something the page does by itself, once refused. */
+async function send(path, { quietly = false, ...init } = {}) {
+  for (;;) {
+    const key = currentKey(), headers = new Headers(init.headers);
+    if (key) headers.set("authorization", `Bearer ${key}`);
+    const response = await reach(path, { ...init, headers });
+    if (response.status !== 401) return response;
+    const failure = await failed(response);
+    if (currentKey() === key && !(await askForKey(failure.message, { quietly, refused: Boolean(key) }))) throw failure;
+  }
+}
+
+async function reach(path, init) {
+  try {
+    return await fetch(path, init);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Failure("the service cannot be reached", { after: 3 });
+  }
+}
+
+async function failed(response) {
+  const body = await response.json().catch(() => null);
+  const wait = Number(response.headers.get("retry-after")) || 3;
+  return new Failure(body?.error?.message ?? `the service answered ${response.status}`, {
+    status: response.status,
+    after: [429, 502, 503, 504].includes(response.status) ? wait : 0,
+  });
+}
+
+async function json(path, init) {
+  const response = await send(path, init);
+  if (!response.ok) throw await failed(response);
+  return response.json();
+}
+
+/* `body` is an object, or a form where photos are sent along. */
+export function search(body, signal) {
+  if (body instanceof FormData) return json("search", { method: "POST", body, signal });
+  return json("search", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
+}
+
+export const product = ({ id, tenant }) => json(`${productPath(id)}?tenant=${encodeURIComponent(tenant)}`);
+
+export const productPath = (id) => `products/${encodeURIComponent(id)}`;
+
+/* What is wrong is news here too: the answer comes whatever its status. */
+export async function health() {
+  const response = await send("health", { quietly: true, signal: AbortSignal.timeout(4000) });
+  return response.json();
+}
+
+/* The fields there are and what each holds, and the values of those named, counted under a filter. */
+export function facets(fields, filter) {
+  const asked = new URLSearchParams([...fields.map((field) => ["field", field]), ["limit", MOST_VALUES], ["filter", JSON.stringify(filter)]]);
+  return json(`facets?${asked}`, { quietly: true });
+}
+
+/* Whether the service takes mixes, modes and the like, by its own description. */
+export async function isPlain() {
+  const { content } = (await json("openapi.json", { quietly: true })).paths["/search"].post.requestBody;
+  return !("mix" in content["application/json"].schema.properties);
+}
+
+export async function photo(path) {
+  const response = await send(path, { quietly: true });
+  if (!response.ok) throw await failed(response);
+  return response.blob();
+}
+
+/* Products as they are indexed, until the stream ends. Not an EventSource: that could not send a key. */
+export async function* live(since, signal) {
+  const response = await send(`live?since=${since}`, { quietly: true, signal });
+  if (!response.ok) throw await failed(response);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let rest = "", part; !(part = await reader.read()).done;) {
+    const events = (rest + part.value).split("\n\n");
+    rest = events.pop();
+    for (const event of events) {
+      const data = event.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5)).join("\n");
+      if (data) yield JSON.parse(data);
+    }
+  }
+}

@@ -1,0 +1,205 @@
+"""Searching on the page: words, photos, filters, and what happens when it does not go well."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog.errors import Unavailable
+from catalog.filters import AnyOf, Range
+from catalog.product import Key
+from search import Keyring, SearchPolicy
+from tests.search.keys import grant
+from tests.search.shop import Shop, photo, product, stocked
+
+Open = Callable[..., Any]
+
+
+def expect(locator: Any) -> Any:
+    from playwright.sync_api import expect as expecting
+
+    return expecting(locator)
+
+
+def titles(page: Any) -> list[str]:
+    return page.locator("#left .card .title").all_text_contents()
+
+
+def test_words_are_searched_as_they_are_typed(opened: Open) -> None:
+    shop = stocked()
+    page = opened(shop.app())
+    expect(page.locator("#state")).to_have_text("4 products")
+    page.locator("#text").press_sequentially("sea green mug", delay=20)
+    expect(page.locator("#left .status")).to_have_text(re.compile(r"^4 products in \d+ ms$"))
+    assert titles(page)[0] == "sea green mug"
+    assert len(shop.encoder.asked) < len("sea green mug")
+    assert page.url.endswith("?q=sea+green+mug")
+    first = page.locator("#left .card").first
+    expect(first.locator(".offer")).to_contain_text("€12.50")
+    expect(first.locator(".score")).to_have_text("1.000")
+    expect(first.locator("time")).to_have_text(re.compile(r"^\d+ (s|min|h|d) ago$"))
+    page.locator("#text").fill("")
+    expect(page.locator("#found")).to_be_hidden()
+
+
+def test_an_answer_that_comes_late_is_dropped(opened: Open) -> None:
+    shop = stocked()
+    page = opened(shop.app())
+    shop.encoder.delay = 1.0
+    page.locator("#text").fill("sea green mug")
+    page.wait_for_timeout(400)
+    shop.encoder.delay = 0.0
+    page.locator("#text").fill("brass lamp")
+    expect(page.locator("#left .title").first).to_have_text("brass lamp")
+    page.wait_for_timeout(900)
+    assert titles(page)[0] == "brass lamp"
+    assert [text for text, _ in shop.encoder.asked] == ["sea green mug", "brass lamp"]
+
+
+GIVE = """([data, how]) => {
+  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0)), transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], "wanted.png", { type: "image/png" }));
+  const init = { bubbles: true, cancelable: true };
+  document.body.dispatchEvent(how === "paste"
+    ? new ClipboardEvent("paste", { ...init, clipboardData: transfer })
+    : new DragEvent(how, { ...init, dataTransfer: transfer }));
+}"""
+
+
+@pytest.mark.parametrize("how", ["drop", "paste", "choose"])
+def test_a_photo_is_dropped_pasted_or_chosen(opened: Open, how: str) -> None:
+    shop, data = stocked(), photo("crimson")
+    page = opened(shop.app())
+    if how == "choose":
+        page.locator("#file").set_input_files({"name": "wanted.png", "mimeType": "image/png", "buffer": data})
+    else:
+        if how == "drop":
+            page.evaluate(GIVE, [base64.b64encode(data).decode(), "dragover"])
+            expect(page.locator("#drop")).to_be_visible()
+        page.evaluate(GIVE, [base64.b64encode(data).decode(), how])
+    expect(page.locator("#left .card")).to_have_count(4)
+    expect(page.locator("#drop")).to_be_hidden()
+    assert shop.encoder.asked == [(None, data)]
+    page.locator("#text").fill("mug")
+    expect(page.locator("#parts .part")).to_have_count(2)
+    page.wait_for_timeout(400)
+    assert shop.encoder.asked[-1] == ("mug", data)
+    page.get_by_role("button", name="Take wanted.png out").click()
+    expect(page.locator("#parts")).to_be_hidden()
+    page.wait_for_timeout(400)
+    assert shop.encoder.asked[-1] == ("mug", None)
+
+
+def test_filters_narrow_what_is_found_and_are_taken_away_again(opened: Open) -> None:
+    shop = stocked()
+    page = opened(shop.app())
+    page.locator("#text").fill("mug")
+    expect(page.locator("#left .card")).to_have_count(4)
+    page.get_by_label("In stock").check()
+    expect(page.locator("#left .card")).to_have_count(2)
+    page.get_by_label("Highest price").fill("20")
+    expect(page.locator("#left .card")).to_have_count(1)
+    assert set(shop.shelf.conditions) == {AnyOf("available", (True,)), Range("price", lte=20.0)}
+    page.get_by_role("button", name="Without the filter to 20").click()
+    expect(page.locator("#left .card")).to_have_count(2)
+    page.get_by_label("Lowest price").fill("900")
+    expect(page.locator("#left")).to_contain_text("Nothing matches these filters")
+    page.get_by_role("button", name="Clear the filters").click()
+    expect(page.locator("#left .card")).to_have_count(4)
+    expect(page.locator("#active")).to_be_hidden()
+
+
+def test_an_empty_shelf_says_what_to_do_and_fills_by_itself(opened: Open) -> None:
+    shop = Shop()
+    page = opened(shop.app())
+    expect(page.get_by_role("heading", name="The shelf is empty")).to_be_visible()
+    page.locator("#text").fill("mug")
+    expect(page.locator("#left")).to_contain_text("Nothing found")
+    page.locator("#text").fill("")
+    shop.shelf.products[Key("default", "mug")] = product("first mug", images=[])
+    expect(page.locator("#feed .title")).to_have_text("first mug")
+    expect(page.get_by_role("heading", name="The shelf is empty")).to_be_hidden()
+    expect(page.locator("#state")).to_have_text("1 product")
+
+
+def test_a_service_that_fails_says_so_and_comes_back_by_itself(opened: Open) -> None:
+    shop = stocked()
+    page = opened(shop.app())
+    shop.shelf.failure = Unavailable("the index does not answer: start one")
+    page.locator("#text").fill("mug")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("The index does not answer: start one. Trying again in 2 s.")
+    expect(page.locator("#left .card")).to_have_count(0)
+    shop.shelf.failure = None
+    expect(page.locator("#left .card")).to_have_count(4)
+    expect(alert).to_be_hidden()
+
+
+def test_what_the_service_refuses_is_a_sentence_beside_the_search(opened: Open) -> None:
+    page = opened(stocked().app())
+    page.locator("#file").set_input_files({"name": "x.png", "mimeType": "image/png", "buffer": b"no image at all"})
+    expect(page.get_by_role("alert")).to_contain_text("These bytes are not an image that can be decoded.")
+    page.get_by_role("button", name="Take x.png out").click()
+    page.locator("#text").fill("mug")
+    expect(page.locator("#left .card")).to_have_count(4)
+
+
+def test_a_slow_answer_is_waited_for_in_sight_and_can_be_called_off(opened: Open) -> None:
+    shop = stocked()
+    shop.policy = SearchPolicy(answer_within=30)
+    shop.encoder.delay = 20
+    page = opened(shop.app())
+    page.locator("#text").fill("mug")
+    expect(page.locator("#left .bone").first).to_be_visible()
+    expect(page.locator("#left")).to_have_attribute("aria-busy", "true")
+    expect(page.locator("#left .status")).to_contain_text("Still searching…")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#left .bone")).to_have_count(0)
+    expect(page.locator("#left .status")).to_have_text("Stopped.")
+    shop.encoder.delay = 0
+    page.locator("#text").fill("mug!")
+    expect(page.locator("#left .card")).to_have_count(4)
+
+
+def test_what_changes_on_the_shelf_changes_on_its_card(opened: Open) -> None:
+    shop = stocked()
+    page = opened(shop.app())
+    page.locator("#text").fill("sea green mug")
+    card = page.locator("#left .card").first
+    expect(card.locator(".offer")).to_contain_text("€12.50")
+    mug = shop.shelf.products[Key("default", "mug")]
+    shop.shelf.products[Key("default", "mug")] = {**mug, "price": 9.0, "event_time": mug["event_time"] + 1}
+    expect(card.locator(".offer")).to_contain_text("€9.00")
+    assert len(shop.encoder.asked) == 1
+
+
+def test_a_key_is_asked_for_where_one_is_needed(opened: Open, tmp_path: Path) -> None:
+    key = grant(tmp_path / "keys.json")
+    shop = stocked()
+    shop.keys = Keyring(tmp_path / "keys.json")
+    page = opened(shop.app())
+    dialog = page.get_by_role("dialog", name="This shelf asks for a key")
+    expect(dialog).to_contain_text("A key is needed")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    page.locator("#text").fill("lamp")
+    expect(dialog).to_be_visible()
+    dialog.get_by_label("API key").fill("wrong")
+    dialog.get_by_role("button", name="Use this key").click()
+    again = page.get_by_role("dialog", name="That key does not open this shelf")
+    again.get_by_label("API key").fill(key)
+    again.get_by_label("API key").press("Enter")
+    expect(page.locator("#left .card")).to_have_count(4)
+    expect(page.locator("#feed .card")).to_have_count(4)
+    # A photo of the service's own comes with the key as well.
+    lamp = page.locator("#left .card", has_text="brass lamp")
+    expect(lamp.locator(".photo.there")).to_have_count(1)
+    assert page.evaluate("sessionStorage.length") == 1
+    assert page.evaluate("localStorage.length + document.cookie.length") == 0
+    page.reload()
+    expect(page.locator("#left .card")).to_have_count(4)
