@@ -54,6 +54,7 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
             shelf=shelf,
             images=images,
             health=index_health(shelf, space=encoder.space.id),
+            collection=collection,
         )
         app = create_app(parts, policy=search_policy_of(settings), keys=keys)
         guarded = insecure or keys is not None

@@ -67,6 +67,8 @@ def error_of(status: int, body: object, retry_after: str | None) -> ServiceError
     if not isinstance(said, dict) or not isinstance(said.get("message"), str):
         said = {"message": f"the service answered {status} without a word: is it liveshelf that answers there?"}
     kind = _KINDS.get(status) or (Invalid if 400 <= status < 500 else Failed)
+    if said.get("type") == "not_found":  # a product that a query names, too
+        kind = NotFound
     wait = _seconds(retry_after)
     return kind(said["message"], status=status, type=said.get("type"), field=said.get("field"), retry_after=wait)
 

@@ -244,6 +244,7 @@ class Shop:
             shelf=self.shelf,
             images=self.images,
             health=index_health(self.shelf, space=SPACE.id, within=0.5),
+            collection="products--overlap",
         )
         app = create_app(parts, policy=self.policy, keys=self.keys, clock=lambda: self.now)
         if self.caller is not None:
