@@ -41,6 +41,7 @@ class Gathered:
     degraded: tuple[str, ...]
     encode_ms: float
     search_ms: float
+    total_ms: float
 
 
 class Gather:
@@ -67,27 +68,37 @@ class Gather:
         start = self._clock()
         asked = await self._find.ask(replace(query, within_s=within_s), most=self._policy.max_limit)
         encoded = self._clock()
-        degraded = list(asked.degraded)
-        columns = await self._columns(asked.ask, fields, start + within_s - encoded, degraded)
-        took = (self._clock() - encoded) * 1000
-        return Gathered(columns, self._find.space.id, asked.mode, tuple(degraded), asked.encode_ms, took)
+        columns, fewer = await self._columns(asked.ask, fields, start + within_s - encoded)
+        done = self._clock()
+        return Gathered(
+            columns=columns,
+            space=self._find.space.id,
+            mode=asked.mode,
+            degraded=(*asked.degraded, *fewer),
+            encode_ms=asked.encode_ms,
+            search_ms=(done - encoded) * 1000,
+            total_ms=(done - start) * 1000,
+        )
 
-    async def _columns(self, ask: Ask, fields: tuple[str, ...], left_s: float, degraded: list[str]) -> Columns:
+    async def _columns(self, ask: Ask, fields: tuple[str, ...], left_s: float) -> tuple[Columns, tuple[str, ...]]:
+        """The candidates, and why there are fewer than there could be."""
         fewer = max(1, ask.limit // self._policy.fewer)
-        if left_s <= 0:
-            raise Unavailable("no time was left to search: allow more")
-        first = left_s * (self._policy.full_share if fewer < ask.limit else 1)
+        share = self._policy.full_share if fewer < ask.limit else 1.0
         try:
-            return await self._within(ask, fields, first)
-        except TimeoutError as error:
-            if fewer == ask.limit:
-                raise Unavailable("the index did not answer in time") from error
-        degraded.append(f"index: {ask.limit} were not there in time; {fewer} were asked for")
+            return await self._within(ask, fields, left_s * share), ()
+        except TimeoutError:
+            if share == 1.0:
+                raise _late() from None
         try:
-            return await self._within(replace(ask, limit=fewer), fields, left_s - first)
-        except TimeoutError as error:
-            raise Unavailable("the index did not answer in time") from error
+            columns = await self._within(replace(ask, limit=fewer, pool=fewer), fields, left_s * (1 - share))
+        except TimeoutError:
+            raise _late() from None
+        return columns, (f"index: {ask.limit} did not come in time; {fewer} were asked for",)
 
     async def _within(self, ask: Ask, fields: tuple[str, ...], seconds: float) -> Columns:
         async with asyncio.timeout(seconds):
-            return await self._candidates.candidates(ask, fields=fields)
+            return await self._candidates.candidates(replace(ask, within_s=None), fields=fields)
+
+
+def _late() -> Unavailable:
+    return Unavailable("the index did not answer in time: try again in a moment, or give more time")

@@ -19,6 +19,7 @@ from search.asked import Asker
 from search.caller import Caller, Scope, caller_of
 from search.candidates import candidates
 from search.door import Door
+from search.encoding import encoding
 from search.errors import Edge, answer_errors
 from search.finding import finding
 from search.health import Health
@@ -36,13 +37,18 @@ DEFAULT = SearchPolicy()
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the service is made of. `images` fetches what queries and photos refer to, if it is no file of ours."""
+    """What the service is made of.
+
+    `images` fetches what queries and photos refer to, if it is no file of ours. `collection` is where Qdrant has the
+    products, for those who ask it themselves.
+    """
 
     find: Find
     gather: Gather
     shelf: Shelf
     images: ImageSource
     health: Callable[[], Awaitable[Health]]
+    collection: str
 
 
 def create_app(
@@ -74,6 +80,7 @@ def create_app(
     asker = Asker(parts.images, policy)
     app.include_router(finding(parts.find, asker, policy, clock))
     app.include_router(candidates(parts.gather, asker, policy))
+    app.include_router(encoding(parts.find, asker, policy, collection=parts.collection))
     app.include_router(products(parts.shelf, parts.images, policy, clock))
     for router in routers:
         app.include_router(router)

@@ -16,14 +16,14 @@ from catalog.filters import Condition, parse_filter, path
 from catalog.ports import ImageSource
 from catalog.product import ImageState, Key
 from catalog.query import Count, Mode, Part, Query, Sort
-from search.asking import FacetParams, FusionBody, MixPart, QueryFields, SearchRequest, SimilarParams
+from search.asking import FacetParams, FusionBody, MixPart, PartsFields, QueryFields, SearchRequest, SimilarParams
 from search.body import json_object, read_body
 from search.caller import Caller
 from search.errors import Refused, invalid
 from search.photo import HEAVY, WEB, scheme
 from search.policy import SearchPolicy
 
-Fields = TypeVar("Fields", bound=QueryFields)
+Fields = TypeVar("Fields", bound=PartsFields)
 
 _MAX_CONDITIONS, _MAX_VALUES = 32, 256
 
@@ -51,10 +51,8 @@ class Asker:
         Raises Refused, Misuse, and ImageProblem for an image that cannot be had.
         """
         conditions = conditions_of(asked.filter or {})
-        wanted = self._parts(asked, uploads, caller)
-        parts = await asyncio.gather(*(self._fetched(part, url) for part, url in wanted))
         return Query(
-            parts=tuple(parts),
+            parts=await self.parts(asked, uploads, caller),
             mode=None if asked.mode is None else Mode(asked.mode),
             fusion=None if asked.fusion is None else _fusion(asked.fusion),
             using=asked.using,
@@ -64,11 +62,16 @@ class Asker:
             tenant=caller.tenant,
         )
 
+    async def parts(self, asked: PartsFields, uploads: Sequence[bytes], caller: Caller) -> tuple[Part, ...]:
+        """What is looked for alone. Raises as `query` does."""
+        wanted = self._parts(asked, uploads, caller)
+        return tuple(await asyncio.gather(*(self._fetched(part, url) for part, url in wanted)))
+
     def key(self, product: str, tenant: str | None, caller: Caller) -> Key:
         """Which product is meant: where no tenant is named, the caller's own, or the default's."""
         return Key(tenant or caller.tenant or self._policy.tenant, product)
 
-    def _parts(self, asked: QueryFields, uploads: Sequence[bytes], caller: Caller) -> list[tuple[Part, str | None]]:
+    def _parts(self, asked: PartsFields, uploads: Sequence[bytes], caller: Caller) -> list[tuple[Part, str | None]]:
         """The parts, each with the URL of an image that is still to be fetched."""
         mix = asked.mix or []
         used = [part.upload for part in mix if part.upload is not None]

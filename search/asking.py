@@ -132,8 +132,8 @@ Facet = Annotated[
 ]
 
 
-class QueryFields(BaseModel):
-    """What is looked for, and how."""
+class PartsFields(BaseModel):
+    """What is looked for, and by which vectors."""
 
     model_config = STRICT
 
@@ -147,17 +147,22 @@ class QueryFields(BaseModel):
             [{"text": "mug", "weight": 1.0}, {"product": "sku-1", "weight": 0.5}, {"text": "blue", "weight": -0.3}]
         ],
     )
+    using: str = Field(default="fused", description=USING, examples=["fused", "image"])
+    timeout_ms: int | None = Field(default=None, ge=1, le=MAX_MS, description=TIMEOUT)
+
+
+class QueryFields(PartsFields):
+    """What is looked for, and how."""
+
     mode: ModeName | None = Field(
         default=None,
         description="By vectors (dense), by the words of titles (lexical), or both (hybrid). Left out: what was "
         "measured to be best for words alone, and dense for all else.",
     )
     fusion: FusionBody | None = Field(default=None, description="How a hybrid search makes one ranking of two.")
-    using: str = Field(default="fused", description=USING, examples=["fused", "image"])
     exact: bool = Field(default=False, description=EXACT)
     ef: int | None = Field(default=None, description=EF, json_schema_extra=between(1, 10_000))
     filter: dict[str, Any] | None = Field(default=None, description=FILTER, examples=[FILTER_EXAMPLE])
-    timeout_ms: int | None = Field(default=None, ge=1, le=MAX_MS, description=TIMEOUT)
 
 
 class SearchRequest(QueryFields):

@@ -19,7 +19,7 @@ from search.policy import SearchPolicy
 
 IMAGE = "image"
 # The fields of a form that are JSON text, and those that are plain numbers or true and false.
-_STRUCTURED = ("mix", "fusion", "filter", "facets")
+_STRUCTURED = ("mix", "fusion", "filter", "facets", "fields")
 _PLAIN = ("limit", "offset", "group_size", "ef", "timeout_ms", "exact")
 _PIECE = 2**18  # bytes of a form that are parsed in one go
 

@@ -14,13 +14,13 @@ from catalog.filters import OWN_FIELDS
 from catalog.gather import Gather
 from catalog.state import ATTRIBUTE
 from search.asked import Asker, read
-from search.asking import FILTER_EXAMPLE, QueryFields
+from search.asking import FILTER_EXAMPLE, MAX_MS, FieldName, QueryFields, between
 from search.caller import Caller, caller_of
 from search.columns import ARROW, JSON, LINES, as_arrow, as_json, as_lines
-from search.description import body_of
+from search.description import body_of, errors_of
 from search.desk import deadline_of
 from search.errors import Refused
-from search.finding import within
+from search.finding import SEARCH_ERRORS, within
 from search.policy import SearchPolicy
 
 # What a candidate may bring along beside attributes.
@@ -36,19 +36,21 @@ class CandidatesRequest(QueryFields):
         }
     )
 
-    limit: int = Field(default=1000, description="How many at most, 1 to 10000.")
-    fields: list[str] = Field(
+    limit: int = Field(
+        default=1000, description="How many at most, from 1 to 10000.", json_schema_extra=between(1, 10_000)
+    )
+    fields: list[FieldName] = Field(
         default=[],
-        description="What each brings along: title, images, price, currency, available, tenant, event_time, "
+        description="What each brings along, up to 16: title, images, price, currency, available, tenant, event_time, "
         "image_state; any other name is an attribute.",
         examples=[["price", "brand"]],
     )
-    timeout_ms: int = Field(
+    timeout_ms: int | None = Field(
         default=2000,
         ge=1,
-        le=15_000,
-        description="The time the answer may take. Where it runs out, fewer candidates come, or such as were found by "
-        "the words alone; `degraded` says which, and `partial` is true.",
+        le=MAX_MS,
+        description="The time the answer may take. Where it runs out there are fewer candidates, or those that were "
+        "found by the words alone: `partial` is true, and `degraded` says why.",
     )
 
 
@@ -61,9 +63,25 @@ EXAMPLE: dict[str, Any] = {
     "fields": {"price": [12.5, None]},
     "partial": False,
     "degraded": [],
+    "mode": "dense",
     "space": "builtin-small-1a2b3c4d",
     "took_ms": {"encode": 8.4, "search": 41.0, "total": 49.4},
 }
+
+
+ANSWER: dict[str, Any] = {
+    "description": "Lists of one length, best first; `tenants` where the candidates are of several, `tenant` where "
+    "they are of one. Or a line for each, and the summary as the last. Or an Arrow stream of one batch, and the summary "
+    "as JSON in its schema's metadata, under `liveshelf`.",
+    "content": {
+        JSON: {"schema": {"type": "object"}, "example": EXAMPLE},
+        LINES: {"schema": {"type": "string"}},
+        ARROW: {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+ERRORS = SEARCH_ERRORS | errors_of(_406="The header Accept names nothing that is made here.")
+
+_KINDS: Mapping[str, str] = {JSON: JSON, "application/*": JSON, "*/*": JSON, LINES: LINES, ARROW: ARROW}
 
 
 def candidates(gather: Gather, asker: Asker, policy: SearchPolicy) -> APIRouter:
@@ -74,13 +92,7 @@ def candidates(gather: Gather, asker: Asker, policy: SearchPolicy) -> APIRouter:
         "/candidates",
         summary="Many products, in brief",
         openapi_extra={"requestBody": body_of(CandidatesRequest)},
-        responses={
-            200: {
-                "description": "Lists of one length, best first. `tenants` where the candidates are of several, "
-                "`tenant` where they are of one.",
-                "content": {JSON: {"example": EXAMPLE}, LINES: {}, ARROW: {}},
-            }
-        },
+        responses={200: ANSWER, **ERRORS},
         response_class=Response,
     )
     async def many(request: Request, caller: Annotated[Caller, Depends(caller_of)]) -> Response:
@@ -92,37 +104,24 @@ def candidates(gather: Gather, asker: Asker, policy: SearchPolicy) -> APIRouter:
         query = replace(await asker.query(asked, uploads, caller), limit=asked.limit)
         fields = tuple(dict.fromkeys(_path(name) for name in asked.fields))
         found = await gather(query, fields=fields, within_s=within(request))
-        match kind:
-            case "lines":
-                return StreamingResponse(as_lines(found), media_type=LINES)
-            case "arrow":
-                return Response(as_arrow(found), media_type=ARROW)
-        return Response(as_json(found), media_type=JSON)
+        if kind == LINES:
+            return StreamingResponse(as_lines(found), media_type=LINES)
+        return Response(as_arrow(found) if kind == ARROW else as_json(found), media_type=kind)
 
     return routes
 
 
 def wanted(request: Request) -> str:
-    """The first of json, lines and arrow that the request accepts most. Raises Refused where it accepts none."""
-    best, worth = "json", -1.0
+    """The media type that the request accepts most. Raises Refused where it accepts none of ours."""
+    best, worth = "", 0.0
     for part in request.headers.get("accept", "*/*").split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        kind = _KINDS.get(name)
         quality = next((_quality(p[2:]) for p in parameters if p.startswith("q=")), 1.0)
-        if kind and quality > max(worth, 0.0):
-            best, worth = kind, quality
-    if worth < 0:
+        if name in _KINDS and quality > worth:
+            best, worth = _KINDS[name], quality
+    if not best:
         raise Refused(406, "not_acceptable", f"candidates come as {JSON}, {LINES} or {ARROW}: accept one of them")
     return best
-
-
-_KINDS: Mapping[str, str] = {
-    JSON: "json",
-    "application/*": "json",
-    "*/*": "json",
-    LINES: "lines",
-    ARROW: "arrow",
-}
 
 
 def _quality(text: str) -> float:
@@ -133,6 +132,4 @@ def _quality(text: str) -> float:
 
 
 def _path(name: str) -> str:
-    if not name or len(name) > 200:
-        raise Refused(422, "invalid", "fields: a name has 1 to 200 characters", field="fields")
     return name if name in FIELDS else ATTRIBUTE + name

@@ -8,7 +8,7 @@ version, and no two states of a point of one collection have the same.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ _MOST_POINTS = 200_000
 _MOST_KINDS = 4
 _MOST_FIELDS = 32
 
-_RESULT = b"\x0a"  # QueryResponse.result, field 1 as a message
+_RESULT = b"\x0a"  # QueryResponse.result, and that of a batch and of its parts: field 1 as a message
 _SCORE = b"\x1d"  # ScoredPoint.score, field 3 as a float
 _TIME = b"\x11"  # QueryResponse.time, field 2 as a double
 
@@ -32,14 +32,19 @@ _Seen = tuple[int, bytes]
 
 
 class Packed:
-    """A QueryResponse that is bytes already."""
+    """A QueryResponse, or a QueryBatchResponse, that is bytes already but for its time, in seconds."""
 
-    def __init__(self, pieces: list[bytes]) -> None:
-        self._pieces = pieces
+    def __init__(self, result: bytes) -> None:
+        self._result = result
         self.time = 0.0
 
+    @classmethod
+    def batch(cls, answers: Iterable[bytes]) -> Packed:
+        """The answer to several queries, from the hits of each."""
+        return cls(b"".join(_RESULT + _varint(len(hits)) + hits for hits in answers))
+
     def SerializeToString(self) -> bytes:
-        return b"".join([*self._pieces, _TIME, struct.pack("<d", self.time)])
+        return self._result + _TIME + struct.pack("<d", self.time)
 
 
 class Brief:
@@ -48,8 +53,8 @@ class Brief:
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, ...], dict[Any, _Seen]] = {}
 
-    def answer(self, shard: edge.EdgeShard, found: Sequence[edge.ScoredPoint], fields: Sequence[str]) -> Packed:
-        """The hits that a search without payload found, with these fields of their payload.
+    def hits(self, shard: edge.EdgeShard, found: Sequence[edge.ScoredPoint], fields: Sequence[str]) -> bytes:
+        """On the wire, the hits that a search without payload found, with these fields of their payload.
 
         A point that was deleted meanwhile is no hit; one that was changed has the fields it has now.
         """
@@ -57,9 +62,8 @@ class Brief:
         ids = [hit.id for hit in found]
         versions = [hit.version for hit in found]
         known = [seen.get(point_id) for point_id in ids]
-        stale = [
-            n for n, (one, version) in enumerate(zip(known, versions, strict=True)) if not one or one[0] != version
-        ]
+        pairs = enumerate(zip(known, versions, strict=True))
+        stale = [n for n, (one, version) in pairs if one is None or one[0] != version]
         if stale:
             fresh = _packed(shard, {ids[n]: versions[n] for n in stale}, fields)
             if len(seen) + len(fresh) > _MOST_POINTS:
@@ -73,7 +77,7 @@ class Brief:
             if one:
                 pieces.append(one[1])
                 pieces.append(scores[4 * n : 4 * n + 4])
-        return Packed(pieces)
+        return b"".join(pieces)
 
     def _of(self, fields: tuple[str, ...]) -> dict[Any, _Seen]:
         if fields not in self._kinds and len(self._kinds) >= _MOST_KINDS:

@@ -89,20 +89,26 @@ def query(store: Store, request: pb.QueryPoints) -> pb.QueryResponse | Packed:
     fields = brief_fields(request)
     found = collection.shard.query(to_query(collection, request, payload=fields is None))
     if fields is not None:
-        return collection.brief.answer(collection.shard, found, fields)
+        return Packed(collection.brief.hits(collection.shard, found, fields))
     response = pb.QueryResponse()
     for scored in found:
         fill_scored(response.result.add(), scored)
     return response
 
 
-def query_batch(store: Store, request: pb.QueryBatchPoints) -> pb.QueryBatchResponse:
+def query_batch(store: Store, request: pb.QueryBatchPoints) -> pb.QueryBatchResponse | Packed:
     """The best points for each of several queries, in their order."""
     only(request, "collection_name", "query_points", "timeout")
     collection = store.get(request.collection_name)
-    asked = edge.QueryBatchRequest([to_query(collection, each) for each in request.query_points])
+    fields = [named for each in request.query_points if (named := brief_fields(each)) is not None]
+    brief = len(fields) == len(request.query_points)
+    queries = [to_query(collection, each, payload=not brief) for each in request.query_points]
+    batch = collection.shard.query_batch(edge.QueryBatchRequest(queries))
+    if brief:
+        hits = collection.brief.hits
+        return Packed.batch(hits(collection.shard, *each) for each in zip(batch, fields, strict=True))
     response = pb.QueryBatchResponse()
-    for found in collection.shard.query_batch(asked):
+    for found in batch:
         batch = response.result.add()
         for scored in found:
             fill_scored(batch.result.add(), scored)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
-import httpx
 from rich.console import Console
 from rich.table import Table
 
@@ -15,10 +15,14 @@ from catalog import events
 from catalog.errors import Misuse, Unavailable
 from liveshelf.settings import Settings
 
+if TYPE_CHECKING:
+    from liveshelf.client import Found
+
 
 @click.command()
 @click.argument("text", required=False)
 @click.option("--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A photo to search by.")
+@click.option("--mode", type=click.Choice(["dense", "lexical", "hybrid"]), help="By vectors, by words, or by both.")
 @click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many hits at most.")
 @click.option(
     "--filter",
@@ -35,20 +39,32 @@ def search(
     *,
     text: str | None,
     image: Path | None,
+    mode: Literal["dense", "lexical", "hybrid"] | None,
     limit: int,
     filters: tuple[str, ...],
     as_json: bool,
     url: str | None,
 ) -> None:
     """Search by TEXT, by a photo, or by both, through the running search service."""
+    from liveshelf.client import Away, Client, SearchOptions
+
     if not text and image is None:
         raise Misuse("an empty query finds nothing: give some text, or --image FILE")
-    query: dict[str, Any] = {"text": text, "limit": limit, "filter": _filter(filters)}
-    answer = _post(url or f"http://{settings.host}:{settings.port}", query, image)
+    options: SearchOptions = {"limit": limit, "filter": _filter(filters)}
+    if mode is not None:
+        options["mode"] = mode
+    with Client(url or f"http://{settings.host}:{settings.port}") as client:
+        try:
+            found = client.search(text, image=image, **options)
+        except Away as error:
+            hint = "" if error.status else ": start one with `liveshelf up` or `liveshelf serve`"
+            raise Unavailable(f"{error}{hint}") from None
     if as_json:
-        click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+        click.echo(json.dumps(asdict(found), ensure_ascii=False, indent=2))
     else:
-        _table(answer)
+        _table(found)
+    for reason in found.degraded:
+        click.echo(f"Less than was asked for: {reason}", err=True)
 
 
 @click.command()
@@ -91,33 +107,25 @@ def _value(text: str) -> str | bool:
     return {"true": True, "false": False}.get(text, text)
 
 
-def _post(url: str, query: dict[str, Any], image: Path | None) -> dict[str, Any]:
-    try:
-        if image is None:
-            response = httpx.post(f"{url}/search", json=query, timeout=30)
-        else:
-            form = {name: v if isinstance(v, str) else json.dumps(v) for name, v in query.items() if v is not None}
-            files = {"image": (image.name, image.read_bytes())}
-            response = httpx.post(f"{url}/search", data=form, files=files, timeout=30)
-    except httpx.HTTPError as error:
-        raise Unavailable(
-            f"no search service answers at {url} ({error}): start one with `liveshelf up` or `liveshelf serve`"
-        ) from None
-    answer: dict[str, Any] = response.json()
-    if response.is_error:
-        raise Misuse(answer["error"]["message"])
-    return answer
-
-
-def _table(answer: dict[str, Any]) -> None:
+def _table(found: Found) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading, justify in (("score", "right"), ("id", "left"), ("title", "left"), ("price", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    for hit in answer["hits"]:
-        price = "" if hit["price"] is None else f"{hit['price']:.2f} {hit['currency'] or ''}".strip()
-        table.add_row(f"{hit['score']:.3f}", hit["id"], hit["title"], price)
+    for heading in ("score", "id", "title", "price", "age"):
+        table.add_column(heading, justify="left" if heading in ("id", "title") else "right")
+    for hit in found:
+        price = "" if hit.price is None else f"{hit.price:.2f} {hit.currency or ''}".strip()
+        table.add_row(f"{hit.score:.3f}", hit.id, hit.title, price, _age(hit.age_s))
     console = Console()
-    if answer["hits"]:
+    if found.hits:
         console.print(table)
     else:
         console.print("Nothing found.")
+
+
+def _age(seconds: float | None) -> str:
+    """How long ago a product last changed, in its largest unit."""
+    if seconds is None:
+        return ""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from catalog.ask import Ask
+from catalog.ask import Ask, Rrf, Weighted
 from catalog.errors import Misuse, Unavailable
 from catalog.filters import AnyOf, Range
 from catalog.ports import Vector
@@ -97,6 +97,30 @@ async def test_other_vectors_can_be_searched_and_wrong_ones_are_refused(shop: Sh
         await shop.channel.candidates(Ask(vector=image))
     with pytest.raises(Misuse, match="quote"):
         await shop.channel.candidates(Ask(vector=QUERY), fields=['attributes.a"b'])
+
+
+async def test_words_alone_and_words_fused_with_vectors(shop: Shop) -> None:
+    titles = ["red mug", "blue mug", "red lamp", "sofa"]
+    await shop.parts.index.write([put(Key("shop", title), 1, title=title) for title in titles])
+    words = await shop.channel.candidates(Ask(words="red mug", limit=10))
+    assert words.ids[0] == "red mug"
+    assert set(words.ids) == {"red mug", "blue mug", "red lamp"}
+    for ask in (
+        Ask(vector=QUERY, words="red mug", limit=3, pool=4),
+        Ask(vector=QUERY, words="red mug", limit=10, offset=1, fusion=Rrf(k=10, dense=0.5)),
+        Ask(vector=QUERY, words="red mug", limit=10, fusion=Weighted(0.3), conditions=(AnyOf("tenant", ("shop",)),)),
+        Ask(vector=QUERY, words="red mug", limit=10, without=(Key("shop", "sofa"),)),
+    ):
+        found = await shop.channel.candidates(ask, fields=["title"])
+        hits = await shop.parts.shelf.search(ask)
+        assert list(found.ids) == [hit.key.id for hit in hits]
+        np.testing.assert_allclose(found.scores, [hit.score for hit in hits], rtol=1e-6)
+        assert found.fields["title"] == list(found.ids)
+
+
+async def test_an_answer_that_would_come_too_late_is_not_waited_for(shop: Shop) -> None:
+    with pytest.raises(Unavailable, match="within"):
+        await shop.channel.candidates(Ask(vector=QUERY, within_s=1e-6))
 
 
 async def test_an_index_that_is_away_is_unavailable() -> None:

@@ -252,6 +252,7 @@ class Shop:
             shelf=self.shelf,
             images=self.images,
             health=index_health(self.shelf, space=SPACE.id, within=0.5),
+            collection="products--overlap",
         )
         routes = live_routes(live or Live(self.shelf, self.live, clock=lambda: self.now))
         app = create_app(parts, routers=[routes], policy=self.policy, keys=self.keys, clock=lambda: self.now)

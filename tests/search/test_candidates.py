@@ -10,9 +10,10 @@ import pytest
 
 from catalog.errors import Unavailable
 from catalog.gather import GatherPolicy
+from search.caller import Caller
 from search.candidates import CandidatesRequest
 from search.columns import ARROW, LINES
-from tests.search.shop import SPACE, Shop, bag, stocked
+from tests.search.shop import SPACE, Shop, bag, photo, stocked
 
 MUG = {"text": "sea green mug"}
 
@@ -32,11 +33,12 @@ async def test_ids_scores_and_versions_come_as_lists_best_first() -> None:
         "fields": {},
         "partial": False,
         "degraded": [],
+        "mode": "dense",
         "space": SPACE.id,
     }
     assert scores == sorted(scores, reverse=True)
     assert np.float32(scores[1]) == bag("blue mug") @ bag("sea green mug")
-    assert took["total"] == pytest.approx(took["encode"] + took["search"], abs=0.02)
+    assert took["total"] >= took["search"] > 0
 
 
 async def test_where_candidates_are_of_several_tenants_each_says_whose_it_is() -> None:
@@ -151,10 +153,10 @@ async def test_a_kind_that_is_not_made_is_refused(accept: str) -> None:
         ({**MUG, "limit": 10_001}, "10000"),
         ({**MUG, "fields": "price"}, "fields"),
         ({**MUG, "fields": [""]}, "fields"),
-        ({**MUG, "fields": ["x" * 201]}, "fields"),
+        ({**MUG, "fields": ["x" * 257]}, "fields"),
         ({**MUG, "fields": [f"f{n}" for n in range(17)]}, "16"),
         ({**MUG, "timeout_ms": 0}, "timeout_ms"),
-        ({**MUG, "timeout_ms": 15_001}, "timeout_ms"),
+        ({**MUG, "timeout_ms": 10**9}, "timeout_ms"),
         ({**MUG, "offset": 5}, "limit, fields"),
         ({**MUG, "filter": {"price": {}}}, "price"),
     ],
@@ -193,7 +195,7 @@ async def test_an_index_that_is_slow_for_many_is_asked_for_fewer() -> None:
         body = (await client.post("/candidates", json={**MUG, "limit": 20, "timeout_ms": 500})).json()
     assert body["partial"] is True
     assert len(body["ids"]) == 2
-    assert body["degraded"] == ["index: 20 were not there in time; 2 were asked for"]
+    assert body["degraded"] == ["index: 20 did not come in time; 2 were asked for"]
 
 
 async def test_an_index_that_is_away_is_a_503() -> None:
@@ -208,3 +210,38 @@ async def test_the_example_works_and_limits_say_what_holds() -> None:
     async with stocked().client() as client:
         assert (await client.post("/candidates", json=example)).status_code == 200
     assert GatherPolicy().max_limit == 10_000
+
+
+async def test_a_form_with_a_photo_and_all_kinds_of_parts_are_taken() -> None:
+    shop = stocked()
+    async with shop.client() as client:
+        form = {"text": "mug", "fields": '["price"]', "limit": "2", "filter": '{"available": true}'}
+        upload = await client.post("/candidates", data=form, files={"image": ("a.png", photo())})
+        mix = [{"product": "mug"}, {"text": "brass", "weight": -0.5}]
+        like = await client.post("/candidates", json={"mix": mix, "filter": {"tenant": "default"}})
+    assert len(upload.json()["ids"]) == 2
+    assert shop.encoder.asked[0] == ("mug", photo())
+    assert like.json()["ids"][0] == "mug/blue"  # a product is never like itself
+
+
+@pytest.mark.parametrize("mode", ["lexical", "hybrid"])
+async def test_words_alone_or_with_vectors(mode: str) -> None:
+    async with stocked().client() as client:
+        body = (await client.post("/candidates", json={"text": "brass lamp", "mode": mode})).json()
+    assert (body["mode"], body["ids"][0], body["partial"]) == (mode, "lamp", False)
+
+
+@pytest.mark.parametrize("accept", ["application/json", LINES, ARROW])
+async def test_nobody_sees_another_tenants_products(accept: str) -> None:
+    shop = stocked()
+    shop.caller = Caller(tenant="other")
+    async with shop.client() as client:
+        answers = [
+            await client.post("/candidates", json=query, headers={"accept": accept})
+            for query in (MUG, {**MUG, "filter": {"tenant": "default"}}, {**MUG, "mode": "lexical"})
+        ]
+        like = await client.post("/candidates", json={"mix": [{"product": "mug", "tenant": "default"}]})
+    assert all(answer.status_code == 200 for answer in answers)
+    assert b"another shop" not in answers[0].content  # a title nobody asked for
+    assert all(b"lamp" not in answer.content and b"blue" not in answer.content for answer in answers)
+    assert (like.status_code, like.json()["error"]["type"]) == (422, "not_found")

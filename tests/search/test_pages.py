@@ -67,7 +67,7 @@ async def test_the_description_is_whole_and_its_examples_work() -> None:
     assert description["info"]["title"] == "liveshelf search"
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", description["info"]["version"])
     products = {"/products/{product_id}", "/products/{product_id}/photo", "/products/{product_id}/similar"}
-    assert set(description["paths"]) == {"/search", "/candidates", "/facets", *products, "/live", "/health"}
+    assert set(description["paths"]) == {"/search", "/candidates", "/encode", "/facets", *products, "/live", "/health"}
     assert set(body) == {"application/json", "multipart/form-data"}
     assert body["application/json"]["schema"]["additionalProperties"] is False
     for path in description["paths"].values():

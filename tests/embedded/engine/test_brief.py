@@ -87,6 +87,22 @@ def test_fused_channels_offsets_and_a_point_in_place_of_a_vector(client: QdrantC
         assert brief == whole, asked
 
 
+@pytest.mark.parametrize("payloads", [[FIELDS, FIELDS], [FIELDS, ["n"]], [FIELDS, True], [False, FIELDS]])
+def test_queries_of_a_batch_have_each_its_fields(
+    client: QdrantClient, shelf: str, payloads: list[list[str] | bool]
+) -> None:
+    client.upsert(shelf, [point(n, n=n, color="red", parts={"kind": "b"}) for n in range(1, 40)])
+    asked = [
+        models.QueryRequest(query=vector(n), using="fused", limit=5 + n, with_payload=payload)
+        for n, payload in enumerate(payloads)
+    ]
+    batch = client.query_batch_points(shelf, asked)
+    for n, (payload, answer) in enumerate(zip(payloads, batch, strict=True)):
+        alone = client.query_points(shelf, query=vector(n), using="fused", limit=5 + n, with_payload=payload)
+        assert ordered(answer.points) == ordered(alone.points)
+        assert len(answer.points) == 5 + n
+
+
 def test_a_collection_of_the_same_name_is_another(client: QdrantClient) -> None:
     name = make_collection(client)
     client.upsert(name, [point(1, n=1)])

@@ -1,0 +1,160 @@
+"""What the service answers, as values. Fields that this client does not know are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product as the index knows it now; versions and times as the shop's events have them.
+
+    `event_time` is in milliseconds since 1970, `age_s` how many seconds ago that was when it was answered.
+    """
+
+    id: str
+    tenant: str
+    title: str
+    images: tuple[str, ...] = ()
+    photo: str | None = None
+    attributes: Mapping[str, Scalar | list[Scalar]] = field(default_factory=dict)
+    price: float | None = None
+    currency: str | None = None
+    available: bool | None = None
+    content_version: int | None = None
+    offer_version: int | None = None
+    event_time: int | None = None
+    age_s: float | None = None
+    image_state: str | None = None
+    image_reason: str = ""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Self:
+        return cls(**{**_known(cls, body), "images": tuple(body.get("images", ()))})
+
+
+@dataclass(frozen=True, slots=True)
+class Hit(Product):
+    """A product found. `variants` are the next best of its group, where hits are grouped."""
+
+    score: float = 0.0
+    variants: tuple[Hit, ...] = ()
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Self:
+        said = _known(cls, body)
+        said["images"] = tuple(body.get("images", ()))
+        said["variants"] = tuple(Hit.of(variant) for variant in body.get("variants", ()))
+        return cls(**said)
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Where the service's time went, in milliseconds."""
+
+    encode: float
+    search: float
+    total: float
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Self:
+        encode, search = float(body.get("encode", 0)), float(body.get("search", 0))
+        return cls(encode, search, float(body.get("total", encode + search)))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Hits, best first. `degraded` says, a sentence each, why this is less than was asked for; empty: it is all.
+
+    `facets` has values and their counts by field, most frequent first.
+    """
+
+    hits: tuple[Hit, ...]
+    space: str
+    took_ms: Took
+    mode: str = "dense"
+    degraded: tuple[str, ...] = ()
+    facets: Mapping[str, tuple[tuple[Scalar, int], ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Self:
+        counts = {
+            name: tuple((each["value"], each["count"]) for each in values)
+            for name, values in body.get("facets", {}).items()
+        }
+        hits = tuple(Hit.of(hit) for hit in body["hits"])
+        said = {"mode": body["mode"]} if "mode" in body else {}
+        return cls(
+            hits,
+            body["space"],
+            Took.of(body["took_ms"]),
+            degraded=tuple(body.get("degraded", ())),
+            facets=counts,
+            **said,
+        )
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Many products as columns of one length, best first; `fields` has None where a product does not have one.
+
+    `partial`: these are not all, or not the best; `degraded` says why.
+    """
+
+    ids: Sequence[str]
+    tenants: Sequence[str]
+    scores: Sequence[float]
+    content_versions: Sequence[int]
+    offer_versions: Sequence[int]
+    fields: Mapping[str, Sequence[Any]]
+    partial: bool
+    degraded: tuple[str, ...]
+    space: str
+    took_ms: Took
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Self:
+        ids = body["ids"]
+        return cls(
+            ids=ids,
+            tenants=body["tenants"] if "tenants" in body else [body["tenant"]] * len(ids),
+            scores=body["scores"],
+            content_versions=body["content_versions"],
+            offer_versions=body["offer_versions"],
+            fields=body["fields"],
+            partial=body["partial"],
+            degraded=tuple(body["degraded"]),
+            space=body["space"],
+            took_ms=Took.of(body["took_ms"]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """A query's vector, L2-normalised, and where it can be searched with: the named vector of the collection."""
+
+    vector: tuple[float, ...]
+    using: str
+    collection: str
+    space: str
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Self:
+        return cls(**{**_known(cls, body), "vector": tuple(body["vector"])})
+
+
+def _known(cls: type[Any], body: Mapping[str, Any]) -> dict[str, Any]:
+    return {f.name: body[f.name] for f in fields(cls) if f.name in body}
