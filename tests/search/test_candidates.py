@@ -32,6 +32,7 @@ async def test_ids_scores_and_versions_come_as_lists_best_first() -> None:
         "fields": {},
         "partial": False,
         "degraded": [],
+        "mode": "dense",
         "space": SPACE.id,
     }
     assert scores == sorted(scores, reverse=True)
