@@ -223,7 +223,7 @@ class Album:
 
 
 QUICK = LivePolicy(every=0.02, newest=8, listeners=4, waiting=8, silence=0.2)
-SMALL = SearchPolicy(max_upload=200_000, answer_within=2.0, read_within=2.0)
+SMALL = SearchPolicy(max_upload=200_000)
 
 
 @dataclass
