@@ -25,9 +25,9 @@ class Fields:
         self._facets = facets
         self._shelf = shelf
 
-    async def known(self) -> Mapping[str, str]:
-        """The fields the index has a record of, and what each holds. Raises Unavailable."""
-        return await self._facets.fields()
+    async def known(self, tenant: str | None) -> Mapping[str, str]:
+        """The fields the index has a record of, and what each holds for a tenant. Raises Unavailable."""
+        return await self._facets.fields(_seen(tenant))
 
     async def check(self, query: Query) -> None:
         """Raises Misuse for a field that no product has, or that holds something else, with the fields there are."""
@@ -35,7 +35,7 @@ class Fields:
         if not (query.conditions or query.facets or grouped):
             return
         try:
-            known = await self.known()
+            known = await self.known(query.tenant)
         except Unavailable:
             return  # the search will say so, or answer without what depends on it
         for count in query.facets:
@@ -50,9 +50,12 @@ class Fields:
     async def _exists(self, what: str, field: str, known: Mapping[str, str], query: Query) -> None:
         if field in known:
             return
-        seen: tuple[Condition, ...] = () if query.tenant is None else (AnyOf("tenant", (query.tenant,)),)
-        if not await self._shelf.count((Exists(field), *seen)):
+        if not await self._shelf.count((Exists(field), *_seen(query.tenant))):
             raise Misuse(f"{what}: no product has {name_of(field)!r}; {_listed(known)}")
+
+
+def _seen(tenant: str | None) -> tuple[Condition, ...]:
+    return () if tenant is None else (AnyOf("tenant", (tenant,)),)
 
 
 def _listed(known: Mapping[str, str]) -> str:

@@ -71,7 +71,7 @@ EXAMPLE: dict[str, Any] = {
 
 ANSWER: dict[str, Any] = {
     "description": "Lists of one length, best first; `tenants` where the candidates are of several, `tenant` where "
-    "they are of one. Or a line for each, and the summary as the last. Or an Arrow stream of one batch, and the summary "
+    "they are of one. Or a line for each, and the summary as the last. Or an Arrow stream of one batch, the summary "
     "as JSON in its schema's metadata, under `liveshelf`.",
     "content": {
         JSON: {"schema": {"type": "object"}, "example": EXAMPLE},
