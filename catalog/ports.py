@@ -169,8 +169,11 @@ class Looks(Protocol):
 class Facets(Protocol):
     """What live products say of themselves, counted."""
 
-    async def fields(self) -> Mapping[str, str]:
-        """The payload fields that can be filtered on, and what each holds: keyword, number, bool, any."""
+    async def fields(self, conditions: Sequence[Condition] = ()) -> Mapping[str, str]:
+        """The payload fields that can be filtered on, and what each holds: keyword, number, bool, any.
+
+        Of the live products that satisfy all conditions: what another tenant's products are like is not told.
+        """
         ...
 
     async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from qdrant_client import grpc
 
 from catalog.ask import Ask
-from catalog.errors import Misuse
+from catalog.errors import Misuse, Unavailable
 from catalog.space import Space
 from indexer.conditions import live_and
 from indexer.lexical import LEXICAL, write_document
@@ -40,6 +43,29 @@ def queries_of(ask: Ask, space: Space, policy: GraphPolicy = GraphPolicy()) -> l
     if not found:
         raise Misuse("a search needs a vector or words: give it some text or an image")
     return found
+
+
+def pool_of(ask: Ask) -> int:
+    """How many each channel brings to a fusion."""
+    return max(ask.pool, ask.offset + ask.limit)
+
+
+def scores_of(found: Sequence[grpc.ScoredPoint]) -> list[tuple[str, float]]:
+    """A channel as `catalog.fusion.fused` takes it."""
+    return [(point.id.uuid, point.score) for point in found]
+
+
+@asynccontextmanager
+async def within(seconds: float | None) -> AsyncIterator[None]:
+    """What is done inside is called off after `seconds`; raises Unavailable then.
+
+    It says nothing about Qdrant's health, so no circuit opens for those who would have waited longer.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise Unavailable(f"Qdrant did not search within {seconds} s") from error
 
 
 def _dense(ask: Ask, space: Space, where: grpc.Filter, policy: GraphPolicy) -> grpc.QueryPoints:

@@ -110,6 +110,21 @@ class Points:
                 return
             request.offset.CopyFrom(response.next_page_offset)
 
+    async def facet(self, path: str, where: grpc.Filter, *, limit: int) -> Sequence[grpc.FacetHit]:
+        """The values of an indexed payload field among the points that match, and how many have each, exactly."""
+        request = grpc.FacetCounts(collection_name=self._collection, key=path, filter=where, limit=limit, exact=True)
+        with self._asking("count the values of a field"):
+            response = await self._stub.Facet(request, timeout=self._timeout)
+        found: Sequence[grpc.FacetHit] = response.hits
+        return found
+
+    async def indexes(self) -> dict[str, int]:
+        """The payload indexes by path, each a grpc.PayloadSchemaType."""
+        request = grpc.GetCollectionInfoRequest(collection_name=self._collection)
+        with self._asking("read the collection"):
+            response = await self._client.grpc_collections.Get(request, timeout=self._timeout)
+        return {path: info.data_type for path, info in response.result.payload_schema.items()}
+
     async def delete(self, where: grpc.Filter) -> None:
         """Delete the points that match when it is applied. Applied when it returns."""
         request = grpc.DeletePoints(

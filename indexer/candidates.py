@@ -10,12 +10,11 @@ import numpy as np
 from qdrant_client import AsyncQdrantClient, grpc
 
 from catalog.ask import Ask
-from catalog.errors import Unavailable
 from catalog.fusion import fused
 from catalog.ports import Columns
 from catalog.space import Space
 from catalog.state import ATTRIBUTE
-from indexer.asks import GraphPolicy, queries_of
+from indexer.asks import GraphPolicy, pool_of, queries_of, scores_of, within
 from indexer.calls import Points, including
 from indexer.conditions import path_of
 from indexer.values import plain
@@ -53,13 +52,10 @@ class QdrantCandidates:
         """The live products that answer, best first. `fields` are payload fields, attributes.NAME for an attribute."""
         queries = queries_of(ask, self._space, self._policy)
         for query in queries:
-            query.limit = ask.limit if len(queries) == 1 else max(ask.pool, ask.offset + ask.limit)
+            query.limit = ask.limit if len(queries) == 1 else pool_of(ask)
             query.with_payload.CopyFrom(including(*ALWAYS, *(path_of(name) for name in fields)))
-        try:
-            async with asyncio.timeout(ask.within_s):
-                found = await (self._one(queries[0], ask) if len(queries) == 1 else self._fused(queries, ask))
-        except TimeoutError as error:
-            raise Unavailable(f"Qdrant did not search within {ask.within_s} s") from error
+        async with within(ask.within_s):
+            found = await (self._one(queries[0], ask) if len(queries) == 1 else self._fused(queries, ask))
         return await columns_of(found, fields)
 
     async def _one(self, query: grpc.QueryPoints, ask: Ask) -> list[Scored]:
@@ -67,10 +63,9 @@ class QdrantCandidates:
         return [(point.payload, point.score) for point in await self._points.query(query)]
 
     async def _fused(self, queries: Sequence[grpc.QueryPoints], ask: Ask) -> list[Scored]:
-        channels = await self._points.query_batch(queries)
-        there = {point.id.uuid: point.payload for found in channels for point in found}
-        dense, lexical = ([(point.id.uuid, point.score) for point in found] for found in channels)
-        best = fused(ask.fusion, dense, lexical)[ask.offset : ask.offset + ask.limit]
+        dense, lexical = await self._points.query_batch(queries)
+        there = {point.id.uuid: point.payload for found in (dense, lexical) for point in found}
+        best = fused(ask.fusion, scores_of(dense), scores_of(lexical))[ask.offset : ask.offset + ask.limit]
         return [(there[i], score) for i, score in best]
 
 

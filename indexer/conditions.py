@@ -42,6 +42,12 @@ def path_of(field: str) -> str:
     return f'{ATTRIBUTE}"{name}"'
 
 
+def field_of(path: str) -> str:
+    """The payload field that `path_of` gave a path for."""
+    name = path.removeprefix(ATTRIBUTE)
+    return path if name == path else ATTRIBUTE + name.strip('"')
+
+
 def _condition(condition: Condition) -> grpc.Condition:
     if isinstance(condition, AnyOf):
         return _any_of(condition)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from qdrant_client import AsyncQdrantClient, grpc
 
 from catalog.ask import Ask
-from catalog.errors import Unavailable
 from catalog.filters import Condition
 from catalog.fusion import fused
 from catalog.ports import Hit, Vector
 from catalog.product import Key
 from catalog.space import Space
 from catalog.state import Payload
-from indexer.asks import GraphPolicy, queries_of
+from indexer.asks import GraphPolicy, pool_of, queries_of, scores_of, within
 from indexer.calls import NOTHING, Points, excluding, including
 from indexer.conditions import live_and
 from indexer.points import INTERNALS, key_from, point_id
@@ -50,11 +48,8 @@ class QdrantShelf:
         A score is the cosine of the vectors, BM25 of the words, or what the two are fused to.
         """
         queries = queries_of(ask, self._space, self._policy)
-        try:
-            async with asyncio.timeout(ask.within_s):
-                return await (self._one(queries[0], ask) if len(queries) == 1 else self._fused(queries, ask))
-        except TimeoutError as error:
-            raise Unavailable(f"Qdrant did not search within {ask.within_s} s") from error
+        async with within(ask.within_s):
+            return await (self._one(queries[0], ask) if len(queries) == 1 else self._fused(queries, ask))
 
     async def _one(self, query: grpc.QueryPoints, ask: Ask) -> list[Hit]:
         query.limit, query.offset = ask.limit, ask.offset
@@ -68,11 +63,10 @@ class QdrantShelf:
         what was found, and it breaks ties by chance, so that pages of one ranking would not fit together.
         """
         for query in queries:
-            query.limit = max(ask.pool, ask.offset + ask.limit)
+            query.limit = pool_of(ask)
             query.with_payload.CopyFrom(NOTHING)
-        channels = await self._points.query_batch(queries)
-        dense, lexical = ([(point.id.uuid, point.score) for point in found] for found in channels)
-        best = fused(ask.fusion, dense, lexical)[ask.offset : ask.offset + ask.limit]
+        dense, lexical = await self._points.query_batch(queries)
+        best = fused(ask.fusion, scores_of(dense), scores_of(lexical))[ask.offset : ask.offset + ask.limit]
         there = await self._points.get([i for i, _ in best], payload=_PUBLIC)
         hits = [_hit(there[i].payload, score) for i, score in best if i in there]
         return [hit for hit in hits if hit.payload["live"]]

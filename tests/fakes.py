@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +35,7 @@ def unit(seed: str, dim: int) -> Vector:
 
 @dataclass
 class FakeIndex:
-    """Index, Unhealed, Shelf and Looks over a dict. `failure`, while set, is what every call raises."""
+    """Index, Unhealed, Shelf, Looks and Facets over a dict. `failure`, while set, is what every call raises."""
 
     space: Space = SPACE
     failure: Exception | None = None
@@ -90,6 +92,25 @@ class FakeIndex:
         payload, vectors = self.points.get(key, ({"live": False}, {}))
         return vectors if payload["live"] else None
 
+    async def fields(self, conditions: Sequence[Condition] = ()) -> Mapping[str, str]:
+        self._fail()
+        own = {"price": "number", "currency": "keyword", "available": "bool", "tenant": "keyword"}
+        there = [p["attributes"] for key, (p, _) in self.points.items() if _holds_all(key, p, conditions)]
+        kinds: dict[str, set[str]] = {}
+        for name, value in (each for attributes in there for each in attributes.items()):
+            for member in value if isinstance(value, list) else [value]:
+                kind = "bool" if isinstance(member, bool) else "keyword" if isinstance(member, str) else "number"
+                kinds.setdefault(f"attributes.{name}", set()).add(kind)
+        return {**{field: found.pop() if len(found) == 1 else "any" for field, found in kinds.items()}, **own}
+
+    async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:
+        self._fail()
+        counts: Counter[Scalar] = Counter()
+        for key, (payload, _) in self.points.items():
+            if _holds_all(key, payload, conditions):
+                counts.update(set(_members({**payload, **key._asdict()}, field)) - {None})
+        return sorted(counts.items(), key=lambda found: (-found[1], str(found[0])))[:limit]
+
     def _fail(self) -> None:
         if self.failure is not None:
             raise self.failure
@@ -136,10 +157,7 @@ def _holds_all(key: Key, payload: Payload, conditions: Sequence[Condition]) -> b
 def _holds(payload: Payload, condition: Condition) -> bool:
     if isinstance(condition, Not):
         return not _holds(payload, condition.of)
-    value: object = payload
-    for part in condition.field.split(".", 1):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    members = value if isinstance(value, list) else [value]
+    members = _members(payload, condition.field)
     if isinstance(condition, Exists):
         return any(member is not None for member in members)
     if isinstance(condition, AnyOf):
@@ -150,6 +168,13 @@ def _holds(payload: Payload, condition: Condition) -> bool:
     lt, lte = condition.lt, condition.lte
     high = min(math.inf if lt is None else math.nextafter(lt, -math.inf), math.inf if lte is None else lte)
     return any(low <= number <= high for number in numbers)
+
+
+def _members(payload: Payload, field: str) -> list[Any]:
+    value: Any = payload
+    for part in field.split(".", 1):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value if isinstance(value, list) else [value]
 
 
 def _same(member: object, wanted: Scalar) -> bool:

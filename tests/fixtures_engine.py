@@ -11,10 +11,10 @@ from uuid import uuid4
 import pytest
 from qdrant_client import AsyncQdrantClient
 
-from catalog.ports import Index, Looks, Shelf
+from catalog.ports import Facets, Index, Looks, Shelf
 from catalog.space import Space
 from embedded.engine.process import EngineProcess
-from indexer import CollectionPolicy, QdrantIndex, QdrantShelf, collection_name, connect, ensure
+from indexer import CollectionPolicy, QdrantFacets, QdrantIndex, QdrantShelf, collection_name, connect, ensure
 
 SERVER = "LIVESHELF_TEST_QDRANT_URL"
 
@@ -27,6 +27,7 @@ class Subject:
     shelf: Shelf
     rival: Index
     looks: Looks
+    facets: Facets
     collection: str = ""
 
 
@@ -65,6 +66,7 @@ async def collection_at(url: str, space: Space) -> AsyncIterator[Subject]:
                 index=QdrantIndex(client, collection=collection, space=space),
                 shelf=shelf,
                 looks=shelf,
+                facets=QdrantFacets(client, collection=policy.name, fresh_s=0.0),
                 rival=QdrantIndex(second, collection=collection, space=space),
                 collection=collection,
             )

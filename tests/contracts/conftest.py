@@ -15,7 +15,7 @@ from tests.fixtures_engine import engine as engine
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     if request.param == "fake":
         fake = FakeIndex()
-        yield Subject(fake, fake, fake, looks=fake)
+        yield Subject(fake, fake, fake, looks=fake, facets=fake)
         return
     url = request.getfixturevalue("engine").url if request.param == "engine" else server_url()
     async with collection_at(url, SPACE) as real:

@@ -11,6 +11,7 @@ import pytest
 from catalog.ask import Ask
 from catalog.errors import Misuse, Unavailable
 from catalog.filters import AnyOf, Range
+from catalog.ports import Vector
 from catalog.product import Key
 from catalog.space import FUSED, IMAGE
 from indexer import QdrantCandidates
@@ -103,3 +104,15 @@ async def test_an_index_that_is_away_is_unavailable() -> None:
         channel = QdrantCandidates(client, collection="none", space=SPACE, timeout_s=1)
         with pytest.raises(Unavailable):
             await channel.candidates(Ask(vector=QUERY))
+
+
+@pytest.mark.parametrize("vector", [None, QUERY])
+async def test_words_and_both_are_searched_as_a_shelf_does(shop: Shop, vector: Vector | None) -> None:
+    titles = ("red mug", "blue mug", "red lamp", "green lamp")
+    await shop.parts.index.write([put(Key("shop", str(n)), 1, title=title) for n, title in enumerate(titles)])
+    ask = Ask(vector=vector, words="red mug", limit=2, offset=1, without=(Key("shop", "2"),))
+    hits = await shop.parts.shelf.search(ask)
+    found = await shop.channel.candidates(ask, fields=["title"])
+    assert list(found.ids) == [hit.key.id for hit in hits]
+    assert found.scores.tolist() == pytest.approx([hit.score for hit in hits])
+    assert found.fields["title"] == [hit.payload["title"] for hit in hits]

@@ -1,0 +1,76 @@
+"""What every Facets does, fake or real: the same tests for all of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from catalog.errors import Misuse
+from catalog.filters import AnyOf, Condition, Exists, Not, Range
+from catalog.product import Key
+from tests.contracts.test_index import patch, put, revision, tombstone
+from tests.fixtures_engine import Subject
+
+SHOP: Condition = AnyOf("tenant", ("shop",))
+
+
+async def filled(subject: Subject) -> None:
+    said: list[dict[str, object]] = [
+        {"attributes_brand": "Arbour", "attributes_color": ("red", "blue"), "available": True, "price": 5.0},
+        {"attributes_brand": "Arbour", "attributes_color": "red", "available": False, "attributes_size": 42},
+        {"attributes_brand": "Birch", "available": True, "attributes_size": "XL", "attributes_new": True},
+        {"attributes_brand": "Cedar", "attributes_color": "green", "price": 7.5, "attributes_weight": 1.5},
+        {"attributes_brand": "Dune"},
+    ]
+    writes = [put(Key("shop", str(n)), 1, **fields) for n, fields in enumerate(said)]
+    writes.append(put(Key("other", "0"), 1, attributes_brand="Arbour", attributes_secret="x"))
+    assert not (await subject.index.write(writes)).invalid
+    gone = writes[4]
+    assert not (await subject.index.write([tombstone(gone.key, 2, expect=revision(gone))])).moved
+
+
+async def test_the_fields_there_are_and_what_they_hold(subject: Subject) -> None:
+    await filled(subject)
+    everyones = {"tenant": "keyword", "price": "number", "currency": "keyword", "available": "bool"}
+    attributes = {"brand": "keyword", "color": "keyword", "size": "any", "new": "bool", "weight": "number"}
+    expected = {**everyones, **{f"attributes.{name}": holds for name, holds in attributes.items()}}
+    assert await subject.facets.fields([SHOP]) == expected
+    assert await subject.facets.fields() == {**expected, "attributes.secret": "keyword"}
+
+
+async def test_fields_are_those_of_whom_the_conditions_show(subject: Subject) -> None:
+    await filled(subject)
+    assert "attributes.secret" not in await subject.facets.fields([SHOP])
+    others = await subject.facets.fields([AnyOf("tenant", ("other",))])
+    assert others["attributes.secret"] == "keyword"
+    assert "attributes.weight" not in others
+
+
+async def test_values_are_counted_among_live_products(subject: Subject) -> None:
+    await filled(subject)
+    facet = subject.facets.facet
+    assert await facet("attributes.brand", [], limit=10) == [("Arbour", 3), ("Birch", 1), ("Cedar", 1)]
+    assert await facet("attributes.brand", [SHOP], limit=1) == [("Arbour", 2)]
+    assert await facet("attributes.color", [SHOP], limit=10) == [("red", 2), ("blue", 1), ("green", 1)]
+    assert await facet("available", [SHOP], limit=10) == [(True, 2), (False, 1)]
+    assert await facet("tenant", [], limit=10) == [("shop", 4), ("other", 1)]
+    assert await facet("currency", [], limit=10) == []
+    assert await facet("attributes.brand", [Range("price", gt=6)], limit=10) == [("Cedar", 1)]
+    assert await facet("attributes.brand", [SHOP, Not(Exists("price"))], limit=10) == [("Arbour", 1), ("Birch", 1)]
+
+
+async def test_counts_follow_a_patch(subject: Subject) -> None:
+    key = Key("shop", "1")
+    first = put(key, 1, attributes_brand="Arbour")
+    await subject.index.write([first])
+    await subject.index.write([patch(key, 2, expect=revision(first), attributes_brand="Birch")])
+    assert await subject.facets.facet("attributes.brand", [], limit=3) == [("Birch", 1)]
+
+
+async def test_what_cannot_be_counted_says_what_to_do(subject: Subject) -> None:
+    if not subject.collection:
+        pytest.skip("the fake counts everything")
+    await filled(subject)
+    with pytest.raises(Misuse, match=r"'size' cannot be counted .* LIVESHELF_INDEXED_ATTRIBUTES"):
+        await subject.facets.facet("attributes.size", [], limit=10)
+    with pytest.raises(Misuse, match="'price' is a number without steps: filter on ranges"):
+        await subject.facets.facet("price", [], limit=10)
