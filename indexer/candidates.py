@@ -19,6 +19,9 @@ from indexer.calls import Points, including
 from indexer.conditions import path_of
 from indexer.values import plain
 
+# A hit's payload and its score.
+Scored = tuple[Any, float]
+
 ALWAYS = ("tenant", "id", "content_version", "offer_version")
 
 # Hits read in one go: some 3 ms, after which whatever else waits for the event loop has its turn.
@@ -47,31 +50,26 @@ class QdrantCandidates:
 
     async def candidates(self, ask: Ask, *, fields: Sequence[str] = ()) -> Columns:
         """The live products that answer, best first. `fields` are payload fields, attributes.NAME for an attribute."""
-        payload = including(*ALWAYS, *(path_of(name) for name in fields))
+        queries = queries_of(ask, self._space, self._policy)
+        for query in queries:
+            query.limit = ask.limit if len(queries) == 1 else pool_of(ask)
+            query.with_payload.CopyFrom(including(*ALWAYS, *(path_of(name) for name in fields)))
         async with within(ask.within_s):
-            found = await self._found(queries_of(ask, self._space, self._policy), ask, payload)
-            return await columns_of(found, fields)
+            found = await (self._one(queries[0], ask) if len(queries) == 1 else self._fused(queries, ask))
+        return await columns_of(found, fields)
 
-    async def _found(
-        self, queries: Sequence[grpc.QueryPoints], ask: Ask, payload: grpc.WithPayloadSelector
-    ) -> Sequence[grpc.ScoredPoint]:
-        """The hits of one channel, or of both: fused here, as QdrantShelf does it, but with payloads from the start."""
-        for query in queries:
-            query.with_payload.CopyFrom(payload)
-        if len(queries) == 1:
-            queries[0].limit, queries[0].offset = ask.limit, ask.offset
-            return await self._points.query(queries[0])
-        for query in queries:
-            query.limit = pool_of(ask)
+    async def _one(self, query: grpc.QueryPoints, ask: Ask) -> list[Scored]:
+        query.offset = ask.offset
+        return [(point.payload, point.score) for point in await self._points.query(query)]
+
+    async def _fused(self, queries: Sequence[grpc.QueryPoints], ask: Ask) -> list[Scored]:
         dense, lexical = await self._points.query_batch(queries)
-        points = {point.id.uuid: point for channel in (lexical, dense) for point in channel}
+        there = {point.id.uuid: point.payload for found in (dense, lexical) for point in found}
         best = fused(ask.fusion, scores_of(dense), scores_of(lexical))[ask.offset : ask.offset + ask.limit]
-        for id_, score in best:
-            points[id_].score = score
-        return [points[id_] for id_, _ in best]
+        return [(there[i], score) for i, score in best]
 
 
-async def columns_of(found: Sequence[grpc.ScoredPoint], fields: Sequence[str]) -> Columns:
+async def columns_of(found: Sequence[Scored], fields: Sequence[str]) -> Columns:
     """The columns of hits that have the payload fields of ALWAYS and the given ones."""
     tenants: list[str] = []
     ids: list[str] = []
@@ -82,11 +80,10 @@ async def columns_of(found: Sequence[grpc.ScoredPoint], fields: Sequence[str]) -
     for start in range(0, len(found), TURN):
         if start:
             await asyncio.sleep(0)
-        for point in found[start : start + TURN]:
-            payload = point.payload
+        for payload, score in found[start : start + TURN]:
             tenants.append(payload["tenant"].string_value)
             ids.append(payload["id"].string_value)
-            scores.append(point.score)
+            scores.append(score)
             content.append(payload["content_version"].integer_value)
             offer.append(payload["offer_version"].integer_value)
             for name, column in asked.items():
