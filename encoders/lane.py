@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from catalog.errors import ImageProblem, Misuse
@@ -30,8 +32,8 @@ class EncodePolicy:
 
     A forward has as many items as take about `forward_s` seconds, at most `batch`: what comes first then waits no
     longer. `share` is what a back-fill gets of the device's time while the live stream has work for it too. `queries`
-    bounds those of one forward. `cache` bounds what is remembered of photos that were encoded; `placeholders` says
-    what is no photo of a product.
+    bounds those of one forward. `nice` is how far all this stands back behind other threads and processes, 0 to 19.
+    `cache` bounds what is remembered of photos that were encoded; `placeholders` says what is no photo of a product.
     """
 
     batch: int = 32
@@ -40,6 +42,7 @@ class EncodePolicy:
     fetches: int = 16
     decoders: int = 2
     waiting: int = 256
+    nice: int = 0
     share: float = 0.15
     photos: ImagePolicy = field(default_factory=ImagePolicy)
     queries: GatherPolicy = field(default_factory=GatherPolicy)
@@ -63,8 +66,13 @@ class Shared:
         self.images = images
         self.policy = policy
         waiting, share = policy.waiting, policy.share
-        self.decoding = Threads("decode", threads=policy.decoders, waiting=max(waiting, policy.fetches), share=share)
-        self.device = Threads("torch", threads=policy.forwards, waiting=waiting, share=share, begin=_begin)
+        stand_back = partial(_stand_back, os.getpriority(os.PRIO_PROCESS, 0) + policy.nice)
+        self.decoding = Threads(
+            "decode", threads=policy.decoders, waiting=max(waiting, policy.fetches), share=share, begin=stand_back
+        )
+        self.device = Threads(
+            "torch", threads=policy.forwards, waiting=waiting, share=share, begin=partial(_begin, stand_back)
+        )
         self.cache = PhotoCache(model, policy.cache)
         self.placeholders = Placeholders(policy.placeholders)
         self.sizes = {photo: ForwardSize(seconds=policy.forward_s, most=policy.batch) for photo in (True, False)}
@@ -156,9 +164,15 @@ class Lane:
         return await self._shared.decoding.run(read, turn=self._turn)
 
 
-def _begin() -> None:
+def _stand_back(nice: int) -> None:
+    # On Linux this is the thread's own: the event loop, which answers the broker and the index, does not stand back.
+    os.setpriority(os.PRIO_PROCESS, 0, min(nice, 19))
+
+
+def _begin(stand_back: Callable[[], None]) -> None:
     import torch
 
+    stand_back()  # before torch makes threads of its own, which are as nice as the one that made them
     torch.get_num_threads()  # a thread takes over the process's number of threads when it is first asked for it
 
 

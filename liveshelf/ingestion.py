@@ -50,7 +50,7 @@ async def worker_of(settings: Settings) -> AsyncIterator[tuple[Worker, EncoderSe
         await asyncio.to_thread(create_topics, kafka, topics)
         client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
         stack.push_async_callback(client.close)
-        encoder = await stack.enter_async_context(encoder_of(settings))
+        encoder = await stack.enter_async_context(encoder_of(settings, nice=settings.nice))
         collection = await ensure(client, encoder.space, collection_policy_of(settings))
         requests = RequestPolicy(timeout_s=timeout)
         index = QdrantIndex(client, collection=collection, space=encoder.space, policy=requests)

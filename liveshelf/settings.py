@@ -124,6 +124,16 @@ class Settings(BaseSettings):
         description="Threads of the model's arithmetic, all forwards together; unset: one a core.",
     )
 
+    nice: int = Field(
+        10,
+        ge=0,
+        le=19,
+        description="How far the worker's encoding stands back behind all else on the machine, above all the search.",
+    )
+    query_batch: int = Field(
+        32, ge=1, le=1024, description="Queries of words that the search service encodes in one forward, at most."
+    )
+
     # Photos
     image_file_roots: Folders = Field((), description="Folders below which file: images may be read; empty: none.")
     image_allow_hosts: Names = Field(

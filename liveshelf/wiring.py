@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from encoders import load
+from encoders.gather import GatherPolicy
 from encoders.images import CachePolicy, ImagePolicy, Images, S3Policy
 from encoders.lane import EncodePolicy
 from encoders.placeholders import PlaceholderPolicy
@@ -56,10 +57,12 @@ def _cache_policy_of(settings: Settings) -> CachePolicy | None:
     return CachePolicy(settings.cache.expanduser() / "photos.sqlite", settings.image_cache_mb * 1_000_000)
 
 
-def encode_policy_of(settings: Settings, *, forwards: int = 1) -> EncodePolicy:
+def encode_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) -> EncodePolicy:
     return EncodePolicy(
         batch=32 if settings.device == "cpu" else 256,  # larger ones leave a core's cache, and are slower
         forwards=forwards,
+        nice=nice,
+        queries=GatherPolicy(words=settings.query_batch),
         fetches=settings.image_concurrency,
         photos=image_policy_of(settings),
         placeholders=PlaceholderPolicy(titles=settings.placeholder_titles),
@@ -84,12 +87,14 @@ def _cores(settings: Settings) -> int:
 
 
 @asynccontextmanager
-async def encoder_of(settings: Settings, *, forwards: int | None = None) -> AsyncIterator[EncoderService]:
+async def encoder_of(
+    settings: Settings, *, forwards: int | None = None, nice: int = 0
+) -> AsyncIterator[EncoderService]:
     """The model of the settings, loaded, with the photos it may fetch; one forward at once answers a query soonest."""
     forwards = forwards or forwards_of(settings)
     async with AsyncExitStack() as stack:
         images = await stack.enter_async_context(Images(image_policy_of(settings)))
         threads = settings.threads if forwards == 1 else max(1, _cores(settings) // forwards)
         model = await asyncio.to_thread(load, settings.model, device=settings.device, threads=threads)
-        policy = encode_policy_of(settings, forwards=forwards)
+        policy = encode_policy_of(settings, forwards=forwards, nice=nice)
         yield await stack.enter_async_context(EncoderService(model, images, policy))

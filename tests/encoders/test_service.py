@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -214,6 +216,26 @@ async def test_a_query_of_no_image_says_so_and_one_of_nothing_too(service: Encod
 async def test_what_another_encoder_prepared_is_refused(service: EncoderService) -> None:
     with pytest.raises(Misuse, match="prepare"):
         await service.encode([Prepared(ImageState.NONE, "", object())])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process has one niceness, not each thread its own")
+async def test_its_threads_stand_back_and_the_event_loop_does_not(photos: Photos) -> None:
+    before, seen = os.getpriority(os.PRIO_PROCESS, 0), set[int]()
+
+    class Watched(Colours):
+        def prepare(self, text: str, photo: Image | None) -> Inputs:
+            seen.add(os.getpriority(os.PRIO_PROCESS, 0))
+            return super().prepare(text, photo)
+
+        def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, torch.Tensor]:
+            seen.add(os.getpriority(os.PRIO_PROCESS, 0))
+            return super().forward_items(batch)
+
+    async with EncoderService(Watched(), photos, EncodePolicy(nice=3)) as service:
+        seen.clear()  # the warm-up prepares where it is called
+        await service.encode(await service.prepare([Content("mug", ("red",))]))
+    assert seen == {min(before + 3, 19)}
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
 async def test_a_lost_device_is_hopeless(photos: Photos) -> None:

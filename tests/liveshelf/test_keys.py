@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 
+from embedded.engine.process import EngineProcess
 from liveshelf.cli import main
 from liveshelf.searching import hosts_of
-from liveshelf.settings import Settings, load_settings, variable
+from liveshelf.settings import Settings, environment, load_settings, variable
 from search import Keyring
 from search.caller import Scope
+from tests.integration.shop import wait_for
+
+HOSTS = {"localhost": 200, "127.0.0.1:1": 200, "shelf.test": 200, "evil.example": 421}
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +100,51 @@ def test_which_host_names_are_answered(
 ) -> None:
     monkeypatch.setenv("LIVESHELF_ALLOWED_HOSTS", allowed)
     assert hosts_of(load_settings(host=host)) == answered
+
+
+@contextmanager
+def serving(engine: EngineProcess, tmp_path: Path, *options: str, **settings: object) -> Iterator[int]:
+    """A search service as a user starts it; its port."""
+    ready, log = tmp_path / "serve.ready", tmp_path / "serve.log"
+    told = load_settings(qdrant_url=engine.url, collection=f"keys-{uuid4().hex}", ready_file=ready, **settings)
+    command = [sys.executable, "-m", "liveshelf", "serve", "--port", "0", *options]
+    with log.open("wb") as out:
+        child = subprocess.Popen(command, env=environment(told), stdout=out, stderr=out)
+    try:
+        wait_for(lambda: ready.exists() or child.poll() is not None, 120)
+        assert child.poll() is None, log.read_text()
+        yield json.loads(ready.read_text())["port"]
+    finally:
+        child.terminate()
+        child.wait(30)
+
+
+def test_a_service_that_others_reach_asks_for_a_key_and_forgets_a_revoked_one(
+    file: Path, engine: EngineProcess, tmp_path: Path
+) -> None:
+    key = {"x-api-key": keys("add", "shop").stdout.strip()}
+    keys("add", "other")
+    with (
+        serving(engine, tmp_path, "--host", "0.0.0.0", keys=file) as port,  # noqa: S104
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+    ):
+        assert client.get("/products/x").status_code == 401
+        assert client.post("/search", json={"text": "mug"}, headers=key).json()["hits"] == []
+        assert client.get("/").status_code == 200
+        keys("revoke", "shop")
+        wait_for(lambda: client.get("/products/x", headers=key).status_code == 401, 20)
+
+
+def test_a_service_on_this_machine_answers_to_its_names_alone(
+    engine: EngineProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LIVESHELF_KEYS")
+    with serving(engine, tmp_path, allowed_hosts=("shelf.test",)) as port:
+        url = f"http://127.0.0.1:{port}/health"
+        said = {host: httpx.get(url, headers={"host": host}).status_code for host in HOSTS}
+    assert said == HOSTS
+
+
+def test_a_file_without_a_key_keeps_the_service_from_starting(file: Path) -> None:
+    result = CliRunner().invoke(main, ["serve", "--port", "0"])
+    assert "liveshelf keys add" in sentence(result)
