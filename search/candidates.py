@@ -71,8 +71,8 @@ EXAMPLE: dict[str, Any] = {
 
 ANSWER: dict[str, Any] = {
     "description": "Lists of one length, best first; `tenants` where the candidates are of several, `tenant` where "
-    "they are of one. Or a line for each, and the summary as the last. Or an Arrow stream of one batch, the summary "
-    "as JSON in its schema's metadata, under `liveshelf`.",
+    "they are of one. Or a line for each, and the summary as the last. Or an Arrow stream of one batch; its schema's "
+    "metadata has the summary, as JSON under `liveshelf`.",
     "content": {
         JSON: {"schema": {"type": "object"}, "example": EXAMPLE},
         LINES: {"schema": {"type": "string"}},
