@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
-from catalog.errors import Misuse
-from catalog.filters import Condition
 from catalog.find import Find
 from catalog.gather import Gather
 from catalog.ports import ImageSource, QueryEncoder
-from catalog.product import Scalar
 from encoders.cache import CachePolicy
 from encoders.images import Images
 from encoders.remember import RememberedQueries
 from encoders.service import EncoderService
-from indexer import QdrantCandidates, QdrantRecent, QdrantShelf, connect, ensure
+from indexer import QdrantCandidates, QdrantFacets, QdrantRecent, QdrantShelf, connect, ensure
 from liveshelf.settings import Settings, secret
 from liveshelf.wiring import collection_policy_of, encoder_of, image_policy_of, public_image_policy_of
 from search import Keyring, Live, Parts, SearchPolicy, create_app, index_health, live_routes, serve
@@ -24,16 +20,6 @@ from search import Keyring, Live, Parts, SearchPolicy, create_app, index_health,
 MOST_TEXTS = 1_000_000
 STRANGE = frozenset({"http", "https", "data"})
 HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
-
-
-class _Uncounted:
-    """Facets of an index that counts nothing yet."""
-
-    async def fields(self) -> Mapping[str, str]:
-        return {}
-
-    async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:
-        raise Misuse("facets: this index does not count yet")
 
 
 async def run_search(settings: Settings, *, insecure: bool = False) -> None:
@@ -50,7 +36,8 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
         collection = await ensure(client, encoder.space, collection_policy_of(settings))
         shelf = QdrantShelf(client, collection=collection, space=encoder.space, timeout_s=timeout)
         candidates = QdrantCandidates(client, collection=collection, space=encoder.space, timeout_s=timeout)
-        find = Find(shelf=shelf, encoder=queries, looks=shelf, facets=_Uncounted())
+        facets = QdrantFacets(client, collection=collection, timeout_s=timeout)
+        find = Find(shelf=shelf, encoder=queries, looks=shelf, facets=facets)
         parts = Parts(
             find=find,
             gather=Gather(candidates=candidates, find=find),

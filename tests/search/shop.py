@@ -148,7 +148,7 @@ class Window:
         found = {FUSED: bag(payload["title"])}
         return found | {IMAGE: bag(payload["title"][::2])} if payload["images"] else found
 
-    async def fields(self) -> dict[str, str]:
+    async def fields(self, conditions: Sequence[Condition] = ()) -> dict[str, str]:
         await self._answer()
         own = {"price": "number", "currency": "keyword", "available": "bool", "tenant": "keyword"}
         return own | {f"attributes.{name}": "keyword" for name in ("brand", "category", "color", "parent")}
