@@ -35,8 +35,8 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
         photos = await stack.enter_async_context(Images(image_policy_of(settings)))
         collection = await ensure(client, encoder.space, collection_policy_of(settings))
         shelf = QdrantShelf(client, collection=collection, space=encoder.space, timeout_s=timeout)
-        facets = QdrantFacets(client, collection=collection, timeout_s=timeout)
         candidates = QdrantCandidates(client, collection=collection, space=encoder.space, timeout_s=timeout)
+        facets = QdrantFacets(client, collection=collection, timeout_s=timeout)
         find = Find(shelf=shelf, encoder=queries, looks=shelf, facets=facets)
         parts = Parts(
             find=find,
@@ -44,7 +44,6 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
             shelf=shelf,
             images=Pictures(asked=images, ours=photos),
             health=index_health(shelf, space=encoder.space.id),
-            collection=collection,
         )
         live = Live(QdrantRecent(client, collection=collection, timeout_s=timeout))
         app = create_app(parts, routers=[live_routes(live)], policy=search_policy_of(settings), keys=keys)

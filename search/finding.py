@@ -77,7 +77,7 @@ def finding(find: Find, asker: Asker, policy: SearchPolicy, clock: Callable[[], 
     async def facets(asked: Annotated[FacetParams, Query()], caller: Who) -> Response:
         """The fields that can be filtered on and counted; and of those named, the values and how many have them."""
         query = facets_query(asked, caller)
-        fields, counts = await find.fields(query.tenant), await find.counts(query)
+        fields, counts = await find.fields(caller.tenant), await find.counts(query)
         body = FieldsBody(fields={name_of(field): holds for field, holds in fields.items()}, facets=counts_of(counts))
         return _answer(body)
 
