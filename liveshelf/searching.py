@@ -44,6 +44,7 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
             shelf=shelf,
             images=Pictures(asked=images, ours=photos),
             health=index_health(shelf, space=encoder.space.id),
+            collection=collection,
         )
         live = Live(QdrantRecent(client, collection=collection, timeout_s=timeout))
         app = create_app(parts, routers=[live_routes(live)], policy=search_policy_of(settings), keys=keys)
