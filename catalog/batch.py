@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from catalog.change import Put
+from catalog.change import Patch, Put
 from catalog.decide import Decision
 from catalog.events import Parsed
 from catalog.ports import Encoded, Prepared
@@ -37,6 +37,10 @@ class Batch:
             for d in self.open.values()
             if d.encode is not None and d.fingerprint is not None and d.fingerprint not in self.encoded
         }
+
+    def patched(self, key: Key) -> bool:
+        """Whether all that was said of a product concerns some of its fields."""
+        return all(isinstance(p.change, Patch) for p in self.said[key])
 
     def again(self, key: Key) -> None:
         """The decision no longer holds."""

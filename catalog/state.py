@@ -101,13 +101,15 @@ class Retry:
 class Known:
     """What the index has of a product: its state, and of which content in which space its vectors were made.
 
-    With a `retry` they were made without the photo, and are made again whenever the product is next put.
+    With a `retry` they were made without the photo, and are made again whenever the product is next put. `held` is the
+    whole point where it was asked for; it belongs to the index that read it, and nobody else looks inside.
     """
 
     state: State
     revision: str
     fingerprint: str | None = None
     retry: Retry | None = None
+    held: object | None = field(default=None, repr=False, compare=False)
 
 
 # The payload fields that `known_from` reads: an adapter need fetch no others.

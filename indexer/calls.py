@@ -160,5 +160,6 @@ def _vectors(wanted: bool | Sequence[str]) -> grpc.WithVectorsSelector:
     return grpc.WithVectorsSelector(include=grpc.VectorsSelector(names=wanted))
 
 
+EVERYTHING = grpc.WithPayloadSelector(enable=True)
 NOTHING = grpc.WithPayloadSelector(enable=False)
 _NO_VECTORS = grpc.WithVectorsSelector(enable=False)

@@ -14,8 +14,7 @@ from qdrant_client import grpc
 from catalog.ports import Vector, Write
 from catalog.product import Key
 from catalog.space import Space
-from catalog.state import Known, known_from
-from indexer.calls import excluding
+from catalog.state import KNOWN_FIELDS, Known, Payload, known_from
 from indexer.lexical import LEXICAL, write_document
 from indexer.values import fill, payload_from
 
@@ -64,24 +63,17 @@ def point_of(write: Write, space: Space) -> grpc.PointStruct:
 
 def merged(write: Write, current: grpc.RetrievedPoint) -> grpc.PointStruct:
     """The current point with the fields of a payload-only write. Raises InvalidPoint."""
-    point = _point(write)
-    for name, value in current.payload.items():
-        if name not in point.payload:
-            point.payload[name].CopyFrom(value)
+    point = grpc.PointStruct()
+    point.payload.MergeFrom(current.payload)
+    _fill(point, write)
     # Vectors that were read and vectors to be written are one message on the wire.
     point.vectors.MergeFromString(current.vectors.SerializeToString())
     return point
 
 
-def kept_beside(writes: Iterable[Write]) -> grpc.WithPayloadSelector:
-    """What to read of points for `merged`: not what all of these payload-only writes replace."""
-    replaced = set.intersection(*(set(w.payload) for w in writes))
-    return excluding(*sorted(replaced))
-
-
 def known_of(point: grpc.RetrievedPoint) -> Known:
     """What a point says of its product. Its payload has at least the fields of KNOWN_FIELDS."""
-    payload = payload_from(point.payload)
+    payload = payload_from(point.payload, KNOWN_FIELDS)
     clock = payload["clock"]
     # Points written before the clock was kept as text have it as a structure.
     return known_from({**payload, "clock": json.loads(clock) if isinstance(clock, str) else clock})
@@ -97,6 +89,13 @@ def key_from(fields: Mapping[str, grpc.Value]) -> Key:
     return Key(fields["tenant"].string_value, fields["id"].string_value)
 
 
+def these(ids: Iterable[str], guards: Iterable[str]) -> grpc.Filter:
+    """Matches the points of these ids that carry one of these guards."""
+    found = only_if(guards)
+    found.must.add().has_id.has_id.extend(grpc.PointId(uuid=i) for i in ids)
+    return found
+
+
 def only_if(guards: Iterable[str]) -> grpc.Filter:
     """Matches the points that carry one of these guards."""
     match = grpc.Match(keywords=grpc.RepeatedStrings(strings=guards))
@@ -106,6 +105,12 @@ def only_if(guards: Iterable[str]) -> grpc.Filter:
 def _point(write: Write) -> grpc.PointStruct:
     """The point but for its vectors."""
     point = grpc.PointStruct()
+    _fill(point, write)
+    return point
+
+
+def _fill(point: grpc.PointStruct, write: Write) -> None:
+    """The id, and the fields of the payload, over what the point has of them."""
     identity = point.id.uuid = point_id(write.key)
     own = {**write.key._asdict(), GUARD: guard_of(identity, write.payload["revision"])}
     if "clock" in write.payload:
@@ -115,7 +120,6 @@ def _point(write: Write) -> grpc.PointStruct:
         fill(point.payload, {**write.payload, **own})
     except (ValueError, TypeError) as error:  # lone surrogates, integers beyond 64 bits, values JSON does not have
         raise InvalidPoint(f"the payload cannot be stored: {error}") from error
-    return point
 
 
 def _check(name: str, vector: Vector, space: Space) -> None:
