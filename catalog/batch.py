@@ -17,7 +17,7 @@ class Batch:
     """Some records on their way. Vectors are kept by fingerprint: equal content is encoded once.
 
     `due` are the products to be decided, `open` those that were and are to be written. `held` is what waits until the
-    rest that was said of its product is done with.
+    rest that was said of its product is done with. `asked` counts the writes made before the index was last asked.
     """
 
     said: dict[Key, list[Parsed]] = field(default_factory=dict)
@@ -29,6 +29,7 @@ class Batch:
     rejects: list[Reject] = field(default_factory=list)
     records: int = 0
     counted: bool = False
+    asked: int = 0
 
     def wanted(self) -> dict[str, Content]:
         """The contents still to be encoded, by fingerprint."""

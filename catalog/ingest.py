@@ -64,7 +64,8 @@ class Ingest:
         self._policy = policy
         self._clock = clock
         self._meter = RejectMeter(policy.limit, clock=clock or time.monotonic)
-        self._written: dict[Key, Payload] = {}
+        self._written: dict[Key, tuple[int, Payload]] = {}
+        self._writes_made = 0
 
     async def plan(self, records: Sequence[Record]) -> Batch:
         """Read the records, and decide what each product becomes."""
@@ -140,9 +141,9 @@ class Ingest:
         What they wrote is known without asking. It may be out of date in its turn: the guard tells, and where nothing
         would be left to write, the index is asked.
         """
-        for key, d in list(batch.open.items()):
-            payload = self._written.get(key)
-            if payload is None or (d.known is not None and d.known.revision == payload["revision"]):
+        for key in list(batch.open):
+            made, payload = self._written.get(key, (0, {}))
+            if made <= batch.asked:
                 continue
             decision = decide(key, batch.said[key], known_from(payload), self._encoder.space)
             if decision.stale:
@@ -151,6 +152,7 @@ class Ingest:
                 batch.open[key] = decision
 
     def _settle(self, batch: Batch, writes: Sequence[Write], outcome: Outcome) -> None:
+        self._writes_made += 1
         for write in writes:
             key = write.key
             self._written.pop(key, None)
@@ -160,7 +162,8 @@ class Ingest:
                 batch.refuse_point(key, outcome.invalid[key])
             else:
                 # No more than that: a photo may be in the payload itself.
-                self._written[key] = {name: write.payload[name] for name in KNOWN_FIELDS if name in write.payload}
+                said = {name: write.payload[name] for name in KNOWN_FIELDS if name in write.payload}
+                self._written[key] = self._writes_made, said
                 batch.done(key)
         while len(self._written) > self._policy.remembered:
             del self._written[next(iter(self._written))]
@@ -173,6 +176,7 @@ class Ingest:
     async def _decide(self, batch: Batch) -> None:
         while batch.due:
             keys = list(batch.due)
+            batch.asked = self._writes_made
             known = await self._index.known(keys, whole=[key for key in keys if batch.patched(key)])
             batch.due.clear()
             for key in keys:

@@ -17,8 +17,10 @@ from indexer.calls import EVERYTHING, Points, including
 from indexer.failures import Refused
 from indexer.points import (
     GUARD,
+    Held,
     InvalidPoint,
     guard_of,
+    held,
     known_of,
     merged,
     only_if,
@@ -74,11 +76,12 @@ class QdrantIndex:
         for some in _batches([key for key in keys if key not in entire], self._policy.max_points):
             ids = {point_id(key): key for key in some}
             found = await self._points.get(ids, payload=including(*KNOWN_FIELDS))
-            known |= {ids[i]: known_of(point) for i, point in found.items()}
+            known |= {ids[i]: known_of(held(point)) for i, point in found.items()}
         for some in _batches(entire, self._policy.max_points):
             ids = {point_id(key): key for key in some}
             found = await self._points.get(ids, payload=EVERYTHING, vectors=True)
-            known |= {ids[i]: replace(known_of(point), held=point) for i, point in found.items()}
+            there = {ids[i]: held(point) for i, point in found.items()}
+            known |= {key: replace(known_of(one), held=one) for key, one in there.items()}
         return known
 
     async def write(self, writes: Sequence[Write]) -> Outcome:
@@ -103,21 +106,22 @@ class QdrantIndex:
             moved |= await self._moved([r for r in ready if r.key not in refused])
         return Outcome(frozenset(moved), invalid)
 
-    async def _current(self, writes: Sequence[Write]) -> dict[str, grpc.RetrievedPoint]:
+    async def _current(self, writes: Sequence[Write]) -> dict[str, Held]:
         """What payload-only writes keep, by the id of its point."""
-        held = {w.held.id.uuid: w.held for w in writes if isinstance(w.held, grpc.RetrievedPoint)}
+        current = {w.held.point.id.uuid: w.held for w in writes if isinstance(w.held, Held)}
         if missing := [point_id(w.key) for w in writes if w.vectors is None and w.held is None]:
-            held |= await self._points.get(missing, payload=EVERYTHING, vectors=True)
-        return held
+            found = await self._points.get(missing, payload=EVERYTHING, vectors=True)
+            current |= {i: held(point) for i, point in found.items()}
+        return current
 
-    def _ready(self, write: Write, current: Mapping[str, grpc.RetrievedPoint]) -> Ready | None:
+    def _ready(self, write: Write, current: Mapping[str, Held]) -> Ready | None:
         """None where a payload-only write finds its point gone or moved on."""
         there = current.get(point_id(write.key))
         if write.vectors is None and there is None:
             return None
         point = point_of(write, self._space) if there is None else merged(write, there)
         guard = None if write.expect is None else guard_of(point.id.uuid, write.expect)
-        if there is not None and _guard(there) not in (guard, point.payload[GUARD].string_value):
+        if there is not None and _guard(there.point) not in (guard, point.payload[GUARD].string_value):
             return None
         size = point.ByteSize()
         if size > self._policy.max_bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from qdrant_client import grpc
@@ -12,7 +12,7 @@ from catalog.state import Payload
 _PLAIN = frozenset({"string_value", "bool_value", "integer_value", "double_value"})
 
 
-def payload_from(fields: Mapping[str, grpc.Value], only: Iterable[str] | None = None) -> Payload:
+def payload_from(fields: Mapping[str, grpc.Value], only: Collection[str] | None = None) -> Payload:
     """A payload as plain Python; with `only`, of these fields those that are there."""
     # By name: items() of a message's map is a generator in Python.
     return {name: plain(fields[name]) for name in fields if only is None or name in only}
