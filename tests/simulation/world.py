@@ -176,8 +176,10 @@ class SimEncoder:
     def _photo(self, item: Content) -> ImageState:
         if not item.images:
             return ImageState.NONE
-        sick = self._wire.weather.chance.random() < self._wire.weather.setting.unhealthy_photos
-        return ImageState.UNAVAILABLE if sick and not self._wire.weather.calm else ImageState.OK
+        drawn = self._wire.weather.chance.random() / max(self._wire.weather.setting.unhealthy_photos, 1e-9)
+        if drawn >= 1 or self._wire.weather.calm:
+            return ImageState.OK
+        return ImageState.UNAVAILABLE if drawn < 0.5 else ImageState.MISSING
 
     async def encode(self, prepared: Sequence[Prepared]) -> Sequence[Encoded | None]:
         return await self._wire.call("encoder", lambda: [self._encode(p) for p in prepared])
