@@ -41,7 +41,10 @@ class Stages(Protocol[B]):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A batch that is through: how many records, and the seconds each stage took, waits for an outage included."""
+    """A batch that is through: how many records, and the seconds each stage took, waits for an outage included.
+
+    "turn" is the wait for the batches before it.
+    """
 
     lane: str
     records: tuple[Record, ...]

@@ -18,8 +18,8 @@ from indexer.points import dense
 from liveshelf.bench.load import Made
 from streams.publisher import Publisher
 
-# The reader is to cost little beside what it measures: after an answer it rests for POLL_S, or REST times as long as the
-# answer took, and it asks for the MOST versions that were sent first.
+# The reader is to cost little beside what it measures: after an answer it rests for POLL_S, or REST times as long as
+# the answer took, and it asks for the MOST versions that were sent first.
 POLL_S = 0.015
 REST = 5
 MOST = 64
