@@ -111,7 +111,7 @@ async def test_an_outage_pauses_the_lane_until_it_is_over(stage: str, caplog: py
         for offset in range(3):
             await lane.put(acks.delivery(offset))
         async with asyncio.timeout(10):
-            while stages.tried.count(stage) <= 5:
+            while stages.tried.count(stage) <= 5:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert str(lane.trouble) == "the index is away"
         assert not acks.done
