@@ -21,7 +21,7 @@ from benchmarks.shop import number, open_shop, products
 from liveshelf.bench.freshness import CONTENT, FreshnessPolicy, Step, Target, capacity, load, ours, space_of, steps
 from liveshelf.bench.freshness import theirs as straightforward
 from liveshelf.bench.load import MIX, Changes
-from liveshelf.bench.visible import POLL_S
+from liveshelf.bench.visible import POLL_S, REST
 from liveshelf.settings import load_settings
 
 
@@ -64,7 +64,10 @@ def main() -> None:
             rng = random.Random(args.seed)
             with start(shop, space, Changes(products(args.path, args.products), rng=rng, patches=patches)) as target:
                 measure(target, weights, policy)
-    print(f"\nThe reader searches {1000 * POLL_S:.0f} ms after each answer; `poll` is the mean time of an answer.")
+    print(
+        f"\nThe reader rests {1000 * POLL_S:.0f} ms, or {REST} times as long as the answer took, after each answer; "
+        f"`poll` is the mean time of an answer."
+    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.shop import number, open_shop, products
 from liveshelf.bench.freshness import CONTENT, WARM_S, Target, fly, load, ours, space_of
 from liveshelf.bench.load import Changes
-from liveshelf.bench.visible import POLL_S, Flights, moments
+from liveshelf.bench.visible import POLL_S, REST, Flights, moments
 from liveshelf.settings import Settings, load_settings
 from liveshelf.streaming import kafka_of
 from streams.applied import wait_until_applied
@@ -100,7 +100,7 @@ def measure(target: Target, waiting: list[Event], args: argparse.Namespace) -> N
     print(f"| beside the live changes | {number(with_live)} items/s |\n| alone | {number(without)} items/s |")
     print(f"| ratio | {number(with_live / without)} |")
     print(f"| of all items while both had work | {number(100 * with_live / (with_live + args.rate))} % |")
-    print(f"\nThe reader searches {1000 * POLL_S:.0f} ms after each answer.")
+    print(f"\nThe reader rests {1000 * POLL_S:.0f} ms, or {REST} times as long as the answer took, after each answer.")
     if np.isnan(with_live):
         print("Live changes came for too short a time to see the back-fill's rate beside them: give more --seconds.")
     if backlog.notes[-1][0] < ended + LEAST_ALONE_S:

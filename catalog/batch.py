@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from catalog.change import Put
+from catalog.change import Patch, Put
 from catalog.decide import Decision
 from catalog.events import Parsed
 from catalog.ports import Encoded, Prepared
@@ -17,7 +17,7 @@ class Batch:
     """Some records on their way. Vectors are kept by fingerprint: equal content is encoded once.
 
     `due` are the products to be decided, `open` those that were and are to be written. `held` is what waits until the
-    rest that was said of its product is done with.
+    rest that was said of its product is done with. `asked` counts the writes made before the index was last asked.
     """
 
     said: dict[Key, list[Parsed]] = field(default_factory=dict)
@@ -29,6 +29,7 @@ class Batch:
     rejects: list[Reject] = field(default_factory=list)
     records: int = 0
     counted: bool = False
+    asked: int = 0
 
     def wanted(self) -> dict[str, Content]:
         """The contents still to be encoded, by fingerprint."""
@@ -37,6 +38,10 @@ class Batch:
             for d in self.open.values()
             if d.encode is not None and d.fingerprint is not None and d.fingerprint not in self.encoded
         }
+
+    def patched(self, key: Key) -> bool:
+        """Whether all that was said of a product concerns some of its fields."""
+        return all(isinstance(p.change, Patch) for p in self.said[key])
 
     def again(self, key: Key) -> None:
         """The decision no longer holds."""

@@ -26,9 +26,13 @@ class Stamp(NamedTuple):
 PUT_RANK, DELETE_RANK = 0, 1
 
 
+# Made once: to make one takes longer than to use it.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=list)
+
+
 def digest(value: object) -> str:
     """16 hex digits of what a JSON value says, whatever the order of its keys."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=list)
+    canonical = _CANONICAL.encode(value)
     return blake2b(canonical.encode(), digest_size=8).hexdigest()
 
 

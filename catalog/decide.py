@@ -89,7 +89,7 @@ def write_of(
         return Write(d.key, expect, identity | payload, made.vectors)
     if not d.state.live:
         return Write(d.key, expect, identity | payload, {})
-    return Write(d.key, expect, payload, None)
+    return Write(d.key, expect, payload, None, d.known.held if d.known else None)
 
 
 def _content_payload(content: Content, inline: InlinePolicy) -> Payload:

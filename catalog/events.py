@@ -153,12 +153,16 @@ def _tombstone(record: Record, contract: Contract) -> Delete:
     return Delete(key, _version(None, record))
 
 
-def _load(value: bytes) -> object:
-    def constant(name: str) -> None:
-        raise ValueError(f"{name} is not JSON")
+def _constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
+
+_STRICT = json.JSONDecoder(parse_constant=_constant)
+
+
+def _load(value: bytes) -> object:
     try:
-        event = json.loads(value.decode("utf-8"), parse_constant=constant)
+        event = _STRICT.decode(value.decode("utf-8"))
         if b"\\u" in value:
             json.dumps(event, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is not text
     except UnicodeDecodeError as error:

@@ -11,19 +11,22 @@ from catalog.decide import InlinePolicy, decide, write_of
 from catalog.errors import Unavailable
 from catalog.events import Contract, Parsed, parse
 from catalog.ports import Index, ItemEncoder, Outcome, Quarantine, Write
+from catalog.product import Key
 from catalog.record import Record, Reject
 from catalog.rejects import RejectLimit, RejectMeter
 from catalog.repair import RepairPolicy
+from catalog.state import KNOWN_FIELDS, Payload, known_from
 
 
 @dataclass(frozen=True, slots=True)
 class IngestPolicy:
     """The contract of the events, what is kept inline, what may be refused, when photos are tried again.
 
-    `max_rounds` is how often a point may move under our hands.
+    `max_rounds` is how often a point may move under our hands. Only another writer of the same product moves a point,
+    and it moves it forward: more than a few rounds means that something is broken.
 
-    Only another writer of the same product moves a point, and it moves it forward: more than a few rounds means that
-    something is broken.
+    `remembered` are the products written last, of which a batch that was planned before need not ask: as many as there
+    may be in the batches in flight.
     """
 
     contract: Contract = Contract()
@@ -31,6 +34,7 @@ class IngestPolicy:
     limit: RejectLimit = RejectLimit()
     repair: RepairPolicy = RepairPolicy()
     max_rounds: int = 20
+    remembered: int = 2048
 
 
 class Ingest:
@@ -60,6 +64,8 @@ class Ingest:
         self._policy = policy
         self._clock = clock
         self._meter = RejectMeter(policy.limit, clock=clock or time.monotonic)
+        self._written: dict[Key, tuple[int, Payload]] = {}
+        self._writes_made = 0
 
     async def plan(self, records: Sequence[Record]) -> Batch:
         """Read the records, and decide what each product becomes."""
@@ -105,6 +111,7 @@ class Ingest:
         """The index first, then quarantine: once this returns the records may be acknowledged."""
         rounds = 0
         while True:
+            self._catch_up(batch)
             await self.encode(batch)
             if not batch.open:
                 break
@@ -112,8 +119,9 @@ class Ingest:
                 raise Unavailable(
                     f"{len(batch.open)} products keep changing under our writes; another writer is at them"
                 )
-            outcome = await self._index.write(self._writes(batch))
-            self._settle(batch, outcome)
+            writes = self._writes(batch)
+            outcome = await self._index.write(writes)
+            self._settle(batch, writes, outcome)
             rounds += bool(outcome.moved)
         if not batch.counted:  # a write may be repeated
             batch.counted = True
@@ -127,14 +135,38 @@ class Ingest:
         policy, now_ms = self._policy, round((self._clock or time.time)() * 1000)
         return [write_of(d, batch.encoded, policy.inline, policy.repair, now_ms=now_ms) for d in batch.open.values()]
 
-    def _settle(self, batch: Batch, outcome: Outcome) -> None:
+    def _catch_up(self, batch: Batch) -> None:
+        """Decide again what the batches before this one have moved since it was planned.
+
+        What they wrote is known without asking. It may be out of date in its turn: the guard tells, and where nothing
+        would be left to write, the index is asked.
+        """
         for key in list(batch.open):
+            made, payload = self._written.get(key, (0, {}))
+            if made <= batch.asked:
+                continue
+            decision = decide(key, batch.said[key], known_from(payload), self._encoder.space)
+            if decision.stale:
+                batch.again(key)
+            else:
+                batch.open[key] = decision
+
+    def _settle(self, batch: Batch, writes: Sequence[Write], outcome: Outcome) -> None:
+        self._writes_made += 1
+        for write in writes:
+            key = write.key
+            self._written.pop(key, None)
             if key in outcome.moved:
                 batch.again(key)
             elif key in outcome.invalid:
                 batch.refuse_point(key, outcome.invalid[key])
             else:
+                # No more than that: a photo may be in the payload itself.
+                said = {name: write.payload[name] for name in KNOWN_FIELDS if name in write.payload}
+                self._written[key] = self._writes_made, said
                 batch.done(key)
+        while len(self._written) > self._policy.remembered:
+            del self._written[next(iter(self._written))]
 
     def _refuse(self, batch: Batch, culprits: set[str]) -> None:
         for key, d in list(batch.open.items()):
@@ -144,7 +176,8 @@ class Ingest:
     async def _decide(self, batch: Batch) -> None:
         while batch.due:
             keys = list(batch.due)
-            known = await self._index.known(keys)
+            batch.asked = self._writes_made
+            known = await self._index.known(keys, whole=[key for key in keys if batch.patched(key)])
             batch.due.clear()
             for key in keys:
                 decision = (

@@ -77,13 +77,15 @@ class Write:
     """One point to be written, if the point is still what `expect` says.
 
     `expect` is the revision of the state it was decided on, None where there was no point. With `vectors` None only
-    the given payload fields change and the rest of the point stays; otherwise the point is replaced whole.
+    the given payload fields change and the rest of the point stays; otherwise the point is replaced whole. `held` is
+    that rest as `known` read it, None where it is yet to be read.
     """
 
     key: Key
     expect: str | None
     payload: Payload
     vectors: Mapping[str, Vector] | None = None
+    held: object | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +124,11 @@ class Columns:
 class Index(Protocol):
     """The write side of the live collection. Every method raises Unavailable when the index does not serve."""
 
-    async def known(self, keys: Collection[Key]) -> dict[Key, Known]:
-        """What the index knows of these products; absent where it has no point."""
+    async def known(self, keys: Collection[Key], *, whole: Collection[Key] = ()) -> dict[Key, Known]:
+        """What the index knows of these products; absent where it has no point.
+
+        Those of `whole` come with what they hold besides, so that a write of some of their fields need not read again.
+        """
         ...
 
     async def write(self, writes: Sequence[Write]) -> Outcome:

@@ -49,13 +49,14 @@ def apply(state: State, change: Change) -> State:
     """The state after one more change, which may be older than what the state already holds."""
     if isinstance(change, Patch):
         return _patch(state, change)
-    if state.base is not None and change.stamp <= state.base:
+    newest = change.stamp  # a digest of all that was said: made once
+    if state.base is not None and newest <= state.base:
         return state
     kept = {name: stamp for name, stamp in state.patched.items() if stamp.version >= change.version}
     fields = _put_fields(change) if isinstance(change, Put) else {}
     fields |= {name: state.fields.get(name) for name in kept}
     return State(
-        base=change.stamp,
+        base=newest,
         patched=kept,
         live=isinstance(change, Put),
         content=change.product.content if isinstance(change, Put) else None,
@@ -101,13 +102,15 @@ class Retry:
 class Known:
     """What the index has of a product: its state, and of which content in which space its vectors were made.
 
-    With a `retry` they were made without the photo, and are made again whenever the product is next put.
+    With a `retry` they were made without the photo, and are made again whenever the product is next put. `held` is the
+    whole point where it was asked for; it belongs to the index that read it, and nobody else looks inside.
     """
 
     state: State
     revision: str
     fingerprint: str | None = None
     retry: Retry | None = None
+    held: object | None = field(default=None, repr=False, compare=False)
 
 
 # The payload fields that `known_from` reads: an adapter need fetch no others.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,15 +12,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from catalog.errors import ImageProblem, Misuse
-from catalog.ports import Encoded, ImageSource, Prepared, Vector
+from catalog.ports import Encoded, ImageSource, Prepared
 from catalog.product import Content, ImageState
 from catalog.space import Space
 from encoders.cache import CachePolicy, PhotoCache, photo_digest
 from encoders.gather import GatherPolicy
 from encoders.images import ImagePolicy, decode
+from encoders.items import Items, Made
 from encoders.model import Inputs, Model
 from encoders.placeholders import PlaceholderPolicy, Placeholders
-from encoders.sizes import ForwardSize, alike
+from encoders.sizes import ForwardSize
 from encoders.thread import Threads, Turn, in_halves
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ class Shared:
         self.cache = PhotoCache(model, policy.cache)
         self.placeholders = Placeholders(policy.placeholders)
         self.sizes = {photo: ForwardSize(seconds=policy.forward_s, most=policy.batch) for photo in (True, False)}
+        self._counting = threading.Lock()
         self.forwards = 0
         self.seconds = 0.0
         self.encoded = 0
@@ -87,20 +90,17 @@ class Shared:
             photo = decode(data, self.policy.photos, target=self.model.photo_side)
         return self.model.prepare(text, photo)
 
-    async def forward(self, batch: Sequence[Inputs], turn: Turn) -> list[dict[str, Vector] | None]:
-        """One forward of items that all have a photo, or all have none."""
+    def forward(self, batch: Sequence[Inputs]) -> list[Made]:
+        """One forward of items that all have a photo, or all have none. To be called in the device's threads."""
         size = self.sizes[batch[0].pixels is not None]
-
-        def run() -> tuple[list[dict[str, Vector] | None], float]:
-            started = time.perf_counter()
-            found = in_halves(self.cache.items, batch, on_too_large=size.too_large)
-            return found, time.perf_counter() - started
-
-        found, seconds = await self.device.run(run, turn=turn)
-        size.took(len(batch), seconds)
-        self.forwards += 1
-        self.seconds += seconds
-        self.encoded += sum(one is not None for one in found)
+        started = time.perf_counter()
+        found: list[Made] = in_halves(self.cache.items, batch, on_too_large=size.too_large)
+        seconds = time.perf_counter() - started
+        with self._counting:
+            size.took(len(batch), seconds)
+            self.forwards += 1
+            self.seconds += seconds
+            self.encoded += sum(one is not None for one in found)
         return found
 
 
@@ -111,9 +111,7 @@ class Lane:
         self._shared = shared
         self._turn = turn
         self._fetching = asyncio.Semaphore(shared.policy.fetching(turn))
-        # One more than can run, so that no thread waits for the event loop. First come, first served: the batch that
-        # came first gets all threads.
-        self._forwards = asyncio.Semaphore(shared.policy.forwards + 1)
+        self._items = Items(shared.forward, shared.device, shared.sizes, turn)
 
     @property
     def space(self) -> Space:
@@ -128,19 +126,11 @@ class Lane:
 
         Raises Unavailable when too many calls wait for the device, Hopeless when it is lost.
         """
-        inputs = [_inputs(item) for item in prepared]
-        groups = alike(inputs, self._shared.sizes)
-        made = await asyncio.gather(*(self._forward([inputs[i] for i in group]) for group in groups))
-        out: list[Encoded | None] = [None] * len(prepared)
-        for group, found in zip(groups, made, strict=True):
-            for i, vectors in zip(group, found, strict=True):
-                if vectors is not None:
-                    out[i] = Encoded(vectors, prepared[i].image_state, prepared[i].image_reason)
-        return out
-
-    async def _forward(self, batch: Sequence[Inputs]) -> list[dict[str, Vector] | None]:
-        async with self._forwards:
-            return await self._shared.forward(batch, self._turn)
+        made = await self._items.encode([_inputs(item) for item in prepared])
+        return [
+            None if vectors is None else Encoded(vectors, item.image_state, item.image_reason)
+            for item, vectors in zip(prepared, made, strict=True)
+        ]
 
     async def _prepare(self, item: Content) -> Prepared:
         problem = ImageProblem(ImageState.NONE, "")
@@ -182,8 +172,9 @@ def _inputs(item: Prepared) -> Inputs:
     return item.inputs
 
 
+_HEALS = {ImageState.NONE: 0, ImageState.MISSING: 2, ImageState.UNAVAILABLE: 3}
+
+
 def _worth_telling(first: ImageProblem, other: ImageProblem) -> ImageProblem:
-    """Of two problems the one that can heal, so that the repair lane tries again; otherwise the first."""
-    if first.state is ImageState.NONE or (other.state is ImageState.UNAVAILABLE and first.state is not other.state):
-        return other
-    return first
+    """Of two problems the one that heals sooner, so that the repair lane tries again; otherwise the first."""
+    return max(first, other, key=lambda problem: _HEALS.get(problem.state, 1))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from encoders.model import Inputs
-
 FIRST = 16
 STEP = 8
 
@@ -34,17 +30,3 @@ class ForwardSize:
     def too_large(self, items: int) -> None:
         """The device had no memory for so many."""
         self._room = max(1.0, min(self._room, items / 2))
-
-
-def alike(batch: Sequence[Inputs], sizes: dict[bool, ForwardSize]) -> list[list[int]]:
-    """The places of a batch's items in groups for one forward each: with or without a photo, and of like length.
-
-    `sizes` is by whether there is a photo. Of each kind all groups but the last are of one size.
-    """
-    groups = []
-    for photo, size in sizes.items():
-        step = size.now
-        places = [i for i, inputs in enumerate(batch) if (inputs.pixels is not None) is photo]
-        places.sort(key=lambda i: len(batch[i].tokens))
-        groups += [places[start : start + step] for start in range(0, len(places), step)]
-    return groups

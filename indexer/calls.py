@@ -3,7 +3,7 @@ costs more than the calls themselves where a query has thousands of hits."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -96,7 +96,7 @@ class Points:
 
     async def scroll(
         self, where: grpc.Filter, *, limit: int, payload: grpc.WithPayloadSelector
-    ) -> AsyncIterator[Sequence[grpc.RetrievedPoint]]:
+    ) -> AsyncGenerator[Sequence[grpc.RetrievedPoint], None]:
         """The points that match, page by page in the order of their ids; none is seen twice."""
         request = grpc.ScrollPoints(
             collection_name=self._collection, filter=where, limit=limit, with_payload=payload, with_vectors=_NO_VECTORS
@@ -177,5 +177,6 @@ def _vectors(wanted: bool | Sequence[str]) -> grpc.WithVectorsSelector:
     return grpc.WithVectorsSelector(include=grpc.VectorsSelector(names=wanted))
 
 
+EVERYTHING = grpc.WithPayloadSelector(enable=True)
 NOTHING = grpc.WithPayloadSelector(enable=False)
 _NO_VECTORS = grpc.WithVectorsSelector(enable=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
 
@@ -13,18 +13,20 @@ from catalog.ports import Outcome, Write
 from catalog.product import Key
 from catalog.space import Space
 from catalog.state import KNOWN_FIELDS, Known
-from indexer.calls import Points, including
+from indexer.calls import EVERYTHING, Points, including
 from indexer.failures import Refused
 from indexer.points import (
     GUARD,
+    Held,
     InvalidPoint,
     guard_of,
-    kept_beside,
+    held,
     known_of,
     merged,
     only_if,
     point_id,
     point_of,
+    these,
 )
 
 T = TypeVar("T")
@@ -67,13 +69,19 @@ class QdrantIndex:
         self._space = space
         self._policy = policy
 
-    async def known(self, keys: Collection[Key]) -> dict[Key, Known]:
-        """What the index knows of these products; absent where it has no point."""
+    async def known(self, keys: Collection[Key], *, whole: Collection[Key] = ()) -> dict[Key, Known]:
+        """What the index knows of these products; absent where it has no point. Of `whole` all of it is held."""
         known: dict[Key, Known] = {}
-        for some in _batches(keys, self._policy.max_points):
+        entire = set(whole)
+        for some in _batches([key for key in keys if key not in entire], self._policy.max_points):
             ids = {point_id(key): key for key in some}
             found = await self._points.get(ids, payload=including(*KNOWN_FIELDS))
-            known |= {ids[i]: known_of(point) for i, point in found.items()}
+            known |= {ids[i]: known_of(held(point)) for i, point in found.items()}
+        for some in _batches(entire, self._policy.max_points):
+            ids = {point_id(key): key for key in some}
+            found = await self._points.get(ids, payload=EVERYTHING, vectors=True)
+            there = {ids[i]: held(point) for i, point in found.items()}
+            known |= {key: replace(known_of(one), held=one) for key, one in there.items()}
         return known
 
     async def write(self, writes: Sequence[Write]) -> Outcome:
@@ -81,7 +89,7 @@ class QdrantIndex:
         moved: set[Key] = set()
         invalid: dict[Key, str] = {}
         for some in _batches(writes, self._policy.max_points):
-            current = await self._current([w for w in some if w.vectors is None])
+            current = await self._current(some)
             ready: list[Ready] = []
             for write in some:
                 try:
@@ -98,20 +106,22 @@ class QdrantIndex:
             moved |= await self._moved([r for r in ready if r.key not in refused])
         return Outcome(frozenset(moved), invalid)
 
-    async def _current(self, writes: Sequence[Write]) -> dict[str, grpc.RetrievedPoint]:
-        if not writes:
-            return {}
-        ids = [point_id(w.key) for w in writes]
-        return await self._points.get(ids, payload=kept_beside(writes), vectors=True)
+    async def _current(self, writes: Sequence[Write]) -> dict[str, Held]:
+        """What payload-only writes keep, by the id of its point."""
+        current = {w.held.point.id.uuid: w.held for w in writes if isinstance(w.held, Held)}
+        if missing := [point_id(w.key) for w in writes if w.vectors is None and w.held is None]:
+            found = await self._points.get(missing, payload=EVERYTHING, vectors=True)
+            current |= {i: held(point) for i, point in found.items()}
+        return current
 
-    def _ready(self, write: Write, current: Mapping[str, grpc.RetrievedPoint]) -> Ready | None:
+    def _ready(self, write: Write, current: Mapping[str, Held]) -> Ready | None:
         """None where a payload-only write finds its point gone or moved on."""
         there = current.get(point_id(write.key))
         if write.vectors is None and there is None:
             return None
         point = point_of(write, self._space) if there is None else merged(write, there)
         guard = None if write.expect is None else guard_of(point.id.uuid, write.expect)
-        if there is not None and _guard(there) not in (guard, point.payload[GUARD].string_value):
+        if there is not None and _guard(there.point) not in (guard, point.payload[GUARD].string_value):
             return None
         size = point.ByteSize()
         if size > self._policy.max_bytes:
@@ -146,7 +156,10 @@ class QdrantIndex:
         """
         if not ready:
             return set()
-        found = await self._points.get([r.point.id.uuid for r in ready], payload=including(GUARD))
+        ids = [r.point.id.uuid for r in ready]
+        if await self._points.count(these(ids, (r.point.payload[GUARD].string_value for r in ready))) == len(ready):
+            return set()
+        found = await self._points.get(ids, payload=including(GUARD))
         written = {i: _guard(point) for i, point in found.items()}
         return {r.key for r in ready if written.get(r.point.id.uuid) != r.point.payload[GUARD].string_value}
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b, sha1
 from json.encoder import encode_basestring_ascii as quoted
+from types import MappingProxyType
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -14,8 +17,7 @@ from qdrant_client import grpc
 from catalog.ports import Vector, Write
 from catalog.product import Key
 from catalog.space import Space
-from catalog.state import Known, known_from
-from indexer.calls import excluding
+from catalog.state import KNOWN_FIELDS, Known, Payload, known_from
 from indexer.lexical import LEXICAL, write_document
 from indexer.values import fill, payload_from
 
@@ -27,8 +29,20 @@ GUARD = "guard"
 INTERNALS = ("clock", "revision", "fingerprint", GUARD)
 
 
+_KNOWN = frozenset(KNOWN_FIELDS)
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+
+
 class InvalidPoint(Exception):
     """A write that no index could take. Its text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A whole point as it was read, and its fields of KNOWN_FIELDS as plain Python."""
+
+    point: grpc.RetrievedPoint
+    fields: Payload
 
 
 def point_id(key: Key) -> str:
@@ -62,29 +76,26 @@ def point_of(write: Write, space: Space) -> grpc.PointStruct:
     return point
 
 
-def merged(write: Write, current: grpc.RetrievedPoint) -> grpc.PointStruct:
+def merged(write: Write, current: Held) -> grpc.PointStruct:
     """The current point with the fields of a payload-only write. Raises InvalidPoint."""
-    point = _point(write)
-    for name, value in current.payload.items():
-        if name not in point.payload:
-            point.payload[name].CopyFrom(value)
+    point = grpc.PointStruct()
+    point.payload.MergeFrom(current.point.payload)
+    _fill(point, write, over=current.fields)
     # Vectors that were read and vectors to be written are one message on the wire.
-    point.vectors.MergeFromString(current.vectors.SerializeToString())
+    point.vectors.MergeFromString(current.point.vectors.SerializeToString())
     return point
 
 
-def kept_beside(writes: Iterable[Write]) -> grpc.WithPayloadSelector:
-    """What to read of points for `merged`: not what all of these payload-only writes replace."""
-    replaced = set.intersection(*(set(w.payload) for w in writes))
-    return excluding(*sorted(replaced))
+def held(point: grpc.RetrievedPoint) -> Held:
+    """What was read of a point, whose payload has at least the fields of KNOWN_FIELDS."""
+    return Held(point, payload_from(point.payload, _KNOWN))
 
 
-def known_of(point: grpc.RetrievedPoint) -> Known:
-    """What a point says of its product. Its payload has at least the fields of KNOWN_FIELDS."""
-    payload = payload_from(point.payload)
-    clock = payload["clock"]
+def known_of(there: Held) -> Known:
+    """What a point says of its product."""
+    clock = there.fields["clock"]
     # Points written before the clock was kept as text have it as a structure.
-    return known_from({**payload, "clock": json.loads(clock) if isinstance(clock, str) else clock})
+    return known_from({**there.fields, "clock": json.loads(clock) if isinstance(clock, str) else clock})
 
 
 def dense(vector: Vector) -> grpc.DenseVector:
@@ -97,6 +108,13 @@ def key_from(fields: Mapping[str, grpc.Value]) -> Key:
     return Key(fields["tenant"].string_value, fields["id"].string_value)
 
 
+def these(ids: Iterable[str], guards: Iterable[str]) -> grpc.Filter:
+    """Matches the points of these ids that carry one of these guards."""
+    found = only_if(guards)
+    found.must.add().has_id.has_id.extend(grpc.PointId(uuid=i) for i in ids)
+    return found
+
+
 def only_if(guards: Iterable[str]) -> grpc.Filter:
     """Matches the points that carry one of these guards."""
     match = grpc.Match(keywords=grpc.RepeatedStrings(strings=guards))
@@ -106,16 +124,27 @@ def only_if(guards: Iterable[str]) -> grpc.Filter:
 def _point(write: Write) -> grpc.PointStruct:
     """The point but for its vectors."""
     point = grpc.PointStruct()
+    _fill(point, write)
+    return point
+
+
+def _fill(point: grpc.PointStruct, write: Write, over: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """The id, and the fields of the payload, over what the point has of them: those that are not so already."""
     identity = point.id.uuid = point_id(write.key)
     own = {**write.key._asdict(), GUARD: guard_of(identity, write.payload["revision"])}
     if "clock" in write.payload:
         # Nobody filters on it, and as a structure it costs index and wire more than all the other fields together.
-        own["clock"] = json.dumps(write.payload["clock"], separators=(",", ":"))
+        own["clock"] = _COMPACT.encode(write.payload["clock"])
     try:
-        fill(point.payload, {**write.payload, **own})
+        fields = {**write.payload, **own}
+        fill(point.payload, {n: v for n, v in fields.items() if n not in over or not _same(over[n], v)})
     except (ValueError, TypeError) as error:  # lone surrogates, integers beyond 64 bits, values JSON does not have
         raise InvalidPoint(f"the payload cannot be stored: {error}") from error
-    return point
+
+
+def _same(one: object, other: object) -> bool:
+    # To Python 1, 1.0 and True are equal; their texts are not.
+    return one == other and repr(one) == repr(other)
 
 
 def _check(name: str, vector: Vector, space: Space) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import aclosing
 
 from qdrant_client import AsyncQdrantClient, grpc
 
@@ -21,8 +22,9 @@ class QdrantUnhealed:
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[Payload]:
         """The whole payloads of up to `limit` live products whose `image_retry_at` has come, in milliseconds."""
-        async for page in self._points.scroll(_due(now_ms), limit=limit, payload=excluding(GUARD)):
-            return [_whole(payload_from(point.payload)) for point in page]
+        async with aclosing(self._points.scroll(_due(now_ms), limit=limit, payload=excluding(GUARD))) as pages:
+            async for page in pages:
+                return [_whole(payload_from(point.payload)) for point in page]
         return []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from qdrant_client import grpc
@@ -12,10 +12,10 @@ from catalog.state import Payload
 _PLAIN = frozenset({"string_value", "bool_value", "integer_value", "double_value"})
 
 
-def payload_from(fields: Mapping[str, grpc.Value]) -> Payload:
-    """A payload as plain Python."""
+def payload_from(fields: Mapping[str, grpc.Value], only: Collection[str] | None = None) -> Payload:
+    """A payload as plain Python; with `only`, of these fields those that are there."""
     # By name: items() of a message's map is a generator in Python.
-    return {name: plain(fields[name]) for name in fields}
+    return {name: plain(fields[name]) for name in fields if only is None or name in only}
 
 
 def fill(fields: Any, payload: Mapping[str, Any]) -> None:
@@ -46,9 +46,11 @@ def _set(out: grpc.Value, value: Any) -> None:
     elif value is None:
         out.null_value = grpc.NullValue.NULL_VALUE
     elif isinstance(value, Mapping):
+        out.ClearField("struct_value")  # what is written over may have more in it
         out.struct_value.SetInParent()
         fill(out.struct_value.fields, value)
     elif isinstance(value, list | tuple):
+        out.ClearField("list_value")
         out.list_value.SetInParent()
         for item in value:
             _set(out.list_value.values.add(), item)

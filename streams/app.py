@@ -13,6 +13,7 @@ from typing import Any
 import faust
 from mode import CrashingSupervisor
 
+from streams.fetched import MOST, Transport
 from streams.policy import Kafka, WorkerPolicy
 from streams.records import Delivery, record_of
 
@@ -24,14 +25,12 @@ PATIENCE_S = 7 * 24 * 3600.0
 
 
 class LanesApp(faust.App):
-    """Faust without its folder for tables: there are none, and the working directory may be read-only.
-
-    `reading` has the stream of each topic that its agent reads, or has read last.
-    """
-
-    reading: dict[str, Any]
+    """Faust without its folder for tables: there are none, and the working directory may be read-only."""
 
     async def on_first_start(self) -> None: ...
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
 
 
 def create_app(kafka: Kafka, lanes: Mapping[str, Put], policy: WorkerPolicy = WorkerPolicy()) -> LanesApp:  # noqa: B008
@@ -47,7 +46,7 @@ def create_app(kafka: Kafka, lanes: Mapping[str, Put], policy: WorkerPolicy = Wo
         topic_disable_leader=True,
         agent_supervisor=CrashingSupervisor,
         stream_wait_empty=False,
-        stream_buffer_maxsize=policy.batch.buffer,
+        stream_buffer_maxsize=max(2, policy.batch.buffer // MOST),
         stream_processing_timeout=PATIENCE_S,
         broker_commit_interval=policy.commit_every_s,
         broker_commit_livelock_soft_timeout=PATIENCE_S,
@@ -59,7 +58,6 @@ def create_app(kafka: Kafka, lanes: Mapping[str, Put], policy: WorkerPolicy = Wo
         consumer_auto_offset_reset="earliest",
         consumer_metadata_max_age_ms=30_000,
     )
-    app.reading = {}
     for topic, put in lanes.items():
         _agent(app, topic, put)
     return app
@@ -71,10 +69,13 @@ def _agent(app: LanesApp, topic: str, put: Put) -> None:
     )
 
     async def hand_over(stream: Any) -> None:
-        app.reading[topic] = stream
         manual = stream.noack()
         async for event in manual.events():
-            await put(Delivery(record_of(event.message), partial(manual.ack, event)))
+            message: Any = event.message
+            consumer: Any = app.consumer
+            for fetched in message.records:
+                await put(Delivery(record_of(fetched), partial(consumer.done, message.tp, fetched.offset)))
+            message.records = ()
 
     app.agent(channel, name=f"hand-over-{topic}", concurrency=1)(hand_over)
 

@@ -12,15 +12,15 @@ from faust.exceptions import ConsumerNotStarted
 from catalog.errors import Unavailable
 
 
-async def behind(app: faust.App, streams: dict[str, Any], *, timeout_s: float) -> int:
-    """Those that Faust has fetched and not handed over, and those that the broker has and Faust has not fetched.
+async def behind(app: faust.App, *, timeout_s: float) -> int:
+    """Those that are fetched and not handed over, and those that the broker has and Faust has not fetched.
 
     Counted from where the consumer would fetch next and not from what is committed: behind the last record of a
     transaction stands a marker that is never anybody's record. Raises Unavailable where the broker does not say.
     """
-    held: int = sum(not message.acked for message in app.consumer.unacked)
-    queued: int = sum(stream.channel.queue.qsize() for stream in streams.values())
-    return held + queued + await _unfetched(app, timeout_s)
+    consumer: Any = app.consumer
+    waiting: int = consumer.waiting
+    return waiting + await _unfetched(app, timeout_s)
 
 
 async def _unfetched(app: faust.App, timeout_s: float) -> int:

@@ -41,7 +41,10 @@ class Stages(Protocol[B]):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A batch that is through: how many records, and the seconds each stage took, waits for an outage included."""
+    """A batch that is through: how many records, and the seconds each stage took, waits for an outage included.
+
+    "turn" is the wait for the batches before it.
+    """
 
     lane: str
     records: tuple[Record, ...]
@@ -162,7 +165,9 @@ class Pipeline(Generic[B]):
         await self._insist("plan", self._plan, flight)
         await self._insist("prepare", lambda f: self._stages.prepare(_planned(f)), flight)
         await self._insist("encode", lambda f: self._stages.encode(_planned(f)), flight)
+        waited = self._clock()
         await self._turn(flight)
+        flight.seconds["turn"] = self._clock() - waited
         await self._insist("write", lambda f: self._stages.write(_planned(f)), flight)
         await self._acknowledge(flight)
 

@@ -17,13 +17,13 @@ class Delivery:
     ack: Callable[[], Awaitable[object]]
 
 
-def record_of(message: Any) -> Record:
-    """The record of a Faust message taken raw; its timestamp, there in seconds, becomes milliseconds."""
+def record_of(fetched: Any) -> Record:
+    """The record of what aiokafka fetched."""
     return Record(
-        key=message.key,
-        value=message.value,
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-        timestamp=round(message.timestamp * 1000),
+        key=fetched.key,
+        value=fetched.value,
+        topic=fetched.topic,
+        partition=fetched.partition,
+        offset=fetched.offset,
+        timestamp=fetched.timestamp,
     )

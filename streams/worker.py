@@ -105,7 +105,7 @@ class Worker:
         async def waiting() -> int:
             if not self._started:
                 raise Unavailable("The worker has not joined its group yet.")
-            return await behind(app, app.reading, timeout_s=ASK_S)
+            return await behind(app, timeout_s=ASK_S)
 
         await Watchdog(self.lanes, self._policy.stall, behind=waiting).run()
 

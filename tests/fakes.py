@@ -42,7 +42,7 @@ class FakeIndex:
     points: dict[Key, tuple[Payload, Mapping[str, Vector]]] = field(default_factory=dict)
     batches: list[list[Write]] = field(default_factory=list)
 
-    async def known(self, keys: Collection[Key]) -> dict[Key, Known]:
+    async def known(self, keys: Collection[Key], *, whole: Collection[Key] = ()) -> dict[Key, Known]:
         self._fail()
         return {key: known_from(self.points[key][0]) for key in keys if key in self.points}
 

@@ -28,10 +28,10 @@ _READERS = 4
 _MOST_CALLS = 256
 # As a Qdrant server has it.
 _LARGEST_REQUEST = 32 * 2**20
-# A flush holds the interpreter for about as long as it takes, so it waits for a quiet moment, though not for ever:
-# what is not flushed is replayed from the engine's log at the next start.
+# A flush holds the interpreter for as long as it takes, 0.3 s however little there is to write, so it waits for a quiet
+# moment, though not for ever: what is not flushed is replayed from the engine's log at the next start.
 _QUIET_S = 1.0
-_FLUSH_AT_LATEST_S = 5.0
+_FLUSH_AT_LATEST_S = 20.0
 _IN_FLIGHT_GRACE_S = 1.0
 _WATCH_S = 0.25
 

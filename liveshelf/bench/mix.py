@@ -59,8 +59,9 @@ def _liveshelf(
         sent, ends = shop.send(change.event for change in changes)
         shop.wait(ends, watch=lambda: _alive(running))
         rate = sent / (time.perf_counter() - started)
-        spent = {name: seconds - before[name] for name, seconds in shop.meter.cpu_s.items()}
-        peaks = dict(shop.meter.peak_mb)
+        ours = [name for name in shop.meter.pids if name != STRAIGHT]
+        spent = {name: shop.meter.cpu_s[name] - before[name] for name in ours}
+        peaks = {name: shop.meter.peak_mb[name] for name in ours}
     fold = Fold.of([*catalogue, *(change.event for change in changes)])
     there = asyncio.run(checked(shop.settings, fold))
     figures = [Figure(f"mix of {sent:,} events, {workers} worker{'s'[: workers - 1]}", rate, "events/s")]

@@ -18,8 +18,11 @@ from indexer.points import dense
 from liveshelf.bench.load import Made
 from streams.publisher import Publisher
 
-POLL_S = 0.005
-MOST = 512  # versions one search asks for
+# The reader is to cost little beside what it measures: after an answer it rests for POLL_S, or REST times as long as
+# the answer took, and it asks for the MOST versions that were sent first.
+POLL_S = 0.015
+REST = 5
+MOST = 64
 PATIENCE_S = 60.0
 
 
@@ -84,10 +87,10 @@ class Reader:
 
 
 async def watch(client: AsyncQdrantClient, reader: Reader, flights: Flights, sender: Sender) -> None:
-    """Searches, POLL_S after the answer before, for what is in flight, until all is seen or PATIENCE_S have passed.
+    """Searches for what is in flight, again and again, until all is seen or PATIENCE_S have passed.
 
     Each is a search for the nearest products with a filter on the versions in flight. What it finds is noted at the
-    moment of the answer.
+    moment of the answer: up to a pause and an answer after it could be seen.
     """
     points = Points(client, collection=reader.collection, timeout_s=10)
     using, dim = next(iter(reader.space.vectors.items()))
@@ -101,13 +104,15 @@ async def watch(client: AsyncQdrantClient, reader: Reader, flights: Flights, sen
             if time.perf_counter() > given_up:
                 return
         versions = list(flights.due.copy())[:MOST]
+        answer_s = 0.0
         if versions:
             asked = time.perf_counter()
             where = reader.where(versions)
             query = grpc.QueryPoints(query=nearest, using=using, filter=where, limit=MOST, with_payload=wanted)
             found = await points.query(query)
             now = time.perf_counter()
-            flights.poll_s.append(now - asked)
+            answer_s = now - asked
+            flights.poll_s.append(answer_s)
             for point in found:
                 flights.seen(point.payload["id"].string_value, point.payload[reader.version].integer_value, now)
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(max(POLL_S, REST * answer_s))

@@ -109,7 +109,9 @@ async def test_what_is_not_finite_is_none_and_its_neighbours_are_unharmed(servic
         (("down",), ImageState.UNAVAILABLE),
         (("gone", "red"), ImageState.OK),
         (("gone", "down", "broken"), ImageState.UNAVAILABLE),
-        (("broken", "gone"), ImageState.BROKEN),
+        (("broken", "gone"), ImageState.MISSING),
+        (("gone", "broken"), ImageState.MISSING),
+        (("broken", "broken"), ImageState.BROKEN),
     ],
 )
 async def test_an_image_that_cannot_be_had_is_a_state(

@@ -1,14 +1,8 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from encoders.model import Inputs
-from encoders.sizes import ForwardSize, alike
-
-PIXELS = np.zeros((2, 2, 3), dtype=np.uint8)
+from encoders.sizes import ForwardSize
 
 
 def size(each: float, *, most: int = 100) -> ForwardSize:
@@ -41,18 +35,3 @@ def test_what_the_device_had_no_memory_for_is_not_tried_again_at_once() -> None:
     assert found.now == 96
     found.too_large(1)
     assert found.now == 1
-
-
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 64)), max_size=80), st.integers(1, 20), st.integers(1, 20))
-def test_every_item_is_in_one_group_with_its_like(items: list[tuple[bool, int]], photos: int, titles: int) -> None:
-    batch = [Inputs((1,) * length, PIXELS if photo else None) for photo, length in items]
-    sizes = {True: ForwardSize(seconds=1, most=photos), False: ForwardSize(seconds=1, most=titles)}
-    groups = alike(batch, sizes)
-    assert sorted(i for group in groups for i in group) == list(range(len(batch)))
-    for kind, most in ((True, sizes[True].now), (False, sizes[False].now)):
-        mine = [group for group in groups if items[group[0]][0] is kind]
-        assert all(items[i][0] is kind for group in mine for i in group)
-        assert all(len(group) <= most for group in mine)
-        assert len({len(group) for group in mine[:-1]}) <= 1
-        lengths = [items[i][1] for group in mine for i in group]
-        assert lengths == sorted(lengths)

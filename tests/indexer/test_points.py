@@ -13,7 +13,7 @@ from qdrant_client import grpc
 from catalog.ports import Write
 from catalog.product import Key
 from catalog.state import State, payload_of
-from indexer.points import NAMESPACE, InvalidPoint, dense, guard_of, known_of, point_id, point_of
+from indexer.points import NAMESPACE, InvalidPoint, dense, guard_of, held, known_of, point_id, point_of
 from indexer.values import fill, payload_from
 from tests.fakes import SPACE, unit
 
@@ -90,4 +90,4 @@ def test_a_clock_is_read_as_text_and_as_the_structure_it_once_was(as_text: bool)
     assert point.payload["clock"].HasField("string_value")
     if not as_text:
         fill(point.payload, {"clock": payload["clock"]})
-    assert known_of(grpc.RetrievedPoint(payload=dict(point.payload))).state == State()
+    assert known_of(held(grpc.RetrievedPoint(payload=dict(point.payload)))).state == State()

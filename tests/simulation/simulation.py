@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from catalog.events import key_bytes
-from catalog.product import Content, ImageState, Key
+from catalog.product import Content, Key
 from catalog.record import Record
+from catalog.repair import CAN_HEAL
 from tests.simulation.broker import Broker, Place
 from tests.simulation.checks import Broken, check_committed, check_point, check_quarantine, check_shelf
 from tests.simulation.faults import Workers
@@ -99,7 +100,7 @@ class _Simulation:
 
     def _without_photo(self) -> list[Key]:
         points = self._shared.store.points.items()
-        return [k for k, p in points if p.payload["live"] and p.payload["image_state"] == ImageState.UNAVAILABLE]
+        return [k for k, p in points if p.payload["live"] and p.payload["image_state"] in CAN_HEAL]
 
     async def _replay(self) -> None:
         """Everything again, by a new worker: it changes nothing, and encodes only what can never be written."""
@@ -122,7 +123,7 @@ class _Simulation:
         away = {
             Content(payload["title"], tuple(payload["images"]))
             for payload in payloads.values()
-            if payload["image_state"] == ImageState.UNAVAILABLE
+            if payload["image_state"] in CAN_HEAL
         }
         encoded = len(self._shared.encoded)
         for key, payload in payloads.items():

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from catalog.space import FUSED, IMAGE, Space
 from catalog.state import Known, Payload, known_from
 from tests.fakes import SPACE, unit
 from tests.simulation.schedule import CURSED, POISON, Setting
-from tests.simulation.store import Store
+from tests.simulation.store import Point, Store
 
 T = TypeVar("T")
 cached_unit = lru_cache(maxsize=1024)(unit)
@@ -101,10 +101,14 @@ class SimIndex:
         self._wire = wire
         self._store = store
 
-    async def known(self, keys: Collection[Key]) -> dict[Key, Known]:
-        wanted = sorted(keys)
-        found = await self._wire.call("index", lambda: {k: self._store.points.get(k) for k in wanted})
-        return {key: known_from(point.payload) for key, point in found.items() if point}
+    async def known(self, keys: Collection[Key], *, whole: Collection[Key] = ()) -> dict[Key, Known]:
+        known: dict[Key, Known] = {}
+        for some in (sorted(set(keys) - set(whole)), sorted(whole)):
+            if some:
+                found = await self._read(some)
+                of = {key: (known_from(point.payload), point if key in whole else None) for key, point in found.items()}
+                known |= {key: replace(one, held=point) for key, (one, point) in of.items()}
+        return known
 
     async def write(self, writes: Sequence[Write]) -> Outcome:
         """Reads what payload-only writes keep, writes in one or two guarded requests, reads which were taken."""
@@ -123,17 +127,21 @@ class SimIndex:
         return Outcome(frozenset(moved), invalid)
 
     async def _request(self, writes: Sequence[Write]) -> set[Key]:
-        keeping = [w.key for w in writes if w.vectors is None]
+        current = {w.key: w.held for w in writes if isinstance(w.held, Point)}
+        self._wire.weather.seen["held"] += len(current)
+        keeping = [w.key for w in writes if w.vectors is None and w.key not in current]
         if keeping:
-            current = await self._wire.call("index", lambda: {k: self._store.points.get(k) for k in keeping})
-        else:
-            current = {}
+            current |= await self._read(keeping)
         ready = [r for w in writes if (r := self._store.merged(w, current.get(w.key))) is not None]
         await self._wire.call("index", lambda: [self._store.apply(w) for w in ready])
         keys = [w.key for w in ready]
         written = await self._wire.call("index", lambda: {k: self._store.revision(k) for k in keys})
         taken = {w.key for w in ready if written[w.key] == w.payload["revision"]}
         return {w.key for w in writes} - taken
+
+    async def _read(self, keys: Sequence[Key]) -> dict[Key, Point]:
+        found = await self._wire.call("index", lambda: {k: self._store.points.get(k) for k in keys})
+        return {key: point for key, point in found.items() if point}
 
 
 class SimUnhealed:
@@ -168,8 +176,10 @@ class SimEncoder:
     def _photo(self, item: Content) -> ImageState:
         if not item.images:
             return ImageState.NONE
-        sick = self._wire.weather.chance.random() < self._wire.weather.setting.unhealthy_photos
-        return ImageState.UNAVAILABLE if sick and not self._wire.weather.calm else ImageState.OK
+        drawn = self._wire.weather.chance.random() / max(self._wire.weather.setting.unhealthy_photos, 1e-9)
+        if drawn >= 1 or self._wire.weather.calm:
+            return ImageState.OK
+        return ImageState.UNAVAILABLE if drawn < 0.5 else ImageState.MISSING
 
     async def encode(self, prepared: Sequence[Prepared]) -> Sequence[Encoded | None]:
         return await self._wire.call("encoder", lambda: [self._encode(p) for p in prepared])
