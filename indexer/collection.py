@@ -27,9 +27,9 @@ class CollectionPolicy:
 
     `indexed` are the attributes that queries filter on, as keywords. `deleted_threshold` is the share of replaced
     points at which a segment is rewritten: every upsert leaves one behind, and at Qdrant's own 0.2 a shop's steady
-    changes keep the rewriting busy. One optimization thread leaves the other cores to queries.
-    With `quantized` each vector is kept in 8 bits a number as well, in memory, and searched by those; GraphPolicy says
-    how the best are compared again.
+    changes keep the rewriting busy. One optimization thread leaves the other cores to queries. With
+    `quantized` each vector is kept in 8 bits a number as well, in memory, and searched by those; GraphPolicy says how
+    the best are compared again.
     """
 
     name: str = "products"
