@@ -1,4 +1,6 @@
-"""Thousands of candidates in one call: latency, CPU and peak memory, beside the client's models and beside whole hits.
+"""Thousands of candidates in one call: latency, CPU and memory, beside the client's models and beside whole hits.
+
+Over HTTP is the whole service but for sockets and the encoder, in this process.
 
 python -m benchmarks.candidates                              the embedded engine, in a folder that is thrown away
 python -m benchmarks.candidates --url http://127.0.0.1:6334  a Qdrant server's gRPC address, with --pid its CPU time
@@ -13,18 +15,24 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
+import httpx
 import numpy as np
 import psutil
 from qdrant_client import AsyncQdrantClient, models
 
 from benchmarks.index_writes import BATCH, Meter, address, puts, space
 from catalog.ask import Ask
+from catalog.find import Find
+from catalog.gather import Gather
 from catalog.ports import Vector
-from catalog.space import FUSED
-from indexer import CollectionPolicy, QdrantCandidates, QdrantIndex, QdrantShelf, connect, ensure
+from catalog.space import FUSED, Space
+from encoders.images import ImagePolicy, Images
+from indexer import CollectionPolicy, QdrantCandidates, QdrantFacets, QdrantIndex, QdrantShelf, connect, ensure
 from indexer.candidates import ALWAYS
+from search import Parts, create_app, index_health
+from search.columns import ARROW, JSON, LINES
 
-Contender = Callable[[Vector], Awaitable[object]]
+Contender = Callable[[int], Awaitable[object]]
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,31 @@ class Run:
     pid: int | None
 
 
+@dataclass(frozen=True)
+class Seeds:
+    """A QueryEncoder that takes no time: a text is the seed of its vector."""
+
+    space: Space
+
+    async def encode_query(self, *, text: str | None, image: bytes | None) -> Vector:
+        return vector_of(int(text or 0), self.space.vectors[FUSED])
+
+
+def service(client: AsyncQdrantClient, collection: str, here: Space) -> httpx.AsyncClient:
+    """A client of the service in this process."""
+    shelf = QdrantShelf(client, collection=collection, space=here, timeout_s=60)
+    find = Find(shelf=shelf, encoder=Seeds(here), looks=shelf, facets=QdrantFacets(client, collection=collection))
+    parts = Parts(
+        find=find,
+        gather=Gather(candidates=QdrantCandidates(client, collection=collection, space=here, timeout_s=60), find=find),
+        shelf=shelf,
+        images=Images(ImagePolicy()),
+        health=index_health(shelf, space=here.id),
+        collection=collection,
+    )
+    return httpx.AsyncClient(transport=httpx.ASGITransport(create_app(parts)), base_url="http://127.0.0.1")
+
+
 async def measure(url: str, run: Run) -> None:
     client = connect(url, api_key=None, timeout_s=60)
     policy = CollectionPolicy(name=f"benchmark-{uuid4().hex[:8]}")
@@ -50,44 +83,50 @@ async def measure(url: str, run: Run) -> None:
         for i in range(0, len(writes), BATCH):
             await index.write(writes[i : i + BATCH])
         del writes
-        channel = QdrantCandidates(client, collection=collection, space=here)
-        shelf = QdrantShelf(client, collection=collection, space=here)
-        await beside(run, channel, shelf, client, collection)
-        await soak(run, channel)
+        async with service(client, collection, here) as http:
+            await beside(run, client, collection, http)
+            await soak(run, http)
     finally:
         await client.delete_collection(collection)
         await client.close()
 
 
-async def beside(
-    run: Run, channel: QdrantCandidates, shelf: QdrantShelf, client: AsyncQdrantClient, collection: str
-) -> None:
+async def beside(run: Run, client: AsyncQdrantClient, collection: str, http: httpx.AsyncClient) -> None:
     """The contenders take turns at every query, so that a busy machine is equally busy for each."""
+    here = space(run.dim)
+    channel = QdrantCandidates(client, collection=collection, space=here, timeout_s=60)
+    shelf = QdrantShelf(client, collection=collection, space=here, timeout_s=60)
     live = models.Filter(must=[models.FieldCondition(key="live", match=models.MatchValue(value=True))])
 
-    async def through_models(vector: Vector) -> None:
+    async def through_models(n: int) -> None:
         await client.query_points(
             collection,
-            query=vector.tolist(),
+            query=vector_of(n, run.dim).tolist(),
             using=FUSED,
             query_filter=live,
             limit=run.limit,
             with_payload=list(ALWAYS),
         )
 
+    def ask(n: int, limit: int = run.limit) -> Ask:
+        return Ask(vector=vector_of(n, run.dim), limit=limit)
+
     contenders: dict[str, Contender] = {
-        "candidates": lambda v: channel.candidates(Ask(vector=v, limit=run.limit)),
-        "candidates, with price": lambda v: channel.candidates(Ask(vector=v, limit=run.limit), fields=["price"]),
-        "the same through the client's models": through_models,
-        "whole hits": lambda v: shelf.search(Ask(vector=v, limit=run.limit)),
-        "10 whole hits": lambda v: shelf.search(Ask(vector=v, limit=10)),
+        "candidates": lambda n: channel.candidates(ask(n)),
+        "candidates with price": lambda n: channel.candidates(ask(n), fields=["price"]),
+        "over HTTP, JSON": lambda n: over_http(http, n, run.limit, JSON),
+        "over HTTP, lines": lambda n: over_http(http, n, run.limit, LINES),
+        "over HTTP, Arrow": lambda n: over_http(http, n, run.limit, ARROW),
+        "candidates through the client's models": through_models,
+        "whole hits": lambda n: shelf.search(ask(n)),
+        "10 candidates": lambda n: channel.candidates(ask(n, 10)),
     }
     for contender in contenders.values():
-        await contender(vector_of(0, run.dim))
+        await contender(0)
     meter = Meter(run.pid)
     for n in range(run.times):
         for name, contender in contenders.items():
-            await meter.timed(name, contender(vector_of(n, run.dim)))
+            await meter.timed(name, contender(n))
     print(f"{run.limit} of {run.products} products, {run.times} queries each")
     print(f"{'':<40} {'p50':>9} {'p99':>9}   CPU: client  index")
     for name, took in meter.took.items():
@@ -97,11 +136,18 @@ async def beside(
         print(f"{name:<40} {statistics.median(walls):>6.1f} ms {p99:>6.1f} ms   {cpu[0]:>6.1f} ms {cpu[1]:>6.1f} ms")
 
 
-async def soak(run: Run, channel: QdrantCandidates) -> None:
-    """One query after another: whether memory stays where it was."""
-    processes = {"client": psutil.Process()} | ({"index": psutil.Process(run.pid)} if run.pid else {})
+async def over_http(http: httpx.AsyncClient, n: int, limit: int, accept: str) -> None:
+    query = {"text": str(n), "limit": limit, "timeout_ms": 30_000}
+    answer = await http.post("/candidates", json=query, headers={"accept": accept})
+    if answer.status_code != 200:
+        raise SystemExit(answer.text)
+
+
+async def soak(run: Run, http: httpx.AsyncClient) -> None:
+    """One query after another over HTTP: whether memory stays where it was."""
+    processes = {"service": psutil.Process()} | ({"index": psutil.Process(run.pid)} if run.pid else {})
     for n in range(run.soak):
-        await channel.candidates(Ask(vector=vector_of(n, run.dim), limit=run.limit))
+        await over_http(http, n, run.limit, JSON)
         if n % (run.soak // 5) == 0 or n == run.soak - 1:
             used = ", ".join(f"{name} {p.memory_info().rss / 2**20:.0f} MB" for name, p in processes.items())
             print(f"after {n + 1} queries: {used}")

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from catalog import events
 from catalog.errors import Misuse, Unavailable
-from liveshelf.settings import Settings
+from liveshelf.settings import Settings, secret
 
 if TYPE_CHECKING:
     from liveshelf.client import Found
@@ -53,7 +53,8 @@ def search(
     options: SearchOptions = {"limit": limit, "filter": _filter(filters)}
     if mode is not None:
         options["mode"] = mode
-    with Client(url or f"http://{settings.host}:{settings.port}") as client:
+    address = url or f"http://{settings.host}:{settings.port}"
+    with Client(address, api_key=secret(settings.api_key)) as client:
         try:
             found = client.search(text, image=image, **options)
         except Away as error:
