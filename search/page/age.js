@@ -9,9 +9,7 @@ export function age(product) {
   if (!product.event_time) return null;
   const at = new Date(product.event_time);
   const node = make("time", { className: "age", dateTime: at.toISOString(), title: `Its newest event: ${at.toLocaleString()}` });
-  // Where the server says how old it is, its clock counts and not this machine's.
-  const seconds = product.age_s ?? (Date.now() - product.event_time) / 1000;
-  node.dataset.born = performance.now() - seconds * 1000;
+  node.dataset.born = product.born;
   grow(node);
   return node;
 }

@@ -48,13 +48,17 @@ async function json(path, init) {
   return response.json();
 }
 
-/* `body` is an object, or a form where photos are sent along. */
-export function search(body, signal) {
-  if (body instanceof FormData) return json("search", { method: "POST", body, signal });
-  return json("search", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
-}
+/* When its newest event was, by the clock of this page: the service says how old that is, so both clocks may differ. */
+const dated = (product) => Object.assign(product, { born: performance.now() - (product.age_s ?? 0) * 1000 });
 
-export const product = ({ id, tenant }) => json(`${productPath(id)}?tenant=${encodeURIComponent(tenant)}`);
+/* `body` is an object, or a form where photos are sent along. */
+export async function search(body, signal) {
+  const form = body instanceof FormData;
+  const headers = form ? {} : { "content-type": "application/json" };
+  const answer = await json("search", { method: "POST", headers, body: form ? body : JSON.stringify(body), signal });
+  answer.hits.forEach(dated);
+  return answer;
+}
 
 export const productPath = (id) => `products/${encodeURIComponent(id)}`;
 
@@ -68,12 +72,6 @@ export async function health() {
 export function facets(fields, filter) {
   const asked = new URLSearchParams([...fields.map((field) => ["field", field]), ["limit", MOST_VALUES], ["filter", JSON.stringify(filter)]]);
   return json(`facets?${asked}`, { quietly: true });
-}
-
-/* Whether the service takes mixes, modes and the like, by its own description. */
-export async function isPlain() {
-  const { content } = (await json("openapi.json", { quietly: true })).paths["/search"].post.requestBody;
-  return !("mix" in content["application/json"].schema.properties);
 }
 
 export async function photo(path) {
@@ -92,7 +90,7 @@ export async function* live(since, signal) {
     rest = events.pop();
     for (const event of events) {
       const data = event.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5)).join("\n");
-      if (data) yield JSON.parse(data);
+      if (data) yield dated(JSON.parse(data));
     }
   }
 }

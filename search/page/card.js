@@ -8,7 +8,7 @@ import { first, money, score } from "./words.js";
 export const keyOf = (product) => JSON.stringify([product.tenant, product.id]);
 
 /* Whether two states of a product look the same on a card. */
-export const look = (product) => JSON.stringify({ ...product, score: 0, age_s: 0 });
+export const look = (product) => JSON.stringify({ ...product, score: 0, age_s: 0, born: 0 });
 
 /* `acts` says what the buttons do: open, like, more, less. */
 export function card(product, acts) {

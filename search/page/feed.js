@@ -33,7 +33,7 @@ export class Feed {
   take(product) {
     this.newest = Math.max(this.newest, product.event_time ?? 0);
     this.products.delete(keyOf(product));
-    this.products.set(keyOf(product), { ...product, since: performance.now() - product.age_s * 1000 });
+    this.products.set(keyOf(product), product);
     while (this.products.size > SHOWN) this.products.delete(this.products.keys().next().value);
     this.arrived(product);
     this.timer ??= setTimeout(() => { this.timer = null; this.draw(); }, GATHER);
@@ -54,10 +54,9 @@ export class Feed {
       return;
     }
     const before = new Set(this.results.cards.keys());
-    const now = [...this.products.values()].reverse().map(({ since, ...product }) => ({ ...product, age_s: (performance.now() - since) / 1000 }));
-    this.results.show(now);
-    $("live").hidden = !now.length;
+    this.results.show([...this.products.values()].reverse());
+    $("live").hidden = !this.products.size;
     if (!this.first) for (const [key, { node }] of this.results.cards) node.classList.toggle("arrived", !before.has(key));
-    this.first = this.first && !now.length;
+    this.first = this.first && !this.products.size;
   }
 }

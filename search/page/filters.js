@@ -7,7 +7,7 @@ import { number, sentence } from "./words.js";
 
 const FEW = 8, STALE = 10_000, FIRST = ["category", "brand", "color"], NEVER = ["tenant", "currency", "image_state"];
 const open = new Set();  // fields that show all their values
-let changed = () => {}, price = null, stock = null, counts = {}, fields = null, counted = "", at = 0;
+let changed = () => {}, price = null, stock = null, counts = {}, fields = null, counted = "", at = 0, drawn = "";
 
 export function setUp(ask) {
   changed = ask;
@@ -80,6 +80,9 @@ export function hint(hits) {
 }
 
 function redraw() {
+  const sign = JSON.stringify([counts, [...query.terms].map(([field, values]) => [field, ...values.keys()]), query.min, query.max, query.available, [...open]]);
+  if (sign === drawn) return;  // so that nothing is replaced under a pointer
+  drawn = sign;
   const focused = document.activeElement?.closest("#facets") && document.activeElement.id;
   const fields = new Set([...Object.keys(counts), ...query.terms.keys()]);
   $("facets").replaceChildren(...[...fields].map(facet).filter(Boolean));

@@ -1,6 +1,6 @@
 /* The page: its parts, and what each does to the others. */
 
-import { health, isPlain } from "./api.js";
+import { health } from "./api.js";
 import { setRank } from "./card.js";
 import { open } from "./details.js";
 import { $, make } from "./dom.js";
@@ -17,7 +17,7 @@ const PAUSE = 160, FOLLOW = 1000, HEALTH = 5000;
 let timer = 0, following = 0, products = null;
 
 const acts = { open: (product) => open(product, acts), like, mix };
-const on = { answered, clear: filters.clearAll, way: changed };
+const on = { answered, clear: filters.clearAll, way: changed, more };
 const left = new Pane($("left"), acts, on), right = new Pane($("right"), acts, on);
 const feed = new Feed(acts, arrived);
 const panes = () => (comparing() ? [left, right] : [left]);
@@ -43,6 +43,11 @@ function ask(quietly = false) {
   if (idle) { left.clear(); right.clear(); } else panes().forEach((pane) => pane.ask({ quietly: quietly === true }));
   if (!idle) filters.count();
   describe();
+}
+
+function more() {
+  query.limit *= 2;
+  ask();
 }
 
 function answered(pane, body) {
@@ -187,7 +192,6 @@ function start() {
   look();
   setInterval(() => { if (!document.hidden) look(); }, HEALTH);
   feed.listen();
-  isPlain().then((plain) => document.body.classList.toggle("plain-service", plain)).catch(() => {});
   $("text").focus({ preventScroll: true });
 }
 

@@ -14,8 +14,7 @@ export const WAYS = [
   ["hybrid", "Hybrid", { mode: "hybrid" }],
   ["dense", "By meaning (dense)", { mode: "dense" }],
   ["lexical", "By words (lexical)", { mode: "lexical" }],
-  ["image", "By looks (photo vectors)", { mode: "dense", using: "image" }],
-  ["title", "By title vectors", { mode: "dense", using: "title" }],
+  ["image", "By looks (photo alone)", { mode: "dense", using: "image" }],
 ];
 
 export class Pane {
@@ -27,7 +26,7 @@ export class Pane {
     this.status = make("p", { className: "status", role: "status" });
     this.problem = make("div", { className: "problem", role: "alert", hidden: true });
     this.note = make("div", { className: "note", hidden: true });
-    this.more = button("Show more", "chip", () => { query.limit *= 2; this.ask(); });
+    this.more = button("Show more", "chip", () => on.more());
     const list = make("ol", { className: "grid", ariaLabel: "Products found" });
     root.append(make("div", { className: "row bar" }, this.status, this.way), this.problem, list, this.note, this.more);
     this.results = new Results(list, acts);
@@ -95,18 +94,16 @@ export class Pane {
   }
 
   show(body, asked) {
-    const mixed = new Set(query.parts.filter((part) => part.product).map((part) => JSON.stringify([part.product.tenant, part.product.id])));
-    const hits = body.hits.filter((hit) => !mixed.has(JSON.stringify([hit.tenant, hit.id])));
+    const { hits, took_ms: took } = body;
     this.problem.hidden = true;
     if (asked !== this.asked) this.results.list.scrollTop = 0;
     this.asked = asked;
     this.results.show(hits);
-    this.more.hidden = body.hits.length < query.limit || query.limit >= 400;
+    this.more.hidden = hits.length < query.limit || query.limit >= 400;
     this.empty(hits.length === 0);
-    const took = body.took_ms, ms = took.total ?? took.encode + took.search;
-    const all = body.hits.length === query.limit ? `The nearest ${count(hits.length, "product", "products")}` : count(hits.length, "product", "products");
-    this.tell(hits.length ? `${all} in ${Math.max(1, Math.round(ms))} ms` : "No products", `encoding ${took.encode} ms, searching ${took.search} ms`);
-    if (body.degraded?.length) this.warn(body.degraded);
+    const all = hits.length === query.limit ? `The nearest ${count(hits.length, "product", "products")}` : count(hits.length, "product", "products");
+    this.tell(hits.length ? `${all} in ${Math.max(1, Math.round(took.total))} ms` : "No products", `encoding ${took.encode} ms, searching ${took.search} ms`);
+    if (body.degraded.length) this.warn(body.degraded);
     this.on.answered(this, body);
   }
 

@@ -58,7 +58,7 @@ export function frame(product, n = 0, alt = "") {
   const node = make("div", { className: "photo" }, make("span", { className: "letter", textContent: letter, ariaHidden: "true" }));
   const url = address(product, n);
   if (!url) return node;
-  const image = make("img", { alt, loading: "lazy", decoding: "async" });
+  const image = make("img", { alt, loading: "lazy", decoding: "async", draggable: false });
   image.addEventListener("load", () => node.classList.add("there"), { once: true });
   image.addEventListener("error", () => image.remove(), { once: true });
   node.append(image);

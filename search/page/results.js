@@ -81,8 +81,8 @@ export class Results {
     const here = event.target.closest(".card"), all = [...this.list.children];
     if (!here || event.altKey || event.ctrlKey || event.metaKey) return;
     const at = all.indexOf(here), columns = all.findIndex((node) => node.offsetTop > all[0].offsetTop);
-    const row = columns < 0 ? all.length : columns;
-    const next = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: Math.min(at + row, Math.max(at, all.length - 1)), ArrowUp: at - row, Home: 0, End: all.length - 1 }[event.key];
+    const row = columns < 0 ? Infinity : columns;
+    const next = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: row < Infinity ? Math.min(at + row, all.length - 1) : -1, ArrowUp: at - row, Home: 0, End: all.length - 1 }[event.key];
     if (event.key === "Escape" || (event.key === "ArrowUp" && next < 0)) $("text").focus();
     else if (next === undefined || !all[next]) return;
     else this.focus(all[next]);

@@ -19,6 +19,7 @@ from tests.integration.shop import wait_for
 
 BROWSER = "LIVESHELF_TEST_BROWSER"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_MS = 30_000  # for machines that do much else
 HELP = f"install chromium (or let `python -m playwright install chromium` fetch one), or set {BROWSER} to its path"
 
 
@@ -59,7 +60,7 @@ def chromium() -> Iterator[Any]:
 def page(chromium: Any) -> Iterator[Any]:
     """A page in a context of its own. An error of its script, or of its policy, fails the test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce", locale="en-GB")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     opened = context.new_page()
     wrong: list[str] = []
     opened.on("pageerror", lambda error: wrong.append(str(error)))

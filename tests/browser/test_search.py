@@ -8,14 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from catalog.errors import Unavailable
 from catalog.filters import AnyOf, Range
 from catalog.product import Key
 from search import Keyring, SearchPolicy
+from tests.browser.conftest import PATIENCE_MS
+from tests.integration.shop import wait_for
 from tests.search.keys import grant
-from tests.search.shop import Shop, photo, product, stocked
+from tests.search.shop import Shop, bag, photo, product, stocked
 
 Open = Callable[..., Any]
 
@@ -23,6 +26,7 @@ Open = Callable[..., Any]
 def expect(locator: Any) -> Any:
     from playwright.sync_api import expect as expecting
 
+    expecting.set_options(timeout=PATIENCE_MS)
     return expecting(locator)
 
 
@@ -52,7 +56,7 @@ def test_an_answer_that_comes_late_is_dropped(opened: Open) -> None:
     page = opened(shop.app())
     shop.encoder.delay = 1.0
     page.locator("#text").fill("sea green mug")
-    page.wait_for_timeout(400)
+    wait_for(lambda: bool(shop.encoder.asked), PATIENCE_MS / 1000)
     shop.encoder.delay = 0.0
     page.locator("#text").fill("brass lamp")
     expect(page.locator("#left .title").first).to_have_text("brass lamp")
@@ -87,12 +91,10 @@ def test_a_photo_is_dropped_pasted_or_chosen(opened: Open, how: str) -> None:
     assert shop.encoder.asked == [(None, data)]
     page.locator("#text").fill("mug")
     expect(page.locator("#parts .part")).to_have_count(2)
-    page.wait_for_timeout(400)
-    assert shop.encoder.asked[-1] == ("mug", data)
+    wait_for(lambda: shop.encoder.asked[-1] == ("mug", data), PATIENCE_MS / 1000)
     page.get_by_role("button", name="Take wanted.png out").click()
     expect(page.locator("#parts")).to_be_hidden()
-    page.wait_for_timeout(400)
-    assert shop.encoder.asked[-1] == ("mug", None)
+    wait_for(lambda: shop.encoder.asked[-1] == ("mug", None), PATIENCE_MS / 1000)
 
 
 def test_filters_narrow_what_is_found_and_are_taken_away_again(opened: Open) -> None:
@@ -112,6 +114,80 @@ def test_filters_narrow_what_is_found_and_are_taken_away_again(opened: Open) -> 
     page.get_by_role("button", name="Clear the filters").click()
     expect(page.locator("#left .card")).to_have_count(4)
     expect(page.locator("#active")).to_be_hidden()
+
+
+def test_the_values_that_products_have_are_counted_and_several_can_be_chosen(opened: Open) -> None:
+    shop = stocked()
+    page = opened(shop.app())
+    page.locator("#text").fill("mug")
+    brand = page.get_by_role("group", name="Brand")
+    expect(brand.locator(".choice")).to_have_text(["Arbour3", "Lumen1"])
+    brand.get_by_label("Lumen").check()
+    expect(page.locator("#left .card .title")).to_have_text(["brass lamp"])
+    expect(brand.locator(".choice")).to_have_text(["Arbour3", "Lumen1"])
+    brand.get_by_label("Arbour").check()
+    expect(page.locator("#left .card")).to_have_count(4)
+    assert shop.shelf.conditions == (AnyOf("attributes.brand", ("Lumen", "Arbour")),)
+    page.get_by_label("In stock").check()
+    expect(brand.locator(".choice")).to_have_text(["Arbour1", "Lumen1"])
+    page.get_by_role("button", name="Clear all").click()
+    expect(page.locator("#left .card")).to_have_count(4)
+    expect(brand.get_by_role("checkbox", checked=True)).to_have_count(0)
+
+
+def test_like_this_finds_others_like_a_product(opened: Open) -> None:
+    shop = stocked()
+    page = opened(shop.app())
+    page.locator("#text").fill("blue mug")
+    expect(page.locator("#left .title").first).to_have_text("blue mug")
+    page.locator("#left .card").first.hover()
+    page.get_by_role("button", name="Find products like blue mug").click()
+    expect(page.locator("#parts .what")).to_have_text("blue mug")
+    expect(page.locator("#left .card")).to_have_count(3)
+    assert "blue mug" not in titles(page)
+    assert page.locator("#text").input_value() == ""
+    assert len(shop.encoder.asked) == 1
+    page.keyboard.press("Escape")
+    expect(page.locator("#parts")).to_be_hidden()
+    expect(page.locator("#found")).to_be_hidden()
+
+
+def test_a_mix_has_weights_and_negative_ones(opened: Open) -> None:
+    shop = stocked()
+    page = opened(shop.app())
+    page.locator("#text").fill("mug")
+    expect(page.locator("#left .card")).to_have_count(4)
+    page.get_by_role("button", name="Add these words to the mix").click()
+    page.locator("#text").fill("lamp")
+    card = page.locator("#left .card", has_text="sea green mug")
+    card.hover()
+    card.get_by_role("button", name="Less like sea green mug").click()
+    expect(page.locator("#parts .part")).to_have_count(3)
+    expect(page.locator("#parts output")).to_have_text(["+1.0", "+1.0", "−0.5"])
+    expect(page.locator("#left .card")).to_have_count(3)
+    slider = page.get_by_role("slider", name="How much sea green mug counts")
+    slider.press("Home")
+    expect(page.locator("#parts output").last).to_have_text("−1.0")
+    wanted = bag("lamp") + bag("mug") - bag("sea green mug")
+    wanted = wanted / np.linalg.norm(wanted)
+    wait_for(lambda: np.allclose(shop.shelf.asked[-1].vector, wanted, atol=1e-5), PATIENCE_MS / 1000)
+
+
+def test_two_ways_to_search_stand_side_by_side(opened: Open) -> None:
+    page = opened(stocked().app())
+    page.locator("#text").fill("brass lamp")
+    expect(page.locator("#left .card")).to_have_count(4)
+    page.get_by_role("button", name="Compare side by side").click()
+    page.locator("#left select").select_option("dense")
+    page.locator("#right select").select_option("lexical")
+    expect(page.locator("#right .title")).to_have_text(["brass lamp"])
+    expect(page.locator("#left .rank")).to_have_text(["1 · same", "2 · only here", "3 · only here", "4 · only here"])
+    expect(page.locator("#right .status")).to_have_text(re.compile("^1 product in"))
+    page.reload()
+    expect(page.locator("#right .title")).to_have_text(["brass lamp"])
+    page.get_by_role("button", name="Compare side by side").click()
+    expect(page.locator("#right")).to_be_hidden()
+    expect(page.locator("#left .rank").first).to_be_hidden()
 
 
 def test_an_empty_shelf_says_what_to_do_and_fills_by_itself(opened: Open) -> None:
