@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from catalog.errors import Misuse, Unavailable
-from catalog.filters import AnyOf, Condition, Exists, Not, Range, field_of, name_of
+from catalog.filters import OWN_FIELDS, AnyOf, Condition, Exists, Not, Range, field_of, name_of
 from catalog.ports import Facets, Shelf
 from catalog.product import Scalar
-from catalog.query import Query
+from catalog.query import Query, only
 from catalog.wording import kind, show
 
 HOLDS = {"keyword": "text", "number": "numbers", "bool": "true or false", "any": "anything"}
+MOST_NAMED = 20
 
 
 class Fields:
@@ -26,13 +27,12 @@ class Fields:
         self._shelf = shelf
 
     async def known(self, tenant: str | None) -> Mapping[str, str]:
-        """The fields the index has a record of, and what each holds for a tenant. Raises Unavailable."""
-        return await self._facets.fields(_seen(tenant))
+        """The fields of the products that are seen, and what each holds. Raises Unavailable."""
+        return await self._facets.fields(only(tenant))
 
     async def check(self, query: Query) -> None:
         """Raises Misuse for a field that no product has, or that holds something else, with the fields there are."""
-        grouped = [query.group_by] if query.group_by else []
-        if not (query.conditions or query.facets or grouped):
+        if not (query.conditions or query.facets or query.group_by):
             return
         try:
             known = await self.known(query.tenant)
@@ -42,38 +42,41 @@ class Fields:
             if count.field not in known:
                 raise Misuse(f"facets: {name_of(count.field)!r} is not counted; {_listed(known)}")
         for condition in query.conditions:
-            await self._exists("filter", field_of(condition), known, query)
-            _check_type(condition, known.get(field_of(condition), "any"))
-        for field in grouped:
-            await self._exists("group_by", field, known, query)
+            await self._check_there("filter", field_of(condition), known, query)
+            await self._check_type(condition, known, query)
+        if query.group_by:
+            await self._check_there("group_by", query.group_by, known, query)
 
-    async def _exists(self, what: str, field: str, known: Mapping[str, str], query: Query) -> None:
-        if field in known:
-            return
-        if not await self._shelf.count((Exists(field), *_seen(query.tenant))):
+    async def _check_there(self, what: str, field: str, known: Mapping[str, str], query: Query) -> None:
+        if field not in known and not await self._any(Exists(field), query):
             raise Misuse(f"{what}: no product has {name_of(field)!r}; {_listed(known)}")
 
+    async def _check_type(self, condition: Condition, known: Mapping[str, str], query: Query) -> None:
+        """What an attribute holds is told by some products: another type is taken where any product has it."""
+        inner = condition.of if isinstance(condition, Not) else condition
+        problem = _mismatch(inner, known.get(field_of(condition), "any"))
+        if problem and (inner.field in OWN_FIELDS or not await self._any(inner, query)):
+            raise Misuse(f"filter: {problem}")
 
-def _seen(tenant: str | None) -> tuple[Condition, ...]:
-    return () if tenant is None else (AnyOf("tenant", (tenant,)),)
+    async def _any(self, condition: Condition, query: Query) -> bool:
+        return bool(await self._shelf.count((condition, *only(query.tenant))))
 
 
 def _listed(known: Mapping[str, str]) -> str:
-    named = ", ".join(f"{name_of(field)} ({HOLDS.get(holds, holds)})" for field, holds in sorted(known.items()))
-    return f"there are {named}"
+    named = [f"{name_of(field)} ({HOLDS.get(holds, holds)})" for field, holds in sorted(known.items())]
+    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    return f"there are {', '.join(named[:MOST_NAMED])}{more}"
 
 
-def _check_type(condition: Condition, holds: str) -> None:
-    inner = condition.of if isinstance(condition, Not) else condition
-    if isinstance(inner, Exists) or holds == "any":
-        return
-    name = name_of(inner.field)
-    if isinstance(inner, Range):
-        if holds != "number":
-            raise Misuse(f"filter: {name!r} holds {HOLDS[holds]}, so it has no range")
-        return
-    if odd := _odd(inner.values, holds):
-        raise Misuse(f"filter: {name!r} holds {HOLDS[holds]}, and {show(odd[0])} is {_said(odd[0])}")
+def _mismatch(condition: AnyOf | Range | Exists, holds: str) -> str:
+    """What is wrong with a condition on a field that holds this; empty: nothing."""
+    name = name_of(condition.field)
+    if isinstance(condition, Exists) or holds == "any":
+        return ""
+    if isinstance(condition, Range):
+        return "" if holds == "number" else f"{name!r} holds {HOLDS[holds]}, so it has no range"
+    odd = _odd(condition.values, holds)
+    return f"{name!r} holds {HOLDS[holds]}, and {show(odd[0])} is {_said(odd[0])}" if odd else ""
 
 
 def _odd(values: Sequence[Scalar], holds: str) -> list[Scalar]:

@@ -116,8 +116,8 @@ class Find:
         assert vector is not None  # noqa: S101
         return vector
 
-    async def fields(self, tenant: str | None = None) -> Mapping[str, str]:
-        """The payload fields that can be filtered on and counted, and what each holds: keyword, number, bool, any."""
+    async def fields(self, tenant: str | None) -> Mapping[str, str]:
+        """The fields of the products that are seen, and what each holds: keyword, number, bool, any."""
         return await self._fields.known(tenant)
 
     async def counts(self, query: Query) -> Counts:

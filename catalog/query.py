@@ -77,7 +77,12 @@ class Query:
     @property
     def all_conditions(self) -> tuple[Condition, ...]:
         """The filter's, and that the asker may see the product."""
-        return self.conditions if self.tenant is None else (*self.conditions, AnyOf("tenant", (self.tenant,)))
+        return self.conditions + only(self.tenant)
+
+
+def only(tenant: str | None) -> tuple[Condition, ...]:
+    """What the products satisfy that are seen by one who sees a tenant alone, or, with None, all."""
+    return () if tenant is None else (AnyOf("tenant", (tenant,)),)
 
 
 @dataclass(frozen=True, slots=True)
