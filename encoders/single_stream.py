@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from catalog.errors import Misuse
-from encoders.towers import CELL_DIM, STRIDE, TEXT_DIM, WHOLE_DIM, ImageTower, TextLayer
+from encoders.towers import CELL_DIM, STRIDE, TEXT_DIM, WHOLE_DIM, ImageTower, TextLayer, attended
 
 _CLAMP = 5.0
 
@@ -125,7 +125,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm1(x)).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None, None, :])
+        mixed = attended(q, k, v, seen[:, None, None, :])
         x = x + self._drop(self.out(mixed.transpose(1, 2).flatten(2)))
         out: Tensor = x + self._drop(self.down(F.gelu(self.up(self.norm2(x)))))
         return out
