@@ -44,6 +44,9 @@ class Shape:
     shared: bool = True
     """Queries pass the layers that titles do; otherwise they have text layers and a head of their own."""
 
+    late: bool = False
+    """No stream: a head for titles, one for photos and a gate between them, to compare with."""
+
     image_tower: bool = False
     """The image backbone is trained too, and is part of the model."""
 

@@ -33,7 +33,8 @@ _STAGES = (
 _HEAD = 1280
 # Colour and texture live in the early stages, what a thing is in the late ones: the pooled features keep both.
 _TAPS = (0, 1, 2, 4, 6)
-IMAGE_DIM = 2 * sum(_STAGES[tap][4] for tap in _TAPS) + _HEAD
+CHANNELS = tuple(_STAGES[tap][4] for tap in _TAPS)
+IMAGE_DIM = 2 * sum(CHANNELS) + _HEAD
 # A cell of the grid keeps the same, but for the spread of the last stage, of which it has one pixel.
 CELL_DIM = IMAGE_DIM - _STAGES[6][4] - _HEAD
 WHOLE_DIM = _HEAD

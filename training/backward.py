@@ -14,13 +14,20 @@ from torch import Tensor
 
 from encoders.single_stream import Item, Read, SingleStream, Text
 from training.batches import Batch, View
+from training.late.towers import Late
 
 Losses = Callable[[Mapping[str, Read]], Tensor]
 _GROUPS = 4
 
 
 def backward(
-    towers: SingleStream, batch: Batch, losses: Losses, *, chunk: int, seed: int, autocast: Callable[[], torch.autocast]
+    towers: SingleStream | Late,
+    batch: Batch,
+    losses: Losses,
+    *,
+    chunk: int,
+    seed: int,
+    autocast: Callable[[], torch.autocast],
 ) -> None:
     """Add the gradient of `losses(what the towers make of each view)` to the weights. `chunk` 0 is the whole at once.
 
@@ -57,12 +64,12 @@ def _chunks(views: Mapping[str, View], size: int) -> Iterator[tuple[str, View]]:
             yield name, view[start : start + (size or len(view))]
 
 
-def _read(towers: SingleStream, view: View, seed: int, number: int) -> Read:
+def _read(towers: SingleStream | Late, view: View, seed: int, number: int) -> Read:
     torch.manual_seed((seed * 1009 + number) % 2**63)
     return by_length(towers, view)
 
 
-def by_length(towers: SingleStream, view: View) -> Read:
+def by_length(towers: SingleStream | Late, view: View) -> Read:
     """What `towers.read` says, texts of like length read together: else half of what is computed would be padding."""
     title = view if isinstance(view, Text) else view.title
     lengths, longest = title.seen.sum(1), title.seen.shape[1]

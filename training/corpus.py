@@ -11,13 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 
 from encoders.preprocessing import tidy
+from encoders.single_stream import Text
 from encoders.small import Backbones
 from encoders.towers import TEXT_LAYERS
 from training.data import Example
 from training.features import Progress, States, photo_grids, photo_pixels, text_states
-from training.recipe import Recipe
+from training.negatives import Known
+from training.recipe import Data, Recipe
 from training.tasks.mlm import FIRST_WORD
 
 
@@ -36,17 +39,21 @@ class QueryLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A catalogue, the log of what is trained on and of what is validated on, and the rows to be searched in that."""
+    """A catalogue, the log of what is trained on and of what is validated on.
+
+    `taught` are the rows that may be trained on, `shelf` those that validation searches.
+    """
 
     examples: Sequence[Example]
     train: QueryLog
     validation: QueryLog
+    taught: NDArray[np.int64]
     shelf: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Interactions (n,) as rows of the corpus's queries and items, and their weights."""
+    """Interactions (n,): a query's number (see `Corpus.asked`), an item's row, how often it is drawn beside others."""
 
     query: NDArray[np.int64]
     item: NDArray[np.int64]
@@ -71,6 +78,29 @@ class Corpus:
     plain: States
     plain_vectors: NDArray[np.float32]
 
+    @property
+    def known(self) -> Known:
+        """What is known to be right of what is trained on."""
+        count = len(self.queries) + len(self.titles)
+        return Known(self.train.query, self.train.item, queries=count, items=len(self.titles))
+
+    def asked(self, numbers: NDArray[np.int64]) -> Text:
+        """Queries by their numbers: those of the log, and after them each product's title as a query."""
+        own, count = numbers < len(self.queries), len(self.queries)
+        parts = (
+            self.queries.text(numbers.clip(max=count - 1), own),
+            self.titles.text((numbers - count).clip(min=0), ~own),
+        )
+        longest = max(part.seen.shape[1] for part in parts)
+        padded = [longest - part.seen.shape[1] for part in parts]
+        states = [pad(part.states, (0, 0, 0, more)) for part, more in zip(parts, padded, strict=True)]
+        seen = [pad(part.seen, (0, more)) for part, more in zip(parts, padded, strict=True)]
+        return Text(states[0] + states[1], seen[0] | seen[1])
+
+    def tokens_asked(self, number: int) -> list[int]:
+        count = len(self.queries)
+        return self.queries.tokens(number) if number < count else self.titles.tokens(number - count)
+
     def words(self) -> Tensor:
         """The word pieces that titles and queries use, ascending ids."""
         ids = np.unique(np.concatenate([self.titles.ids, self.queries.ids]))
@@ -85,6 +115,7 @@ def corpus(sources: Sequence[Source], recipe: Recipe, backbones: Backbones, *, c
     firsts = np.cumsum([0, *(len(source.examples) for source in sources)])
     train = _joined([source.train for source in sources], firsts, texts)
     validation = _joined([source.validation for source in sources], firsts, texts)
+    train = _drawn(train, sources, firsts, first_title=len(texts), data=recipe.data)
     shape, layers = recipe.towers, TEXT_LAYERS - recipe.towers.text_layers
     reading = {"backbones": backbones, "cache": cache, "told": told}
     plain = plain_texts(backbones, recipe.data.plain_texts, recipe.seed)
@@ -113,6 +144,34 @@ def _joined(logs: Sequence[QueryLog], firsts: NDArray[np.int64], texts: dict[str
         item.append(log.item.astype(np.int64) + first)
         weight.append(log.weight.astype(np.float64))
     return Part(np.concatenate(query), np.concatenate(item), np.concatenate(weight))
+
+
+def _drawn(part: Part, sources: Sequence[Source], firsts: NDArray[np.int64], *, first_title: int, data: Data) -> Part:
+    """The interactions of the log, tempered, and of titles as queries, with how often each is drawn."""
+    of = np.searchsorted(firsts, part.item, side="right") - 1
+    tempered = part.weight**data.popularity
+    chance = tempered / np.bincount(of, tempered)[of]
+    # A catalogue a hundred times as large is drawn from ten times as often: the small one is not drowned.
+    shares = np.array([len(source.examples) for source in sources]) ** 0.5
+    log = Part(part.query, part.item, (1 - data.ask_title) * chance * (shares / shares.sum())[of])
+    if not data.ask_title:
+        return log
+    titles, items, weights = [], [], []
+    for source, first, share in zip(sources, firsts, shares / shares.sum(), strict=False):
+        said = [tidy(source.examples[row].title) for row in source.taught]
+        kept = np.array([bool(title) for title in said], np.bool_)
+        same: dict[str, int] = {}
+        titles.append(
+            np.array([same.setdefault(title, int(row)) for title, row in zip(said, source.taught, strict=True)])[kept]
+            + first
+        )
+        items.append(source.taught[kept] + first)
+        weights.append(np.full(kept.sum(), data.ask_title * share / max(kept.sum(), 1)))
+    return Part(
+        np.concatenate([log.query, *(first_title + some for some in titles)]),
+        np.concatenate([log.item, *items]),
+        np.concatenate([log.weight, *weights]),
+    )
 
 
 def plain_texts(backbones: Backbones, count: int, seed: int) -> list[str]:

@@ -12,7 +12,7 @@ from training.corpus import Source
 from training.data import read
 from training.log import Log, read_log
 from training.recipe import Data
-from training.splits import VALIDATION, SplitPolicy, parts_of, split_log
+from training.splits import TRAIN, VALIDATION, SplitPolicy, parts_of, split_log
 
 
 def sources(data: Data, said: list[str]) -> list[Source]:
@@ -40,7 +40,7 @@ def _source(catalogue: Path, log: Path, data: Data, said: list[str]) -> Source:
     if not len(train.query):
         raise Misuse(f"{log} leaves nothing to train on: it needs queries for more products of {catalogue}.")
     said.append(f"{catalogue}: {len(train.query)} interactions to train on, {len(validation.query)} to validate on.")
-    return Source(examples, train, validation, np.flatnonzero(parts == VALIDATION))
+    return Source(examples, train, validation, np.flatnonzero(parts == TRAIN), np.flatnonzero(parts == VALIDATION))
 
 
 def _log(source: Path, ids: Sequence[str], said: list[str]) -> Log:

@@ -93,9 +93,10 @@ def _judge(
 ) -> dict[str, int]:
     """Write the judgements of a part's queries: right is each of its products that has every attribute asked for.
 
-    These are of the group plain, and `more` queries are not among them. A query that asks for what photos show is there once more where some titles do not say
-    it: it is answered by such products alone, and those whose titles do say it are left out of its ranking. It is of
-    the group visible_only, or visible_partly where it asks for more than that and a kind.
+    These are of the group plain, and `more` queries are not among them. A query that asks for what photos show is there
+    once more where some titles do not say it: it is answered by such products alone, and those whose titles do say it
+    are left out of its ranking. It is of the group visible_only, or visible_partly where it asks for more than that and
+    a kind.
     """
     holders: dict[tuple[str, str], set[int]] = defaultdict(set)
     for row in rows.tolist():

@@ -9,12 +9,13 @@ from encoders.single_stream import SingleStream
 from training.batches import moved
 from training.corpus import Corpus
 from training.draws import shelf_of
+from training.late.towers import Late
 from training.negatives import Known
 
 _BATCH = 128
 
 
-def recall(towers: SingleStream, corpus: Corpus, *, queries: int, k: int = 10) -> dict[str, float]:
+def recall(towers: SingleStream | Late, corpus: Corpus, *, queries: int, k: int = 10) -> dict[str, float]:
     """recall@k of the first `queries` validation queries, by whole product and by photo alone.
 
     A query's recall is the share of its items among the first k, or of as many as k where it has more.
