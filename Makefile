@@ -25,7 +25,7 @@ ablations: setup ## train and measure the model without each of its parts: DATA,
 	@$(BIN)/python -m training.ablations $(or $(DATA),$(error say DATA=catalogue.parquet)) --out $(or $(OUT),.liveshelf/ablations) $(ARGS)
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

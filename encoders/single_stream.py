@@ -100,6 +100,10 @@ class Item:
         none = Text(self.title.states[:, :0], self.title.seen[:, :0])
         return replace(self, title=none)
 
+    def without_photos(self) -> Item:
+        """The same with no photo."""
+        return replace(self, photos=self.photos[:, :0], there=self.there[:, :0], hidden=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Read:

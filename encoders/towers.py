@@ -48,7 +48,8 @@ def attended(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
     likeness = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     shares = likeness.float().masked_fill(~seen, -torch.inf).softmax(-1)
-    return shares.to(v.dtype) @ v
+    mixed: Tensor = shares.to(v.dtype) @ v
+    return mixed
 
 
 class TextLayer(nn.Module):

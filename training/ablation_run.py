@@ -1,10 +1,10 @@
-"""One run of the ablations: train by a recipe, then measure on the test. torchrun may start it several times at once."""
+"""One run of the ablations: train by a recipe, then measure on the test. torchrun may start several of it."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from evaluation.judgements import Judgements, read_judgements
 from evaluation.measures import mark, recall
 from evaluation.ranking import by_vectors, rank
 from training.backward import by_length
+from training.batches import View
 from training.corpus import Corpus, corpus
 from training.features import States, text_states
 from training.figures import Figures
@@ -31,13 +32,15 @@ Vectors = NDArray[np.float32]
 _BATCH = 256
 
 
-def figures(towers: SingleStream, found: Corpus, rows: NDArray[np.int64], asked: States, judged: Judgements) -> dict[str, float]:
+def figures(
+    towers: SingleStream, found: Corpus, rows: NDArray[np.int64], asked: States, judged: Judgements
+) -> dict[str, float]:
     """recall@10 on the test's products, `rows`: of plain queries by the whole product and by its photo, and of
     visible-only queries. Queries of more than ten right products are asked for ten at most, as in validation.
     """
     texts = {text: i for i, text in enumerate(judged.queries)}
     with torch.inference_mode():
-        queries = _vectors(towers, len(asked), lambda some: asked.text(some))
+        queries = _vectors(towers, len(asked), asked.text)
         whole = _vectors(towers, len(rows), lambda some: _item(found, rows[some]))
         photo = _vectors(towers, len(rows), lambda some: _item(found, rows[some]).without_title())
     out = {}
@@ -51,11 +54,9 @@ def figures(towers: SingleStream, found: Corpus, rows: NDArray[np.int64], asked:
     return out
 
 
-def _vectors(towers: SingleStream, count: int, view: object) -> Vectors:
-    parts = [
-        by_length(towers, view(np.arange(start, min(start + _BATCH, count)))).vector  # type: ignore[operator]
-        for start in range(0, count, _BATCH)
-    ]
+def _vectors(towers: SingleStream, count: int, view: Callable[[NDArray[np.int64]], View]) -> Vectors:
+    starts = range(0, count, _BATCH)
+    parts = [by_length(towers, view(np.arange(start, min(start + _BATCH, count)))).vector for start in starts]
     return torch.cat(parts).float().numpy()
 
 
@@ -87,12 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         policy = SplitPolicy(recipe.data.validation, recipe.data.test, recipe.data.split_seed)
         rows = np.flatnonzero(parts_of(examples, policy) == TEST)
         judged = read_judgements(
-            options.log / "synthetic-test.qrels", [examples[row].id for row in rows],
+            options.log / "synthetic-test.qrels", [examples[row].id for row in rows.tolist()],
             texts=options.log / "synthetic-test.queries.jsonl",
         )  # fmt: skip
-        asked = text_states(
-            judged.queries, backbones, cache=cache, layers=6 - recipe.towers.text_layers, told=_silent
-        )
+        asked = text_states(judged.queries, backbones, cache=cache, layers=6 - recipe.towers.text_layers, told=_silent)
         said = figures(read(options.out / CHECKPOINT), found, rows, asked, judged)
         (options.out / "figures.json").write_text(json.dumps(said), encoding="utf-8")
 

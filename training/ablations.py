@@ -91,9 +91,8 @@ def run(plan: Plan, row: Row, seed: int) -> Result:
     start = time.monotonic()
     with (folder / "output.txt").open("w") as output:
         # Waiting threads sleep: on a busy machine those that spin take what the others wait for.
-        told = subprocess.run(  # noqa: S603 -- our own command
-            ["env", f"OMP_NUM_THREADS={threads}", "OMP_WAIT_POLICY=PASSIVE", *command], stdout=output, stderr=output
-        )
+        settings = ["/usr/bin/env", f"OMP_NUM_THREADS={threads}", "OMP_WAIT_POLICY=PASSIVE"]
+        told = subprocess.run([*settings, *command], stdout=output, stderr=output)  # noqa: S603 -- our own command
     if told.returncode:
         raise Misuse(f"{row.name} from seed {seed} failed: see {folder / 'output.txt'}.")
     figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from encoders.single_stream import Item, Read, SingleStream, Text
 from training.batches import Batch, View
-from training.late.towers import Late
+from training.late_fusion import Late
 
 Losses = Callable[[Mapping[str, Read]], Tensor]
 _GROUPS = 4
@@ -71,6 +71,8 @@ def _read(towers: SingleStream | Late, view: View, seed: int, number: int) -> Re
 
 def by_length(towers: SingleStream | Late, view: View) -> Read:
     """What `towers.read` says, texts of like length read together: else half of what is computed would be padding."""
+    if isinstance(towers, Late):
+        return towers.read(view)
     title = view if isinstance(view, Text) else view.title
     lengths, longest = title.seen.sum(1), title.seen.shape[1]
     if len(title) < _GROUPS * 2 or not longest:

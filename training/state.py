@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from catalog.errors import Misuse
 from encoders.single_stream import SingleStream
-from training.late.towers import Late
+from training.late_fusion import Late
 from training.negatives import Bank
 from training.recipe import Recipe
 from training.world import World

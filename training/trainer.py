@@ -17,13 +17,13 @@ from encoders import fusion
 from encoders.families import CHECKPOINT, LATE
 from encoders.single_stream import Read, SingleStream, save
 from encoders.small import Backbones
+from training import late_fusion
 from training.backward import backward
 from training.batches import Batch
 from training.corpus import Corpus
 from training.draws import Draws
 from training.fresh import fresh
-from training.late import towers as late
-from training.late.towers import Late
+from training.late_fusion import Late
 from training.negatives import Bank
 from training.recipe import Recipe
 from training.state import State
@@ -81,7 +81,7 @@ def begin(corpus: Corpus, recipe: Recipe, backbones: Backbones, world: World) ->
     device = backbones.device
     towers: SingleStream | Late
     if recipe.towers.late:
-        towers = late.fresh(recipe.towers, corpus, seed=recipe.seed).to(device)
+        towers = late_fusion.fresh(recipe.towers, corpus, seed=recipe.seed).to(device)
     else:
         towers = fresh(recipe.towers, corpus, backbones, seed=recipe.seed).to(device)
     bank = Bank(recipe.negatives.bank, recipe.towers.dim).to(device) if recipe.negatives.bank else None

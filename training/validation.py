@@ -9,7 +9,7 @@ from encoders.single_stream import SingleStream
 from training.batches import moved
 from training.corpus import Corpus
 from training.draws import shelf_of
-from training.late.towers import Late
+from training.late_fusion import Late
 from training.negatives import Known
 
 _BATCH = 128
