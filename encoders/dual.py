@@ -109,9 +109,7 @@ def _pretrained(where: str, revision: str | None) -> tuple[Any, Any]:
         model, loading = AutoModel.from_pretrained(where, use_safetensors=True, output_loading_info=True, **said)
         processor = AutoProcessor.from_pretrained(where, **said)  # type: ignore[no-untyped-call]
     except SafetensorError as err:
-        raise Misuse(
-            f"The weights of hf:{where} came over incomplete: fetch them again."
-        ) from err
+        raise Misuse(f"The weights of hf:{where} came over incomplete: fetch them again.") from err
     except (OSError, ValueError, KeyError, ImportError) as err:
         raise Misuse(
             f"The model hf:{where} cannot be had: check its name, its revision, that it is stored as safetensors and, "
