@@ -23,7 +23,10 @@ class Late(nn.Module):
         self.fusion = Fusion(fusion.Shape(TEXT_DIM, IMAGE_DIM, shape.dim, 2 * shape.width, shape.photo_side))
 
     def read(self, given: Text | Item) -> Read:
-        return self.query(given) if isinstance(given, Text) else self.item(given)
+        # So few numbers are computed as exactly as they are compared.
+        device = given.seen.device if isinstance(given, Text) else given.there.device
+        with torch.autocast(device.type, enabled=False):
+            return self.query(given) if isinstance(given, Text) else self.item(given)
 
     def query(self, text: Text) -> Read:
         vector = self.fusion.text(_mean(text))
