@@ -21,7 +21,10 @@ from training.trainer import Run, train
 
 TASKS = Tasks(qic_photo=1.0, alike=0.3, meaning=1.0, nested=(8,), plain=6)
 LATE_RECIPE = replace(
-    RECIPE, towers=replace(SHAPE, late=True), tasks=TASKS, optim=replace(OPTIM, steps=40, validate_every=20, batch=20, precision="bf16")
+    RECIPE,
+    towers=replace(SHAPE, late=True),
+    tasks=TASKS,
+    optim=replace(OPTIM, steps=40, validate_every=20, batch=20, precision="bf16"),
 )
 
 
