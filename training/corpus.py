@@ -39,16 +39,18 @@ class QueryLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A catalogue, the log of what is trained on and of what is validated on.
+    """A catalogue, and its log by parts: to train on, to validate on and to test on.
 
-    `taught` are the rows that may be trained on, `shelf` those that validation searches.
+    `taught` are the rows that may be trained on, `shelf` those that validation searches, `tested` those of the test.
     """
 
     examples: Sequence[Example]
     train: QueryLog
     validation: QueryLog
+    test: QueryLog
     taught: NDArray[np.int64]
     shelf: NDArray[np.int64]
+    tested: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ _BATCH = 128
 def recall(towers: SingleStream | Late, corpus: Corpus, *, queries: int, k: int = 10) -> dict[str, float]:
     """recall@k of `queries` validation queries, by whole product and by photo alone.
 
-    They are taken at even distances, for the first ones of a log are its commonest. A query's recall is the share of its
-    items among the first k, or of as many as k where it has more.
+    They are taken at even distances, for the first ones of a log are its commonest. A query's recall is the share of
+    its items among the first k, or of as many as k where it has more.
     """
     asked = np.unique(corpus.validation.query)
     asked = asked[np.linspace(0, len(asked) - 1, min(queries, len(asked))).astype(np.int64)]

@@ -61,6 +61,11 @@ def test_a_log_in_csv_becomes_a_served_model(shop: Path) -> None:
     assert "step 8 of 8" in done.output
     assert f"checkpoint:{shop / 'model'}" in done.output
     assert load(f"checkpoint:{shop / 'model'}").space.vectors[FUSED] == 64
+    test = [str(shop / "model" / "test.csv"), "--only", str(shop / "model" / "test.items")]
+    places = ["--catalogue", str(shop / "products.jsonl"), "--out", str(shop / "evaluated")]
+    judged = CliRunner().invoke(main, ["evaluate", *test, *places, "--model", f"checkpoint:{shop / 'model'}"])
+    assert judged.exit_code == 0, judged.output
+    assert "recall@10" in judged.output
     lines = (shop / "model" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(9))
     again = train(shop, "--resume")

@@ -24,9 +24,11 @@ def corpus(tmp_path: Path, recipe: Recipe) -> Corpus:
     none = log([], [], [], [])
     first = Source(
         [example(0, "Acme mug"), example(1, "Acme mug"), example(2, ""), example(3, "Borg hat")],
-        log(["mug", "cup"], [0, 1], [0, 1], [4.0, 1.0]), none, taught=np.arange(3), shelf=np.array([3]),
+        log(["mug", "cup"], [0, 1], [0, 1], [4.0, 1.0]), none, none,
+        taught=np.arange(3), shelf=np.array([3]), tested=np.arange(0),
     )  # fmt: skip
-    second = Source([example(0, "Cord lamp")], log(["mug"], [0], [0], [1.0]), none, np.arange(1), np.arange(0))
+    some, nothing = np.arange(1), np.arange(0)
+    second = Source([example(0, "Cord lamp")], log(["mug"], [0], [0], [1.0]), none, none, some, nothing, nothing)
     return made([first, second], recipe, backbones(), cache=tmp_path, told=lambda *_: None)
 
 

@@ -13,7 +13,15 @@ from training.data import Example
 from training.log import read_log
 from training.splits import PARTS, SplitPolicy
 from training.synthetic import (
-    Shop, SyntheticPolicy, interactions, looks, main, part_of_asked, popularity, shop, shop_of,
+    Shop,
+    SyntheticPolicy,
+    interactions,
+    looks,
+    main,
+    part_of_asked,
+    popularity,
+    shop,
+    shop_of,
 )  # fmt: skip
 from training.synthetic_files import write
 from training.synthetic_words import SYNONYMS, cut_short, misspelt, usable
