@@ -79,6 +79,8 @@ class Corpus:
     shelf: NDArray[np.int64]
     plain: States
     plain_vectors: NDArray[np.float32]
+    cuts: States | None = None
+    """For each product some words of its title."""
 
     @property
     def known(self) -> Known:
@@ -89,15 +91,16 @@ class Corpus:
     def asked(self, numbers: NDArray[np.int64]) -> Text:
         """Queries by their numbers: those of the log, and after them each product's title as a query."""
         own, count = numbers < len(self.queries), len(self.queries)
-        parts = (
+        return either(
             self.queries.text(numbers.clip(max=count - 1), own),
             self.titles.text((numbers - count).clip(min=0), ~own),
         )
-        longest = max(part.seen.shape[1] for part in parts)
-        padded = [longest - part.seen.shape[1] for part in parts]
-        states = [pad(part.states, (0, 0, 0, more)) for part, more in zip(parts, padded, strict=True)]
-        seen = [pad(part.seen, (0, more)) for part, more in zip(parts, padded, strict=True)]
-        return Text(states[0] + states[1], seen[0] | seen[1])
+
+    def shown(self, rows: NDArray[np.int64], titled: NDArray[np.bool_], cut: NDArray[np.bool_]) -> Text:
+        """Titles of products; none of those that are not `titled`, some words of those that are `cut`."""
+        if self.cuts is None:
+            return self.titles.text(rows, titled)
+        return either(self.titles.text(rows, titled & ~cut), self.cuts.text(rows, titled & cut))
 
     def tokens_asked(self, number: int) -> list[int]:
         count = len(self.queries)
@@ -107,6 +110,17 @@ class Corpus:
         """The word pieces that titles and queries use, ascending ids."""
         ids = np.unique(np.concatenate([self.titles.ids, self.queries.ids]))
         return torch.from_numpy(ids[ids >= FIRST_WORD].astype(np.int64))
+
+
+def either(one: Text, other: Text) -> Text:
+    """Texts of which in each row one has tokens at most, as one, padded to the longest."""
+    longest = max(one.seen.shape[1], other.seen.shape[1])
+    states, seen = [], []
+    for text in (one, other):
+        missing = longest - text.seen.shape[1]
+        states.append(pad(text.states, (0, 0, 0, missing)))
+        seen.append(pad(text.seen, (0, missing)))
+    return Text(states[0] + states[1], seen[0] | seen[1])
 
 
 def corpus(sources: Sequence[Source], recipe: Recipe, backbones: Backbones, *, cache: Path, told: Progress) -> Corpus:
@@ -123,8 +137,10 @@ def corpus(sources: Sequence[Source], recipe: Recipe, backbones: Backbones, *, c
     plain = plain_texts(backbones, recipe.data.plain_texts, recipe.seed)
     take = photo_pixels if shape.image_tower else photo_grids
     means = text_states(plain, **reading).means() if plain else np.zeros((0, 1), np.float32)  # type: ignore[arg-type]
+    titles = [example.title for example in examples]
+    cuts = cut(titles, recipe.seed) if recipe.data.cut_title else None
     return Corpus(
-        titles=text_states([example.title for example in examples], layers=layers, **reading),  # type: ignore[arg-type]
+        titles=text_states(titles, layers=layers, **reading),  # type: ignore[arg-type]
         has_title=np.array([bool(tidy(example.title)) for example in examples]),
         photos=take(photos, side=shape.photo_side, **reading),  # type: ignore[arg-type]
         has_photo=np.array([bool(photo) for photo in photos]),
@@ -134,6 +150,7 @@ def corpus(sources: Sequence[Source], recipe: Recipe, backbones: Backbones, *, c
         shelf=np.concatenate([source.shelf + first for source, first in zip(sources, firsts, strict=False)]),
         plain=text_states(plain, layers=layers, **reading),  # type: ignore[arg-type]
         plain_vectors=means / np.linalg.norm(means, axis=1, keepdims=True),
+        cuts=text_states(cuts, layers=layers, **reading) if cuts else None,  # type: ignore[arg-type]
     )
 
 
@@ -174,6 +191,18 @@ def _drawn(part: Part, sources: Sequence[Source], firsts: NDArray[np.int64], *, 
         np.concatenate([log.item, *items]),
         np.concatenate([log.weight, *weights]),
     )
+
+
+def cut(titles: Sequence[str], seed: int) -> list[str]:
+    """Of each title about half of the words, in their order, at least one where there are any."""
+    draw = np.random.default_rng(seed)
+    out = []
+    for title in titles:
+        words = tidy(title).split(" ")
+        kept = draw.random(len(words)) < 0.5
+        kept[draw.integers(len(words))] = True
+        out.append(" ".join(word for word, keep in zip(words, kept, strict=True) if keep))
+    return out
 
 
 def plain_texts(backbones: Backbones, count: int, seed: int) -> list[str]:

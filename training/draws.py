@@ -51,7 +51,8 @@ class Draws:
         # Never both: a product of nothing teaches nothing.
         titled = corpus.has_title[rows] & ~(hide_title & corpus.has_photo[rows])
         shown = corpus.has_photo[rows] & ~(hide_photo & titled)
-        item = self._item(rows, titled, corpus.has_photo[rows])
+        cut = shown & (draw.random(len(rows)) < data.cut_title) if data.cut_title else np.zeros_like(shown)
+        item = self._item(corpus.shown(rows, titled, cut), rows, corpus.has_photo[rows])
         views: dict[str, View] = {
             "query": corpus.asked(queries),
             "item": replace(item, there=torch.from_numpy(shown)[:, None]),
@@ -76,10 +77,10 @@ class Draws:
         )
         return self._masked(batch, item, draw) if "masked" in self._views else batch
 
-    def _item(self, rows: Rows, titled: NDArray[np.bool_], shown: NDArray[np.bool_]) -> Item:
+    def _item(self, title: Text, rows: Rows, shown: NDArray[np.bool_]) -> Item:
         photos = torch.from_numpy(self._corpus.photos[rows])
         photos = photos if photos.dtype == torch.uint8 else photos.float()
-        return Item(self._corpus.titles.text(rows, titled), photos[:, None], torch.from_numpy(shown)[:, None])
+        return Item(title, photos[:, None], torch.from_numpy(shown)[:, None])
 
     def _masked(self, batch: Batch, item: Item, draw: np.random.Generator) -> Batch:
         """The batch with the views that have something hidden."""

@@ -46,6 +46,9 @@ class Data:
     hide_photo: float = 0.1
     """Shares of products that are shown without their title, and without their photos."""
 
+    cut_title: float = 0.0
+    """The share of products that are shown with about half of their title's words, so that the photo must help."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tasks:
