@@ -9,7 +9,7 @@ import torch
 
 from tests.training.test_data import example
 from tests.training.tiny import RECIPE, backbones
-from training.corpus import Corpus, Source
+from training.corpus import Corpus, Source, cut
 from training.corpus import corpus as made
 from training.log import Log
 from training.recipe import Recipe
@@ -57,3 +57,20 @@ def test_a_title_is_a_query_that_all_products_of_it_answer(tmp_path: Path) -> No
 def test_without_titles_the_log_is_all(tmp_path: Path) -> None:
     recipe = replace(RECIPE, data=replace(RECIPE.data, ask_title=0.0, plain_texts=40))
     assert len(corpus(tmp_path, recipe).train.query) == 3
+
+
+def test_a_cut_title_has_some_of_its_words_in_their_order(tmp_path: Path) -> None:
+    titles = ["one two three four five six", "alone", ""]
+    found = [cut(titles, seed) for seed in range(40)]
+    assert found[0] == cut(titles, 0)
+    assert {some[1:] == ["alone", ""] for some in found} == {True}
+    lengths = [len(some[0].split()) for some in found]
+    assert 1 <= min(lengths) < 3.5 < max(lengths) <= 6
+    assert all(some[0].split() == [word for word in titles[0].split() if word in some[0].split()] for some in found)
+    recipe = replace(RECIPE, data=replace(RECIPE.data, plain_texts=40, cut_title=0.5))
+    corpus_found = corpus(tmp_path, recipe)
+    assert corpus_found.cuts is not None
+    rows, yes, no = np.array([0, 0, 3, 3]), np.array([True, True, True, False]), np.array([False, True, False, True])
+    text = corpus_found.shown(rows, yes, no)
+    lengths = [len(corpus_found.titles.tokens(0)), len(corpus_found.cuts.tokens(0)), len(corpus_found.titles.tokens(3))]
+    assert text.seen.sum(1).tolist() == [*lengths, 0]
