@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := uv==0.13.9
 
-.PHONY: setup demo test check chaos help
+.PHONY: setup demo test check chaos ablations help
 
 setup: .venv/ready ## make the environment, fetch the broker, draw the sample catalogue
 
@@ -21,8 +21,11 @@ check: setup ## lint, format, types and import rules
 chaos: setup ## hurt a running shop at random and check what it promises: N schedules (20) or HOURS, SEED (1)
 	@$(BIN)/python -m tests.chaos $(if $(N),--count $(N)) $(if $(HOURS),--hours $(HOURS)) --seed $(or $(SEED),1)
 
+ablations: setup ## train and measure the model without each of its parts: DATA, a catalogue with photos; OUT; goes on where it was
+	@$(BIN)/python -m training.ablations $(or $(DATA),$(error say DATA=catalogue.parquet)) --out $(or $(OUT),.liveshelf/ablations) $(ARGS)
+
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 FUSED = "fused"
 IMAGE = "image"
+TITLE = "title"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL.Image import Image
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -105,13 +106,18 @@ def _pretrained(where: str, revision: str | None) -> tuple[Any, Any]:
 
     said = {"revision": revision, "trust_remote_code": False}
     try:
-        model = AutoModel.from_pretrained(where, use_safetensors=True, **said)
+        model, loading = AutoModel.from_pretrained(where, use_safetensors=True, output_loading_info=True, **said)
         processor = AutoProcessor.from_pretrained(where, **said)  # type: ignore[no-untyped-call]
+    except SafetensorError as err:
+        raise Misuse(f"The weights of hf:{where} came over incomplete: fetch them again.") from err
     except (OSError, ValueError, KeyError, ImportError) as err:
         raise Misuse(
             f"The model hf:{where} cannot be had: check its name, its revision, that it is stored as safetensors and, "
             "without a network, that it is in the local cache or that a folder is named."
         ) from err
+    # Transformers would go on with numbers drawn at random in their place.
+    if missing := sorted(loading["missing_keys"]):
+        raise Misuse(f"The weights of hf:{where} lack {missing[0]} and {len(missing) - 1} more: fetch them again.")
     if not hasattr(model, "get_text_features") or not hasattr(model, "get_image_features"):
         raise Misuse(f"hf:{where} has no text and image tower in one space: name a CLIP- or SigLIP-style model.")
     return model, processor

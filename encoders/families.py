@@ -10,13 +10,14 @@ from encoders.model import Model
 EXISTING = "builtin:small, hf:REPO-OR-PATH@REVISION and checkpoint:DIR"
 CHECKPOINT = "model.safetensors"
 LATE = "fusion.safetensors"
+BUILTIN = Path(__file__).parent / "weights" / "small.safetensors"
 
 
 def load(name: str, *, device: str = "cpu", threads: int | None = None) -> Model:
     """The model of that name, on the device, ready to run. Raises Misuse.
 
     - `builtin:small`: what this project trained; touches no network.
-    - `checkpoint:DIR`: one's own, as `liveshelf train` writes it, or as `python -m training.late.fusion` does.
+    - `checkpoint:DIR`: one's own, as `liveshelf train` writes it.
     - `hf:REPO-OR-PATH@REVISION`: a CLIP- or SigLIP-style dual encoder of transformers, safetensors only.
 
     `threads` is the number of CPU threads of a forward, for the whole process.
@@ -33,12 +34,10 @@ def load(name: str, *, device: str = "cpu", threads: int | None = None) -> Model
         from encoders.dual import Dual
 
         return Dual(rest, device=device)
-    from encoders.small import BUILTIN, Small
+    if family == "checkpoint" and (Path(rest) / LATE).exists():
+        from encoders.small import Small
 
-    if family == "builtin":
-        return Small(BUILTIN, name=name, device=device)
-    if (Path(rest) / LATE).exists():
         return Small(Path(rest) / LATE, name=name, device=device)
     from encoders.trained import Trained
 
-    return Trained(Path(rest) / CHECKPOINT, name=name, device=device)
+    return Trained(BUILTIN if family == "builtin" else Path(rest) / CHECKPOINT, name=name, device=device)

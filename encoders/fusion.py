@@ -1,4 +1,4 @@
-"""The trained part of `builtin:small`: three heads that bring titles, photos and both together into one space."""
+"""Late fusion: three heads that bring titles, photos and both together into one space."""
 
 from __future__ import annotations
 
@@ -87,9 +87,7 @@ def read(path: Path) -> Fusion:
         fusion = Fusion(shape)
         fusion.load_state_dict(state)
     except FileNotFoundError as err:
-        raise Misuse(f"There is no checkpoint at {path}: train one with `python -m training.late.fusion`.") from err
+        raise Misuse(f"There is no checkpoint at {path}: train one with `liveshelf train late`.") from err
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as err:
-        raise Misuse(
-            f"{path} is not a checkpoint of the fusion: train one with `python -m training.late.fusion`."
-        ) from err
+        raise Misuse(f"{path} is not a checkpoint of the fusion: train one with `liveshelf train late`.") from err
     return fusion.eval().requires_grad_(False)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.ports import Vector
-from catalog.space import IMAGE, Space
+from catalog.space import IMAGE, TITLE, Space
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -47,7 +47,9 @@ class Model(Protocol):
         ...
 
     def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Tensor]:
-        """Each named vector as float (batch, dim) on the device; what stands in `image` without a photo is ignored."""
+        """Each named vector as float (batch, dim) on the device. What stands in `image` without a photo, and in `title`
+        without tokens, is ignored.
+        """
         ...
 
     def forward_queries(self, batch: Sequence[Inputs]) -> Tensor:
@@ -69,7 +71,8 @@ def finish_items(found: Mapping[str, Tensor], batch: Sequence[Inputs]) -> list[d
     rows = {name: to_vectors(tensor) for name, tensor in found.items()}
     finished: list[dict[str, Vector] | None] = []
     for i, inputs in enumerate(batch):
-        named = {name: row[i] for name, row in rows.items() if name != IMAGE or inputs.pixels is not None}
+        there = {IMAGE: inputs.pixels is not None, TITLE: bool(inputs.tokens)}
+        named = {name: row[i] for name, row in rows.items() if there.get(name, True)}
         finished.append(named if all(np.isfinite(vector).all() for vector in named.values()) else None)
     return finished
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from catalog.errors import Misuse
-from encoders.towers import CELL_DIM, STRIDE, TEXT_DIM, WHOLE_DIM, ImageTower, TextLayer
+from encoders.towers import CELL_DIM, STRIDE, TEXT_DIM, WHOLE_DIM, ImageTower, TextLayer, attended
 
 _CLAMP = 5.0
 
@@ -43,6 +43,9 @@ class Shape:
 
     shared: bool = True
     """Queries pass the layers that titles do; otherwise they have text layers and a head of their own."""
+
+    late: bool = False
+    """No stream: a head for titles, one for photos and a gate between them, to compare with."""
 
     image_tower: bool = False
     """The image backbone is trained too, and is part of the model."""
@@ -97,6 +100,10 @@ class Item:
         none = Text(self.title.states[:, :0], self.title.seen[:, :0])
         return replace(self, title=none)
 
+    def without_photos(self) -> Item:
+        """The same with no photo."""
+        return replace(self, photos=self.photos[:, :0], there=self.there[:, :0], hidden=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Read:
@@ -125,7 +132,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm1(x)).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None, None, :])
+        mixed = attended(q, k, v, seen[:, None, None, :])
         x = x + self._drop(self.out(mixed.transpose(1, 2).flatten(2)))
         out: Tensor = x + self._drop(self.down(F.gelu(self.up(self.norm2(x)))))
         return out

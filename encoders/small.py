@@ -1,4 +1,4 @@
-"""`builtin:small`: MiniLM and EfficientNet-Lite0, frozen, joined by the project's own fusion. Works offline."""
+"""The frozen backbones, MiniLM and EfficientNet-Lite0, and late fusion of them, as `liveshelf train late` writes it."""
 
 from __future__ import annotations
 
@@ -22,17 +22,15 @@ from encoders.towers import TEXT_DIM, TEXT_LAYERS, image_tower, text_tower
 
 PAD = 16
 
-BUILTIN = Path(__file__).parent / "weights" / "small.safetensors"
-
 
 class Small:
     """Two frozen towers and the fusion. All vectors live in one space, so any query may search any named vector."""
 
     def __init__(
         self,
-        fusion: Path = BUILTIN,
+        fusion: Path,
         *,
-        name: str = "builtin:small",
+        name: str,
         device: str = "cpu",
         precision: torch.dtype | None = None,
     ) -> None:

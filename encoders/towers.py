@@ -33,12 +33,23 @@ _STAGES = (
 _HEAD = 1280
 # Colour and texture live in the early stages, what a thing is in the late ones: the pooled features keep both.
 _TAPS = (0, 1, 2, 4, 6)
-IMAGE_DIM = 2 * sum(_STAGES[tap][4] for tap in _TAPS) + _HEAD
+CHANNELS = tuple(_STAGES[tap][4] for tap in _TAPS)
+IMAGE_DIM = 2 * sum(CHANNELS) + _HEAD
 # A cell of the grid keeps the same, but for the spread of the last stage, of which it has one pixel.
 CELL_DIM = IMAGE_DIM - _STAGES[6][4] - _HEAD
 WHOLE_DIM = _HEAD
 STRIDE = 32
 """The pixels of a photo to a cell of its grid, each way."""
+
+
+def attended(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
+    """Attention; written out where a gradient is wanted of a CPU, whose fused one goes back five times as slowly."""
+    if q.device.type != "cpu" or not torch.is_grad_enabled():
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+    likeness = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    shares = likeness.float().masked_fill(~seen, -torch.inf).softmax(-1)
+    mixed: Tensor = shares.to(v.dtype) @ v
+    return mixed
 
 
 class TextLayer(nn.Module):
@@ -56,7 +67,7 @@ class TextLayer(nn.Module):
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
         batch, length, _ = x.shape
         q, k, v = self.qkv(x).view(batch, length, 3, _HEADS, TEXT_DIM // _HEADS).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None, None, :])
+        mixed = attended(q, k, v, seen[:, None, None, :])
         x = self.norm1(x + self.out(mixed.transpose(1, 2).reshape(batch, length, TEXT_DIM)))
         out: Tensor = self.norm2(x + self.down(F.gelu(self.up(x))))
         return out

@@ -1,4 +1,4 @@
-"""`checkpoint:DIR`: the frozen backbones and the towers that `liveshelf train` wrote."""
+"""`builtin:small` and `checkpoint:DIR`: the frozen backbones, and the towers that `liveshelf train` wrote."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from catalog.space import FUSED, IMAGE, Space
+from catalog.space import FUSED, IMAGE, TITLE, Space
 from encoders.model import Inputs
 from encoders.single_stream import Item, Text, read
 from encoders.small import Backbones, digest
@@ -36,7 +36,7 @@ class Trained:
             model=name,
             revision=digest(checkpoint, *self.backbones.files),
             preprocessing=f"rgb-{shape.photo_side}-bicubic-v1",
-            vectors={FUSED: shape.dim, IMAGE: shape.dim},
+            vectors={FUSED: shape.dim, IMAGE: shape.dim, TITLE: shape.dim},
         )
 
     def prepare(self, text: str, photo: Image | None) -> Inputs:
@@ -45,15 +45,15 @@ class Trained:
     def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Tensor]:
         item = self._item(batch)
         fused = self.towers.item(item).vector
-        image = fused.clone()
+        image, title = fused.clone(), fused.clone()
+        # With one part alone the whole is that part.
         both = [i for i, inputs in enumerate(batch) if inputs.tokens and inputs.pixels is not None]
         if both:
             rows = torch.tensor(both, device=self.device)
-            alone = Item(
-                Text(item.title.states[rows, :0], item.title.seen[rows, :0]), item.photos[rows], item.there[rows]
-            )
-            image[rows] = self.towers.item(alone).vector
-        return {FUSED: fused, IMAGE: image}
+            whole = Item(Text(item.title.states[rows], item.title.seen[rows]), item.photos[rows], item.there[rows])
+            image[rows] = self.towers.item(whole.without_title()).vector
+            title[rows] = self.towers.item(whole.without_photos()).vector
+        return {FUSED: fused, IMAGE: image, TITLE: title}
 
     def forward_photos(self, batch: Sequence[Inputs]) -> Tensor:
         pixels = np.stack([inputs.pixels for inputs in batch if inputs.pixels is not None])

@@ -12,14 +12,22 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from encoders.single_stream import Read, SingleStream
+from encoders.single_stream import Item, Read, SingleStream, Text
 from training.batches import Batch, View
+from training.late_fusion import Late
 
 Losses = Callable[[Mapping[str, Read]], Tensor]
+_GROUPS = 4
 
 
 def backward(
-    towers: SingleStream, batch: Batch, losses: Losses, *, chunk: int, seed: int, autocast: Callable[[], torch.autocast]
+    towers: SingleStream | Late,
+    batch: Batch,
+    losses: Losses,
+    *,
+    chunk: int,
+    seed: int,
+    autocast: Callable[[], torch.autocast],
 ) -> None:
     """Add the gradient of `losses(what the towers make of each view)` to the weights. `chunk` 0 is the whole at once.
 
@@ -56,9 +64,43 @@ def _chunks(views: Mapping[str, View], size: int) -> Iterator[tuple[str, View]]:
             yield name, view[start : start + (size or len(view))]
 
 
-def _read(towers: SingleStream, view: View, seed: int, number: int) -> Read:
+def _read(towers: SingleStream | Late, view: View, seed: int, number: int) -> Read:
     torch.manual_seed((seed * 1009 + number) % 2**63)
-    return towers.read(view)
+    return by_length(towers, view)
+
+
+def by_length(towers: SingleStream | Late, view: View) -> Read:
+    """What `towers.read` says, texts of like length read together: else half of what is computed would be padding."""
+    if isinstance(towers, Late):
+        return towers.read(view)
+    title = view if isinstance(view, Text) else view.title
+    lengths, longest = title.seen.sum(1), title.seen.shape[1]
+    if len(title) < _GROUPS * 2 or not longest:
+        return towers.read(view)
+    order = lengths.argsort(stable=True)
+    parts = []
+    for rows in order.tensor_split(_GROUPS):
+        length = int(lengths[rows[-1]])
+        short = Text(title.states[rows, :length], title.seen[rows, :length])
+        if not isinstance(view, Text):
+            hidden = None if view.hidden is None else view.hidden[rows]
+            read = towers.read(Item(short, view.photos[rows], view.there[rows], hidden))
+        else:
+            read = towers.read(short)
+        parts.append(_padded(read, length, longest))
+    back = order.argsort()
+    whole = _whole(parts)
+    return Read(whole.tokens[back], whole.seen[back], whole.vector[back])
+
+
+def _padded(read: Read, length: int, longest: int) -> Read:
+    """Room after the first `length` tokens, which are a title's, so that there are `longest`."""
+    missing = longest - length
+    tokens, seen = (
+        torch.cat((x[:, :length], x.new_zeros(len(x), missing, *x.shape[2:]), x[:, length:]), 1)
+        for x in (read.tokens, read.seen)
+    )
+    return Read(tokens, seen, read.vector)
 
 
 def _leaf(read: Read) -> Read:

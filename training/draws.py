@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,6 @@ from encoders.small import Backbones, padded
 from encoders.towers import CELL_DIM, TEXT_LAYERS
 from training.batches import Batch, View
 from training.corpus import Corpus
-from training.features import States
 from training.recipe import Recipe
 from training.tasks.mlm import hide
 from training.world import World
@@ -34,8 +33,7 @@ class Draws:
         """`standardise` is the towers' own, for the features that hidden cells are told by."""
         self._corpus, self._recipe, self._views = corpus, recipe, views
         self._backbones, self._standardise, self._world = backbones, standardise, world
-        chance = corpus.train.weight**recipe.data.popularity
-        self._upto = np.cumsum(chance / chance.sum())
+        self._upto = np.cumsum(corpus.train.weight / corpus.train.weight.sum())
         self._words = corpus.words()
 
     def at(self, step: int, part: int = 0) -> Batch:
@@ -53,9 +51,10 @@ class Draws:
         # Never both: a product of nothing teaches nothing.
         titled = corpus.has_title[rows] & ~(hide_title & corpus.has_photo[rows])
         shown = corpus.has_photo[rows] & ~(hide_photo & titled)
-        item = self._item(rows, titled, corpus.has_photo[rows])
+        cut = shown & (draw.random(len(rows)) < data.cut_title) if data.cut_title else np.zeros_like(shown)
+        item = self._item(corpus.shown(rows, titled, cut), rows, corpus.has_photo[rows])
         views: dict[str, View] = {
-            "query": corpus.queries.text(queries),
+            "query": corpus.asked(queries),
             "item": replace(item, there=torch.from_numpy(shown)[:, None]),
             "photo": item.without_title(),
         }
@@ -78,10 +77,10 @@ class Draws:
         )
         return self._masked(batch, item, draw) if "masked" in self._views else batch
 
-    def _item(self, rows: Rows, titled: NDArray[np.bool_], shown: NDArray[np.bool_]) -> Item:
+    def _item(self, title: Text, rows: Rows, shown: NDArray[np.bool_]) -> Item:
         photos = torch.from_numpy(self._corpus.photos[rows])
         photos = photos if photos.dtype == torch.uint8 else photos.float()
-        return Item(self._corpus.titles.text(rows, titled), photos[:, None], torch.from_numpy(shown)[:, None])
+        return Item(title, photos[:, None], torch.from_numpy(shown)[:, None])
 
     def _masked(self, batch: Batch, item: Item, draw: np.random.Generator) -> Batch:
         """The batch with the views that have something hidden."""
@@ -93,13 +92,13 @@ class Draws:
         views, hidden_ids = dict(batch.views), {}
         if policy.mlm:
             generator = torch.Generator().manual_seed(int(draw.integers(2**62)))
-            title, hidden_ids["masked"] = self._hide(self._corpus.titles, batch.rows[:some], generator)
+            titles = [self._corpus.titles.tokens(row) for row in batch.rows[:some].tolist()]
+            title, hidden_ids["masked"] = self._hide(titles, generator)
             kept = first.title.seen.any(1)
             hidden_ids["masked"][~kept] = -1
             first = replace(first, title=Text(title.states, title.seen & kept[:, None]))
-            views["masked_query"], hidden_ids["masked_query"] = self._hide(
-                self._corpus.queries, batch.queries[:some], generator
-            )
+            asked = [self._corpus.tokens_asked(number) for number in batch.queries[:some].tolist()]
+            views["masked_query"], hidden_ids["masked_query"] = self._hide(asked, generator)
         views["masked"] = replace(first, hidden=hidden)
         features, _ = self._standardise(self._features(first))
         at = hidden[:, None] & first.there[:, :, None]
@@ -114,8 +113,8 @@ class Draws:
             first_cell=first.title.seen.shape[1],
         )
 
-    def _hide(self, texts: States, rows: Tensor, generator: torch.Generator) -> tuple[Text, Tensor]:
-        ids, seen = padded([texts.tokens(row) for row in rows.tolist()])
+    def _hide(self, tokens: Sequence[Sequence[int]], generator: torch.Generator) -> tuple[Text, Tensor]:
+        ids, seen = padded(tokens)
         given, hidden = hide(ids, seen, self._recipe.tasks.mask_tokens, words=self._words, generator=generator)
         layers = TEXT_LAYERS - self._recipe.towers.text_layers
         with torch.no_grad():

@@ -19,7 +19,7 @@ def fresh(shape: Shape, corpus: Corpus, backbones: Backbones, *, seed: int) -> S
     """Towers in which both texts keep the backbone's similarities, and photos say little as yet."""
     torch.manual_seed(seed)
     towers = SingleStream(shape)
-    lines = _directions([corpus.titles, corpus.queries, corpus.plain], shape.width, np.random.default_rng(seed))
+    lines = directions([corpus.titles, corpus.queries, corpus.plain], shape.width, np.random.default_rng(seed))
     with torch.no_grad():
         towers.text_in.weight.copy_(lines)
         if towers.query_in is not None:
@@ -41,8 +41,8 @@ def fresh(shape: Shape, corpus: Corpus, backbones: Backbones, *, seed: int) -> S
     return towers
 
 
-def _directions(all_states: list[States], width: int, draw: np.random.Generator) -> torch.Tensor:
-    """(width, TEXT_DIM): the main directions of texts' means, scaled so that a token's numbers are around one."""
+def directions(all_states: list[States], width: int, draw: np.random.Generator) -> torch.Tensor:
+    """(width, TEXT_DIM): texts' main directions, by their means, scaled so that a token's numbers are around one."""
     means = []
     for states in all_states:
         if len(states):
@@ -50,9 +50,9 @@ def _directions(all_states: list[States], width: int, draw: np.random.Generator)
             text = states.text(rows)
             means.append((text.states.sum(1) / text.seen.sum(1, keepdim=True)).float())
     x = torch.cat(means)
-    _, _, directions = torch.linalg.svd(nn.functional.normalize(x, dim=1), full_matrices=False)
+    _, _, main = torch.linalg.svd(nn.functional.normalize(x, dim=1), full_matrices=False)
     lines = torch.zeros(width, TEXT_DIM)
-    lines[: len(directions)] = directions[:width]
+    lines[: len(main)] = main[:width]
     scale: torch.Tensor = width**0.5 / x.norm(dim=1).mean()
     return lines * scale
 

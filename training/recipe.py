@@ -16,7 +16,8 @@ from encoders.towers import STRIDE, TEXT_LAYERS
 T = TypeVar("T")
 _LOSSES = ("am_softmax", "softmax", "sigmoid")
 _PRECISIONS = ("bf16", "fp16", "fp32")
-_TASKS = ("qic", "qic_photo", "mlm", "mpm", "mpm_r_patch", "mpm_r_image", "qim", "qim2", "meaning")
+_TASKS = ("qic", "qic_photo", "alike", "mlm", "mpm", "mpm_r_patch", "mpm_r_image", "qim", "qim2", "meaning")
+_ON_TOKENS = ("mlm", "mpm", "mpm_r_patch", "mpm_r_image", "qim", "qim2")
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -35,12 +36,18 @@ class Data:
     popularity: float = 0.5
     """An interaction is drawn in proportion to its weight to this power: 0 for all alike, 1 as the log has them."""
 
+    ask_title: float = 0.2
+    """The share of drawn queries that are the product's own title, whether the log has it or not."""
+
     plain_texts: int = 12_000
     """Words and pairs of words of no shop, by which the `meaning` task keeps what the text backbone knows."""
 
     hide_title: float = 0.05
     hide_photo: float = 0.1
     """Shares of products that are shown without their title, and without their photos."""
+
+    cut_title: float = 0.0
+    """The share of products that are shown with about half of their title's words, so that the photo must help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,9 @@ class Tasks:
 
     qic_photo: float = 0.5
     """The same on the products' photos alone, which makes the `image` vector."""
+
+    alike: float = 0.0
+    """A photo alone is told from all products but its own, so that a photo is a query too."""
 
     mlm: float = 0.0
     mpm: float = 0.0
@@ -175,6 +185,9 @@ def checked(recipe: Recipe) -> Recipe:
             max(recipe.towers.dim, *recipe.tasks.nested, 0) > recipe.towers.width
         ),
         f"towers.text_layers must be 0 to {TEXT_LAYERS}": not 0 <= recipe.towers.text_layers <= TEXT_LAYERS,
+        "towers.late has no tokens: no mlm, mpm, mpm_r_patch, mpm_r_image, qim or qim2": (
+            recipe.towers.late and any(weight for name in _ON_TOKENS if (weight := getattr(recipe.tasks, name)))
+        ),
         "tasks has no weight above 0": not any(getattr(recipe.tasks, name) for name in _TASKS),
         "optim.batch must be at least 2, optim.steps and optim.validate_every at least 1": (
             recipe.optim.batch < 2 or min(recipe.optim.steps, recipe.optim.validate_every) < 1

@@ -18,10 +18,10 @@ from catalog.ports import Vector
 from catalog.space import FUSED, IMAGE
 from encoders.families import load
 from encoders.model import Inputs, Model, to_vectors
+from evaluation.lexical import words
 from evaluation.metrics import Right, Similarity, hit_at, precision_at
 from evaluation.reports import table
 from training.data import Example, read
-from training.late.texts import terms
 from training.splits import split
 
 Rows = dict[str, dict[str, float]]
@@ -58,7 +58,10 @@ def by_phrase(
     asked = sorted({pair for pair in pairs if all(pair)})
     right = np.array([[pair == query for pair in pairs] for query in asked])
     hidden = np.array(
-        [not terms(shade) <= terms(example.title) for (shade, _), example in zip(pairs, examples, strict=True)]
+        [
+            not set(words(shade)) <= set(words(example.title))
+            for (shade, _), example in zip(pairs, examples, strict=True)
+        ]
     )
     queries = encode([" ".join(query).lower() for query in asked])
     shelves = {name: queries @ shelf.T for name, shelf in vectors.shelves().items()}

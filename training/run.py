@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from encoders.small import Backbones
+from training import held_back
 from training.corpus import corpus
 from training.features import Progress
 from training.figures import Figures
@@ -39,6 +40,8 @@ def run(
     # One process fills the cache, the others then find it filled.
     with world.first():
         found = corpus(read, recipe, backbones, cache=cache, told=progress)
+    if world.rank == 0:
+        held_back.write(read, out)
     figures = Figures(out, shown, resume=resume) if world.rank == 0 else _silent
     best = train(found, recipe, backbones, Run(out, resume=resume, world=world), figures)
     return best if world.rank == 0 else {}

@@ -12,7 +12,7 @@ from training.corpus import Source
 from training.data import read
 from training.log import Log, read_log
 from training.recipe import Data
-from training.splits import VALIDATION, SplitPolicy, parts_of, split_log
+from training.splits import PARTS, SplitPolicy, parts_of, split_log
 
 
 def sources(data: Data, said: list[str]) -> list[Source]:
@@ -34,13 +34,14 @@ def _source(catalogue: Path, log: Path, data: Data, said: list[str]) -> Source:
     policy = SplitPolicy(validation=data.validation, test=data.test, seed=data.split_seed)
     parts = parts_of(examples, policy)
     split = split_log(found, parts, seed=data.split_seed)
-    train, validation, _ = split.parts
+    train, validation, test = split.parts
     if split.crossing:
         said.append(f"{split.crossing} interactions are left out: their query belongs to another part of the split.")
     if not len(train.query):
         raise Misuse(f"{log} leaves nothing to train on: it needs queries for more products of {catalogue}.")
     said.append(f"{catalogue}: {len(train.query)} interactions to train on, {len(validation.query)} to validate on.")
-    return Source(examples, train, validation, np.flatnonzero(parts == VALIDATION))
+    taught, shelf, tested = (np.flatnonzero(parts == part) for part in range(len(PARTS)))
+    return Source(examples, train, validation, test, taught=taught, shelf=shelf, tested=tested)
 
 
 def _log(source: Path, ids: Sequence[str], said: list[str]) -> Log:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from catalog.errors import Misuse
 from encoders.single_stream import SingleStream
+from training.late_fusion import Late
 from training.negatives import Bank
 from training.recipe import Recipe
 from training.world import World
@@ -26,7 +27,7 @@ class State:
     """The towers and tasks, their optimizer, their moving average, the bank; how far, and how well."""
 
     def __init__(
-        self, recipe: Recipe, towers: SingleStream, tasks: nn.ModuleDict, bank: Bank | None, world: World
+        self, recipe: Recipe, towers: SingleStream | Late, tasks: nn.ModuleDict, bank: Bank | None, world: World
     ) -> None:
         self.recipe, self.towers, self.tasks, self.bank, self.world = recipe, towers, tasks, bank, world
         self.average = copy.deepcopy(towers).requires_grad_(False) if recipe.optim.ema else None
@@ -35,7 +36,7 @@ class State:
         self.progress = Progress()
 
     @property
-    def served(self) -> SingleStream:
+    def served(self) -> SingleStream | Late:
         """The towers that are validated and written out."""
         return self.average or self.towers
 
@@ -114,7 +115,7 @@ class Progress:
     since: int = 0
 
 
-def _optimizer(recipe: Recipe, towers: SingleStream, tasks: nn.ModuleDict) -> torch.optim.AdamW:
+def _optimizer(recipe: Recipe, towers: SingleStream | Late, tasks: nn.ModuleDict) -> torch.optim.AdamW:
     """AdamW. What has one dimension or is a position decays not; the backbones' layers move at a rate of their own."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     named = [*towers.named_parameters(), *(("tasks." + name, weight) for name, weight in tasks.named_parameters())]

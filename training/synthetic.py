@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import chain, combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,10 @@ class SyntheticPolicy:
     """How the made-up shoppers ask. Shares are of queries; `each` is how many interactions there are a product.
 
     `extras` are the shares of queries that ask for no, one, two, three attributes beside the kind. Products are drawn
-    by Zipf's law: the one of rank r as often as r to the minus `zipf`. A query that more than `max_right` products
-    answer says little of the first ten, and is not judged; no more than `max_judged` queries of a part are.
+    by Zipf's law: the one of rank r as often as r to the minus `zipf`. Of all that can be asked for without a brand the
+    share `asked_test` is asked in the test alone, `asked_validation` in the validation alone. A query that more than
+    `max_right` products answer says little of the first ten, and is not judged; no more than `max_judged` queries of a
+    part are.
     """
 
     each: float = 5.0
@@ -48,6 +51,8 @@ class SyntheticPolicy:
     synonyms: float = 0.25
     misspelt: float = 0.12
     partial: float = 0.08
+    asked_validation: float = 0.15
+    asked_test: float = 0.3
     max_right: int = 100
     max_judged: int = 5000
     seed: int = 0
@@ -152,7 +157,7 @@ def interactions(found: Shop, policy: SyntheticPolicy, split: SplitPolicy) -> It
     """Made-up interactions, one after another. The same shop and policy give the same.
 
     A query belongs to the part of its product: by its brand, which no other part has, or else by its attributes, which
-    are dealt to the parts in the split's shares; so a part's queries are asked in no other. Passed over is a product
+    are dealt to the parts in the policy's shares; so a part's queries are asked in no other. Passed over is a product
     for which no query of its part is found in some tries, and a query whose words have meant other attributes already.
     """
     draw = np.random.default_rng(policy.seed)
@@ -174,7 +179,7 @@ def _asked(found: Shop, item: int, policy: SyntheticPolicy, *, draw: np.random.G
     branded = "brand" in has and draw.random() < policy.branded
     for _ in range(_TRIES):
         asked = _choice(found, item, policy, draw=draw, branded=branded)
-        if asked and (branded or part_of_asked(asked, split) == found.parts[item]):
+        if asked and (branded or part_of_asked(asked, policy, split) == found.parts[item]):
             return asked
     return ()
 
@@ -196,10 +201,27 @@ def _choice(found: Shop, item: int, policy: SyntheticPolicy, *, draw: np.random.
     return tuple(sorted((name, has[name]) for name in chosen))
 
 
-def part_of_asked(asked: Asked, split: SplitPolicy) -> int:
+def looks(found: Shop, part: int, policy: SyntheticPolicy, split: SplitPolicy) -> Iterator[Drawn]:
+    """Each way to ask for a kind and for what photos of the part show and titles do not say, worded once.
+
+    The log has few of them, for people ask for more than looks; these are there to be judged and are in no log.
+    """
+    draw = np.random.default_rng((policy.seed, part))
+    seen: set[Asked] = set()
+    for item in np.flatnonzero(found.parts == part).tolist():
+        has, hidden = found.facets[item], sorted(found.hidden[item])
+        some = chain.from_iterable(combinations(hidden, count + 1) for count in range(len(hidden)))
+        for kind, names in product([name for name in found.kinds if name in has], some):
+            asked = tuple(sorted((name, has[name]) for name in (kind, *names)))
+            if asked not in seen and part_of_asked(asked, policy, split) == part:
+                seen.add(asked)
+                yield _worded(found, item, asked, policy, draw)
+
+
+def part_of_asked(asked: Asked, policy: SyntheticPolicy, split: SplitPolicy) -> int:
     """The part that a query without a brand belongs to, by what it asks for and the seed."""
     chance = chance_of(repr(asked), split.seed)
-    return 2 if chance < split.test else 1 if chance < split.test + split.validation else 0
+    return 2 if chance < policy.asked_test else 1 if chance < policy.asked_test + policy.asked_validation else 0
 
 
 def _worded(found: Shop, item: int, asked: Asked, policy: SyntheticPolicy, draw: np.random.Generator) -> Drawn:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.splits import PARTS, TRAIN, SplitPolicy
-from training.synthetic import Asked, Drawn, Shop, SyntheticPolicy, interactions, visible
+from training.synthetic import Asked, Drawn, Shop, SyntheticPolicy, interactions, looks, visible
 
 Rows = NDArray[np.int64]
 _ROWS_AT_ONCE = 8192
@@ -42,6 +42,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"synthetic-log-{part}.{suffix}" for part in PARTS]
     queries, manners = _logs(found, interactions(found, policy, split), files)
+    meant = {text: query.asked for some in queries for text, query in some.items()}
     counts = {}
     for part, name in enumerate(PARTS):
         rows = np.flatnonzero(found.parts == part)
@@ -53,7 +54,12 @@ def write(
             **{f"interactions {manner}": count for manner, count in sorted(manners[part].items())},
         }
         if part != TRAIN:
-            counts[name] |= _judge(found, rows, queries[part], policy, folder / f"synthetic-{name}")
+            more = {
+                one.query: _Query(one.asked)
+                for one in looks(found, part, policy, split)
+                if one.query not in queries[part] and meant.setdefault(one.query, one.asked) == one.asked
+            }
+            counts[name] |= _judge(found, rows, queries[part], more, policy=policy, stem=folder / f"synthetic-{name}")
             counts[name] |= _titles(found, rows, folder / f"titles-{name}")
     wanted = policy.total(len(found.ids))
     passed_over = wanted - sum(said["interactions"] for said in counts.values())
@@ -82,12 +88,15 @@ def _logs(
     return queries, manners
 
 
-def _judge(found: Shop, rows: Rows, queries: dict[str, _Query], policy: SyntheticPolicy, stem: Path) -> dict[str, int]:
+def _judge(
+    found: Shop, rows: Rows, queries: dict[str, _Query], more: dict[str, _Query], *, policy: SyntheticPolicy, stem: Path
+) -> dict[str, int]:
     """Write the judgements of a part's queries: right is each of its products that has every attribute asked for.
 
-    These are of the group plain. A query that asks for what photos show is there once more where some titles do not say
-    it: it is answered by such products alone, and those whose titles do say it are left out of its ranking. It is of
-    the group visible_only, or visible_partly where it asks for more than that and a kind.
+    These are of the group plain, and `more` queries are not among them. A query that asks for what photos show is there
+    once more where some titles do not say it: it is answered by such products alone, and those whose titles do say it
+    are left out of its ranking. It is of the group visible_only, or visible_partly where it asks for more than that and
+    a kind.
     """
     holders: dict[tuple[str, str], set[int]] = defaultdict(set)
     for row in rows.tolist():
@@ -96,12 +105,14 @@ def _judge(found: Shop, rows: Rows, queries: dict[str, _Query], policy: Syntheti
     head = _head(queries)
     judged: list[tuple[str, str, set[str], set[int], set[int]]] = []
     broad = 0
-    for number, text in enumerate(_some(queries, policy)):
-        query = queries[text]
+    for number, text in enumerate([*_some(queries, policy), *sorted(more)]):
+        query = more.get(text) or queries[text]
         right = set.intersection(*(holders[one] for one in query.asked))
         seen = {row: said for row in right if (said := visible(query.asked, found.hidden[row]))}
         if 0 < len(seen) <= policy.max_right:
             judged.append((f"q{number}{_TWIN}", text, set(seen.values()), set(seen), right - set(seen)))
+        if text in more:
+            continue
         if len(right) > policy.max_right:
             broad += 1
             continue

@@ -9,18 +9,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from encoders.families import CHECKPOINT
-from encoders.single_stream import Read, save
+from encoders import fusion
+from encoders.families import CHECKPOINT, LATE
+from encoders.single_stream import Read, SingleStream, save
 from encoders.small import Backbones
+from training import late_fusion
 from training.backward import backward
 from training.batches import Batch
 from training.corpus import Corpus
 from training.draws import Draws
 from training.fresh import fresh
-from training.negatives import Bank, Known
+from training.late_fusion import Late
+from training.negatives import Bank
 from training.recipe import Recipe
 from training.state import State
 from training.tasks import tasks_of, views_of, weight_of
@@ -75,12 +79,15 @@ def train(corpus: Corpus, recipe: Recipe, backbones: Backbones, run: Run, told: 
 def begin(corpus: Corpus, recipe: Recipe, backbones: Backbones, world: World) -> tuple[State, Draws]:
     """Fresh towers and tasks, the same in every process, and the batches they will see."""
     device = backbones.device
-    known = Known(corpus.train.query, corpus.train.item, queries=len(corpus.queries), items=len(corpus.titles))
-    towers = fresh(recipe.towers, corpus, backbones, seed=recipe.seed).to(device)
+    towers: SingleStream | Late
+    if recipe.towers.late:
+        towers = late_fusion.fresh(recipe.towers, corpus, seed=recipe.seed).to(device)
+    else:
+        towers = fresh(recipe.towers, corpus, backbones, seed=recipe.seed).to(device)
     bank = Bank(recipe.negatives.bank, recipe.towers.dim).to(device) if recipe.negatives.bank else None
     words = corpus.words()
     vectors = backbones.text_tower.words.weight.detach().float().cpu()[words]
-    tasks = tasks_of(recipe, known=known, world=world, bank=bank, words=(words, vectors)).to(device)
+    tasks = tasks_of(recipe, known=corpus.known, world=world, bank=bank, words=(words, vectors)).to(device)
 
     def standardise(photos: Tensor) -> tuple[Tensor, Tensor]:
         cells, whole = towers.standardised(photos.to(device))
@@ -96,16 +103,12 @@ def step(state: State, draws: Draws) -> dict[str, float]:
     optim, device = recipe.optim, next(state.towers.parameters()).device
     figures: dict[str, float] = {}
 
-    def autocast() -> torch.autocast:
-        kind = _KINDS[optim.precision]
-        return torch.autocast(device.type, dtype=kind, enabled=kind != torch.float32)
-
     for part in range(optim.accumulate):
         batch = draws.at(number, part).to(device)
         seed = ((recipe.seed * 1_000_003 + number) * optim.accumulate + part) * state.world.size + state.world.rank
         backward(
             state.towers, batch, lambda read, b=batch: _total(state, read, b, figures),  # type: ignore[misc]
-            chunk=optim.chunk, seed=seed, autocast=autocast,
+            chunk=optim.chunk, seed=seed, autocast=lambda: autocast(recipe, device),
         )  # fmt: skip
     weights = state.weights()
     # Zeros for what this batch had no use for, so that all processes average the same weights.
@@ -121,6 +124,12 @@ def step(state: State, draws: Draws) -> dict[str, float]:
     state.optimizer.zero_grad()
     state.follow()
     return figures
+
+
+def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
+    """Forwards inside are computed in the recipe's precision."""
+    kind = _KINDS[recipe.optim.precision]
+    return torch.autocast(device.type, dtype=kind, enabled=kind != torch.float32)
 
 
 def _total(state: State, read: Mapping[str, Read], batch: Batch, figures: dict[str, float]) -> Tensor:
@@ -166,17 +175,26 @@ def _set_rate(state: State) -> float:
 def _validated(state: State, corpus: Corpus, run: Run, told: Told, figures: dict[str, float]) -> None:
     """Validate, keep the towers if they are the best so far, then the state."""
     progress = state.progress
-    found = recall(state.served, corpus, queries=state.recipe.optim.validate_queries)
-    score = found.get("recall@10", float(progress.step))
+    with autocast(state.recipe, next(state.towers.parameters()).device):
+        found = recall(state.served, corpus, queries=state.recipe.optim.validate_queries)
+    # Both vectors are served.
+    score = float(np.mean(list(found.values()))) if found else float(progress.step)
     progress.since += 1
     if score > progress.best:
         progress.best, progress.best_step, progress.since = score, progress.step, 0
     told(figures | found)
     if run.world.rank == 0:
         if progress.since == 0:
-            save(state.served, run.out / CHECKPOINT)
+            _write(state.served, run.out)
         (run.out / "recipe.json").write_text(state.recipe.json(), encoding="utf-8")
         state.save(run.out)
+
+
+def _write(towers: SingleStream | Late, out: Path) -> None:
+    if isinstance(towers, Late):
+        fusion.save(towers.fusion, out / LATE)
+    else:
+        save(towers, out / CHECKPOINT)
 
 
 def _stands_still(state: State) -> bool:

@@ -9,17 +9,20 @@ from encoders.single_stream import SingleStream
 from training.batches import moved
 from training.corpus import Corpus
 from training.draws import shelf_of
+from training.late_fusion import Late
 from training.negatives import Known
 
 _BATCH = 128
 
 
-def recall(towers: SingleStream, corpus: Corpus, *, queries: int, k: int = 10) -> dict[str, float]:
-    """recall@k of the first `queries` validation queries, by whole product and by photo alone.
+def recall(towers: SingleStream | Late, corpus: Corpus, *, queries: int, k: int = 10) -> dict[str, float]:
+    """recall@k of `queries` validation queries, by whole product and by photo alone.
 
-    A query's recall is the share of its items among the first k, or of as many as k where it has more.
+    They are taken at even distances, for the first ones of a log are its commonest. A query's recall is the share of
+    its items among the first k, or of as many as k where it has more.
     """
-    asked = np.unique(corpus.validation.query)[:queries]
+    asked = np.unique(corpus.validation.query)
+    asked = asked[np.linspace(0, len(asked) - 1, min(queries, len(asked))).astype(np.int64)]
     if not len(asked) or not len(corpus.shelf):
         return {}
     was, device = towers.training, next(towers.parameters()).device

@@ -8,12 +8,13 @@ from PIL import Image, ImageDraw
 
 from catalog.errors import ImageProblem
 from catalog.product import ImageState
-from encoders.small import Small
+from encoders.families import BUILTIN
+from encoders.trained import Trained
 
 
 @pytest.fixture(scope="session")
-def small() -> Small:
-    return Small()
+def small() -> Trained:
+    return Trained(BUILTIN, name="builtin:small")
 
 
 class Photos:

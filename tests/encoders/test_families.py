@@ -13,9 +13,8 @@ from PIL import Image
 from catalog.errors import Misuse
 from catalog.product import Content
 from catalog.space import FUSED, IMAGE
-from encoders import EncoderService, load
-from encoders.families import LATE
-from encoders.small import BUILTIN
+from encoders import EncoderService, fusion, load
+from encoders.families import BUILTIN, CHECKPOINT, LATE
 from tests.encoders.conftest import Photos, picture, png
 
 WORDS = ["[UNK]", "[PAD]", "[BOS]", "[EOS]", "red", "blue", "mug", "hat"]
@@ -27,8 +26,8 @@ def test_an_unknown_name_is_told_what_exists(name: str) -> None:
         load(name)
 
 
-def test_a_checkpoint_is_a_folder_with_heads_of_ones_own(tmp_path: Path) -> None:
-    shutil.copy(BUILTIN, tmp_path / LATE)
+def test_a_checkpoint_is_a_folder_with_towers_of_ones_own(tmp_path: Path) -> None:
+    shutil.copy(BUILTIN, tmp_path / CHECKPOINT)
     mine, builtin = load(f"checkpoint:{tmp_path}"), load("builtin:small", threads=torch.get_num_threads())
     assert mine.space.revision == builtin.space.revision, "the same weights"
     assert mine.space.id != builtin.space.id
@@ -36,6 +35,12 @@ def test_a_checkpoint_is_a_folder_with_heads_of_ones_own(tmp_path: Path) -> None
 
 def test_a_checkpoint_that_is_not_there_or_is_none_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="train one"):
+        load(f"checkpoint:{tmp_path}")
+    (tmp_path / CHECKPOINT).write_bytes(BUILTIN.read_bytes()[:-1000])
+    with pytest.raises(Misuse, match="liveshelf train"):
+        load(f"checkpoint:{tmp_path}")
+    fusion.save(fusion.Fusion(fusion.Shape(dim=8, hidden=8)), tmp_path / CHECKPOINT)
+    with pytest.raises(Misuse, match="not a checkpoint of this version"):
         load(f"checkpoint:{tmp_path}")
     (tmp_path / LATE).write_bytes(b"not safetensors")
     with pytest.raises(Misuse, match="train one"):
@@ -151,6 +156,24 @@ def test_the_space_of_a_dual_encoder_changes_with_its_weights(tmp_path: Path) ->
     after = load(f"hf:{folder}").space
     assert before.revision != after.revision
     assert before.id != after.id
+
+
+@pytest.mark.filterwarnings("default")
+def test_an_interrupted_download_is_told(tmp_path: Path) -> None:
+    """Cut short in the middle, and with a tensor that never came: transformers would draw that at random."""
+    from safetensors.torch import load_file, save_file
+
+    weights = saved_clip(tmp_path) / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(Misuse, match="incomplete: fetch them again"):
+        load(f"hf:{tmp_path}")
+    weights.write_bytes(whole)
+    state = load_file(weights)
+    del state["text_projection.weight"]
+    save_file(state, weights, metadata={"format": "pt"})
+    with pytest.raises(Misuse, match="lack text_projection"):
+        load(f"hf:{tmp_path}")
 
 
 def test_a_model_without_two_towers_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from encoders.preprocessing import MAX_TOKENS, square, tidy
-from encoders.small import Small
+from encoders.trained import Trained
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK", "1"])
@@ -23,7 +23,7 @@ def test_white_space_is_no_part_of_a_title() -> None:
     assert tidy("  Red \n\t mug ") == "Red mug"
 
 
-def test_a_title_is_cut_and_no_title_is_no_tokens(small: Small) -> None:
+def test_a_title_is_cut_and_no_title_is_no_tokens(small: Trained) -> None:
     photo = Image.new("RGB", (8, 8))
     assert len(small.prepare("mug " * 500, photo).tokens) == MAX_TOKENS
     assert small.prepare(" \n", photo).tokens == ()

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from catalog.errors import Misuse
 from catalog.product import Content
-from catalog.space import FUSED, IMAGE
+from catalog.space import FUSED, IMAGE, TITLE
 from encoders import EncoderService, load
 from encoders.families import CHECKPOINT
 from encoders.model import SplitModel, finish_items
@@ -128,13 +128,15 @@ def test_whatever_is_missing_there_are_unit_vectors_of_the_space(trained: Traine
         both, title, photo, nothing = finish_items(trained.forward_items(inputs), inputs)
         asked = trained.forward_queries(inputs)
     assert both and title and photo and nothing  # noqa: PT018
-    assert [set(one) for one in (both, title, photo, nothing)] == [{FUSED, IMAGE}, {FUSED}, {FUSED, IMAGE}, {FUSED}]
+    names = [set(one) for one in (both, title, photo, nothing)]
+    assert names == [{FUSED, IMAGE, TITLE}, {FUSED, TITLE}, {FUSED, IMAGE}, {FUSED, TITLE}]
     for one in (both, title, photo, nothing):
         for name, vector in one.items():
             assert vector.shape == (trained.space.vectors[name],)
             assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     np.testing.assert_allclose(photo[FUSED], photo[IMAGE], atol=0.02)
     np.testing.assert_allclose(photo[IMAGE], both[IMAGE], atol=0.02)
+    np.testing.assert_allclose(title[FUSED], both[TITLE], atol=0.02)
     np.testing.assert_allclose(asked[2], photo[FUSED], atol=0.02)
     assert asked.isfinite().all()
 

@@ -49,11 +49,11 @@ def test_a_wrong_change_is_one_sentence(change: str, said: str) -> None:
 
 def test_no_task_is_told() -> None:
     with pytest.raises(Misuse, match="no weight above 0"):
-        load("small", [f"tasks.{name}=0" for name in ("qic", "qic_photo", "mpm_r_patch", "meaning")])
+        load("small", [f"tasks.{name}=0" for name in ("qic", "qic_photo", "alike", "mpm_r_patch", "meaning")])
 
 
 def test_a_recipe_that_is_none_is_told(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="small, smoke"):
+    with pytest.raises(Misuse, match="late, small, smoke"):
         load("large")
     (tmp_path / "bad.toml").write_text("seed = [")
     with pytest.raises(Misuse, match="no TOML"):

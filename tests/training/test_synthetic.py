@@ -12,7 +12,17 @@ from evaluation.lexical import words
 from training.data import Example
 from training.log import read_log
 from training.splits import PARTS, SplitPolicy
-from training.synthetic import Shop, SyntheticPolicy, interactions, main, popularity, shop, shop_of
+from training.synthetic import (
+    Shop,
+    SyntheticPolicy,
+    interactions,
+    looks,
+    main,
+    part_of_asked,
+    popularity,
+    shop,
+    shop_of,
+)  # fmt: skip
 from training.synthetic_files import write
 from training.synthetic_words import SYNONYMS, cut_short, misspelt, usable
 
@@ -106,6 +116,22 @@ def test_a_visible_only_query_is_answered_by_titles_that_do_not_say_it_alone(fol
             assert not set(words(SHOP.titles[row])) & set(words(SHOP.facets[row]["colour"]))
         for row in out:
             assert set(words(SHOP.titles[row])) & set(words(SHOP.facets[row]["colour"]))
+
+
+def test_looks_are_asked_for_once_each_in_their_own_part_and_in_no_log(folder: Path) -> None:
+    test = PARTS.index("test")
+    found = list(looks(SHOP, test, POLICY, SPLIT))
+    assert found
+    assert len({one.asked for one in found}) == len(found)
+    judged_texts = judged(folder, "test").queries
+    logged = {drawn.query for drawn in interactions(SHOP, POLICY, SPLIT)}
+    only_judged = [one for one in found if one.query not in logged]
+    for one in found:
+        assert SHOP.parts[one.item] == part_of_asked(one.asked, POLICY, SPLIT) == test
+        assert "visible_only" in one.manners
+        assert dict(one.asked).keys() == {"colour", "kind"}
+        assert "colour" in SHOP.hidden[one.item]
+    assert all(one.query in judged_texts for one in only_judged)
 
 
 def test_half_of_the_interactions_are_of_head_queries(folder: Path) -> None:

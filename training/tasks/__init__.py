@@ -12,6 +12,7 @@ from training.batches import Batch
 from training.negatives import Bank, Known
 from training.recipe import Recipe, Tasks
 from training.tasks import mpm_r
+from training.tasks.alike import Alike
 from training.tasks.meaning import Meaning
 from training.tasks.mlm import MLM
 from training.tasks.mpm import MPM
@@ -44,6 +45,7 @@ def tasks_of(
     made: dict[str, Callable[[], nn.Module]] = {
         "qic": lambda: QIC("item", policy, known=known, world=across, bank=bank),
         "qic_photo": lambda: QIC("photo", policy, known=known, world=across),
+        "alike": lambda: Alike(policy, across),
         "mlm": lambda: MLM(shape.width, *words),
         "mpm": lambda: MPM(shape.width),
         "mpm_r_patch": lambda: mpm_r.Patch(shape.width, policy.patch_temperature),
