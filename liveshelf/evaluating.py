@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.allowed import FindPolicy
 from catalog.errors import ImageProblem, Misuse
 from catalog.product import Content
 from catalog.space import FUSED, IMAGE, Space
 from encoders import EncoderService, Model, load
 from encoders.bulk import query_vectors
 from encoders.images import ImagePolicy, Images, decode
+from evaluation.hybrid import hybrid
 from evaluation.intervals import Estimate, bootstrap
 from evaluation.lexical import bm25
 from evaluation.live import exact_recall
@@ -29,7 +31,7 @@ from liveshelf.wiring import collection_policy_of, encode_policy_of, image_polic
 from streams.backfill import BadRow, Catalogue
 
 BM25 = "bm25"
-TITLE, PHOTO = "title:", "photo:"
+TITLE, PHOTO, HYBRID = "title:", "photo:", "hybrid:"
 THUMBNAIL = 112
 _AT_ONCE = 256
 
@@ -95,7 +97,8 @@ class Loaded:
 class Contestants:
     """Scores of the products by a model's name; a model is loaded once, and encodes the products once.
 
-    `bm25` is over titles; `title:MODEL` and `photo:MODEL` encode nothing else of a product, MODEL all of it.
+    `bm25` is over titles, `hybrid:MODEL` fuses it with a model as a search does; `title:MODEL` and `photo:MODEL` encode
+    nothing else of a product, MODEL all of it.
     """
 
     def __init__(self, settings: Settings, products: Products, folder: Path) -> None:
@@ -109,6 +112,10 @@ class Contestants:
         """Raises Misuse where there is no such model."""
         if name == BM25:
             return bm25(self._products.titles)
+        if name.startswith(HYBRID):
+            policy = FindPolicy()
+            dense = self.scores(name.removeprefix(HYBRID))
+            return hybrid(dense, self.scores(BM25), fusion=policy.fusion, pool=policy.windows[0])
         prefix = _prefix(name)
         loaded = self._load(name)
         if prefix == TITLE and TITLE not in loaded.vectors:
@@ -121,8 +128,8 @@ class Contestants:
 
     def model(self, name: str) -> Model:
         """The model of that name, whatever of a product it is to encode. Raises Misuse where there is none."""
-        if name == BM25:
-            raise Misuse("bm25 has no vectors to search the live collection with: name another --model.")
+        if name == BM25 or name.startswith(HYBRID):
+            raise Misuse(f"{name} has no vectors to search the live collection with: name another --model.")
         return self._load(name).model
 
     def _load(self, name: str) -> Loaded:
