@@ -22,12 +22,13 @@ from indexer.points import dense
 class GraphPolicy:
     """How a graph is searched, where an Ask does not say. None leaves a number to Qdrant.
 
-    `ef` is how many candidates a search of the graph keeps; it is never less than what is asked for. `rescore` and
+    `ef` is how many candidates a search of the graph keeps; it is never less than what is asked for. Qdrant's own, 100,
+    finds too few of the nearest where queries are words and points have photos: see docs/performance.md. `rescore` and
     `oversampling` are for quantized vectors: whether the best are compared again as they are, and how many more than
     asked for.
     """
 
-    ef: int | None = None
+    ef: int | None = 256
     rescore: bool | None = None
     oversampling: float | None = None
 
