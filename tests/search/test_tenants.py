@@ -57,6 +57,7 @@ async def shared_shelf(engine: EngineProcess, keys: Keyring) -> AsyncIterator[ht
             shelf=subject.shelf,
             images=Album(),
             health=index_health(subject.shelf, space=SPACE.id),
+            collection=subject.collection,
         )
         live = live_routes(Live(QdrantRecent(client, collection=subject.collection, timeout_s=20)))
         app = create_app(parts, routers=[live], keys=keys)
@@ -99,6 +100,7 @@ def any_request(rng: random.Random) -> tuple[str, str, dict[str, Any]]:
             ("POST", "/search", {"json": query | {"group_by": "parent"}}),
             ("POST", "/search", {"json": query | {"sort": "price", "offset": rng.randint(0, 3)}}),
             ("POST", "/candidates", {"json": query | {"fields": ["title", "attributes.brand"]}}),
+            ("POST", "/encode", {"json": {"mix": [{"product": id_, "tenant": other}, {"text": "red"}]}}),
             ("GET", where, {"params": tenant}),
             ("GET", f"{where}/photo", {"params": tenant}),
             ("GET", f"{where}/similar", {"params": {**tenant, **asked, "limit": 50}}),
@@ -118,6 +120,8 @@ async def test_no_request_shows_a_product_of_another_tenant(engine: EngineProces
             method, path, sent = any_request(rng)
             answer = await client.request(method, path, headers={"x-api-key": keys[tenant]}, **sent)
             assert answer.status_code in (200, 404, 422), (path, sent, answer.text)
+            if path == "/encode" and sent["json"]["mix"][0]["tenant"] != tenant:
+                assert answer.status_code in (404, 422), "its vector says what it looks like"
             for mark in ("of", "kin"):
                 others = [f"{mark}-{other}" for other in TENANTS if other != tenant]
                 shown = answer.text if answer.status_code == 200 else ""
