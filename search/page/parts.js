@@ -39,6 +39,9 @@ function row(part, changed) {
   const tell = () => {
     said.textContent = holder.weight > 0 ? `+${holder.weight.toFixed(1)}` : holder.weight.toFixed(1).replace("-", "−");
     node.classList.toggle("against", holder.weight < 0);
+    const at = 50 + 50 * holder.weight;
+    slider.style.setProperty("--from", `${Math.min(50, at)}%`);
+    slider.style.setProperty("--to", `${Math.max(50, at)}%`);
     slider.ariaValueText = holder.weight < 0 ? `${said.textContent}, unlike this` : said.textContent;
   };
   slider.addEventListener("input", () => { holder.weight = slider.valueAsNumber; tell(); changed(); });
