@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from catalog.ask import Fusion, Rrf
+from catalog.ask import Fusion, Rrf, Weighted
 from catalog.errors import Misuse
 from catalog.query import Mode, Part, Query
 
@@ -15,7 +15,8 @@ from catalog.query import Mode, Part, Query
 class FindPolicy:
     """What a query may ask for, and what it gets where it does not say.
 
-    `mode` is that of queries of nothing but words; all others are dense. `max_text` is in characters: a search box
+    `mode` is that of queries of nothing but words; all others are dense. It and `fusion` were the best measured, see
+    docs/search.md. `max_text` is in characters: a search box
     holds no more, and encoding is cut anyway. `windows` are how many of the best are looked at where they are fused,
     sorted or grouped: the smallest that holds what is asked for, so that the pages of one answer agree; the last is the
     cap of offset + limit. Groups are made within `max_grouped` products. `within_s` is the time for everything; where
@@ -23,8 +24,8 @@ class FindPolicy:
     then. `parent` is the field that variants of one product share.
     """
 
-    mode: Mode = Mode.DENSE
-    fusion: Fusion = Rrf()
+    mode: Mode = Mode.HYBRID
+    fusion: Fusion = Weighted(0.7)
     max_limit: int = 1000
     max_text: int = 1000
     max_parts: int = 16

@@ -23,6 +23,7 @@ from catalog.find import Find
 from catalog.gather import Gather
 from catalog.ports import Columns, Hit, Vector
 from catalog.product import ImageState, Key, Scalar
+from catalog.query import Mode
 from catalog.space import FUSED, IMAGE, Space
 from catalog.state import Payload
 from search import Keyring, Live, LivePolicy, Parts, SearchPolicy, create_app, index_health, live_routes
@@ -234,7 +235,7 @@ class Shop:
     encoder: Overlap = field(default_factory=Overlap)
     images: Album = field(default_factory=Album)
     policy: SearchPolicy = SMALL
-    finding: FindPolicy = FindPolicy()
+    finding: FindPolicy = FindPolicy(mode=Mode.DENSE)
     keys: Keyring | None = None
     caller: Caller | None = None
     now: float = 1_732_245_010.0
