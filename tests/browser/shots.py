@@ -13,8 +13,9 @@ from tests.browser.conftest import executable
 
 DOCS = Path(__file__).parents[2] / "docs"
 VIEW = {"width": 1280, "height": 860}
-SETTLED = """document.querySelector(".state.ok") && !document.querySelector(".busy, .bone")
-  && [...document.images].filter((i) => i.getBoundingClientRect().top < innerHeight).every((i) => i.complete)"""
+SETTLED = """() => document.querySelector(".state.ok") && !document.querySelector(".busy, .bone")
+  && [...document.querySelectorAll(".pane img")].filter((i) => i.getBoundingClientRect().top < innerHeight)
+    .every((i) => i.complete)"""
 
 
 def search(page: Any) -> None:
@@ -45,7 +46,10 @@ def main(address: str) -> None:
             scene(page)
             page.mouse.move(4, 4)
             page.wait_for_timeout(2000)
-            page.wait_for_function(SETTLED)
+            for _ in range(100):
+                if page.evaluate(SETTLED):
+                    break
+                page.wait_for_timeout(200)
             picture = Image.open(BytesIO(page.screenshot()))
             picture.save(DOCS / f"page-{name}.webp", quality=82, method=6)
             page.close()
