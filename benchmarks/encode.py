@@ -1,59 +1,53 @@
-"""Start, memory, throughput and latency of a model: `python benchmarks/encode.py [MODEL]`."""
+"""Start, memory, throughput and latency of a model, prepared and in torch by turns: `python -m benchmarks.encode`."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import io
+import json
+import subprocess
 import sys
 import time
-
-import numpy as np
-import psutil
-from PIL import Image
+from pathlib import Path
 
 BEGUN = time.perf_counter()
+ROUNDS = 2
 
 
-class Drawn:
-    """Photos of noise, one per address, as JPEG."""
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("catalogue", type=Path, help="as `liveshelf backfill` reads it")
+    parser.add_argument("--items", type=int, default=1024)
+    parser.add_argument("--model", default="builtin:small")
+    parser.add_argument("--start", choices=("auto", "torch"), help="only start an encoder, and say what that took")
+    options = parser.parse_args()
+    if options.start:
+        asyncio.run(start(options.model, options.start))
+        return
+    from liveshelf.bench.encode import measure_encode
+    from liveshelf.bench.figures import Figure, table
+    from liveshelf.settings import load_settings
 
-    def __init__(self, count: int, side: int) -> None:
-        draw = np.random.default_rng(0)
-        self._photos = [self._photo(draw, side) for _ in range(count)]
-
-    @staticmethod
-    def _photo(draw: np.random.Generator, side: int) -> bytes:
-        out = io.BytesIO()
-        coarse = Image.fromarray(draw.integers(0, 256, (16, 16, 3), dtype=np.uint8))
-        coarse.resize((side, side), Image.Resampling.BICUBIC).save(out, "JPEG")
-        return out.getvalue()
-
-    async def fetch(self, url: str) -> bytes:
-        return self._photos[int(url)]
+    figures = []
+    for _ in range(ROUNDS):
+        for runtime in ("torch", "auto"):
+            said = [sys.executable, "-m", "benchmarks.encode", ".", "--model", options.model, "--start", runtime]
+            told = json.loads(subprocess.run(said, check=True, capture_output=True).stdout)
+            figures.append(Figure(f"start to ready, {runtime}", told["seconds"], "s"))
+            figures.append(Figure(f"memory when ready, {runtime}", told["mb"], "MB"))
+    print(table(figures + measure_encode(load_settings(model=options.model), options.catalogue, items=options.items)))
 
 
-async def main(name: str) -> None:
-    from catalog.product import Content
-    from encoders import EncoderService, load
+async def start(model: str, runtime: str) -> None:
+    import psutil
 
-    model = load(name)
-    photos = Drawn(512, 300)
-    async with EncoderService(model, photos) as service:
-        print(f"ready after {time.perf_counter() - BEGUN:.1f} s, {psutil.Process().memory_info().rss >> 20} MB")
-        items = [Content(f"Meridian canvas day bag number {i}, water repellent", (str(i),)) for i in range(512)]
-        started = time.perf_counter()
-        prepared = await service.prepare(items)
-        between = time.perf_counter()
-        await service.encode(prepared)
-        print(f"prepare {512 / (between - started):.0f}/s, encode {512 / (time.perf_counter() - between):.0f}/s")
-        times = []
-        for i in range(100):
-            started = time.perf_counter()
-            await service.encode_query(text=f"red striped mug {i}", image=None)
-            times.append(time.perf_counter() - started)
-        print(f"a query of text: {1000 * np.median(times):.1f} ms p50, {1000 * np.quantile(times, 0.95):.1f} ms p95")
-        print(f"{psutil.Process().memory_info().rss >> 20} MB at the end")
+    from liveshelf.settings import load_settings
+    from liveshelf.wiring import encoder_of
+
+    async with encoder_of(load_settings(model=model, runtime=runtime)):
+        mb = psutil.Process().memory_info().rss >> 20
+        print(json.dumps({"seconds": time.perf_counter() - BEGUN, "mb": mb}))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "builtin:small"))
+    main()

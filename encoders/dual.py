@@ -42,6 +42,10 @@ class Dual:
             vectors={FUSED: self._dim, IMAGE: self._dim},
         )
 
+    @property
+    def runs(self) -> str:
+        return f"torch runs it in {str(self._model.dtype).removeprefix('torch.')}"
+
     def prepare(self, text: str, photo: Image | None) -> Inputs:
         said = tidy(text)
         tokens: tuple[int, ...] = ()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from catalog.errors import Misuse
 from encoders.model import Model
+
+if TYPE_CHECKING:
+    from encoders.runtime import RuntimePolicy
 
 EXISTING = "builtin:small, hf:REPO-OR-PATH@REVISION and checkpoint:DIR"
 CHECKPOINT = "model.safetensors"
@@ -13,14 +17,15 @@ LATE = "fusion.safetensors"
 BUILTIN = Path(__file__).parent / "weights" / "small.safetensors"
 
 
-def load(name: str, *, device: str = "cpu", threads: int | None = None) -> Model:
+def load(name: str, *, device: str = "cpu", threads: int | None = None, runtime: RuntimePolicy | None = None) -> Model:
     """The model of that name, on the device, ready to run. Raises Misuse.
 
     - `builtin:small`: what this project trained; touches no network.
     - `checkpoint:DIR`: one's own, as `liveshelf train` writes it.
     - `hf:REPO-OR-PATH@REVISION`: a CLIP- or SigLIP-style dual encoder of transformers, safetensors only.
 
-    `threads` is the number of CPU threads of a forward, for the whole process.
+    `threads` is the number of CPU threads of a forward of torch, for the whole process. `runtime` says what runs the
+    towers; None: torch, as for an `hf:` model always.
     """
     # Imported here because torch alone takes seconds, which whoever only names a model need not wait for.
     family, _, rest = name.partition(":")
@@ -37,7 +42,9 @@ def load(name: str, *, device: str = "cpu", threads: int | None = None) -> Model
     if family == "checkpoint" and (Path(rest) / LATE).exists():
         from encoders.small import Small
 
-        return Small(Path(rest) / LATE, name=name, device=device)
+        return Small(Path(rest) / LATE, name=name, device=device, runtime=runtime)
     from encoders.trained import Trained
 
-    return Trained(BUILTIN if family == "builtin" else Path(rest) / CHECKPOINT, name=name, device=device)
+    return Trained(
+        BUILTIN if family == "builtin" else Path(rest) / CHECKPOINT, name=name, device=device, runtime=runtime
+    )

@@ -38,6 +38,11 @@ class Model(Protocol):
     def space(self) -> Space: ...
 
     @property
+    def runs(self) -> str:
+        """What runs its towers, and what that loses, in a few words for people."""
+        ...
+
+    @property
     def photo_side(self) -> int:
         """The side in pixels that photos are scaled to, so that a decoder need not give more."""
         ...

@@ -49,6 +49,11 @@ class EncoderService:
         return self._shared.cache.hits
 
     @property
+    def runs(self) -> str:
+        """What runs the model, in a few words for people."""
+        return self._model.runs
+
+    @property
     def space(self) -> Space:
         return self._model.space
 

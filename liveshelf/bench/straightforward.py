@@ -17,12 +17,12 @@ import faust
 from qdrant_client import models
 
 from catalog.errors import ImageProblem
-from encoders import Inputs, Model, load
+from encoders import Inputs, Model
 from encoders.images import Images, decode
 from encoders.model import finish_items
 from indexer import connect
 from liveshelf.settings import Settings, load_settings, secret
-from liveshelf.wiring import image_policy_of
+from liveshelf.wiring import image_policy_of, model_of
 
 TAKE = 64
 WITHIN_S = 0.5
@@ -35,7 +35,7 @@ class Encoding:
     def __init__(self, settings: Settings) -> None:
         self._policy = image_policy_of(settings)
         self._images = Images(self._policy)
-        self.model: Model = load(settings.model, device=settings.device, threads=settings.threads)
+        self.model: Model = model_of(settings)
 
     async def __call__(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any] | None]:
         """The named vectors of each product; None where one is not finite."""

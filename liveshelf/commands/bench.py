@@ -21,7 +21,9 @@ WIDTH = 120  # of a table that goes to a file or a pipe
 @click.command()
 @click.argument("catalogue", required=False, type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--only", metavar="PARTS", help="Of ingest, mix, freshness, replay, patches, stages: those, separated by commas."
+    "--only",
+    metavar="PARTS",
+    help="Of encode, ingest, mix, freshness, replay, patches, stages: those, separated by commas.",
 )
 @click.option("--items", type=click.IntRange(min=1), default=1000, show_default=True, help="Products to load.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Write it there.")

@@ -1,0 +1,121 @@
+"""OpenVINO on this machine's CPU."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from encoders.runtime.tower import Plan, Tower, TowerProblem
+
+T = TypeVar("T")
+
+_FILE = "tower.xml"
+_HINTS = {torch.bfloat16: "bf16", torch.float32: "f32"}
+
+
+class OpenVino:
+    """A Runtime. One export serves every processor; in what precision it is run is decided when it is loaded."""
+
+    def __init__(self, *, precision: torch.dtype, forwards: int, threads: int, nice: int = 0) -> None:
+        """`forwards` at once, each on `threads` threads that stand back by `nice`.
+
+        Raises TowerProblem where OpenVINO cannot run.
+        """
+        self._nice = nice
+        try:
+            import openvino
+        except ImportError as err:
+            raise TowerProblem("openvino is not installed") from err
+        self._core: Any = openvino.Core()
+        if "CPU" not in self._core.available_devices:
+            raise TowerProblem("OpenVINO does not know this processor")
+        self.version = f"OpenVINO {openvino.__version__}"
+        self.says = f"OpenVINO {openvino.__version__.partition('-')[0]}"
+        self.precision = _HINTS[precision]
+        self._options = {
+            "INFERENCE_PRECISION_HINT": self.precision,
+            "NUM_STREAMS": forwards,
+            "INFERENCE_NUM_THREADS": forwards * threads,
+            # Two processes that pin their threads pin them to the same cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+
+    def export(self, tower: nn.Module, plan: Plan, folder: Path) -> None:
+        import openvino
+
+        try:
+            decoder, reader = _decoded(tower, plan)
+            # The decoder is kept until all is written, for the model's constants are its memory.
+            model = reader.convert(reader.load(decoder))
+            model.reshape(dict(enumerate(openvino.PartialShape(list(shape)) for shape in plan.shapes)))
+            openvino.save_model(model, folder / _FILE, compress_to_fp16=False)
+            del decoder
+        except RuntimeError as err:
+            raise TowerProblem(f"OpenVINO cannot read it: {_said(err)}") from err
+
+    def load(self, folder: Path) -> Tower:
+        try:
+            compiled = _in_thread(lambda: self._core.compile_model(folder / _FILE, "CPU", self._options), self._nice)
+            return _Compiled(compiled)
+        except RuntimeError as err:
+            raise TowerProblem(f"OpenVINO cannot load it: {_said(err)}") from err
+
+
+class _Compiled:
+    """A Tower; each thread has a request of its own."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
+        self._own = threading.local()
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        try:
+            found = self._own.request.infer(
+                [tensor.contiguous().numpy() for tensor in inputs], share_inputs=True, share_outputs=True
+            )
+        except RuntimeError as err:
+            raise TowerProblem(f"OpenVINO failed: {_said(err)}") from err
+        # A copy, for the next call of this thread writes into the same memory.
+        return torch.from_numpy(found[0]).clone()
+
+
+def _decoded(tower: nn.Module, plan: Plan) -> tuple[Any, Any]:
+    # What `openvino.convert_model` does, without its waiting for a server that counts its users.
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with torch.no_grad(), warnings.catch_warnings():
+        # torch would rather export in another way, which takes ten times as long, and tells what a trace cannot follow.
+        warnings.simplefilter("ignore")
+        trace: Any = torch.jit.trace
+        traced = trace(tower, plan.example, check_trace=False)
+        decoder = TorchScriptPythonDecoder(traced, example_input=plan.example)
+    return decoder, FrontEndManager().load_by_framework("pytorch")
+
+
+def _in_thread(make: Callable[[], T], nice: int) -> T:
+    """What `make` returns. Threads that it begins stand back by `nice`, as the one does that it is called in."""
+
+    def stand_back() -> None:
+        if nice and sys.platform == "linux":  # elsewhere it would be the whole process
+            os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, 0) + nice))
+
+    with ThreadPoolExecutor(1, initializer=stand_back) as pool:
+        return pool.submit(make).result()
+
+
+def _said(error: Exception) -> str:
+    """An error of OpenVINO in one line; the first says where in its source it was raised."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[-2:]) if lines else type(error).__name__

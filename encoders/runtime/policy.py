@@ -1,0 +1,24 @@
+"""How towers are to be run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+RuntimeName = Literal["auto", "openvino", "torch"]
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimePolicy:
+    """Which runtime, where its exports are kept (None: nowhere), and its threads.
+
+    `auto` is what is fastest of what is there. `forwards` run at once, each on `threads` threads; None: they share the
+    cores. `nice` is how far a runtime's own threads stand back behind other threads and processes, 0 to 19.
+    """
+
+    name: RuntimeName = "auto"
+    folder: Path | None = None
+    forwards: int = 1
+    threads: int | None = None
+    nice: int = 0

@@ -1,0 +1,56 @@
+"""What a tower is, what it takes to prepare one, and the runtime that does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor, nn
+
+Tower = Callable[..., Tensor]
+"""A part of a model that is run as a whole: tensors to one float32 tensor, row by row."""
+
+
+class TowerProblem(Exception):
+    """A runtime that is not there, or does not run this tower as torch does. Torch does instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A tower that a runtime may prepare.
+
+    `reference` makes it in torch, in float32. `example` are inputs of which torch's output is kept beside an export:
+    what runs the tower must agree. `shapes` are those of the inputs, -1 for a side that differs from call to call.
+    `weights` differs whenever the weights do, and `code` whenever what is computed of them does.
+    """
+
+    name: str
+    weights: str
+    code: str
+    reference: Callable[[], nn.Module]
+    example: tuple[Tensor, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+
+class Runtime(Protocol):
+    """One way to run towers. Any number of threads may call what it loads."""
+
+    @property
+    def version(self) -> str:
+        """The runtime and its version; an export of another is none."""
+        ...
+
+    @property
+    def says(self) -> str:
+        """The same for people."""
+        ...
+
+    def export(self, tower: nn.Module, plan: Plan, folder: Path) -> None:
+        """Write the tower, as torch has it, into an empty folder. Raises TowerProblem."""
+        ...
+
+    def load(self, folder: Path) -> Tower:
+        """What was exported into the folder, ready to run. Raises TowerProblem."""
+        ...
