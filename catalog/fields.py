@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from catalog.errors import Misuse, Unavailable
 from catalog.filters import OWN_FIELDS, AnyOf, Condition, Exists, Not, Range, field_of, name_of
 from catalog.ports import Facets, Shelf
-from catalog.product import Scalar
 from catalog.query import Query, only
 from catalog.wording import kind, show
 
@@ -54,9 +53,10 @@ class Fields:
     async def _check_type(self, condition: Condition, known: Mapping[str, str], query: Query) -> None:
         """What an attribute holds is told by some products: another type is taken where any product has it."""
         inner = condition.of if isinstance(condition, Not) else condition
-        problem = _mismatch(inner, known.get(field_of(condition), "any"))
-        if problem and (inner.field in OWN_FIELDS or not await self._any(inner, query)):
-            raise Misuse(f"filter: {problem}")
+        holds = known.get(inner.field, "any")
+        odd = _odd(inner, holds)
+        if odd is not None and (inner.field in OWN_FIELDS or not await self._any(odd, query)):
+            raise Misuse(f"filter: {name_of(inner.field)!r} holds {HOLDS[holds]}, {_said(odd)}")
 
     async def _any(self, condition: Condition, query: Query) -> bool:
         return bool(await self._shelf.count((condition, *only(query.tenant))))
@@ -68,22 +68,21 @@ def _listed(known: Mapping[str, str]) -> str:
     return f"there are {', '.join(named[:MOST_NAMED])}{more}"
 
 
-def _mismatch(condition: AnyOf | Range | Exists, holds: str) -> str:
-    """What is wrong with a condition on a field that holds this; empty: nothing."""
-    name = name_of(condition.field)
+def _odd(condition: AnyOf | Range | Exists, holds: str) -> AnyOf | Range | None:
+    """What a condition looks for that a field of this kind does not hold."""
     if isinstance(condition, Exists) or holds == "any":
-        return ""
+        return None
     if isinstance(condition, Range):
-        return "" if holds == "number" else f"{name!r} holds {HOLDS[holds]}, so it has no range"
-    odd = _odd(condition.values, holds)
-    return f"{name!r} holds {HOLDS[holds]}, and {show(odd[0])} is {_said(odd[0])}" if odd else ""
-
-
-def _odd(values: Sequence[Scalar], holds: str) -> list[Scalar]:
-    """The values that a field of this kind cannot hold."""
+        return None if holds == "number" else condition
     types: dict[str, tuple[type, ...]] = {"keyword": (str,), "bool": (bool,), "number": (int, float)}
-    return [v for v in values if not isinstance(v, types[holds]) or (isinstance(v, bool) and holds != "bool")]
+    values = [
+        v for v in condition.values if not isinstance(v, types[holds]) or (isinstance(v, bool) != (holds == "bool"))
+    ]
+    return AnyOf(condition.field, tuple(values)) if values else None
 
 
-def _said(value: Scalar) -> str:
-    return "text" if isinstance(value, str) else kind(value)
+def _said(odd: AnyOf | Range) -> str:
+    if isinstance(odd, Range):
+        return "so it has no range"
+    value = odd.values[0]
+    return f"and {show(value)} is {'text' if isinstance(value, str) else kind(value)}"

@@ -25,6 +25,7 @@ from catalog.space import Space
 
 log = logging.getLogger(__name__)
 
+LATE = "no answer in time: try again in a moment, or allow more"
 LEAST_S = 0.001  # an index takes no deadline that is over already
 
 
@@ -138,7 +139,7 @@ class Find:
                     self._counting.as_far_as_it_goes(query, also, within * self._policy.facets_share),
                 )
         except TimeoutError:
-            raise self._late(query) from None
+            raise Unavailable(LATE) from None
         done = self._clock()
         return Found(
             hits=[group[0] for group in groups],
@@ -164,14 +165,10 @@ class Find:
                 return vector, ""
             failure: Exception = Misuse("the model makes nothing of this query: ask for something else")
         except TimeoutError:
-            failure = Unavailable("no vector in time")
+            failure = Unavailable("no vector in time" if words else LATE)
         except (Unavailable, Hopeless) as error:
             failure = error
         if not words:
             raise failure
         log.warning("A query is answered by its words alone: %s", failure)
         return None, f"encoder: {failure}; found by words alone"
-
-    def _late(self, query: Query) -> Unavailable:
-        within = query.within_s or self._policy.within_s
-        return Unavailable(f"no answer within {within:g} s: try again in a moment")

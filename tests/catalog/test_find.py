@@ -238,7 +238,7 @@ async def test_an_encoder_that_is_late_is_not_waited_for_where_there_are_words()
     shop.encoder.delay = 60
     found = await shop.find()(Query((Part("brass lamp"),), within_s=0.2))
     assert [hit.key for hit in found.hits] == [LAMP]
-    assert found.degraded == ("encoder: no answer within 0.2 s: try again in a moment; found by words alone",)
+    assert found.degraded == ("encoder: no vector in time; found by words alone",)
     [ask] = shop.shelf.asked
     assert ask.within_s is not None
     assert 0 < ask.within_s <= 0.11
@@ -250,7 +250,7 @@ async def test_without_words_there_is_nothing_to_fall_back_on() -> None:
     with pytest.raises(Unavailable, match="the encoder is away"):
         await shop.find()(Query((Part(image=photo()),)))
     shop.encoder.failure, shop.encoder.delay = None, 60
-    with pytest.raises(Unavailable, match=r"no answer within 0\.05 s"):
+    with pytest.raises(Unavailable, match="no answer in time"):
         await shop.find()(Query((Part(image=photo()),), within_s=0.05))
 
 
@@ -289,7 +289,7 @@ async def test_where_facets_fail_there_are_hits_and_the_facets_that_did_not(late
 async def test_an_index_that_is_late_is_unavailable_within_the_time_given() -> None:
     shop = stocked()
     shop.shelf.delay = 60
-    with pytest.raises(Unavailable, match=r"no answer within 0\.1 s"):
+    with pytest.raises(Unavailable, match="no answer in time"):
         await shop.find()(Query((Part("lamp"),), within_s=0.1))
 
 
