@@ -15,9 +15,11 @@ from kafka import KafkaProducer
 from qdrant_client import AsyncQdrantClient, grpc
 
 from catalog.product import Key
+from catalog.space import FUSED
 from indexer import connect
 from indexer.calls import Points, including
 from indexer.conditions import live_and
+from indexer.lexical import LEXICAL
 from indexer.points import dense, key_from
 from indexer.values import payload_from
 from liveshelf.streaming import kafka_of
@@ -179,16 +181,27 @@ async def _points(client: AsyncQdrantClient) -> list[Found]:
     return [
         Found(
             payload_from(point.payload),
-            {n: np.array(v.dense.data, np.float32) for n, v in point.vectors.vectors.vectors.items()},
+            {n: np.array(v.dense.data, np.float32) for n, v in _dense(point).items()},
         )
         for point in answer.result
     ]
 
 
+def _dense(point: Any) -> dict[str, Any]:
+    """The vectors but for the words of a live point, which the index makes of its title; a deleted one has neither."""
+    live = point.payload["live"].bool_value
+    return {n: v for n, v in point.vectors.vectors.vectors.items() if n != LEXICAL or not live}
+
+
 async def _searched(client: AsyncQdrantClient, vector: Any) -> set[Key]:
     """Every product that a search sees, through the search service's own way."""
     points = Points(client, collection="chaos", timeout_s=20)
-    found = await points.query(
-        dense(vector), using="fused", where=live_and(()), limit=100_000, payload=including("tenant", "id")
+    query = grpc.QueryPoints(
+        query=grpc.Query(nearest=grpc.VectorInput(dense=dense(vector))),
+        using=FUSED,
+        filter=live_and(()),
+        limit=100_000,
+        with_payload=including("tenant", "id"),
     )
+    found = await points.query(query)
     return {key_from(point.payload) for point in found}

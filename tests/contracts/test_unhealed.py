@@ -45,7 +45,7 @@ class Grounds:
 async def grounds(request: pytest.FixtureRequest) -> AsyncIterator[Grounds]:
     if request.param == "fake":
         fake = FakeIndex()
-        yield Grounds(Subject(fake, fake, fake, looks=fake), fake)
+        yield Grounds(Subject(fake, fake, fake, looks=fake, facets=fake), fake)
         return
     url = request.getfixturevalue("engine").url if request.param == "engine" else server_url()
     async with collection_at(url, SPACE) as there, client_of(url) as client:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from liveshelf.settings import PREFIX, Settings
+from tests.browser.conftest import BROWSER
 from tests.deploy.files import ROOT, compose
 from tests.fixtures_engine import SERVER
 
@@ -23,7 +24,7 @@ def test_links_lead_somewhere(page: Path):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_variables_are_settings(page: Path):
     named = set(re.findall(rf"\b{PREFIX}[A-Z0-9_]+", page.read_text("utf-8"))) - {PREFIX + "NAME"}
-    assert named <= {PREFIX + field.upper() for field in Settings.model_fields} | {SERVER}
+    assert named <= {PREFIX + field.upper() for field in Settings.model_fields} | {SERVER, BROWSER}
 
 
 def test_the_page_says_how_long_a_worker_may_take():
