@@ -27,6 +27,7 @@ class Colours:
     """A photo is its mean colour, a text the number of its letters; the text "poison" is not a number."""
 
     space = Space("colours", "1", "rgb-8", {FUSED: 4, IMAGE: 4})
+    runs = "torch"
     photo_side = 8
 
     def prepare(self, text: str, photo: Image | None) -> Inputs:
