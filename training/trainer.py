@@ -87,6 +87,7 @@ def begin(corpus: Corpus, recipe: Recipe, backbones: Backbones, world: World) ->
     bank = Bank(recipe.negatives.bank, recipe.towers.dim).to(device) if recipe.negatives.bank else None
     words = corpus.words()
     vectors = backbones.text_tower.words.weight.detach().float().cpu()[words]
+    torch.manual_seed(recipe.seed)  # what was drawn before depends on what of the backbones was loaded by then
     tasks = tasks_of(recipe, known=corpus.known, world=world, bank=bank, words=(words, vectors)).to(device)
 
     def standardise(photos: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,7 @@ TROUBLE = {
     "delivered again",
     "due",
     "healed",
+    "held",
     "invalid",
     "moved",
     "no finite vector",
