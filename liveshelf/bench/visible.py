@@ -19,7 +19,7 @@ from liveshelf.bench.load import Made
 from streams.publisher import Publisher
 
 # The reader is to cost little beside what it measures: after an answer it rests for POLL_S, or REST times as long as
-# the answer took, and it asks for the MOST versions that were sent first.
+# the answer took, and it asks for the MOST products that wait longest.
 POLL_S = 0.015
 REST = 5
 MOST = 64
@@ -34,6 +34,15 @@ class Flights:
     took: dict[int, float] = field(default_factory=dict)
     late_s: float = 0.0
     poll_s: list[float] = field(default_factory=list)
+
+    def first(self, products: int) -> list[int]:
+        """What is in flight of so many products, those that wait longest.
+
+        With the later versions of each: one that comes before a search saw the older is all that is ever there.
+        """
+        due = self.due.copy()
+        waiting = set(list(dict.fromkeys(id_ for id_, _ in due.values()))[:products])
+        return [version for version, (id_, _) in due.items() if id_ in waiting]
 
     def seen(self, id_: str, version: int, now: float) -> None:
         """This version is there, so what was sent of the product before it is too."""
@@ -103,7 +112,7 @@ async def watch(client: AsyncQdrantClient, reader: Reader, flights: Flights, sen
             given_up = given_up or time.perf_counter() + PATIENCE_S
             if time.perf_counter() > given_up:
                 return
-        versions = list(flights.due.copy())[:MOST]
+        versions = flights.first(MOST)
         answer_s = 0.0
         if versions:
             asked = time.perf_counter()

@@ -87,6 +87,12 @@ def test_moments_come_at_their_rate_and_within_their_time() -> None:
     assert at[-1] < 100
 
 
+def test_what_waits_longest_is_looked_for_with_all_that_came_after_it():
+    flights = Flights(due={1: ("a", 10.0), 2: ("b", 10.0), 3: ("c", 10.5), 4: ("a", 11.0)})
+    assert flights.first(2) == [1, 2, 4]
+    assert flights.first(9) == [1, 2, 3, 4]
+
+
 def test_a_version_that_is_seen_stands_for_those_before_it_of_its_product_alone() -> None:
     flights = Flights(due={1: ("a", 10.0), 2: ("b", 10.0), 3: ("a", 11.0), 4: ("a", 12.0)})
     flights.seen("a", 3, now=13.0)
