@@ -29,6 +29,10 @@ LATE = "no answer in time: try again in a moment, or allow more"
 LEAST_S = 0.001  # an index takes no deadline that is over already
 
 
+class _NoVector(Misuse):
+    """What was asked for is in order, and the model gives no number for it."""
+
+
 class Find:
     """Encode the query, search the live collection. Raises Misuse, NotThere, ImageProblem and Unavailable.
 
@@ -113,9 +117,7 @@ class Find:
     async def vector(self, query: Query) -> Vector:
         """What the parts of a query look like to the model: float32 (dim,) to search the vectors `using` with."""
         check(query, self._policy, self._space.vectors, most=self._policy.max_limit)
-        vector, _ = await self._encoded(query, asking(query.parts), None, query.within_s or self._policy.within_s)
-        assert vector is not None  # noqa: S101
-        return vector
+        return await self._vector(query, asking(query.parts), query.within_s or self._policy.within_s)
 
     async def fields(self, tenant: str | None) -> Mapping[str, str]:
         """The fields of the products that are seen, and what each holds: keyword, number, bool, any."""
@@ -157,18 +159,20 @@ class Find:
         self, query: Query, parts: Sequence[Part], words: str | None, within: float
     ) -> tuple[Vector | None, str]:
         """The vector of the parts. Where there is none and there are words, the reason, as a sentence."""
-        share = within * self._policy.encode_share if words else within
-        try:
-            async with asyncio.timeout(share):
-                vector = await self._mix(parts, using=query.using, tenant=query.tenant)
-            if np.isfinite(vector).all():
-                return vector, ""
-            failure: Exception = Misuse("the model makes nothing of this query: ask for something else")
-        except TimeoutError:
-            failure = Unavailable("no vector in time" if words else LATE)
-        except (Unavailable, Hopeless) as error:
-            failure = error
         if not words:
-            raise failure
-        log.warning("A query is answered by its words alone: %s", failure)
-        return None, f"encoder: {failure}; found by words alone"
+            return await self._vector(query, parts, within), ""
+        try:
+            return await self._vector(query, parts, within * self._policy.encode_share, late="no vector in time"), ""
+        except (Unavailable, Hopeless, _NoVector) as failure:
+            log.warning("A query is answered by its words alone: %s", failure)
+            return None, f"encoder: {failure}; found by words alone"
+
+    async def _vector(self, query: Query, parts: Sequence[Part], within: float, *, late: str = LATE) -> Vector:
+        try:
+            async with asyncio.timeout(within):
+                vector = await self._mix(parts, using=query.using, tenant=query.tenant)
+        except TimeoutError:
+            raise Unavailable(late) from None
+        if not np.isfinite(vector).all():
+            raise _NoVector("the model makes nothing of this query: ask for something else")
+        return vector

@@ -16,11 +16,11 @@ from catalog.ports import Encoded, ImageSource, Prepared
 from catalog.product import Content, ImageState
 from catalog.space import Space
 from encoders.cache import CachePolicy, PhotoCache, photo_digest
-from encoders.gather import GatherPolicy
 from encoders.images import ImagePolicy, decode
 from encoders.items import Items, Made
 from encoders.model import Inputs, Model
 from encoders.placeholders import PlaceholderPolicy, Placeholders
+from encoders.queries import QueriesPolicy
 from encoders.sizes import ForwardSize
 from encoders.thread import Threads, Turn, in_halves
 
@@ -47,7 +47,7 @@ class EncodePolicy:
     nice: int = 0
     share: float = 0.15
     photos: ImagePolicy = field(default_factory=ImagePolicy)
-    queries: GatherPolicy = field(default_factory=GatherPolicy)
+    queries: QueriesPolicy = field(default_factory=QueriesPolicy)
     cache: CachePolicy = field(default_factory=CachePolicy)
     placeholders: PlaceholderPolicy = field(default_factory=PlaceholderPolicy)
 

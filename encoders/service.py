@@ -9,9 +9,9 @@ from catalog.errors import Misuse
 from catalog.ports import Encoded, ImageSource, Prepared, Vector
 from catalog.product import Content
 from catalog.space import Space
-from encoders.gather import Gather
 from encoders.lane import EncodePolicy, Lane, Shared
 from encoders.model import Inputs, Model, to_vectors
+from encoders.queries import Queries
 from encoders.remember import reads_no_case
 from encoders.thread import Turn, in_halves
 
@@ -27,8 +27,8 @@ class EncoderService:
         self._model = model
         self._shared = Shared(model, images, policy or EncodePolicy())
         queries, device = self._shared.policy.queries, self._shared.device
-        self._words = Gather(self._queries, device, together=queries.words, waiting=queries.waiting)
-        self._photos = Gather(self._queries, device, together=queries.photos, waiting=queries.waiting)
+        self._words = Queries(self._queries, device, together=queries.words, waiting=queries.waiting)
+        self._photos = Queries(self._queries, device, together=queries.photos, waiting=queries.waiting)
         self._lanes = {turn: Lane(self._shared, turn) for turn in (Turn.LIVE, Turn.BACKFILL)}
 
     @property

@@ -9,10 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from encoders import Model, load
-from encoders.gather import GatherPolicy
 from encoders.images import CachePolicy, ImagePolicy, Images, S3Policy
 from encoders.lane import EncodePolicy
 from encoders.placeholders import PlaceholderPolicy
+from encoders.queries import QueriesPolicy
 from encoders.runtime import RuntimePolicy
 from encoders.service import EncoderService
 from indexer import CollectionPolicy
@@ -63,7 +63,7 @@ def encode_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) ->
         batch=32 if settings.device == "cpu" else 256,  # larger ones leave a core's cache, and are slower
         forwards=forwards,
         nice=nice,
-        queries=GatherPolicy(words=settings.query_batch),
+        queries=QueriesPolicy(words=settings.query_batch),
         fetches=settings.image_concurrency,
         photos=image_policy_of(settings),
         placeholders=PlaceholderPolicy(titles=settings.placeholder_titles),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,83 +13,12 @@ from catalog.allowed import FindPolicy
 from catalog.ask import Rrf, Weighted
 from catalog.errors import Hopeless, ImageProblem, Misuse, NotThere, Unavailable
 from catalog.filters import AnyOf, Exists, Not, Range
-from catalog.ports import Vector
 from catalog.product import ImageState, Key
-from catalog.query import Count, Mode, Part, Query, Sort
-from catalog.space import FUSED, IMAGE
-from tests.search.shop import SPACE, Shop, bag, photo, product, stocked
+from catalog.query import Count, Mode, Part, Query
+from catalog.space import FUSED
+from tests.search.shop import SPACE, bag, photo, stocked
 
 MUG, LAMP, BLUE = Key("default", "mug"), Key("default", "lamp"), Key("default", "mug/blue")
-
-
-def mixed(*parts: tuple[str, float]) -> Vector:
-    total = sum(np.float32(weight) * bag(text) for text, weight in parts)
-    return np.asarray(total / np.linalg.norm(total), np.float32)
-
-
-def asked_vector(shop: Shop) -> Vector:
-    vector = shop.shelf.asked[-1].vector
-    assert vector is not None
-    return vector
-
-
-async def test_parts_are_summed_by_weight_and_have_length_one() -> None:
-    shop = stocked()
-    parts = (Part("green mug"), Part("brass", weight=-0.5), Part(image=photo(), weight=2.0))
-    await shop.find()(Query(parts))
-    vector = asked_vector(shop)
-    np.testing.assert_allclose(vector, mixed(("green mug", 1), ("brass", -0.5), ("a photo", 2)), atol=1e-6)
-    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
-
-
-async def test_a_part_of_weight_zero_and_blank_words_are_as_good_as_not_given() -> None:
-    shop = stocked()
-    await shop.find()(Query((Part("mug"), Part("lamp", weight=0.0), Part("  \n"))))
-    assert shop.encoder.asked == [("mug", None)]
-
-
-async def test_words_and_a_picture_in_one_part_are_read_together() -> None:
-    shop = stocked()
-    await shop.find()(Query((Part(" mug ", photo()),)))
-    assert shop.encoder.asked == [("mug", photo())]
-
-
-async def test_a_product_is_a_part_by_its_own_vector_and_is_no_hit_itself() -> None:
-    shop = stocked()
-    found = await shop.find()(Query((Part(product=MUG), Part("blue", weight=0.5))))
-    np.testing.assert_allclose(asked_vector(shop), mixed(("sea green mug", 1), ("blue", 0.5)), atol=1e-6)
-    assert MUG not in [hit.key for hit in found.hits]
-    assert BLUE in [hit.key for hit in found.hits]
-
-
-async def test_which_vectors_are_compared_can_be_chosen() -> None:
-    shop = stocked()
-    await shop.find()(Query((Part(product=MUG),), using=IMAGE))
-    np.testing.assert_allclose(asked_vector(shop), bag("sea green mug"[::2]), atol=1e-6)
-    with pytest.raises(Misuse, match="has no vector 'image'"):
-        await shop.find()(Query((Part(product=BLUE),), using=IMAGE))
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
-        (Part("mug"), Part("mug", weight=-1.0)),
-        (Part("mug", weight=0.5), Part("mug", weight=0.5), Part("mug", weight=-1.0)),
-        (Part("mug", weight=100.0), Part("mug", weight=-99.99)),
-    ],
-)
-async def test_parts_that_cancel_each_other_out_are_a_misuse_that_says_so(parts: tuple[Part, ...]) -> None:
-    with pytest.raises(Misuse, match="cancel each other out"):
-        await stocked().find()(Query(parts))
-
-
-@pytest.mark.parametrize("key", [Key("default", "none"), Key("default", "gone"), Key("nobody", "mug")])
-async def test_a_product_that_is_not_there_is_named(key: Key) -> None:
-    find = stocked().find()
-    with pytest.raises(NotThere, match=f"no live product {key.id!r} of tenant {key.tenant!r}"):
-        await find(Query((Part(product=key),)))
-    with pytest.raises(NotThere, match="no live product"):
-        await find.similar(key, Query())
 
 
 async def test_similar_leaves_out_itself_and_its_variants() -> None:
@@ -99,7 +27,9 @@ async def test_similar_leaves_out_itself_and_its_variants() -> None:
         shop.shelf.products[Key("default", name)]["attributes"] = {"parent": "mugs-1"}
     found = await shop.find().similar(MUG, Query(limit=10))
     assert [hit.key for hit in found.hits] == [Key("other", "mug"), LAMP]
-    np.testing.assert_allclose(asked_vector(shop), bag("sea green mug"), atol=1e-6)
+    vector = shop.shelf.asked[-1].vector
+    assert vector is not None
+    np.testing.assert_allclose(vector, bag("sea green mug"), atol=1e-6)
     assert shop.shelf.conditions == (Not(AnyOf("attributes.parent", ("mugs-1",))),)
 
 
@@ -262,11 +192,7 @@ async def test_a_picture_that_is_none_is_the_askers_fault_though_there_are_words
 
 async def test_a_vector_that_is_not_finite_is_none() -> None:
     shop = stocked()
-
-    async def encode_query(*, text: str | None, image: bytes | None) -> Vector:
-        return np.full(64, np.nan, np.float32)
-
-    shop.encoder.encode_query = encode_query  # type: ignore[method-assign]
+    shop.encoder.says = np.full(64, np.nan, np.float32)
     assert (await shop.find()(Query((Part("mug"),)))).mode is Mode.LEXICAL
     with pytest.raises(Misuse, match="makes nothing of this query"):
         await shop.find()(Query((Part(image=photo()),)))
@@ -303,84 +229,6 @@ async def test_facets_count_what_satisfies_the_conditions() -> None:
         )
     )
     assert found.facets == {"attributes.brand": [("Arbour", 2), ("Lumen", 1)], "attributes.category": [("desk", 1)]}
-
-
-def variants_shop(products: int, *, parents: int) -> Shop:
-    shop = Shop()
-    shop.shelf.products = {
-        Key("default", f"sku-{n}"): product(
-            "mug" + "g" * (n % 97), attributes={"parent": f"p{n % parents}"}, price=float(n * 7 % 50)
-        )
-        for n in range(products)
-    }
-    return shop
-
-
-async def test_products_of_one_parent_are_one_hit_with_the_next_best_beside_it() -> None:
-    shop = variants_shop(60, parents=12)
-    find = shop.find()
-    everyone = (await find(Query((Part("mugggg"),), limit=60))).hits
-    found = await find(Query((Part("mugggg"),), group_by="attributes.parent", group_size=3, limit=12))
-    assert found.variants is not None
-    parents = [hit.payload["attributes"]["parent"] for hit in found.hits]
-    assert len(parents) == len(set(parents)) == 12
-    for hit, parent in zip(found.hits, parents, strict=True):
-        group = [other.key for other in everyone if other.payload["attributes"]["parent"] == parent]
-        assert [hit.key, *(v.key for v in found.variants[hit.key])] == group[:3]
-    assert [hit.score for hit in found.hits] == sorted((hit.score for hit in found.hits), reverse=True)
-
-
-async def test_groups_page_without_gaps_or_doubles() -> None:
-    shop = variants_shop(60, parents=12)
-    find = shop.find()
-    query = Query((Part("mugggg"),), group_by="attributes.parent")
-    whole = (await find(replace(query, limit=12))).hits
-    pages = [hit for at in range(0, 12, 5) for hit in (await find(replace(query, limit=5, offset=at))).hits]
-    assert [hit.key for hit in pages] == [hit.key for hit in whole]
-
-
-async def test_more_is_fetched_until_there_are_groups_enough_or_the_bound_is_reached() -> None:
-    shop = variants_shop(900, parents=3)
-    find = shop.find()
-    found = await find(Query((Part("mug"),), group_by="attributes.parent", limit=4))
-    assert len(found.hits) == 3
-    assert [ask.limit for ask in shop.shelf.asked] == [200, 1000]
-    shop.shelf.asked.clear()
-    await find(Query((Part("mug"),), group_by="attributes.parent", limit=3))
-    assert [ask.limit for ask in shop.shelf.asked] == [200]
-
-
-async def test_a_product_without_the_field_is_a_group_of_its_own_and_tenants_share_none() -> None:
-    shop = stocked()
-    found = await shop.find()(Query((Part("mug"),), group_by="attributes.brand"))
-    assert {hit.key for hit in found.hits} >= {Key("other", "mug"), LAMP}
-    assert len(found.hits) == 3
-    shop.shelf.products[BLUE]["attributes"] = {}
-    assert len((await shop.find()(Query((Part("mug"),), group_by="attributes.brand"))).hits) == 4
-
-
-@pytest.mark.parametrize(("sort", "factor"), [(Sort.CHEAPEST, 1), (Sort.DEAREST, -1)])
-async def test_the_best_are_put_in_order_by_price_and_those_without_come_last(sort: Sort, factor: int) -> None:
-    shop = variants_shop(300, parents=12)
-    for n in range(0, 300, 4):
-        shop.shelf.products[Key("default", f"sku-{n}")]["price"] = None
-    find = shop.find()
-    best = {hit.key for hit in (await find(Query((Part("mug"),), limit=200))).hits}
-    found = await find(Query((Part("mug"),), sort=sort, limit=200))
-    prices = [hit.payload["price"] for hit in found.hits]
-    told = [price * factor for price in prices if price is not None]
-    assert {hit.key for hit in found.hits} == best
-    assert told == sorted(told)
-    assert all(price is None for price in prices[len(told) :])
-    page = await find(Query((Part("mug"),), sort=sort, limit=10, offset=30))
-    assert [hit.key for hit in page.hits] == [hit.key for hit in found.hits[30:40]]
-
-
-async def test_groups_are_sorted_by_the_price_of_their_best() -> None:
-    shop = variants_shop(60, parents=12)
-    found = await shop.find()(Query((Part("mug"),), sort=Sort.CHEAPEST, group_by="attributes.parent"))
-    prices = [hit.payload["price"] for hit in found.hits]
-    assert prices == sorted(prices)
 
 
 @pytest.mark.parametrize(

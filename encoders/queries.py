@@ -18,7 +18,7 @@ from encoders.thread import Threads, Turn
 
 
 @dataclass(frozen=True, slots=True)
-class GatherPolicy:
+class QueriesPolicy:
     """At most `words` queries without a photo in one forward, and `photos` of those with one, whose forwards are long.
 
     `waiting` bounds the queries of each kind that wait.
@@ -35,7 +35,7 @@ class _Asked:
     answer: Future[Vector]
 
 
-class Gather:
+class Queries:
     """The way of one kind of query to the device.
 
     A forward is asked for as soon as a query is there, and takes all that wait when it begins: a lone query waits for

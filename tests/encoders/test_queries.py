@@ -14,8 +14,8 @@ from PIL.Image import Image
 
 from catalog.errors import Hopeless, ImageProblem, Misuse, Unavailable
 from encoders import EncodePolicy, EncoderService
-from encoders.gather import GatherPolicy
 from encoders.model import Inputs
+from encoders.queries import QueriesPolicy
 from encoders.small import Small
 from tests.encoders.conftest import Photos, picture, png
 from tests.encoders.test_service import Colours
@@ -49,7 +49,7 @@ class Held(Colours):
 
 
 @asynccontextmanager
-async def serving(model: Held, policy: GatherPolicy = GatherPolicy()) -> AsyncIterator[EncoderService]:  # noqa: B008
+async def serving(model: Held, policy: QueriesPolicy = QueriesPolicy()) -> AsyncIterator[EncoderService]:  # noqa: B008
     async with EncoderService(model, Photos({}), EncodePolicy(queries=policy)) as service:
         yield service
         model.gate.set()
@@ -81,7 +81,7 @@ async def test_a_lone_query_goes_at_once_and_those_that_come_meanwhile_go_togeth
 
 async def test_a_forward_takes_no_more_than_agreed_and_the_rest_go_next() -> None:
     model = Held()
-    async with serving(model, GatherPolicy(words=2)) as service:
+    async with serving(model, QueriesPolicy(words=2)) as service:
         tasks = await asked_meanwhile(service, model, "a", "bb", "ccc", "dddd", "eeeee")
         model.gate.set()
         await asyncio.gather(*tasks)
@@ -139,7 +139,7 @@ async def test_a_lost_device_is_everybodys_error() -> None:
 
 async def test_too_many_waiting_are_told_so_and_the_others_are_answered() -> None:
     model = Held()
-    async with serving(model, GatherPolicy(waiting=2)) as service:
+    async with serving(model, QueriesPolicy(waiting=2)) as service:
         tasks = await asked_meanwhile(service, model, "a", "bb", "ccc")
         model.gate.set()
         *good, refused = await asyncio.gather(*tasks, return_exceptions=True)
