@@ -25,7 +25,7 @@ class FindPolicy:
     """
 
     mode: Mode = Mode.HYBRID
-    fusion: Fusion = Weighted(0.7)
+    fusion: Fusion = Weighted(0.8)
     max_limit: int = 1000
     max_text: int = 1000
     max_parts: int = 16
