@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 # After these the same title and images may well give another vector next time: shops often say that a product is
 # there before its photo is.
 CAN_HEAL = frozenset({ImageState.MISSING, ImageState.UNAVAILABLE})
+# These only when somebody allows them, who then puts the product again.
+PUT_MAY_HEAL = frozenset({ImageState.BLOCKED})
 
 MINUTE, HOUR = 60, 3600
 
@@ -47,9 +49,9 @@ class RepairPolicy:
 
     def after(self, key: Key, state: ImageState, *, tries: int, now_ms: int) -> Retry | None:
         """What waits after the `tries`-th try ended so, `now_ms` since the epoch; None where it cannot heal."""
-        if state not in CAN_HEAL:
+        if state not in CAN_HEAL | PUT_MAY_HEAL:
             return None
-        if tries > len(self.delays_s):
+        if state in PUT_MAY_HEAL or tries > len(self.delays_s):
             return Retry(tries, None)
         longer = 1 + self.jitter * _share(key, tries)
         return Retry(tries, now_ms + round(1000 * self.delays_s[tries - 1] * longer))

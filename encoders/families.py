@@ -39,10 +39,13 @@ def load(name: str, *, device: str = "cpu", threads: int | None = None, runtime:
         from encoders.dual import Dual
 
         return Dual(rest, device=device)
-    if family == "checkpoint" and (Path(rest) / LATE).exists():
-        from encoders.small import Small
+    if family == "checkpoint":
+        # By whatever path the folder is reached, and wherever it is moved to, its space is one.
+        name = f"checkpoint:{Path(rest).resolve().name}"
+        if (Path(rest) / LATE).exists():
+            from encoders.small import Small
 
-        return Small(Path(rest) / LATE, name=name, device=device, runtime=runtime)
+            return Small(Path(rest) / LATE, name=name, device=device, runtime=runtime)
     from encoders.trained import Trained
 
     return Trained(

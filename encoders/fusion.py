@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as packed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from catalog.errors import Misuse
+from encoders.single_stream import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def _mlp(ins: int, hidden: int, outs: int) -> nn.Sequential:
 def save(fusion: Fusion, path: Path) -> None:
     """Write the heads in half precision, their shape in the file's metadata."""
     state = {name: value.half().contiguous() for name, value in fusion.state_dict().items()}
-    save_file(state, path, metadata={"shape": json.dumps(asdict(fusion.shape))})
+    write_whole(path, packed(state, metadata={"shape": json.dumps(asdict(fusion.shape))}))
 
 
 def read(path: Path) -> Fusion:

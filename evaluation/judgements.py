@@ -15,7 +15,7 @@ from catalog.errors import Misuse
 from evaluation.tables import SUFFIXES, Row, Skipped, is_utf8, rows
 
 NAMES = {
-    "query": ("query", "text", "search_term", "search_query", "keyword", "q"),
+    "query": ("query", "query_text", "text", "search_term", "search_query", "keyword", "q"),
     "item": ("item", "item_id", "product", "product_id", "productid", "sku", "docid", "doc_id", "asin"),
     "grade": ("grade", "relevance", "rel", "rating", "label", "score"),
     "id": ("query_id", "qid", "id"),

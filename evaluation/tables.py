@@ -79,7 +79,7 @@ def _columns(
             missing = f"the column {given[wanted]!r}" if wanted in given else f"a column of the {wanted}"
             raise Misuse(
                 f"{file.name} lacks {missing}: it has {', '.join(map(ascii, there)) or 'none'}; "
-                f"name the right one as {wanted}=COLUMN."
+                f"name the right one with --map {wanted}=COLUMN."
             )
         chosen.append(column)
     return chosen

@@ -121,7 +121,7 @@ async def _claim(client: AsyncQdrantClient, collection: str, name: str) -> None:
     if served != collection:
         raise Hopeless(
             f"the alias {name!r} serves {served!r}, and this model makes {collection!r}: run the model that made it, "
-            f"or give another collection name"
+            f"or give another collection name (LIVESHELF_COLLECTION), which a back-fill then fills"
         )
 
 

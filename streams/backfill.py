@@ -122,7 +122,7 @@ def backfill(
     publisher: Publisher,
     *,
     limit: int | None = None,
-    on_row: Callable[[], None] = lambda: None,
+    on_row: Callable[[Row | BadRow], None] = lambda row: None,
     on_bad: Callable[[BadRow], None] = lambda bad: None,
 ) -> Backfilled:
     """Publishes the catalogue, at most `limit` rows of it; every event is kept when it returns.
@@ -138,7 +138,7 @@ def backfill(
         else:
             refused += 1
             on_bad(bad)
-        on_row()
+        on_row(row)
     return Backfilled(sent, refused, publisher.flush())
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from catalog.errors import Misuse
 
@@ -24,6 +27,7 @@ _PLUMBING = frozenset(
 # Nor these of what a drawn photo is known to show: a grey handle does not make a mug grey.
 _PARTS = frozenset({"id", "view", "part", "part_colour"})
 _ROWS_AT_ONCE = 1024
+_FETCHED = frozenset({"http", "https", "s3", "gs"})
 _SAYS_NOTHING = frozenset({"", "na", "n/a", "none", "unknown"})
 
 
@@ -37,6 +41,9 @@ class Example:
     facets: Mapping[str, str]
     pixels: str
     """A digest by which two identical photos are known."""
+
+    unread: str = field(default="", compare=False)
+    """Why a photo that the catalogue names is not there; empty where it names none, and where there is one."""
 
     @property
     def brand(self) -> str:
@@ -110,13 +117,14 @@ def _example(row: Mapping[str, Any], seen: Mapping[str, object], folder: Path) -
     nested = row.get("attributes")
     facets = nested if isinstance(nested, dict) else {k: v for k, v in row.items() if k not in _PLUMBING}
     shown = {k: v for k, v in seen.items() if k not in _PARTS}
-    pixels = _bytes(photo, folder)
+    pixels, unread = _photo(photo, folder)
     return Example(
         id=str(name).strip(),
         title=str(title or ""),
         photo=pixels,
         facets=_facets({**facets, **shown}),
         pixels=row.get("pixel_sha1") or _digest(pixels),
+        unread=unread,
     )
 
 
@@ -124,20 +132,40 @@ def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((row[name] for name in names if row.get(name) is not None), None)
 
 
-def _bytes(photo: Any, folder: Path) -> bytes:
-    """The first photo, where it is at hand: bytes, a data: URL, or a file beside the catalogue. Nothing is fetched."""
-    if isinstance(photo, list | tuple):
-        return _bytes(photo[0], folder) if photo else b""
+def _photo(named: Any, folder: Path) -> tuple[bytes, str]:
+    """The first photo that is at hand: bytes, a data: URL, or a file beside the catalogue. Nothing is fetched.
+
+    Without one, why not: empty where none is named.
+    """
+    reason = ""
+    for one in named if isinstance(named, list | tuple) else (named,):
+        photo, why = _bytes(one, folder)
+        if photo:
+            return photo, ""
+        reason = reason or why
+    return b"", reason
+
+
+def _bytes(photo: Any, folder: Path) -> tuple[bytes, str]:
     if isinstance(photo, dict):  # as Hugging Face's datasets keep images: the bytes, or else the path
         return _bytes(photo.get("bytes") or photo.get("path"), folder)
     if isinstance(photo, bytes):
-        return photo
-    if not isinstance(photo, str) or not photo:
-        return b""
-    if photo.startswith("data:"):
-        return base64.b64decode(photo.partition(",")[2])
-    file = folder / photo.removeprefix("file://")
-    return file.read_bytes() if file.is_file() else b""
+        return photo, ""
+    if not isinstance(photo, str) or not photo.strip():
+        return b"", ""
+    scheme = urlsplit(photo).scheme
+    if scheme == "data":
+        try:
+            return base64.b64decode(photo.partition(",")[2], validate=True), ""
+        except binascii.Error:
+            return b"", "the data: URL is not base64"
+    if scheme in _FETCHED:
+        return b"", f"{scheme}: addresses are not fetched, put the files beside the catalogue and name them"
+    file = folder / (unquote(urlsplit(photo).path) if scheme == "file" else photo)
+    if not os.path.isfile(file):
+        return b"", f"there is no such file in {folder}"
+    found = file.read_bytes()
+    return found, "" if found else "the file is empty"
 
 
 def _digest(photo: bytes) -> str:

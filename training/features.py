@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
+from encoders.images import ImagePolicy, decode
 from encoders.preprocessing import square
 from encoders.single_stream import Text
 from encoders.small import Backbones, digest
@@ -115,7 +114,8 @@ def photo_pixels(
 
 
 def _pixels(photo: bytes, side: int) -> NDArray[np.uint8]:
-    return square(Image.open(io.BytesIO(photo)), side)
+    """As it is served: turned as its EXIF says, what can be seen through on white."""
+    return square(decode(photo, ImagePolicy(), target=side), side)
 
 
 def _name(kind: str, number: int, backbones: Backbones, parts: Any) -> str:

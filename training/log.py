@@ -15,7 +15,7 @@ from catalog.errors import Misuse
 from evaluation.tables import Skipped, is_utf8, rows
 
 NAMES = {
-    "query": ("query", "search_term", "search_query", "searchterm", "keyword", "keywords", "q", "text"),
+    "query": ("query", "query_text", "search_term", "search_query", "searchterm", "keyword", "keywords", "q", "text"),
     "item": ("item", "item_id", "product", "product_id", "productid", "sku", "id", "asin"),
     "weight": ("weight", "count", "clicks", "purchases", "n"),
 }

@@ -30,6 +30,9 @@ class Data:
 
     catalogues: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    """FIELD=COLUMN for a log whose columns have names of their own: FIELD is query, item or weight."""
+
     validation: float = 0.1
     test: float = 0.1
     split_seed: int = 0

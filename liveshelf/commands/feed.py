@@ -12,12 +12,13 @@ import click
 from catalog.errors import Misuse
 from catalog.events import Contract, Parsed, parse
 from catalog.record import Record, Reject
+from liveshelf.closed_files import Files
 from liveshelf.contract import contract_of
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
 from liveshelf.streaming import kafka_of, topics_of
 from streams.applied import wait_until_applied
-from streams.backfill import BadRow, Catalogue
+from streams.backfill import BadRow, Catalogue, Row
 from streams.backfill import backfill as publish_catalogue
 from streams.columns import Columns
 from streams.publisher import Publisher
@@ -103,10 +104,15 @@ def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow
     kafka, started = kafka_of(settings), time.monotonic()
     create_topics(kafka, topics_of(settings))
     with Publisher(kafka, settings.backfill_topic, tenant=settings.tenant) as publisher, bar("sent", total) as done:
-        rows = iter(range(1, total + 1))
-        result = publish_catalogue(
-            catalogue, publisher, limit=total, on_row=lambda: done(next(rows)), on_bad=bad.append
-        )
+        rows, files = iter(range(1, total + 1)), Files(settings.image_file_roots)
+
+        def on_row(row: Row | BadRow) -> None:
+            files.see(row)
+            done(next(rows))
+
+        result = publish_catalogue(catalogue, publisher, limit=total, on_row=on_row, on_bad=bad.append)
+    for said in files.told():
+        click.echo(said, err=True)
     if not wait:
         click.echo(f"{result.sent} events are in {settings.backfill_topic}.", err=True)
         return result.sent
@@ -124,9 +130,10 @@ def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow
 
 
 def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow]) -> int:
-    good, contract = 0, contract_of(settings)
+    good, contract, files = 0, contract_of(settings), Files(settings.image_file_roots)
     with bar("checked", total) as done:
         for number, row in enumerate(catalogue, start=1):
+            files.see(row)
             if isinstance(row, BadRow):
                 bad.append(row)
             elif isinstance(read := _read(json.dumps(row.event).encode(), contract), Reject):
@@ -136,6 +143,8 @@ def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRo
             done(number)
             if number == total:
                 break
+    for said in files.told():
+        click.echo(said, err=True)
     return good
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -19,8 +20,21 @@ _SHOWN_EVERY = 10
 )  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
 @click.option("--resume", is_flag=True, help="Go on from the last validation in --out.")
+@click.option(
+    "--map", "columns", multiple=True, metavar="FIELD=COLUMN",
+    help="Which column of the log holds query, item or weight, as data.columns of a recipe says it; may be repeated.",
+)  # fmt: skip
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="As in optim.steps=500; may be repeated.")
-def train(recipe: str, *, out: Path, cache: Path, device: str, resume: bool, changes: tuple[str, ...]) -> None:
+def train(
+    recipe: str,
+    *,
+    out: Path,
+    cache: Path,
+    device: str,
+    resume: bool,
+    columns: tuple[str, ...],
+    changes: tuple[str, ...],
+) -> None:
     """Train a model on a catalogue and its query log, by RECIPE: a .toml file, or small or smoke.
 
     The recipe names them, or --set does: --set data.catalogues=shop.jsonl --set data.logs=log.csv. What comes out is
@@ -30,12 +44,17 @@ def train(recipe: str, *, out: Path, cache: Path, device: str, resume: bool, cha
     from training.run import run
 
     found = load(recipe, changes)
+    if columns:
+        found = replace(found, data=replace(found.data, columns=columns))
     best = run(
         found, out, cache=cache, device=device, resume=resume, progress=_progress,
         shown=lambda said: _shown(said, found.optim.steps),
     )  # fmt: skip
     if best:
-        click.echo(f"best recall@10 {best['best']:.3f} after step {best['step']:.0f}; serve it as checkpoint:{out}")
+        click.echo(
+            f"best after step {best['step']:.0f}: {best['best']:.3f}, the mean of both recalls; "
+            f"serve it as checkpoint:{out}"
+        )
 
 
 def _progress(what: str, done: int, of: int) -> None:

@@ -13,7 +13,7 @@ from catalog.ingest import Ingest, IngestPolicy
 from catalog.ports import Outcome, Write
 from catalog.product import ImageState, Key
 from catalog.record import Record
-from catalog.repair import CAN_HEAL, Repair, RepairPolicy
+from catalog.repair import CAN_HEAL, PUT_MAY_HEAL, Repair, RepairPolicy
 from tests.fakes import FakeEncoder, FakeIndex, ListQuarantine
 
 KEY = Key("shop", "a")
@@ -79,7 +79,7 @@ class Shop:
 @pytest.mark.parametrize("state", ImageState)
 def test_only_what_can_heal_waits(state: ImageState):
     retry = POLICY.after(KEY, state, tries=1, now_ms=5000)
-    assert (retry is not None) == (state in CAN_HEAL)
+    assert (retry is not None) == (state in CAN_HEAL | PUT_MAY_HEAL)
 
 
 def test_each_wait_is_the_next_of_the_list_and_after_the_last_there_is_none():
@@ -166,16 +166,30 @@ async def test_a_price_keeps_the_retry_and_a_delete_ends_it():
     assert await shop.after(10) == 0
 
 
-@pytest.mark.parametrize("state", [ImageState.BROKEN, ImageState.BLOCKED])
-async def test_a_photo_that_turns_out_hopeless_is_given_up(state: ImageState):
+async def test_a_photo_that_turns_out_hopeless_is_given_up():
     shop = Shop()
     await shop.put()
-    shop.encoder.away[URL] = state
+    shop.encoder.away[URL] = ImageState.BROKEN
     await shop.after(10)
-    assert shop.waits == (state, None, None)
+    assert shop.waits == ("broken", None, None)
     encoded = len(shop.encoder.encoded)
     await shop.put(version=2)
     assert len(shop.encoder.encoded) == encoded
+
+
+async def test_a_photo_that_was_not_allowed_is_tried_by_the_next_put_alone():
+    """Whoever has allowed it since says so by a put, such as a back-fill's; nothing else could help."""
+    shop = Shop()
+    shop.encoder.away[URL] = ImageState.BLOCKED
+    await shop.put()
+    assert shop.waits == ("blocked", 1, None)
+    shop.heal()
+    assert await shop.after(10**6) == 0
+    await shop.say(op="patch", version=2, offer={"price": 3})
+    await shop.put()
+    assert shop.waits == ("blocked", 1, None), "the same put again, as in a replay, encodes nothing"
+    await shop.put(version=3)
+    assert shop.waits == ("ok", None, None)
 
 
 async def test_a_photo_that_gives_no_finite_vector_is_given_up():

@@ -33,6 +33,20 @@ def test_a_checkpoint_is_a_folder_with_towers_of_ones_own(tmp_path: Path) -> Non
     assert mine.space.id != builtin.space.id
 
 
+def test_a_checkpoint_has_one_space_by_whatever_path_it_is_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker and a search that are started in different folders, or see different mounts, must find each other."""
+    (tmp_path / "one" / "mugs").mkdir(parents=True)
+    shutil.copy(BUILTIN, tmp_path / "one" / "mugs" / CHECKPOINT)
+    shutil.copytree(tmp_path / "one", tmp_path / "other")
+    monkeypatch.chdir(tmp_path / "one")
+    names = ("mugs", "./mugs/", str(tmp_path / "other" / "mugs"))
+    spaces = {load(f"checkpoint:{name}").space.id for name in names}
+    assert len(spaces) == 1
+    assert spaces.pop().startswith("checkpoint-mugs-")
+
+
 def test_a_checkpoint_that_is_not_there_or_is_none_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="train one"):
         load(f"checkpoint:{tmp_path}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from catalog.errors import Misuse
@@ -16,8 +17,8 @@ from catalog.space import FUSED, IMAGE, TITLE
 from encoders import EncoderService, load
 from encoders.families import CHECKPOINT
 from encoders.model import SplitModel, finish_items
-from encoders.single_stream import Item, Shape, SingleStream, Text, read, save
-from encoders.towers import TEXT_DIM
+from encoders.single_stream import Block, Item, Shape, SingleStream, Text, read, save
+from encoders.towers import CELL_DIM, TEXT_DIM, WHOLE_DIM
 from encoders.trained import Trained
 from tests.encoders.conftest import Photos, picture, png
 
@@ -101,6 +102,67 @@ def test_the_pooled_vector_is_the_mean_over_what_is_there() -> None:
         torch.testing.assert_close(seen.vector[i], F.normalize(found.to_item(mean), dim=0), atol=1e-5, rtol=1e-4)
 
 
+def slow_block(block: Block, x: Tensor) -> Tensor:
+    """One layer over tokens (length, width) that are all there: a head and a token at a time."""
+    wide, out = x.shape[1] // block.heads, []
+    q, k, v = block.qkv(block.norm1(x)).split(x.shape[1], dim=1)
+    for i in range(len(x)):
+        heads = []
+        for h in range(block.heads):
+            part = slice(h * wide, (h + 1) * wide)
+            share = torch.stack([q[i, part] @ k[j, part] / wide**0.5 for j in range(len(x))]).softmax(0)
+            heads.append(sum(share[j] * v[j, part] for j in range(len(x))))
+        y = x[i] + block.out(torch.cat(heads))  # type: ignore[arg-type]
+        out.append(y + block.down(F.gelu(block.up(block.norm2(y)))))
+    return torch.stack(out)
+
+
+def slow_vector(towers: SingleStream, tokens: list[Tensor], project: torch.nn.Linear) -> Tensor:
+    x = torch.stack(tokens)
+    for block in towers.stream:
+        x = slow_block(block, x)  # type: ignore[arg-type]
+    vector = project(x.mean(0))
+    return vector / (vector**2).sum().sqrt()
+
+
+def slow_photo(towers: SingleStream, photo: Tensor, number: int) -> list[Tensor]:
+    """The tokens of one photo: its cells, each standardised and placed, and the whole."""
+    cells, whole = photo[:-WHOLE_DIM].view(towers.shape.cells, CELL_DIM), photo[-WHOLE_DIM:]
+    own = towers.numbers[min(number, towers.shape.images - 1)]
+    found = []
+    for place, cell in enumerate(cells):
+        even = ((cell - towers.cell_mean) * towers.cell_scale).clamp(-5, 5)
+        found.append(towers.cell_in(even) + towers.kinds[1] + towers.places[place] + own)
+    even = ((whole - towers.whole_mean) * towers.whole_scale).clamp(-5, 5)
+    return [*found, towers.whole_in(even) + towers.kinds[2] + own]
+
+
+def test_both_towers_are_their_formula_a_token_at_a_time() -> None:
+    """I = L2(W mean(stream([title ; photos]))), Q = L2(W mean(stream(text))), only of what is there."""
+    found = towers()
+    found.cell_mean.fill_(0.3)
+    found.whole_scale.fill_(2.0)
+    batch = item(3, 2, 4, there=[[True, True, True], [False, False, False], [False, True, False]])
+    vectors, asked = found.item(batch).vector, found.query(batch.title).vector
+    for row, length in enumerate((3, 2, 4)):
+        title = [found.text_in(state) + found.kinds[0] for state in batch.title.states[row, :length]]
+        there = [i for i in range(3) if batch.there[row, i]]
+        photos = [token for i in there for token in slow_photo(found, batch.photos[row, i], i)]
+        expected = slow_vector(found, [*title, *photos], found.to_item)
+        torch.testing.assert_close(vectors[row], expected, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(asked[row], slow_vector(found, title, found.to_query), atol=1e-5, rtol=1e-4)
+
+
+def test_a_query_tower_of_its_own_is_its_formula() -> None:
+    found, asked = towers(replace(SHAPE, shared=False)), text(3, 2)
+    assert found.query_in is not None
+    vectors = found.query(asked).vector
+    for row, length in enumerate((3, 2)):
+        tokens = [found.query_in.line(state) + found.query_in.bend(state) for state in asked.states[row, :length]]
+        vector = found.to_query(torch.stack(tokens).mean(0))
+        torch.testing.assert_close(vectors[row], vector / vector.norm(), atol=1e-5, rtol=1e-4)
+
+
 def test_the_weights_survive_their_file(tmp_path: Path) -> None:
     found = towers(replace(SHAPE, text_layers=1, image_tower=True))
     save(found, tmp_path / "a.safetensors")
@@ -110,6 +172,8 @@ def test_the_weights_survive_their_file(tmp_path: Path) -> None:
         torch.testing.assert_close(again.state_dict()[name], value, atol=1e-3, rtol=1e-3)
     save(again, tmp_path / "b.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    (tmp_path / "other").touch()
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode, "others may serve it"
 
 
 @pytest.fixture

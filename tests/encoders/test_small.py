@@ -12,12 +12,13 @@ import pytest
 import torch
 from PIL.Image import Image
 
+from catalog.errors import Misuse
 from catalog.ports import Vector
 from catalog.space import FUSED, IMAGE, TITLE
 from encoders.families import BUILTIN
 from encoders.model import finish_items, to_vectors
 from encoders.single_stream import read, save
-from encoders.small import Backbones, digest
+from encoders.small import Backbones, digest, file_of
 from encoders.trained import Trained
 from liveshelf.sample import COLOURS, KINDS, Look, Spec, photo
 from tests.encoders.conftest import picture
@@ -167,3 +168,16 @@ def test_loading_it_imports_no_library_it_can_do_without() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_weights_that_came_in_part_or_not_at_all_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "half_a_model").mkdir()
+    (tmp_path / "half_a_model" / "__init__.py").touch()
+    (tmp_path / "half_a_model" / "weights.bin").write_bytes(b"x" * 10)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert file_of("half_a_model", "weights.bin", 10).read_bytes() == b"x" * 10
+    for name, size in (("weights.bin", 11), ("tokenizer.json", 10)):
+        with pytest.raises(Misuse, match=f"{name} is missing or incomplete: install half-a-model again"):
+            file_of("half_a_model", name, size)
+    with pytest.raises(Misuse, match="not installed: install no-such-model"):
+        file_of("no_such_model", "weights.bin", 10)

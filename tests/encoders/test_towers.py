@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 
+import pytest
 import torch
+from torch.nn import functional as F
 
 from encoders.small import Backbones
-from encoders.towers import CELL_DIM, IMAGE_DIM, WHOLE_DIM, image_tower, text_tower
+from encoders.towers import CELL_DIM, IMAGE_DIM, WHOLE_DIM, attended, image_tower, text_tower
 
 
 def test_the_text_tower_is_transformers_bert_with_mean_pooling() -> None:
@@ -67,3 +69,29 @@ def test_a_grid_is_the_mean_and_spread_of_each_cell() -> None:
             cell = x[:, :, row * half : (row + 1) * half, column * half : (column + 1) * half].flatten(2)
             parts += [cell.mean(2)] if half == 1 else [cell.mean(2), cell.std(2, correction=0)]
         torch.testing.assert_close(cells[:, row, column], torch.cat(parts, 1), atol=2e-3, rtol=2e-3)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_attention_written_out_is_torchs_own_both_ways(kind: torch.dtype) -> None:
+    """What is trained through and what is served through are one, and so is the gradient."""
+    generator = torch.Generator().manual_seed(0)
+    q, k, v, wanted = (torch.randn(3, 2, 5, 8, generator=generator).to(kind) for _ in range(4))
+    seen = torch.rand(3, 1, 1, 5, generator=generator) < 0.7
+    seen[..., 0] = True
+    found = []
+    for attention in (attended, lambda q, k, v, seen: F.scaled_dot_product_attention(q, k, v, attn_mask=seen)):
+        given = [x.clone().requires_grad_() for x in (q, k, v)]
+        mixed = attention(*given, seen)
+        found.append((mixed, *torch.autograd.grad(mixed, given, wanted)))
+    close = {"atol": 1e-5, "rtol": 1e-4} if kind == torch.float32 else {"atol": 0.03, "rtol": 0.03}
+    for mine, torchs in zip(*found, strict=True):
+        torch.testing.assert_close(mine, torchs, **close)
+    with torch.no_grad():
+        torch.testing.assert_close(attended(q, k, v, seen), found[0][0], **close)
+
+
+def test_the_gradient_of_attention_is_right() -> None:
+    q, k, v = (torch.randn(2, 1, 3, 4, dtype=torch.double, requires_grad=True) for _ in range(3))
+    seen = torch.tensor([[True, True, False], [True, False, True]])[:, None, None]
+    # The shares are single precision however exact the rest is.
+    assert torch.autograd.gradcheck(lambda *x: attended(*x, seen), (q, k, v), eps=1e-3, atol=1e-3, rtol=1e-2)

@@ -18,7 +18,7 @@ def test_every_row_is_published_or_named(broker: str, tmp_path: Path) -> None:
     place, bad, ticks = new_place(broker), list[BadRow](), list[None]()
     catalogue = Catalogue(tmp_path, version=1_700_000_000_000)
     with Publisher(place.kafka, place.topics.backfill, policy=PublishPolicy(max_bytes=2_000)) as publisher:
-        done = backfill(catalogue, publisher, on_row=lambda: ticks.append(None), on_bad=bad.append)
+        done = backfill(catalogue, publisher, on_row=lambda row: ticks.append(None), on_bad=bad.append)
     assert (done.sent, done.refused, len(ticks), catalogue.total) == (49, 2, 51, 51)
     assert sum(done.ends.values()) == 49
     assert [b.row for b in bad] == [4, 51]

@@ -109,6 +109,20 @@ def test_a_dry_run_counts_and_names_the_bad_rows(tmp_path: Path):
     assert "row 2: not JSON" in said
 
 
+def test_files_that_no_worker_may_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rows = [
+        {"id": str(i), "title": "mug", "images": [f"photos/{i} a.jpg"] if i else ["https://x.example/1.jpg"]}
+        for i in range(3)
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = run("backfill", str(tmp_path / "a.jsonl"), "--dry-run")
+    assert told.exit_code == 0, told.output
+    assert "2 products name files as photos that LIVESHELF_IMAGE_FILE_ROOTS does not allow" in told.output
+    assert f"Set it to {tmp_path / 'photos'} or a folder above" in told.output
+    monkeypatch.setenv("LIVESHELF_IMAGE_FILE_ROOTS", str(tmp_path))
+    assert "FILE_ROOTS" not in run("backfill", str(tmp_path / "a.jsonl"), "--dry-run").output
+
+
 @pytest.mark.parametrize("mapping", [["size=x"], ["id"], ["id=sku"]])
 def test_a_mapping_that_is_none_is_refused(tmp_path: Path, mapping: list[str]):
     (tmp_path / "a.jsonl").write_text('{"sku": "1", "name": "mug"}\n')

@@ -33,7 +33,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log += [("", "1", 1), ("mug", "none such", 1)]
     (folder / "products.jsonl").write_text("\n".join(map(json.dumps, events)))
     with (folder / "log.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("query", "item", "weight"), *log])
+        csv.writer(file).writerows([("what was asked", "sku", "clicks"), *log])
     return folder
 
 
@@ -50,7 +50,7 @@ def train(shop: Path, *more: str) -> Result:
     sets = {"data.catalogues": f'"{shop}"', "data.logs": f'"{shop / "log.csv"}"', "optim.steps": "8"}
     sets |= {"optim.validate_every": "4", "optim.batch": "8"}
     changes = [part for name, value in sets.items() for part in ("--set", f"{name}={value}")]
-    places = ["--out", str(shop / "model"), "--cache", str(shop / "features")]
+    places = ["--out", str(shop / "model"), "--cache", str(shop / "features"), "--map", "query=what was asked"]
     return CliRunner().invoke(main, ["train", "smoke", *places, *changes, *more])
 
 
@@ -58,6 +58,8 @@ def test_a_log_in_csv_becomes_a_served_model(shop: Path) -> None:
     done = train(shop)
     assert done.exit_code == 0, done.output
     assert "not in the catalogue" in done.output, "what is passed over is told"
+    assert "48 products, 42 of them with a photo" in done.output
+    assert (shop / "model" / "model.safetensors").stat().st_mode & 0o044 == 0o044, "others may serve it"
     assert "step 8 of 8" in done.output
     assert f"checkpoint:{shop / 'model'}" in done.output
     assert load(f"checkpoint:{shop / 'model'}").space.vectors[FUSED] == 64

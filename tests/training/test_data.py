@@ -102,3 +102,31 @@ def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
     (tmp_path / "shop.parquet").write_bytes(b"no")
     with pytest.raises(Misuse, match="not parquet"):
         read(tmp_path / "shop.parquet")
+
+
+def test_a_photo_that_is_not_at_hand_is_said_and_another_is_taken(tmp_path: Path) -> None:
+    """Nothing is fetched to train on, so a shop whose photos are addresses must hear of it."""
+    (tmp_path / "a b.jpg").write_bytes(b"photo")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    images = {
+        "address": ["https://shop.example/1.jpg"],
+        "lost": ["lost.jpg"],
+        "long": ["x" * 5000],
+        "damaged": ["data:image/png;base64,nothing!"],
+        "empty": "empty.jpg",
+        "second": ["lost.jpg", "a b.jpg"],
+        "file": [(tmp_path / "a b.jpg").as_uri()],
+        "none": [],
+    }
+    events = [{"id": name, "title": "Mug", "images": named} for name, named in images.items()]
+    (tmp_path / "products.jsonl").write_text("\n".join(map(json.dumps, events)))
+    found = {example.id: example for example in read(tmp_path)}
+    assert {name for name, one in found.items() if one.photo} == {"second", "file"}
+    assert {name: one.unread.split()[0] for name, one in found.items() if one.unread} == {
+        "address": "https:",
+        "lost": "there",
+        "long": "there",
+        "damaged": "the",
+        "empty": "the",
+    }
+    assert found["empty"].unread == "the file is empty"

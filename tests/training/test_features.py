@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from encoders.towers import TEXT_LAYERS
 from tests.encoders.conftest import picture, png
@@ -49,3 +51,20 @@ def test_means_are_the_text_backbones_own(tmp_path: Path) -> None:
     with torch.inference_mode():
         expected = backbones().texts([backbones().prepare(text, None, side=0) for text in TEXTS[:2]])
     np.testing.assert_allclose(found.means(), expected.numpy(), atol=5e-3)
+
+
+def test_photos_are_learnt_as_they_are_served(tmp_path: Path) -> None:
+    """Turned as a camera says, and what can be seen through on white."""
+    lying = Image.new("RGB", (64, 64), "blue")
+    lying.paste("red", (0, 0, 32, 64))
+    turned, clear = io.BytesIO(), io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn clockwise shows it upright
+    lying.save(turned, "PNG", exif=exif)
+    Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(clear, "PNG")
+    photos = [turned.getvalue(), clear.getvalue(), b""]
+    found = photo_pixels(photos, backbones(), side=64, cache=tmp_path, told=lambda *_: None)
+    assert found[0, 0, 0].tolist() == found[0, 0, 63].tolist() == [255, 0, 0]
+    assert found[0, 63, 63].tolist() == [0, 0, 255]
+    assert (found[1] == 255).all()
+    assert (found[2] == 0).all()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import Misuse
-from training.log import MAX_QUERY, Log, read_log
+from training.log import MAX_QUERY, NAMES, Log, read_log
 
 IDS = ("a", "b", "7")
 ROWS = [("red mug", "a", 2.0), ("Red  Mug ", "a", 1.0), ("hat", "7", 0.5), ("red mug", "b", 1.0)]
@@ -194,3 +194,14 @@ def test_every_row_is_an_interaction_merged_or_counted(
     assert log.weight.sum() == 1 + sum(w for _, i, w in rows if i != "z" and w > 0)
     pairs = list(zip(log.query.tolist(), log.item.tolist(), strict=True))
     assert pairs == sorted(set(pairs))
+
+
+def test_the_log_that_the_page_of_models_shows_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "models.md").read_text("utf-8")
+    shown = page.split("```csv log\n")[1].split("```")[0]
+    log = read_log(csv(tmp_path, shown), ("sku-17", "sku-40"))
+    assert (log.queries, log.weight.tolist()) == (("red mug", "straw hat"), [12, 1])
+    assert not log.skipped.counts
+    for named in ("search_term", "sku", "product_id", "clicks", "count"):
+        assert f"`{named}`" in page
+        assert any(named in names for names in NAMES.values())

@@ -157,11 +157,18 @@ def pairs_read() -> dict[str, Read]:
     }
 
 
-def test_qim_scores_each_pair_by_itself() -> None:
+@pytest.mark.parametrize("view", ["item", "photo"])
+def test_qim_scores_each_pair_by_itself(view: str) -> None:
+    """QIM2 reads photos alone: a product without one asks for nothing and is drawn for no query."""
     read, found, policy = pairs_read(), batch(), Tasks(matched=4)
-    task = QIM("item", SHAPE, policy, KNOWN).eval()
+    task, some = QIM(view, SHAPE, policy, KNOWN).eval(), torch.arange(4)
+    if view == "photo":
+        read["item"].seen[2] = False
+        some = torch.tensor([0, 1, 3])
+    read[view] = read["item"]
     torch.manual_seed(3)
-    q, i, right = task._pairs(read["query"], read["item"], found, torch.arange(4))
+    q, i, right = task._pairs(read["query"], read[view], found, some)
+    assert view == "item" or 2 not in i.tolist()
     wrong = false_negatives(KNOWN, found.queries, found.rows, found.rows)
     assert not any(wrong[a, b] for a, b, yes in zip(q, i, right, strict=True) if not yes)
     losses = []
