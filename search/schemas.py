@@ -133,7 +133,13 @@ class FieldsBody(BaseModel):
         "more slowly, but not counted.",
         examples=[{"brand": "keyword", "price": "number", "available": "bool"}],
     )
-    facets: dict[str, list[CountBody]] = Field(examples=[{"brand": [{"value": "Arbour", "count": 42}]}])
+    counted: list[str] = Field(
+        description="Those of the fields whose values can be counted.", examples=[["brand", "available"]]
+    )
+    facets: dict[str, list[CountBody]] = Field(
+        description="Values and counts of the fields asked for, the most frequent first.",
+        examples=[{"brand": [{"value": "Arbour", "count": 42}]}],
+    )
 
 
 def counts_of(counts: Mapping[str, Sequence[tuple[Scalar, int]]]) -> dict[str, list[CountBody]]:
