@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from catalog.errors import Misuse, Unavailable
 from catalog.filters import OWN_FIELDS, AnyOf, Condition, Exists, Not, Range, field_of, name_of
@@ -28,6 +28,11 @@ class Fields:
     async def known(self, tenant: str | None) -> Mapping[str, str]:
         """The fields of the products that are seen, and what each holds. Raises Unavailable."""
         return await self._facets.fields(only(tenant))
+
+    async def counted(self, tenant: str | None) -> Collection[str]:
+        """Those of them whose values can be counted, in their order. Raises Unavailable."""
+        known, counted = await self.known(tenant), await self._facets.counted()
+        return [field for field in known if field in counted]
 
     async def check(self, query: Query) -> None:
         """Raises Misuse for a field that no product has, or that holds something else, with the fields there are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -122,6 +122,10 @@ class Find:
     async def fields(self, tenant: str | None) -> Mapping[str, str]:
         """The fields of the products that are seen, and what each holds: keyword, number, bool, any."""
         return await self._fields.known(tenant)
+
+    async def counted(self, tenant: str | None) -> Collection[str]:
+        """Those of the fields whose values can be counted."""
+        return await self._fields.counted(tenant)
 
     async def counts(self, query: Query) -> Counts:
         """The query's facets alone, of all products that satisfy its conditions. Its parts are not looked at."""

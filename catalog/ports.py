@@ -181,6 +181,10 @@ class Facets(Protocol):
         """
         ...
 
+    async def counted(self) -> Collection[str]:
+        """The payload fields whose values can be counted, whoever's products have them."""
+        ...
+
     async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:
         """The values of a field among the live products that satisfy all conditions, most frequent first."""
         ...

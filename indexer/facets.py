@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from qdrant_client import AsyncQdrantClient, grpc
 
@@ -62,6 +62,10 @@ class QdrantFacets:
                 self._fields.clear()
             self._fields[asker] = (now, known)
         return known
+
+    async def counted(self) -> Collection[str]:
+        """The fields whose values can be counted: those with an index, less the numbers without steps."""
+        return {field for field, kind in (await self._indexed()).items() if kind in _COUNTED}
 
     async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:
         """The values of a field among the live products that satisfy all conditions, most frequent first."""

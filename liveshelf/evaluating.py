@@ -27,7 +27,7 @@ from evaluation.ranking import Scores, by_vectors
 from indexer import QdrantShelf, collection_name, connect
 from liveshelf.progress import bar
 from liveshelf.settings import Settings, secret
-from liveshelf.wiring import collection_policy_of, encode_policy_of, image_policy_of, model_of
+from liveshelf.wiring import collection_policy_of, encode_policy_of, graph_policy_of, image_policy_of, model_of
 from streams.backfill import BadRow, Catalogue
 
 BM25 = "bm25"
@@ -165,7 +165,9 @@ async def _live_recall(settings: Settings, model: Model, vectors: NDArray[np.flo
     client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
     try:
         name = collection_name(collection_policy_of(settings), model.space)
-        shelf = QdrantShelf(client, collection=name, space=model.space, timeout_s=timeout)
+        shelf = QdrantShelf(
+            client, collection=name, space=model.space, timeout_s=timeout, policy=graph_policy_of(settings)
+        )
         return bootstrap(await exact_recall(shelf, vectors, using=FUSED, k=k))
     finally:
         await client.close()

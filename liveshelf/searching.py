@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 from catalog.find import Find
@@ -14,7 +15,14 @@ from encoders.remember import RememberedQueries
 from encoders.service import EncoderService
 from indexer import QdrantCandidates, QdrantFacets, QdrantRecent, QdrantShelf, connect, ensure
 from liveshelf.settings import Settings, secret
-from liveshelf.wiring import collection_policy_of, encoder_of, image_policy_of, public_image_policy_of
+from liveshelf.wiring import (
+    collection_policy_of,
+    encoder_of,
+    find_policy_of,
+    graph_policy_of,
+    image_policy_of,
+    public_image_policy_of,
+)
 from search import Keyring, Live, Parts, SearchPolicy, create_app, index_health, live_routes, serve
 
 MOST_TEXTS = 1_000_000
@@ -24,32 +32,43 @@ HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 async def run_search(settings: Settings, *, insecure: bool = False) -> None:
     """The search service, until SIGTERM."""
-    timeout = settings.qdrant_timeout_s
     keys = None if settings.keys is None else Keyring(settings.keys)
     async with AsyncExitStack() as stack:
-        client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
-        stack.push_async_callback(client.close)
         encoder = await stack.enter_async_context(encoder_of(settings, forwards=1))
-        queries = remembering(encoder, settings)
         images = await stack.enter_async_context(Images(public_image_policy_of(settings)))
         photos = await stack.enter_async_context(Images(image_policy_of(settings)))
-        collection = await ensure(client, encoder.space, collection_policy_of(settings))
-        shelf = QdrantShelf(client, collection=collection, space=encoder.space, timeout_s=timeout)
-        candidates = QdrantCandidates(client, collection=collection, space=encoder.space, timeout_s=timeout)
-        facets = QdrantFacets(client, collection=collection, timeout_s=timeout)
-        find = Find(shelf=shelf, encoder=queries, looks=shelf, facets=facets)
+        pictures = Pictures(asked=images, ours=photos)
+        parts, live = await stack.enter_async_context(parts_of(settings, remembering(encoder, settings), pictures))
+        app = create_app(parts, routers=[live_routes(live)], policy=search_policy_of(settings), keys=keys)
+        guarded = insecure or keys is not None
+        await serve(app, settings.host, settings.port, settings.ready_file, insecure=guarded, on_stop=live.close)
+
+
+@asynccontextmanager
+async def parts_of(settings: Settings, encoder: QueryEncoder, images: ImageSource) -> AsyncIterator[tuple[Parts, Live]]:
+    """What the service is made of, on the collection of the encoder's space, which exists when this has entered.
+
+    Raises Unavailable where the index does not answer, and Hopeless where the collection is of another kind.
+    """
+    timeout, space, graph = settings.qdrant_timeout_s, encoder.space, graph_policy_of(settings)
+    client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
+    try:
+        name = await ensure(client, space, collection_policy_of(settings))
+        shelf = QdrantShelf(client, collection=name, space=space, timeout_s=timeout, policy=graph)
+        candidates = QdrantCandidates(client, collection=name, space=space, timeout_s=timeout, policy=graph)
+        facets = QdrantFacets(client, collection=name, timeout_s=timeout)
+        find = Find(shelf=shelf, encoder=encoder, looks=shelf, facets=facets, policy=find_policy_of(settings))
         parts = Parts(
             find=find,
             gather=Gather(candidates=candidates, find=find),
             shelf=shelf,
-            images=Pictures(asked=images, ours=photos),
-            health=index_health(shelf, space=encoder.space.id),
-            collection=collection,
+            images=images,
+            health=index_health(shelf, space=space.id),
+            collection=name,
         )
-        live = Live(QdrantRecent(client, collection=collection, timeout_s=timeout))
-        app = create_app(parts, routers=[live_routes(live)], policy=search_policy_of(settings), keys=keys)
-        guarded = insecure or keys is not None
-        await serve(app, settings.host, settings.port, settings.ready_file, insecure=guarded, on_stop=live.close)
+        yield parts, Live(QdrantRecent(client, collection=name, timeout_s=timeout))
+    finally:
+        await client.close()
 
 
 class Pictures:

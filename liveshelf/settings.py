@@ -180,6 +180,46 @@ class Settings(BaseSettings):
     indexed_attributes: Names = Field(
         ("brand", "category", "color"), description="Attributes with a payload index, for quick filters."
     )
+    parent_attribute: str = Field(
+        "parent",
+        min_length=1,
+        max_length=256,
+        description="The attribute that variants of one product share: products like one are none of its variants.",
+    )
+    hnsw_m: int | None = Field(
+        None,
+        ge=2,
+        le=256,
+        description="Links of each vector in the graph of a collection that is yet to be made; unset: Qdrant's choice.",
+    )
+    hnsw_ef_construct: int | None = Field(
+        None,
+        ge=4,
+        le=10_000,
+        description="How widely that graph is searched while it is built; unset: Qdrant's choice.",
+    )
+    hnsw_ef: int = Field(
+        256,
+        ge=1,
+        le=10_000,
+        description="How widely a graph is searched by queries that do not say; more finds more and takes longer.",
+    )
+    quantized: bool = Field(
+        False,
+        description="Whether a collection that is yet to be made keeps each vector in 8 bits a number as well, in "
+        "memory, and is searched by those.",
+    )
+    rescore: bool | None = Field(
+        None,
+        description="Whether the best by quantized vectors are compared again as they are; unset: Qdrant's choice.",
+    )
+    oversampling: float | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="How many times more than asked for are taken by quantized vectors, to be compared again; unset: "
+        "Qdrant's choice.",
+    )
 
     # The search service
     host: str = Field("127.0.0.1", description="Address the search service listens on.")

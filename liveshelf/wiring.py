@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
+from catalog.allowed import FindPolicy
+from catalog.state import ATTRIBUTE
 from encoders import Model, load
 from encoders.images import CachePolicy, ImagePolicy, Images, S3Policy
 from encoders.lane import EncodePolicy
@@ -15,7 +17,7 @@ from encoders.placeholders import PlaceholderPolicy
 from encoders.queries import QueriesPolicy
 from encoders.runtime import RuntimePolicy
 from encoders.service import EncoderService
-from indexer import CollectionPolicy
+from indexer import CollectionPolicy, GraphPolicy
 from liveshelf.settings import Settings
 
 MOST_FORWARDS = 4
@@ -71,7 +73,21 @@ def encode_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) ->
 
 
 def collection_policy_of(settings: Settings) -> CollectionPolicy:
-    return CollectionPolicy(name=settings.collection, indexed=settings.indexed_attributes)
+    return CollectionPolicy(
+        name=settings.collection,
+        indexed=settings.indexed_attributes,
+        quantized=settings.quantized,
+        hnsw_m=settings.hnsw_m,
+        hnsw_ef_construct=settings.hnsw_ef_construct,
+    )
+
+
+def graph_policy_of(settings: Settings) -> GraphPolicy:
+    return GraphPolicy(ef=settings.hnsw_ef, rescore=settings.rescore, oversampling=settings.oversampling)
+
+
+def find_policy_of(settings: Settings) -> FindPolicy:
+    return FindPolicy(parent=ATTRIBUTE + settings.parent_attribute)
 
 
 def forwards_of(settings: Settings) -> int:

@@ -31,7 +31,11 @@ from search.schemas import HealthBody
 
 DESCRIPTION = """Finds live products by words, by a photo, by both, or by a mix of several, and like one that is there.
 
-Every answer that is not a success is `{"error": {"type", "message"}}`; the message is one sentence for a person."""
+Every answer that is not a success is `{"error": {"type", "message"}}`; the message is one sentence for a person.
+
+Where the service has keys, one goes with every request, as `Authorization: Bearer KEY` or `X-API-Key: KEY`: without a
+good one the answer is a 401, with one that may not read a 403, and with one that asks too often a 429. The header
+`X-Timeout-Ms` says how long an answer is waited for."""
 DEFAULT = SearchPolicy()
 
 

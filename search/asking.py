@@ -12,6 +12,7 @@ FILTER_EXAMPLE: dict[str, Any] = {
     "color": {"not": "red"},
     "available": True,
 }
+FILTER_TEXT = '{"category": "mugs", "price": {"lt": 20}}'
 STRICT = ConfigDict(extra="forbid", strict=True)
 
 # What a search is refused for is said by the catalog, in sentences of its own; these are for whoever reads the schema.
@@ -34,7 +35,10 @@ FILTER = (
     "{exists: true or false}; all must hold. `price`, `currency`, `available` and `tenant` are the product's own, any "
     "other name is an attribute."
 )
-USING = "Which vectors are compared: those of title and photo (fused), or of the photo alone (image)."
+USING = (
+    "Which vectors are compared: those of title and photo (fused), of the photo alone (image), or of the title alone "
+    "(title, where the model makes them, as builtin:small does)."
+)
 EXACT = "Compare with every product, whatever graph there is: slow and right."
 EF = "How widely the graph is searched; more finds more and takes longer. Left out: the index's own choice."
 TIMEOUT = "The time the answer may take. What is not done by then is left out, and said."
@@ -51,11 +55,21 @@ class MixPart(BaseModel):
 
     model_config = STRICT
 
-    text: str | None = Field(default=None, description="In words.")
-    image_url: str | None = Field(default=None, description="A photo: an http, https or data URL.")
-    product: ProductId | None = Field(default=None, description="The id of a product that is there; it is no hit.")
-    tenant: TenantName | None = Field(default=None, description="Whose product; the default's if left out.")
-    upload: int | None = Field(default=None, ge=0, description="The number of an uploaded image of the form, from 0.")
+    text: str | None = Field(default=None, description="In words.", examples=["blue"])
+    image_url: str | None = Field(
+        default=None,
+        description="A photo: an http, https or data URL.",
+        examples=["https://images.example/wanted.jpg"],
+    )
+    product: ProductId | None = Field(
+        default=None, description="The id of a product that is there; it is no hit.", examples=["sku-1"]
+    )
+    tenant: TenantName | None = Field(
+        default=None, description="Whose product; the default's if left out.", examples=["default"]
+    )
+    upload: int | None = Field(
+        default=None, ge=0, description="The number of an uploaded image of the form, from 0.", examples=[0]
+    )
     weight: float = Field(
         default=1.0, allow_inf_nan=False, description="How much it counts.", json_schema_extra=between(-100, 100)
     )
@@ -94,8 +108,8 @@ class FusionBody(BaseModel):
 
     model_config = STRICT
 
-    rrf: RrfBody | None = None
-    weighted: WeightedBody | None = None
+    rrf: RrfBody | None = Field(default=None, description="By ranks.", examples=[{"k": 60, "dense": 2, "lexical": 1}])
+    weighted: WeightedBody | None = Field(default=None, description="By scores.", examples=[{"dense": 0.7}])
 
     @model_validator(mode="after")
     def _one(self) -> FusionBody:
@@ -109,7 +123,9 @@ class FacetBody(BaseModel):
 
     model_config = STRICT
 
-    field: FieldName
+    field: FieldName = Field(
+        description="The field: an attribute, or currency, available or tenant.", examples=["brand"]
+    )
     limit: int = Field(default=10, description="How many values at most, the most frequent ones.")
 
 
@@ -121,8 +137,20 @@ FACET_SCHEMA = {
             "additionalProperties": False,
             "required": ["field"],
             "properties": {
-                "field": {"type": "string", "minLength": 1, "maxLength": 256},
-                "limit": {"type": "integer", "default": 10, "minimum": 1, "maximum": 1000},
+                "field": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 256,
+                    "description": "The field.",
+                    "examples": ["brand"],
+                },
+                "limit": {
+                    "type": "integer",
+                    "default": 10,
+                    "minimum": 1,
+                    "maximum": 1000,
+                    "description": "How many values at most, the most frequent ones.",
+                },
             },
         },
     ]
@@ -137,8 +165,12 @@ class PartsFields(BaseModel):
 
     model_config = STRICT
 
-    text: str | None = Field(default=None, description="What is looked for, in words.")
-    image_url: str | None = Field(default=None, description="A photo of it: an http, https or data URL.")
+    text: str | None = Field(default=None, description="What is looked for, in words.", examples=["sea green mug"])
+    image_url: str | None = Field(
+        default=None,
+        description="A photo of it: an http, https or data URL.",
+        examples=["https://images.example/wanted.jpg"],
+    )
     mix: list[MixPart] | None = Field(
         default=None,
         description="Several things that hits are to be like or unlike, by weight; up to 16. text, image_url and an "
@@ -147,8 +179,8 @@ class PartsFields(BaseModel):
             [{"text": "mug", "weight": 1.0}, {"product": "sku-1", "weight": 0.5}, {"text": "blue", "weight": -0.3}]
         ],
     )
-    using: str = Field(default="fused", description=USING, examples=["fused", "image"])
-    timeout_ms: int | None = Field(default=None, ge=1, le=MAX_MS, description=TIMEOUT)
+    using: str = Field(default="fused", description=USING, examples=["fused", "image", "title"])
+    timeout_ms: int | None = Field(default=None, ge=1, le=MAX_MS, description=TIMEOUT, examples=[800])
 
 
 class QueryFields(PartsFields):
@@ -158,10 +190,15 @@ class QueryFields(PartsFields):
         default=None,
         description="By vectors (dense), by the words of titles (lexical), or both (hybrid). Left out: what was "
         "measured to be best for words alone, and dense for all else.",
+        examples=["hybrid"],
     )
-    fusion: FusionBody | None = Field(default=None, description="How a hybrid search makes one ranking of two.")
+    fusion: FusionBody | None = Field(
+        default=None,
+        description="How a hybrid search makes one ranking of two.",
+        examples=[{"weighted": {"dense": 0.7}}],
+    )
     exact: bool = Field(default=False, description=EXACT)
-    ef: int | None = Field(default=None, description=EF, json_schema_extra=between(1, 10_000))
+    ef: int | None = Field(default=None, description=EF, examples=[512], json_schema_extra=between(1, 10_000))
     filter: dict[str, Any] | None = Field(default=None, description=FILTER, examples=[FILTER_EXAMPLE])
 
 
@@ -184,7 +221,7 @@ class SearchRequest(QueryFields):
     )
     group_by: FieldName | None = Field(default=None, description=GROUP_BY, examples=["parent"])
     group_size: int = Field(default=3, description=GROUP_SIZE, json_schema_extra=between(1, 100))
-    sort: SortName | None = Field(default=None, description=SORT)
+    sort: SortName | None = Field(default=None, description=SORT, examples=["price"])
     limit: int = Field(default=20, description=LIMIT, json_schema_extra=between(1, 1000))
     offset: int = Field(default=0, description=OFFSET, json_schema_extra=between(0, 10_000))
 
@@ -194,18 +231,24 @@ class SimilarParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    tenant: TenantName | None = Field(default=None, description="Whose product; the default's if left out.")
-    using: str = Field(default="fused", description=USING)
+    tenant: TenantName | None = Field(
+        default=None, description="Whose product; the default's if left out.", examples=["default"]
+    )
+    using: str = Field(default="fused", description=USING, examples=["fused", "image", "title"])
     exact: bool = Field(default=False, description=EXACT)
-    ef: int | None = Field(default=None, description=EF, json_schema_extra=between(1, 10_000))
-    filter: str | None = Field(default=None, description="The filter of POST /search, as JSON text.")
-    facet: list[FieldName] = Field(default=[], description="A field whose values are counted; may be repeated.")
-    group_by: FieldName | None = Field(default=None, description=GROUP_BY)
+    ef: int | None = Field(default=None, description=EF, examples=[512], json_schema_extra=between(1, 10_000))
+    filter: str | None = Field(
+        default=None, description="The filter of POST /search, as JSON text.", examples=[FILTER_TEXT]
+    )
+    facet: list[FieldName] = Field(
+        default=[], description="A field whose values are counted; may be repeated.", examples=[["brand"]]
+    )
+    group_by: FieldName | None = Field(default=None, description=GROUP_BY, examples=["parent"])
     group_size: int = Field(default=3, description=GROUP_SIZE, json_schema_extra=between(1, 100))
-    sort: SortName | None = Field(default=None, description=SORT)
+    sort: SortName | None = Field(default=None, description=SORT, examples=["price"])
     limit: int = Field(default=20, description=LIMIT, json_schema_extra=between(1, 1000))
     offset: int = Field(default=0, description=OFFSET, json_schema_extra=between(0, 10_000))
-    timeout_ms: int | None = Field(default=None, ge=1, le=MAX_MS, description=TIMEOUT)
+    timeout_ms: int | None = Field(default=None, ge=1, le=MAX_MS, description=TIMEOUT, examples=[800])
 
 
 class FacetParams(BaseModel):
@@ -213,6 +256,10 @@ class FacetParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    field: list[FieldName] = Field(default=[], description="A field whose values are counted; may be repeated.")
+    field: list[FieldName] = Field(
+        default=[], description="A field whose values are counted; may be repeated.", examples=[["brand"]]
+    )
     limit: int = Field(default=10, description="How many values of each at most.", json_schema_extra=between(1, 1000))
-    filter: str | None = Field(default=None, description="The filter of POST /search, as JSON text.")
+    filter: str | None = Field(
+        default=None, description="The filter of POST /search, as JSON text.", examples=[FILTER_TEXT]
+    )

@@ -69,13 +69,16 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
+LINES_EXAMPLE = """{"id":"sku-1","tenant":"default","score":0.83,"content_version":7,"offer_version":9}
+{"count":1,"partial":false,"degraded":[],"mode":"dense","space":"builtin-small-1a2b3c4d","took_ms":{"total":49.4}}
+"""
 ANSWER: dict[str, Any] = {
     "description": "Lists of one length, best first; `tenants` where the candidates are of several, `tenant` where "
     "they are of one. Or a line for each, and the summary as the last. Or an Arrow stream of one batch; its schema's "
     "metadata has the summary, as JSON under `liveshelf`.",
     "content": {
         JSON: {"schema": {"type": "object"}, "example": EXAMPLE},
-        LINES: {"schema": {"type": "string"}},
+        LINES: {"schema": {"type": "string"}, "example": LINES_EXAMPLE},
         ARROW: {"schema": {"type": "string", "format": "binary"}},
     },
 }

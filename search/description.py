@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import BaseModel
 
 from search.schemas import ErrorBody
 
+# One of each: its type, and a sentence that is really said.
+ERRORS = {
+    400: ("bad_json", "body: not JSON: expected value at line 1 column 1"),
+    404: ("not_found", "there is no product 'sku-9' of the tenant 'default'"),
+    406: ("not_acceptable", "candidates come as application/json: accept it"),
+    413: ("too_large", "the body is larger than the 12 MB that are taken"),
+    415: ("unsupported_type", "the content type is application/json or multipart/form-data, not text/plain"),
+    422: ("invalid", "limit: 0 is not between 1 and 1000"),
+    429: ("busy", "too much is being asked at once: try again in a moment"),
+    503: ("unavailable", "Qdrant does not answer: is it running?"),
+}
+
 
 def errors_of(**said: str) -> dict[int | str, dict[str, Any]]:
     """Answers that are errors, by status: `_404="No such product."`."""
-    return {int(status[1:]): {"model": ErrorBody, "description": text} for status, text in said.items()}
+    return {int(status[1:]): _error(int(status[1:]), text) for status, text in said.items()}
+
+
+def _error(status: int, text: str) -> dict[str, Any]:
+    kind, message = ERRORS[status]
+    example = {"error": {"type": kind, "message": message}}
+    return {"model": ErrorBody, "description": text, "content": {"application/json": {"example": example}}}
 
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
@@ -45,7 +64,8 @@ def _whole(schema: Any, parts: dict[str, Any]) -> Any:
 def _in_form(field: dict[str, Any]) -> dict[str, Any]:
     """A field as the text that it is in a form."""
     kinds = {kind.get("type") for kind in field.get("anyOf", [field])}
-    said = {"description": field.get("description", "")}
+    said = {"description": field.get("description", ""), "examples": field.get("examples", [field.get("default")])}
     if kinds & {"array", "object"}:
-        return {"type": "string", "description": f"{said['description']} As JSON text.".strip()}
+        examples = [json.dumps(example) for example in said["examples"]]
+        return {"type": "string", "description": f"{said['description']} As JSON text.".strip(), "examples": examples}
     return {**{k: v for k, v in field.items() if k not in ("title", "default")}, **said}

@@ -77,8 +77,12 @@ def finding(find: Find, asker: Asker, policy: SearchPolicy, clock: Callable[[], 
     async def facets(asked: Annotated[FacetParams, Query()], caller: Who) -> Response:
         """The fields that can be filtered on and counted; and of those named, the values and how many have them."""
         query = facets_query(asked, caller)
-        fields, counts = await find.fields(caller.tenant), await find.counts(query)
-        body = FieldsBody(fields={name_of(field): holds for field, holds in fields.items()}, facets=counts_of(counts))
+        fields, counted = await find.fields(caller.tenant), await find.counted(caller.tenant)
+        body = FieldsBody(
+            fields={name_of(field): holds for field, holds in fields.items()},
+            counted=[name_of(field) for field in counted],
+            facets=counts_of(await find.counts(query)),
+        )
         return _answer(body)
 
     return routes

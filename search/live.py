@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections import deque
@@ -20,13 +21,20 @@ from catalog.ports import Recent
 from catalog.product import Key
 from catalog.state import Payload
 from search.caller import Caller, caller_of
-from search.schemas import ErrorBody, ProductBody
+from search.description import errors_of
+from search.schemas import PRODUCT_EXAMPLE, ProductBody
 
 log = logging.getLogger(__name__)
 
 Told = tuple[Key, Payload]
 Sees = tuple[Condition, ...]
 STILL_HERE = ": still here\n\n"
+STREAM = {
+    "text/event-stream": {
+        "schema": {"type": "string"},
+        "example": f"event: product\ndata: {json.dumps(PRODUCT_EXAMPLE)}\n\n",
+    }
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +178,19 @@ def live_routes(live: Live) -> APIRouter:
         summary="Products as they are indexed",
         response_class=StreamingResponse,
         responses={
-            200: {"content": {"text/event-stream": {}}, "description": "An event `product` for each, until closed."},
-            422: {"model": ErrorBody, "description": "A parameter is out of bounds."},
-            503: {"model": ErrorBody, "description": "Too many listen already."},
+            200: {"content": STREAM, "description": "An event `product` for each, until closed."},
+            **errors_of(_422="A parameter is out of bounds.", _503="Too many listen already."),
         },
     )
     async def stream(
         since: Annotated[
             int | None,
-            Query(ge=0, lt=2**63, description="Begin with products whose event is later, in milliseconds since 1970."),
+            Query(
+                ge=0,
+                lt=2**63,
+                description="Begin with products whose event is later, in milliseconds since 1970.",
+                examples=[0],
+            ),
         ] = None,
         *,
         caller: Annotated[Caller, Depends(caller_of)],

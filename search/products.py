@@ -22,9 +22,10 @@ from search.schemas import ProductBody
 
 ProductId = Annotated[str, Path(min_length=1, max_length=512, description="The product's id.", examples=["sku-1"])]
 Tenant = Annotated[
-    str | None, Query(min_length=1, max_length=128, description="Whose product; the default's if left out.")
+    str | None,
+    Query(min_length=1, max_length=128, description="Whose product; the default's if left out.", examples=["default"]),
 ]
-Position = Annotated[int, Query(ge=0, lt=64, description="Which of its photos, from 0.")]
+Position = Annotated[int, Query(ge=0, lt=64, description="Which of its photos, from 0.", examples=[0])]
 Who = Annotated[Caller, Depends(caller_of)]
 
 

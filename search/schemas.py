@@ -40,12 +40,12 @@ class ProductBody(BaseModel):
 
     id: str = Field(description="Unique within its tenant.")
     tenant: str = Field(description="The shop it belongs to.")
-    title: str
+    title: str = Field(description="What it is called; empty where the shop does not say.")
     images: list[str] = Field(description="Its photos: web addresses as the shop gave them, others through this API.")
     photo: str | None = Field(description="Where this API gives out the first photo; null where there is none.")
     attributes: dict[str, Scalar | list[Scalar]] = Field(description="Whatever else the shop says of it, by name.")
-    price: float | None
-    currency: str | None
+    price: float | None = Field(description="What it costs, in its currency; null where the shop does not say.")
+    currency: str | None = Field(description="The currency of the price, as the shop writes it.")
     available: bool | None = Field(description="Whether it can be had now; null where the shop does not say.")
     content_version: int | None = Field(description="The version of title and images.")
     offer_version: int | None = Field(description="The version of the newest word on price or availability.")
@@ -84,22 +84,24 @@ class HitBody(VariantBody):
 class CountBody(BaseModel):
     """A value, and how many products have it."""
 
-    value: Scalar = Field(examples=["Arbour"])
-    count: int = Field(examples=[42])
+    value: Scalar = Field(description="A value of the field.", examples=["Arbour"])
+    count: int = Field(description="How many live products have it.", examples=[42])
 
 
 class TookBody(BaseModel):
     """Where the time went, in milliseconds."""
 
-    encode: float = Field(examples=[8.4])
-    search: float = Field(examples=[3.1])
+    encode: float = Field(description="For the query's vector.", examples=[8.4])
+    search: float = Field(description="For the index's answer.", examples=[3.1])
     total: float = Field(description="From the query's reading to its answer.", examples=[11.7])
 
 
 class FoundBody(BaseModel):
     """The hits, best first."""
 
-    hits: list[HitBody]
+    hits: list[HitBody] = Field(
+        description="The products found.", examples=[[{"score": 0.83, **PRODUCT_EXAMPLE, "variants": []}]]
+    )
     facets: dict[str, list[CountBody]] = Field(
         description="Values and counts of the fields asked for, over all products that satisfy the filter.",
         examples=[{"brand": [{"value": "Arbour", "count": 42}]}],
@@ -107,7 +109,7 @@ class FoundBody(BaseModel):
     mode: Mode = Field(description="How it was answered: dense, lexical or hybrid.")
     degraded: list[str] = Field(description="Why this is less than was asked for, a sentence each.", examples=[[]])
     space: str = Field(description="The vector space they were compared in.", examples=["builtin-small-1a2b3c4d"])
-    took_ms: TookBody
+    took_ms: TookBody = Field(description="Where the time went, in milliseconds.")
 
     @classmethod
     def of(cls, found: Found, now: float) -> FoundBody:
@@ -133,7 +135,13 @@ class FieldsBody(BaseModel):
         "more slowly, but not counted.",
         examples=[{"brand": "keyword", "price": "number", "available": "bool"}],
     )
-    facets: dict[str, list[CountBody]] = Field(examples=[{"brand": [{"value": "Arbour", "count": 42}]}])
+    counted: list[str] = Field(
+        description="Those of the fields whose values can be counted.", examples=[["brand", "available"]]
+    )
+    facets: dict[str, list[CountBody]] = Field(
+        description="Values and counts of the fields asked for, the most frequent first.",
+        examples=[{"brand": [{"value": "Arbour", "count": 42}]}],
+    )
 
 
 def counts_of(counts: Mapping[str, Sequence[tuple[Scalar, int]]]) -> dict[str, list[CountBody]]:
@@ -147,26 +155,35 @@ def counts_of(counts: Mapping[str, Sequence[tuple[Scalar, int]]]) -> dict[str, l
 class HealthBody(BaseModel):
     """Whether queries can be answered."""
 
-    status: str = Field(examples=["ok"])
-    index: bool = Field(description="Whether the index answers.")
+    status: str = Field(description="ok, or unavailable.", examples=["ok"])
+    index: bool = Field(description="Whether the index answers.", examples=[True])
     space: str = Field(description="The vector space queries are encoded into.", examples=["builtin-small-1a2b3c4d"])
-    products: int | None = Field(description="How many are live; null while the index is silent.", examples=[1284])
+    products: int | None = Field(
+        description="How many are live; null while the index is silent, and for who sees only one tenant.",
+        examples=[1284],
+    )
     message: str = Field(default="", description="What is wrong, while something is.")
 
 
 class Problem(BaseModel):
     """What went wrong: `type` for programs, `message` for people."""
 
-    type: str = Field(examples=["invalid"])
-    message: str = Field(examples=["limit: 0 is not between 1 and 1000"])
-    field: str | None = Field(default=None, description="The field at fault, where it is one field.")
-    state: ImageState | None = Field(default=None, description="What is wrong with the image, where it is the image.")
+    type: str = Field(description="The kind of failure, for programs.", examples=["invalid"])
+    message: str = Field(
+        description="What is wrong and what to do, for people.", examples=["limit: 0 is not between 1 and 1000"]
+    )
+    field: str | None = Field(
+        default=None, description="The field at fault, where it is one field.", examples=["limit"]
+    )
+    state: ImageState | None = Field(
+        default=None, description="What is wrong with the image, where it is the image.", examples=["broken"]
+    )
 
 
 class ErrorBody(BaseModel):
     """Every answer that is not a success."""
 
-    error: Problem
+    error: Problem = Field(description="What went wrong.")
 
 
 def _fields(key: Key, payload: Payload, now: float) -> dict[str, Any]:

@@ -103,6 +103,9 @@ class FakeIndex:
                 kinds.setdefault(f"attributes.{name}", set()).add(kind)
         return {**{field: found.pop() if len(found) == 1 else "any" for field, found in kinds.items()}, **own}
 
+    async def counted(self) -> Collection[str]:
+        return {field for field in await self.fields() if field != "price"}
+
     async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:
         self._fail()
         counts: Counter[Scalar] = Counter()

@@ -5,7 +5,8 @@ import { $, button, make } from "./dom.js";
 import { clearFilters, filter, isFiltered, query, toggle } from "./query.js";
 import { number, sentence } from "./words.js";
 
-const FEW = 8, STALE = 10_000, FIRST = ["category", "brand", "color"], NEVER = ["tenant", "currency", "image_state"];
+const FEW = 8, STALE = 10_000, MOST = 16;
+const FIRST = ["category", "brand", "color"], NEVER = ["tenant", "currency", "parent"];
 const open = new Set();  // fields that show all their values
 let changed = () => {}, price = null, stock = null, counts = {}, fields = null, counted = "", at = 0, drawn = "";
 
@@ -54,7 +55,7 @@ export async function count() {
   counted = now;
   at = performance.now();
   try {
-    fields ??= listed((await facets([], {})).fields);
+    fields ??= listed(await facets([], {}));
     // Of a field with a choice, the values that could be chosen as well: counted as if it had none.
     const chosen = fields.filter((field) => query.terms.has(field)), others = fields.filter((field) => !query.terms.has(field));
     const answers = await Promise.all([facets(others, filter()), ...chosen.map((field) => facets([field], filter(field)))]);
@@ -65,11 +66,11 @@ export async function count() {
   } catch { counted = ""; }  // the search itself says what is wrong
 }
 
-/* Fields whose values can be counted, those that most shops have first. */
-function listed(known) {
-  const named = Object.keys(known).filter((field) => known[field] === "keyword" && !NEVER.includes(field));
+/* Fields whose values can be counted, those that most shops have first; so many as one request may name. */
+function listed({ fields: known, counted }) {
+  const named = counted.filter((field) => known[field] === "keyword" && !NEVER.includes(field));
   const place = (field) => (FIRST.includes(field) ? FIRST.indexOf(field) : FIRST.length);
-  return named.sort((a, b) => place(a) - place(b) || a.localeCompare(b));
+  return named.sort((a, b) => place(a) - place(b) || a.localeCompare(b)).slice(0, MOST);
 }
 
 /* What prices there are among the answers, as a hint. */

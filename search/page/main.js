@@ -133,7 +133,8 @@ async function look() {
     const body = await health();
     products = body.products;
     $("state").className = body.index ? "state ok" : "state bad";
-    $("state").textContent = body.index ? count(products, "product", "products") : "index not answering";
+    const shown = products === null ? "connected" : count(products, "product", "products");  // not told to all
+    $("state").textContent = body.index ? shown : "index not answering";
     $("space").textContent = body.space;
   } catch (error) {
     $("state").className = "state bad";

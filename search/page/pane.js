@@ -4,7 +4,7 @@ import { Failure, search } from "./api.js";
 import { button, make } from "./dom.js";
 import { identity, isFiltered, query, request } from "./query.js";
 import { Results } from "./results.js";
-import { count, sentence } from "./words.js";
+import { count, ended, sentence } from "./words.js";
 
 const BUSY = 200, SLOW = 3000, LATEST = 60_000;
 
@@ -132,7 +132,9 @@ export class Pane {
     this.problem.hidden = false;
     this.problem.className = "problem";
     const retry = error.after ? ` Trying again in ${error.after} s.` : "";
-    this.problem.replaceChildren(make("p", { textContent: `${sentence(error.message).replace(/\.?$/, ".")}${retry}` }), button("Try again", "chip", () => this.ask()));
+    this.problem.replaceChildren(make("p", { textContent: `${ended(sentence(error.message))}${retry}` }));
+    const hopeless = error.status >= 400 && error.status < 429 && error.status !== 401;  // the same would be said again
+    if (!hopeless) this.problem.append(button("Try again", "chip", () => this.ask()));
     if (error.after) this.again = setTimeout(() => this.ask({ quietly: true }), error.after * 1000);
   }
 

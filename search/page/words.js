@@ -8,6 +8,8 @@ export const count = (n, one, many) => `${number(n)} ${n === 1 ? one : many}`;
 
 export const sentence = (words) => words.slice(0, 1).toUpperCase() + words.slice(1);
 
+export const ended = (words) => (/[.?!]$/.test(words) ? words : `${words}.`);
+
 export function money(product) {
   if (product.price === null || product.price === undefined) return "";
   try {

@@ -37,6 +37,15 @@ async def test_the_fields_there_are_and_what_they_hold(subject: Subject) -> None
     assert await subject.facets.fields() == {**expected, "attributes.secret": "keyword"}
 
 
+async def test_what_can_be_counted_is_told_and_is_counted(subject: Subject) -> None:
+    await filled(subject)
+    counted = await subject.facets.counted()
+    assert {"attributes.brand", "attributes.color", "currency", "available", "tenant"} <= set(counted)
+    assert "price" not in counted
+    for field in set(counted) & {*await subject.facets.fields()}:
+        await subject.facets.facet(field, [SHOP], limit=10)
+
+
 async def test_fields_are_those_of_whom_the_conditions_show(subject: Subject) -> None:
     await filled(subject)
     assert "attributes.secret" not in await subject.facets.fields([SHOP])

@@ -17,7 +17,7 @@ from PIL import Image
 
 from catalog.allowed import FindPolicy
 from catalog.ask import Ask
-from catalog.errors import ImageProblem
+from catalog.errors import ImageProblem, Misuse
 from catalog.filters import AnyOf, Condition, Exists, Not
 from catalog.find import Find
 from catalog.gather import Gather
@@ -31,6 +31,8 @@ from search.caller import Caller, caller_of
 from search.photo import sniff
 
 SPACE = Space(model="overlap", revision="1", preprocessing="none", vectors={FUSED: 64, IMAGE: 64})
+
+UNCOUNTED = ("material",)  # attributes without an index
 
 
 def photo(color: str = "teal", kind: str = "PNG") -> bytes:
@@ -155,13 +157,19 @@ class Window:
     async def fields(self, conditions: Sequence[Condition] = ()) -> dict[str, str]:
         await self._answer()
         own = {"price": "number", "currency": "keyword", "available": "bool", "tenant": "keyword"}
-        return own | {f"attributes.{name}": "keyword" for name in ("brand", "category", "color", "parent")}
+        named = ("brand", "category", "color", "parent", *UNCOUNTED)
+        return own | {f"attributes.{name}": "keyword" for name in named}
+
+    async def counted(self) -> set[str]:
+        return {*await self.fields()} - {"price", *(f"attributes.{name}" for name in UNCOUNTED)}
 
     async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:
         await asyncio.sleep(self.count_delay)
         await self._answer()
         if self.uncounted is not None:
             raise self.uncounted
+        if field not in await self.counted():
+            raise Misuse(f"the values of {field!r} cannot be counted")
         counts = Counter(value for key, payload in self._live(conditions) for value in _values(key, payload, field))
         return sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))[:limit]
 

@@ -120,7 +120,9 @@ async def test_facets_are_counted_over_what_the_filter_leaves() -> None:
     }
     assert alone.json()["facets"] == {"brand": body["facets"]["brand"]}
     assert alone.json()["fields"]["price"] == "number"
-    assert alone.json()["fields"]["brand"] == "keyword"
+    assert alone.json()["fields"]["brand"] == alone.json()["fields"]["material"] == "keyword"
+    assert {"price", "material"} & {*alone.json()["counted"]} == set()
+    assert {"brand", "available"} <= {*alone.json()["counted"]}
 
 
 async def test_variants_come_with_the_best_of_them() -> None:
