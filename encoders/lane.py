@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -160,10 +161,9 @@ def _stand_back(nice: int) -> None:
 
 
 def _begin(stand_back: Callable[[], None]) -> None:
-    import torch
-
     stand_back()  # before torch makes threads of its own, which are as nice as the one that made them
-    torch.get_num_threads()  # a thread takes over the process's number of threads when it is first asked for it
+    if torch := sys.modules.get("torch"):
+        torch.get_num_threads()  # a thread takes over the process's number of threads when it is first asked for it
 
 
 def _inputs(item: Prepared) -> Inputs:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from encoders.small import Backbones
+from encoders.backbones import files
 
 TOGETHER = 32
 
@@ -30,7 +30,7 @@ def title_loops() -> dict[str, TitleLoop]:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    folder = Backbones(torch.device("cpu")).files[0].parent
+    folder = files()[0].parent
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     model: Any = BertModel.from_pretrained(folder, local_files_only=True)
     model.eval()
@@ -59,7 +59,7 @@ def _timm(side: int, layout: torch.memory_format) -> PhotoLoop:
         import timm
 
     model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    state = torch.load(Backbones(torch.device("cpu")).files[2], weights_only=True)
+    state = torch.load(files()[2], weights_only=True)
     # Both list the same layers in the order that a photo passes them.
     model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
     model = model.to(memory_format=layout)
