@@ -40,7 +40,17 @@ def main() -> None:
         shop.workers(1) as (worker,),
     ):
         raw = Path(folder) / "stacks"
-        said = ["py-spy", "record", "--pid", str(worker.pid), "--threads", "--format", "raw", "--nolineno"]
+        said = [
+            "py-spy",
+            "record",
+            "--pid",
+            str(worker.pid),
+            "--threads",
+            "--format",
+            "raw",
+            "--nolineno",
+            "--nonblocking",
+        ]
         with subprocess.Popen([*said, "--duration", "3600", "--output", str(raw)]) as watching:
             before = shop.meter.cpu_s["worker 1"]
             sent, _ = shop.apply(products(args.path, args.limit, version=now_ms()), topic=shop.settings.backfill_topic)
@@ -57,7 +67,7 @@ def main() -> None:
 
 
 def read(raw: str) -> Iterator[tuple[list[str], int]]:
-    """Stacks, outermost first, and their samples; threads of one kind are one, and files are named from their package."""
+    """Stacks, outermost first, and their samples: threads of one kind are one, files are named from their package."""
     for line in raw.splitlines():
         said, _, count = line.rpartition(" ")
         frames = [PACKAGES.sub("(", frame) for frame in said.split(";")]
@@ -72,7 +82,8 @@ def drawn(stacks: list[tuple[list[str], int]], title: str) -> str:
     depth = draw(found, stacks, at=0.0, level=0, whole=whole)
     height = (depth + 2) * ROW
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="monospace" font-size="10">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        'font-family="monospace" font-size="10">'
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/><text x="4" y="11">{escape(title)}</text>'
         f"{''.join(found)}</svg>\n"
     )
