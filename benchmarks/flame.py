@@ -2,8 +2,9 @@
 
     python -m benchmarks.flame PATH OUT.svg [--limit N]
 
-Needs `py-spy` (`pip install py-spy`), and the right to look into another process. Widths are samples of threads that
-compute, thread by thread: native code of the model's runtime is in the Python frame that called it.
+Needs `py-spy` (`pip install py-spy`), and the right to look into another process. Widths are samples of Python's
+threads that do not wait. OpenVINO's own threads are not among them, and whoever waits for the interpreter counts as
+working.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import argparse
 import re
 import subprocess
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
+
+import psutil
 
 from benchmarks.shop import open_shop, products
 from liveshelf.bench.changes import now_ms
@@ -24,6 +26,7 @@ from liveshelf.settings import load_settings
 WIDTH, ROW = 1200, 16
 LEAST = 0.004  # of all samples; what is narrower is left out
 LETTER = 6.2  # pixels
+WAITS = ("EpollSelector.select (", "KqueueSelector.select (", "_worker (concurrent/", "Thread.run (")
 PACKAGES = re.compile(r"\(/\S*?/(?:site-packages|lib/python3\.\d+)/")
 COLOURS = ("#e8743b", "#eda548", "#d95f4b", "#f0b65f", "#e58f65")
 
@@ -40,7 +43,7 @@ def main() -> None:
         shop.workers(1) as (worker,),
     ):
         raw = Path(folder) / "stacks"
-        said = [
+        command = [
             "py-spy",
             "record",
             "--pid",
@@ -51,26 +54,32 @@ def main() -> None:
             "--nolineno",
             "--nonblocking",
         ]
-        with subprocess.Popen([*said, "--duration", "3600", "--output", str(raw)]) as watching:
-            before = shop.meter.cpu_s["worker 1"]
+        with subprocess.Popen([*command, "--duration", "3600", "--output", str(raw)]) as watching:
+            before = cpu(worker.pid)
             sent, _ = shop.apply(products(args.path, args.limit, version=now_ms()), topic=shop.settings.backfill_topic)
-            spent = shop.meter.cpu_s["worker 1"] - before
+            whole, loop = (1000 * (now - then) / sent for now, then in zip(cpu(worker.pid), before, strict=True))
             watching.send_signal(2)
         stacks = list(read(raw.read_text("utf-8")))
-    whole = sum(count for _, count in stacks)
-    args.out.write_text(drawn(stacks, f"{sent:,} products, {1000 * spent / sent:.2f} ms of CPU each"), "utf-8")
-    own: Counter[str] = Counter()
-    for stack, count in stacks:
-        own[stack[0]] += count
-    for thread, count in own.most_common(8):
-        print(f"{count / whole:6.1%}  {1000 * spent / sent * count / whole:5.2f} ms  {thread}")
+    said = f"{sent:,} products, {whole:.2f} ms of CPU each, {loop:.2f} of them the event loop's"
+    args.out.write_text(drawn(stacks, f"Python threads of a worker in a back-fill: {said}"), "utf-8")
+    print(said)
+
+
+def cpu(pid: int) -> tuple[float, float]:
+    """Seconds of CPU of a process, and of its first thread, which has the event loop."""
+    process = psutil.Process(pid)
+    times = process.cpu_times()
+    first = next(thread for thread in process.threads() if thread.id == pid)
+    return times.user + times.system, first.user_time + first.system_time
 
 
 def read(raw: str) -> Iterator[tuple[list[str], int]]:
-    """Stacks, outermost first, and their samples: threads of one kind are one, files are named from their package."""
+    """Stacks, outermost first, and their samples: threads of one kind are one; who waits is left out."""
     for line in raw.splitlines():
         said, _, count = line.rpartition(" ")
         frames = [PACKAGES.sub("(", frame) for frame in said.split(";")]
+        if frames[-1].startswith(WAITS):
+            continue
         frames[0] = re.sub(r"thread \(\w+\):? ?|[_-]?\d+$|\"", "", frames[0]).strip() or "thread"
         yield frames, int(count)
 

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from contextlib import suppress
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +121,7 @@ def _digests(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.iterdir()):
         if path.name != _MANIFEST:
-            whole = blake2b(digest_size=16)
+            whole = sha256()  # twice as fast as blake2b where processors have an instruction for it
             with path.open("rb") as stream:
                 while chunk := stream.read(1 << 20):
                     whole.update(chunk)
