@@ -71,7 +71,7 @@ def _models(settings: Settings, *, forwards: int) -> dict[str, Model]:
     """The model as it is served, and in torch, by what runs it; one where that is torch."""
     torchs = settings.model_copy(update={"runtime": "torch"})
     made = [model_of(one, forwards=forwards) for one in (settings, torchs)]
-    return {model.runs: model for model in made}
+    return {model.runs.replace(" runs it in ", ", "): model for model in made}
 
 
 async def _enter(
