@@ -8,21 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.model import Model, to_vectors
+from encoders.thread import in_halves
 
 _BATCH = 64
 
 
 def query_vectors(model: Model, texts: Sequence[str]) -> NDArray[np.float32]:
     """The fused vectors of queries of text, float32 (texts, dim), in order. Sorted by length inside: less padding."""
-    import torch
-
     order = np.argsort([len(text) for text in texts], kind="stable").tolist()
     rows: list[NDArray[np.float32]] = []
     for start in range(0, len(order), _BATCH):
-        with torch.inference_mode():
-            some = [model.prepare(texts[i], None) for i in order[start : start + _BATCH]]
-            rows.append(to_vectors(model.forward_queries(some)))
-    found = np.concatenate(rows)
+        some = [model.prepare(texts[i], None) for i in order[start : start + _BATCH]]
+        rows.extend(in_halves(lambda batch: list(to_vectors(model.forward_queries(batch))), some))
+    found = np.stack(rows)
     back = np.empty_like(found)
     back[order] = found
     return back

@@ -88,7 +88,7 @@ class PhotoCache:
         known = {digest: found for digest in photos if (found := self._features.get(digest)) is not None}
         unseen = [inputs for digest, inputs in photos.items() if digest not in known]
         if unseen:
-            made = model.forward_photos(unseen).detach().float().cpu().numpy()
+            made = model.forward_photos(unseen)
             for inputs, features in zip(unseen, made, strict=True):
                 # A copy, for a row would keep the whole batch in memory.
                 known[inputs.digest] = kept = features.copy()

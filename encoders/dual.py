@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from catalog.errors import Misuse
 from catalog.space import FUSED, IMAGE, Space
-from encoders.model import Inputs
+from encoders.model import Inputs, Rows
 from encoders.preprocessing import tidy
 
 
@@ -57,17 +57,17 @@ class Dual:
             pixels = np.asarray(self._processor.image_processor(photo, return_tensors="np")["pixel_values"][0])
         return Inputs(tokens=tokens, pixels=pixels)
 
-    def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Tensor]:
+    def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Rows]:
         text = self._where(batch, [bool(inputs.tokens) for inputs in batch], self._forward_text)
         image = self._where(batch, [inputs.pixels is not None for inputs in batch], self._photos)
         # Zeros stand for what is missing, so the mean of one is that one.
-        return {FUSED: F.normalize(text + image, dim=-1), IMAGE: image}
+        return {FUSED: F.normalize(text + image, dim=-1).cpu().numpy(), IMAGE: image.cpu().numpy()}
 
-    def forward_photos(self, batch: Sequence[Inputs]) -> Tensor:
-        pixels = torch.from_numpy(np.stack([inputs.pixels for inputs in batch if inputs.pixels is not None]))
-        return _features(self._model.get_image_features(pixel_values=pixels.to(self.device, self._model.dtype)))
+    def forward_photos(self, batch: Sequence[Inputs]) -> Rows:
+        found: Rows = self._forward_photos(batch).float().cpu().numpy()
+        return found
 
-    def forward_queries(self, batch: Sequence[Inputs]) -> Tensor:
+    def forward_queries(self, batch: Sequence[Inputs]) -> Rows:
         return self.forward_items(batch)[FUSED]
 
     def _where(
@@ -92,6 +92,10 @@ class Dual:
             arguments["attention_mask"] = found["attention_mask"].to(self.device)
         return _features(self._model.get_text_features(**arguments))
 
+    def _forward_photos(self, batch: Sequence[Inputs]) -> Tensor:
+        pixels = torch.from_numpy(np.stack([inputs.pixels for inputs in batch if inputs.pixels is not None]))
+        return _features(self._model.get_image_features(pixel_values=pixels.to(self.device, self._model.dtype)))
+
     def _photos(self, batch: Sequence[Inputs]) -> Tensor:
         """Features of each photo, the image tower run for those that do not bring theirs along."""
         out = torch.zeros(len(batch), self._dim, device=self.device)
@@ -101,7 +105,7 @@ class Dual:
             out[known] = torch.from_numpy(features).to(self.device)
         rest = [i for i, inputs in enumerate(batch) if inputs.features is None]
         if rest:
-            out[rest] = self.forward_photos([batch[i] for i in rest]).float()
+            out[rest] = self._forward_photos([batch[i] for i in rest]).float()
         return out
 
 

@@ -27,11 +27,12 @@ def load(name: str, *, device: str = "cpu", threads: int | None = None, runtime:
     `threads` is the number of CPU threads of a forward of torch, for the whole process. `runtime` says what runs the
     towers; None: torch, as for an `hf:` model always.
     """
-    # Imported here because torch alone takes seconds, which whoever only names a model need not wait for.
+    # Imported here because torch takes seconds, which who only names a model, or has a runtime, need not wait for.
     family, _, rest = name.partition(":")
     if family not in ("builtin", "checkpoint", "hf") or not rest or (family == "builtin" and rest != "small"):
         raise Misuse(f"There is no model {name!r}: there are {EXISTING}.")
-    if threads is not None:
+    late = family == "checkpoint" and (Path(rest) / LATE).exists()
+    if threads is not None and (family == "hf" or late):
         import torch
 
         torch.set_num_threads(threads)
@@ -42,12 +43,11 @@ def load(name: str, *, device: str = "cpu", threads: int | None = None, runtime:
     if family == "checkpoint":
         # By whatever path the folder is reached, and wherever it is moved to, its space is one.
         name = f"checkpoint:{Path(rest).resolve().name}"
-        if (Path(rest) / LATE).exists():
+        if late:
             from encoders.small import Small
 
             return Small(Path(rest) / LATE, name=name, device=device, runtime=runtime)
     from encoders.trained import Trained
 
-    return Trained(
-        BUILTIN if family == "builtin" else Path(rest) / CHECKPOINT, name=name, device=device, runtime=runtime
-    )
+    where = BUILTIN if family == "builtin" else Path(rest) / CHECKPOINT
+    return Trained(where, name=name, device=device, runtime=runtime, threads=threads)

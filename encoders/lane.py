@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from encoders.items import Items, Made
 from encoders.model import Inputs, Model
 from encoders.placeholders import PlaceholderPolicy, Placeholders
 from encoders.queries import QueriesPolicy
+from encoders.reading import Reading
 from encoders.sizes import ForwardSize
 from encoders.thread import Threads, Turn, in_halves
 
@@ -90,6 +92,11 @@ class Shared:
             photo = decode(data, self.policy.photos, target=self.model.photo_side)
         return self.model.prepare(text, photo)
 
+    def read_item(self, text: str, data: bytes | None) -> Inputs:
+        """The same, with the digest of the photo."""
+        inputs = self.read(text, data)
+        return inputs if inputs.pixels is None else replace(inputs, digest=photo_digest(inputs.pixels))
+
     def forward(self, batch: Sequence[Inputs]) -> list[Made]:
         """One forward of items that all have a photo, or all have none. To be called in the device's threads."""
         size = self.sizes[batch[0].pixels is not None]
@@ -109,7 +116,7 @@ class Lane:
 
     def __init__(self, shared: Shared, turn: Turn) -> None:
         self._shared = shared
-        self._turn = turn
+        self._read = Reading(shared.read_item, shared.decoding, turn)
         self._fetching = asyncio.Semaphore(shared.policy.fetching(turn))
         self._items = Items(shared.forward, shared.device, shared.sizes, turn)
 
@@ -146,13 +153,6 @@ class Lane:
                     problem = _worth_telling(problem, err)
             return Prepared(problem.state, problem.reason, await self._read(item.title, None))
 
-    async def _read(self, text: str, data: bytes | None) -> Inputs:
-        def read() -> Inputs:
-            inputs = self._shared.read(text, data)
-            return inputs if inputs.pixels is None else replace(inputs, digest=photo_digest(inputs.pixels))
-
-        return await self._shared.decoding.run(read, turn=self._turn)
-
 
 def _stand_back(nice: int) -> None:
     # On Linux this is the thread's own: the event loop, which answers the broker and the index, does not stand back.
@@ -160,10 +160,9 @@ def _stand_back(nice: int) -> None:
 
 
 def _begin(stand_back: Callable[[], None]) -> None:
-    import torch
-
     stand_back()  # before torch makes threads of its own, which are as nice as the one that made them
-    torch.get_num_threads()  # a thread takes over the process's number of threads when it is first asked for it
+    if torch := sys.modules.get("torch"):
+        torch.get_num_threads()  # a thread takes over the process's number of threads when it is first asked for it
 
 
 def _inputs(item: Prepared) -> Inputs:

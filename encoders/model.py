@@ -14,7 +14,9 @@ from catalog.space import IMAGE, TITLE, Space
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from torch import Tensor
+
+
+Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +53,14 @@ class Model(Protocol):
         """Tokenize and scale. Blank text is no text, unless there is no photo either."""
         ...
 
-    def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Tensor]:
-        """Each named vector as float (batch, dim) on the device. What stands in `image` without a photo, and in `title`
+    def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Rows]:
+        """Each named vector, (batch, dim). What stands in `image` without a photo, and in `title`
         without tokens, is ignored.
         """
         ...
 
-    def forward_queries(self, batch: Sequence[Inputs]) -> Tensor:
-        """Fused vectors, float (batch, dim), on the device."""
+    def forward_queries(self, batch: Sequence[Inputs]) -> Rows:
+        """Fused vectors, (batch, dim)."""
         ...
 
 
@@ -66,14 +68,14 @@ class Model(Protocol):
 class SplitModel(Model, Protocol):
     """A model in which photos pass a tower of their own; its `forward_items` takes `Inputs.features` where they are."""
 
-    def forward_photos(self, batch: Sequence[Inputs]) -> Tensor:
-        """The image tower's features of items that all have a photo, float (batch, width), on the device."""
+    def forward_photos(self, batch: Sequence[Inputs]) -> Rows:
+        """The image tower's features of items that all have a photo, (batch, width)."""
         ...
 
 
-def finish_items(found: Mapping[str, Tensor], batch: Sequence[Inputs]) -> list[dict[str, Vector] | None]:
-    """Device tensors to each item's vectors, float32 and L2-normalised; None where one is not finite."""
-    rows = {name: to_vectors(tensor) for name, tensor in found.items()}
+def finish_items(found: Mapping[str, Rows], batch: Sequence[Inputs]) -> list[dict[str, Vector] | None]:
+    """What a forward made to each item's vectors, L2-normalised; None where one is not finite."""
+    rows = {name: to_vectors(made) for name, made in found.items()}
     finished: list[dict[str, Vector] | None] = []
     for i, inputs in enumerate(batch):
         there = {IMAGE: inputs.pixels is not None, TITLE: bool(inputs.tokens)}
@@ -82,9 +84,8 @@ def finish_items(found: Mapping[str, Tensor], batch: Sequence[Inputs]) -> list[d
     return finished
 
 
-def to_vectors(found: Tensor) -> NDArray[np.float32]:
-    """A device tensor (n, dim) as float32 rows of length one; a row that has no direction becomes NaN."""
-    rows: NDArray[np.float32] = found.detach().float().cpu().numpy()
+def to_vectors(found: Rows) -> Rows:
+    """Rows (n, dim) at length one; a row that has no direction becomes NaN."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        normalised: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        normalised: Rows = found / np.linalg.norm(found, axis=1, keepdims=True)
     return normalised

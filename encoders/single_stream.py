@@ -13,51 +13,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from safetensors.torch import save as packed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from catalog.errors import Misuse
-from encoders.towers import CELL_DIM, STRIDE, TEXT_DIM, WHOLE_DIM, ImageTower, TextLayer, attended
+from encoders.dims import CELL_DIM, TEXT_DIM, WHOLE_DIM, shape_of
+from encoders.dims import Shape as Shape
+from encoders.towers import ImageTower, TextLayer, attended
 
 _CLAMP = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The sizes of the towers, and the side in pixels of the photos they were trained on."""
-
-    dim: int = 256
-    width: int = 256
-    layers: int = 2
-    heads: int = 4
-    expansion: int = 4
-    dropout: float = 0.0
-    photo_side: int = 128
-    images: int = 4
-    """How many photos of one product are told apart; further ones count as the last."""
-
-    text_layers: int = 0
-    """The last layers of the text backbone that are trained; the rest of it stays as it came."""
-
-    shared: bool = True
-    """Queries pass the layers that titles do; otherwise they have text layers and a head of their own."""
-
-    late: bool = False
-    """No stream: a head for titles, one for photos and a gate between them, to compare with."""
-
-    image_tower: bool = False
-    """The image backbone is trained too, and is part of the model."""
-
-    @property
-    def cells(self) -> int:
-        return (self.photo_side // STRIDE) ** 2
-
-    @property
-    def features(self) -> int:
-        """The length of what the image tower says of a photo."""
-        return self.cells * CELL_DIM + WHOLE_DIM
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +173,16 @@ class SingleStream(nn.Module):
         tokens = self._stream(torch.cat([part[0] for part in some], 1), seen)
         return Read(tokens, seen, self._pooled(tokens, seen, self.to_item))
 
+    def views(self, item: Item) -> Tensor:
+        """Unit vectors (n, 3, dim): of items with title and photos, of the photos alone and of the title alone.
+
+        The same as three calls of `item`, but for what title and photos are before the stream, which is made once.
+        """
+        title, (photos, there) = self._title(item.title), self._photos(item)
+        whole = torch.cat((title, photos), 1), torch.cat((item.title.seen, there), 1)
+        views = (whole, (photos, there), (title, item.title.seen))
+        return torch.stack([self._pooled(self._stream(x, seen), seen, self.to_item) for x, seen in views], 1)
+
     def standardised(self, photos: Tensor) -> tuple[Tensor, Tensor]:
         """Features (n, images, Shape.features) to (n, images, cells, CELL_DIM) and, whole, (n, images, WHOLE_DIM)."""
         cells = photos[..., :-WHOLE_DIM].reshape(*photos.shape[:2], self.shape.cells, CELL_DIM)
@@ -278,14 +255,9 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def read(path: Path) -> SingleStream:
     """The towers in a file written by `save`, in float32, ready to run. Raises Misuse."""
+    towers = SingleStream(shape_of(path))
     try:
-        with safe_open(path, framework="pt") as file:
-            shape = Shape(**json.loads(file.metadata()["shape"]))
-            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        towers = SingleStream(shape)
-        towers.load_state_dict(state)
-    except FileNotFoundError as err:
-        raise Misuse(f"There is no checkpoint at {path}: train one with `liveshelf train`.") from err
+        towers.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as err:
         raise Misuse(f"{path} is not a checkpoint of this version's: train one with `liveshelf train`.") from err
     return towers.eval().requires_grad_(False)

@@ -1,12 +1,37 @@
-"""What of the single stream is run as a whole: each part a module from tensors to unit vectors (n, dim)."""
+"""What is run as a whole in torch, each a module from tensors to a tensor, row by row."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from encoders.single_stream import Item, SingleStream, Text
-from encoders.towers import TEXT_DIM
+from encoders.dims import TEXT_DIM
+from encoders.single_stream import Item, SingleStream, Text, read
+from encoders.towers import ImageTower, TextTower, image_tower, text_tower
+
+
+class States(nn.Module):
+    """Token ids and a bool mask of what is no padding, (texts, length) each, to `TextTower.states`."""
+
+    def __init__(self, tower: TextTower, layers: int) -> None:
+        super().__init__()
+        self.tower, self.layers = tower, layers
+
+    def forward(self, ids: Tensor, seen: Tensor) -> Tensor:
+        return self.tower.states(ids, seen, self.layers)
+
+
+class Grid(nn.Module):
+    """Photos to `ImageTower.grid`."""
+
+    def __init__(self, tower: ImageTower) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, photos: Tensor) -> Tensor:
+        return self.tower.grid(photos)
 
 
 class _Part(nn.Module):
@@ -19,7 +44,7 @@ class _Part(nn.Module):
 
 
 class Query(_Part):
-    """Token states (n, length, TEXT_DIM) and a bool mask of what is no padding, as a query."""
+    """Token states (n, length, TEXT_DIM) and a bool mask of what is no padding, as a query: unit vectors (n, dim)."""
 
     def forward(self, states: Tensor, seen: Tensor) -> Tensor:
         return self.towers.query(self.text(states, seen)).vector
@@ -42,9 +67,38 @@ class Photo(_Part):
         return self.towers.item(Item(none, photos[:, None], there)).vector
 
 
-class Both(_Part):
-    """An item's title and its photo."""
+class Views(_Part):
+    """An item's title and its photo, to `SingleStream.views`."""
 
     def forward(self, states: Tensor, seen: Tensor, photos: Tensor) -> Tensor:
         there = torch.ones_like(photos[:, :1], dtype=torch.bool)
-        return self.towers.item(Item(self.text(states, seen), photos[:, None], there)).vector
+        return self.towers.views(Item(self.text(states, seen), photos[:, None], there))
+
+
+_PARTS: dict[str, type[_Part]] = {"query": Query, "title": Title, "photo": Photo, "views": Views}
+
+
+def part(checkpoint: Path, name: str, precision: torch.dtype) -> nn.Module:
+    """The part of that name, of the towers in the checkpoint. Raises Misuse."""
+    return _PARTS[name](read(checkpoint).narrow(precision))
+
+
+def states(words: Path, layers: int, precision: torch.dtype) -> nn.Module:
+    return States(text_tower(words), layers).to(precision)
+
+
+def pooled(weights: Path, precision: torch.dtype) -> nn.Module:
+    return image_tower(weights).to(precision)
+
+
+def grid(weights: Path, precision: torch.dtype) -> nn.Module:
+    """Of the backbone's weights."""
+    return Grid(image_tower(weights)).to(precision)
+
+
+def own_grid(checkpoint: Path, precision: torch.dtype) -> nn.Module:
+    """Of the image tower that was trained with the others. Raises Misuse."""
+    own = read(checkpoint).narrow(precision).image
+    if own is None:
+        raise ValueError("these towers see photos through the frozen backbone")
+    return Grid(own)

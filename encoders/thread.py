@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from enum import IntEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from catalog.errors import Hopeless, Unavailable
 
@@ -109,26 +111,39 @@ def in_halves(
     *,
     on_too_large: Callable[[int], None] = lambda items: None,
 ) -> list[R]:
-    """`forward(batch)` under inference mode, in halves where the device has no memory for the whole.
+    """`forward(batch)` under torch's inference mode, in halves where the device has no memory for the whole.
 
     `on_too_large` hears how many items it had none for. Raises Hopeless when one item alone does not fit, or when the
     device is lost.
     """
-    import torch
-
     try:
-        with torch.inference_mode():
+        with _inference():
             return forward(batch)
-    except (torch.OutOfMemoryError, MemoryError) as err:
+    except _errors("OutOfMemoryError", MemoryError) as err:
         if len(batch) == 1:
             raise Hopeless("The device has no memory for a single item: use a larger one or a smaller model.") from err
-    except torch.AcceleratorError as err:
+    except _errors("AcceleratorError") as err:
         raise Hopeless("The device that encodes is lost: restart the process.") from err
     # Outside the handler, so that what the failed forward held is let go before the cache is emptied.
     on_too_large(len(batch))
-    if torch.cuda.is_available():
+    if (torch := _torch()) and torch.cuda.is_available():
         torch.cuda.empty_cache()
     half = len(batch) // 2
     return in_halves(forward, batch[:half], on_too_large=on_too_large) + in_halves(
         forward, batch[half:], on_too_large=on_too_large
     )
+
+
+def _torch() -> Any:
+    """Torch if anything runs in it, None otherwise: to load it takes longer than all else that a worker does first."""
+    return sys.modules.get("torch")
+
+
+def _inference() -> AbstractContextManager[object]:
+    torch = _torch()
+    return torch.inference_mode() if torch else nullcontext()
+
+
+def _errors(name: str, *others: type[Exception]) -> tuple[type[Exception], ...]:
+    torch = _torch()
+    return (getattr(torch, name), *others) if torch else others

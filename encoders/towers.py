@@ -16,30 +16,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-TEXT_DIM = 384
-TEXT_LAYERS = 6
-_HEADS, _WIDE = 12, 1536
+from encoders.dims import CELL_DIM as CELL_DIM
+from encoders.dims import CHANNELS as CHANNELS
+from encoders.dims import HEAD, STAGES, TAPS
+from encoders.dims import IMAGE_DIM as IMAGE_DIM
+from encoders.dims import STRIDE as STRIDE
+from encoders.dims import TEXT_DIM as TEXT_DIM
+from encoders.dims import TEXT_LAYERS as TEXT_LAYERS
+from encoders.dims import WHOLE_DIM as WHOLE_DIM
 
-# (repeats, kernel, stride, expansion, channels) of each stage.
-_STAGES = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-)
-_HEAD = 1280
-# Colour and texture live in the early stages, what a thing is in the late ones: the pooled features keep both.
-_TAPS = (0, 1, 2, 4, 6)
-CHANNELS = tuple(_STAGES[tap][4] for tap in _TAPS)
-IMAGE_DIM = 2 * sum(CHANNELS) + _HEAD
-# A cell of the grid keeps the same, but for the spread of the last stage, of which it has one pixel.
-CELL_DIM = IMAGE_DIM - _STAGES[6][4] - _HEAD
-WHOLE_DIM = _HEAD
-STRIDE = 32
-"""The pixels of a photo to a cell of its grid, each way."""
+_HEADS, _WIDE = 12, 1536
 
 
 def attended(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
@@ -152,7 +138,7 @@ class ImageTower(nn.Module):
         super().__init__()
         self.stem = _Conv(ins=3, outs=32, kernel=3, stride=2)
         stages, ins = [], 32
-        for repeats, kernel, stride, expansion, outs in _STAGES:
+        for repeats, kernel, stride, expansion, outs in STAGES:
             blocks = []
             for i in range(repeats):
                 step = stride if i == 0 else 1
@@ -160,7 +146,7 @@ class ImageTower(nn.Module):
                 ins = outs
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
-        self.head = _Conv(ins=ins, outs=_HEAD)
+        self.head = _Conv(ins=ins, outs=HEAD)
 
     def forward(self, photos: Tensor) -> Tensor:
         """(batch, size, size, 3) uint8 RGB to (batch, 2304): mean and spread of five stages, then the head's mean."""
@@ -192,7 +178,7 @@ class ImageTower(nn.Module):
         maps = []
         for i, stage in enumerate(self.stages):
             x = stage(x)
-            if i in _TAPS:
+            if i in TAPS:
                 maps.append(x)
         return maps, F.relu6(self.head(x))
 
@@ -241,7 +227,7 @@ def image_tower(weights: Path) -> ImageTower:
 
     take("stem", "_conv_stem", "_bn0")
     take("head", "_conv_head", "_bn1")
-    names = [f"stages.{s}.{i}" for s, (repeats, *_) in enumerate(_STAGES) for i in range(repeats)]
+    names = [f"stages.{s}.{i}" for s, (repeats, *_) in enumerate(STAGES) for i in range(repeats)]
     for number, name in enumerate(names):
         block = f"_blocks.{number}"
         if f"{block}._expand_conv.weight" in state:

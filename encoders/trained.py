@@ -6,19 +6,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL.Image import Image
-from torch import Tensor, nn
 
 from catalog.space import FUSED, IMAGE, TITLE, Space
+from encoders.backbones import files, padded, prepared
+from encoders.dims import TEXT_LAYERS, shape_of
 from encoders.model import Inputs
-from encoders.plans import grid_plan, part_plan
+from encoders.plans import digest, grid_plan, part_plan, text_plan
+from encoders.preprocessing import load_tokenizer
 from encoders.runtime import RuntimePolicy
-from encoders.runtime.tower import Tower
-from encoders.single_stream import SingleStream, read
-from encoders.small import Backbones, digest, padded
-from encoders.stream_parts import Both, Photo, Query, Title
-from encoders.towers import TEXT_DIM, TEXT_LAYERS, ImageTower
+from encoders.runtime.policy import Precision
+from encoders.runtime.prepare import Workshop
+
+Rows = NDArray[np.float32]
+
+
+_KINDS = ((True, True), (True, False), (False, True))
 
 
 class Trained:
@@ -30,62 +34,60 @@ class Trained:
         *,
         name: str,
         device: str = "cpu",
-        precision: torch.dtype | None = None,
+        precision: Precision | None = None,
         runtime: RuntimePolicy | None = None,
+        threads: int | None = None,
     ) -> None:
         """`checkpoint` is a file that `encoders.single_stream.save` wrote. Without a `runtime` torch runs everything.
 
-        Raises Misuse.
+        `threads` are those of a forward of torch, for the whole process. Raises Misuse.
         """
-        towers = read(checkpoint)
-        self.device = torch.device(device)
-        self.backbones = Backbones(self.device, precision, runtime)
-        self.towers = towers.to(self.device).narrow(self.backbones.precision)
-        shape = towers.shape
+        shape = self.shape = shape_of(checkpoint)
+        words, tokenizer, lite0 = files()
         self.photo_side = shape.photo_side
-        self._read = self.backbones.reader(TEXT_LAYERS - shape.text_layers)
-        self._see = self._grids(checkpoint)
-        self._title, self._photo, self._both, self._query = (
-            self._part(part, checkpoint) for part in (Title, Photo, Both, Query)
+        self._tokenizer = load_tokenizer(tokenizer)
+        self.workshop = Workshop(runtime, device, precision, threads=threads)
+        tower = self.workshop.tower
+        self._read = tower(text_plan(words, TEXT_LAYERS - shape.text_layers))
+        own = shape.image_tower
+        self._see = tower(grid_plan(checkpoint if own else lite0, shape.photo_side, own=own))
+        self._title, self._photo, self._views, self._query = (
+            tower(part_plan(checkpoint, name, shape)) for name in ("title", "photo", "views", "query")
         )
         self.space = Space(
             model=name,
-            revision=digest(checkpoint, *self.backbones.files),
+            revision=digest(checkpoint, words, tokenizer, lite0),
             preprocessing=f"rgb-{shape.photo_side}-bicubic-v1",
             vectors={FUSED: shape.dim, IMAGE: shape.dim, TITLE: shape.dim},
         )
 
     @property
     def runs(self) -> str:
-        return self.backbones.workshop.says
+        return self.workshop.says
 
     def prepare(self, text: str, photo: Image | None) -> Inputs:
-        return self.backbones.prepare(text, photo, side=self.photo_side)
+        return prepared(self._tokenizer, text, photo, side=self.photo_side)
 
-    def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Tensor]:
-        titled = [i for i, inputs in enumerate(batch) if inputs.tokens]
-        shown = [i for i, inputs in enumerate(batch) if inputs.pixels is not None]
-        title, image = self._empty(batch), self._empty(batch)
-        states, seen = self._text([batch[i] for i in titled])
-        photos = self._photos([batch[i] for i in shown])
-        if titled:
-            title[titled] = self._title(states, seen)
-        if shown:
-            image[shown] = self._photo(photos)
-        # With one part alone the whole is that part.
-        fused = title + image
-        both = [i for i in titled if batch[i].pixels is not None]
+    def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Rows]:
+        fused, image, title = (np.zeros((len(batch), self.shape.dim), np.float32) for _ in range(3))
+        kinds = [(bool(inputs.tokens), inputs.pixels is not None) for inputs in batch]
+        both, words, shown = ([i for i, one in enumerate(kinds) if one == kind] for kind in _KINDS)
         if both:
-            texts, pictures = [titled.index(i) for i in both], [shown.index(i) for i in both]
-            fused[both] = self._both(states[texts], seen[texts], photos[pictures])
+            some = [batch[i] for i in both]
+            views = self._views(*self._text(some), self._photos(some))
+            fused[both], image[both], title[both] = views.transpose(1, 0, 2)
+        # With one part alone the whole is that part.
+        if words:
+            fused[words] = title[words] = self._title(*self._text([batch[i] for i in words]))
+        if shown:
+            fused[shown] = image[shown] = self._photo(self._photos([batch[i] for i in shown]))
         return {FUSED: fused, IMAGE: image, TITLE: title}
 
-    def forward_photos(self, batch: Sequence[Inputs]) -> Tensor:
-        pixels = np.stack([inputs.pixels for inputs in batch if inputs.pixels is not None])
-        return self._see(torch.from_numpy(pixels).to(self.device))
+    def forward_photos(self, batch: Sequence[Inputs]) -> Rows:
+        return self._see(np.stack([inputs.pixels for inputs in batch if inputs.pixels is not None]))
 
-    def forward_queries(self, batch: Sequence[Inputs]) -> Tensor:
-        out = self._empty(batch)
+    def forward_queries(self, batch: Sequence[Inputs]) -> Rows:
+        out = np.zeros((len(batch), self.shape.dim), np.float32)
         shown = [i for i, inputs in enumerate(batch) if inputs.pixels is not None]
         asked = [i for i, inputs in enumerate(batch) if inputs.pixels is None]
         if shown:
@@ -94,36 +96,17 @@ class Trained:
             out[asked] = self._query(*self._text([batch[i] for i in asked]))
         return out
 
-    def _empty(self, batch: Sequence[Inputs]) -> Tensor:
-        return torch.zeros(len(batch), self.towers.shape.dim, device=self.device)
+    def _text(self, batch: Sequence[Inputs]) -> tuple[Rows, NDArray[np.bool_]]:
+        ids, seen = padded([inputs.tokens for inputs in batch])
+        return self._read(ids, seen), seen
 
-    def _part(self, part: type[nn.Module], checkpoint: Path) -> Tower:
-        return self.backbones.workshop.tower(part_plan(checkpoint, part, self.towers.shape), part(self.towers))
-
-    def _grids(self, checkpoint: Path) -> Tower:
-        side, own = self.photo_side, self.towers.image
-        if own is None:
-            return self.backbones.grids(side)
-        plan = grid_plan(checkpoint, side, tower=lambda: _image_of(read(checkpoint)))
-        return self.backbones.workshop.tower(plan, lambda photos: own.grid(photos).float())
-
-    def _text(self, batch: Sequence[Inputs]) -> tuple[Tensor, Tensor]:
-        ids, seen = (part.to(self.device) for part in padded([inputs.tokens for inputs in batch]))
-        return (self._read(ids, seen) if len(batch) else torch.empty(0, 0, TEXT_DIM)), seen
-
-    def _photos(self, batch: Sequence[Inputs]) -> Tensor:
+    def _photos(self, batch: Sequence[Inputs]) -> Rows:
         """What the image tower says of photos that may bring it along, (batch, features)."""
-        out = torch.empty(len(batch), self.towers.shape.features, device=self.device)
+        out = np.empty((len(batch), self.shape.features), np.float32)
         for i, inputs in enumerate(batch):
             if inputs.features is not None:
-                out[i] = torch.from_numpy(inputs.features)
+                out[i] = inputs.features
         unseen = [i for i, inputs in enumerate(batch) if inputs.features is None]
         if unseen:
             out[unseen] = self.forward_photos([batch[i] for i in unseen])
         return out
-
-
-def _image_of(towers: SingleStream) -> ImageTower:
-    if towers.image is None:
-        raise ValueError("these towers see photos through the frozen backbone")
-    return towers.image

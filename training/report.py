@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -110,7 +109,7 @@ def queries(model: Model, texts: Sequence[str]) -> NDArray[np.float32]:
 def _encode(inputs: Sequence[Inputs], model: Model) -> dict[str, NDArray[np.float32]]:
     rows: dict[str, list[Vector]] = {FUSED: [], IMAGE: []}
     for start in range(0, len(inputs), _BATCH):
-        with torch.inference_mode(), np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):
             for name, found in model.forward_items(inputs[start : start + _BATCH]).items():
                 rows[name].append(to_vectors(found))
     return {name: np.concatenate(found) for name, found in rows.items()}

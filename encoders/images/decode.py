@@ -58,9 +58,11 @@ def decode(data: bytes, policy: ImagePolicy, *, target: int | None = None) -> Im
     if image.format in ("JPEG", "MPO") and width * height * data.count(SCAN) > policy.max_pixels * MOST_SCANS:
         raise ImageProblem(ImageState.BROKEN, f"the image is coded in {data.count(SCAN):,} scans, which no photo is")
     try:
-        if target is not None:
-            image.draft("RGB", (target, target))
+        drafted = image.draft("RGB", (target, target)) if target is not None else None
         image.load()
+        if drafted is not None and drafted[1][2:] != image.size:
+            # A side that is no multiple of eight is rounded up, which would squeeze the picture by part of a pixel.
+            image = image.resize(image.size, Image.Resampling.BICUBIC, box=drafted[1])
         return _rgb(_upright(image))
     except BOMB as err:
         raise ImageProblem(ImageState.TOO_LARGE, f"the image has too many pixels: {err}") from err

@@ -25,6 +25,9 @@ from encoders.images.web import Web
 T = TypeVar("T")
 
 THIS_MACHINE = ""
+SHORT = 64 * 1024
+"""Of a data: URL: reading it takes less than handing it to another thread."""
+
 HALF = re.compile("[\ud800-\udfff]")  # JSON can spell a surrogate alone; no address can
 
 
@@ -72,6 +75,8 @@ class Images:
         scheme = url.partition(":")[0].lower() if ":" in url else ""
         if scheme in self._policy.allowed_schemes:
             match scheme:
+                case "data" if len(url) <= SHORT:
+                    return read_data(url, self._policy)
                 case "data":
                     return await self._read(read_data, url)
                 case "file":

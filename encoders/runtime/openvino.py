@@ -11,21 +11,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+from numpy.typing import NDArray
 
-from encoders.runtime.tower import Plan, Tower, TowerProblem
+from encoders.runtime.policy import Precision
+from encoders.runtime.tower import Array, Plan, Tower, TowerProblem
 
 T = TypeVar("T")
 
 _FILE = "tower.xml"
-_HINTS = {torch.bfloat16: "bf16", torch.float32: "f32"}
+_HINTS = {"bfloat16": "bf16", "float32": "f32"}
 
 
 class OpenVino:
     """A Runtime. One export serves every processor; in what precision it is run is decided when it is loaded."""
 
-    def __init__(self, *, precision: torch.dtype, forwards: int, threads: int, nice: int = 0) -> None:
+    def __init__(self, *, precision: Precision, forwards: int, threads: int, nice: int = 0) -> None:
         """`forwards` at once, each on `threads` threads that stand back by `nice`.
 
         Raises TowerProblem where OpenVINO cannot run.
@@ -49,11 +50,11 @@ class OpenVino:
             "ENABLE_CPU_PINNING": False,
         }
 
-    def export(self, tower: nn.Module, plan: Plan, folder: Path) -> None:
+    def export(self, plan: Plan, folder: Path) -> None:
         import openvino
 
         try:
-            decoder, reader = _decoded(tower, plan)
+            decoder, reader = _decoded(plan)
             # The decoder is kept until all is written, for the model's constants are its memory.
             model = reader.convert(reader.load(decoder))
             model.reshape(dict(enumerate(openvino.PartialShape(list(shape)) for shape in plan.shapes)))
@@ -77,21 +78,22 @@ class _Compiled:
         self._compiled = compiled
         self._own = threading.local()
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
+    def __call__(self, *inputs: Array) -> NDArray[np.float32]:
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         try:
             found = self._own.request.infer(
-                [tensor.contiguous().numpy() for tensor in inputs], share_inputs=True, share_outputs=True
+                [np.ascontiguousarray(array) for array in inputs], share_inputs=True, share_outputs=True
             )
         except RuntimeError as err:
             raise TowerProblem(f"OpenVINO failed: {_said(err)}") from err
         # A copy, for the next call of this thread writes into the same memory.
-        return torch.from_numpy(found[0]).clone()
+        return np.array(found[0])
 
 
-def _decoded(tower: nn.Module, plan: Plan) -> tuple[Any, Any]:
+def _decoded(plan: Plan) -> tuple[Any, Any]:
     # What `openvino.convert_model` does, without its waiting for a server that counts its users.
+    import torch
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -99,8 +101,9 @@ def _decoded(tower: nn.Module, plan: Plan) -> tuple[Any, Any]:
         # torch would rather export in another way, which takes ten times as long, and tells what a trace cannot follow.
         warnings.simplefilter("ignore")
         trace: Any = torch.jit.trace
-        traced = trace(tower, plan.example, check_trace=False)
-        decoder = TorchScriptPythonDecoder(traced, example_input=plan.example)
+        example = tuple(torch.from_numpy(array) for array in plan.example)
+        traced = trace(plan.reference(torch.float32), example, check_trace=False)
+        decoder = TorchScriptPythonDecoder(traced, example_input=example)
     return decoder, FrontEndManager().load_by_framework("pytorch")
 
 

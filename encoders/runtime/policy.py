@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 RuntimeName = Literal["auto", "openvino", "torch"]
+Precision = Literal["bfloat16", "float32"]
 
 
 @dataclass(frozen=True, slots=True)

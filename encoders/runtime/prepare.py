@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from encoders.runtime.exports import from_export
-from encoders.runtime.policy import RuntimePolicy
-from encoders.runtime.tower import Plan, Runtime, Tower, TowerProblem
+from encoders.runtime.policy import Precision, RuntimePolicy
+from encoders.runtime.tower import Array, Plan, Runtime, Tower, TowerProblem
 
 log = logging.getLogger(__name__)
 
@@ -25,35 +26,53 @@ class Workshop:
     def __init__(
         self,
         policy: RuntimePolicy | None,
-        device: torch.device,
-        precision: torch.dtype,
+        device: str,
+        precision: Precision | None = None,
         *,
-        make: Callable[[RuntimePolicy, torch.dtype], Runtime] | None = None,
+        threads: int | None = None,
+        make: Callable[[RuntimePolicy, Precision], Runtime] | None = None,
     ) -> None:
-        """Without a policy, and on another device than the CPU, torch runs everything."""
+        """Without a policy, and on another device than the CPU, torch runs everything, on `threads` threads.
+
+        Without a precision it is what the device is fastest in.
+        """
         self._folder = policy.folder if policy else None
+        self._device = device
+        self._threads = threads
         self._runtime: Runtime | None = None
-        self.says = f"torch runs it in {_short(precision)}"
-        if policy is None or policy.name == "torch" or device.type != "cpu":
+        self.precision: Precision = precision or fastest_precision(device)
+        self.says = f"torch runs it in {self.precision}"
+        if policy is None or policy.name == "torch" or device != "cpu":
             return
         try:
-            self._runtime = (make or _openvino)(policy, precision)
-            self.says = f"{self._runtime.says} runs it in {_short(precision)}"
+            self._runtime = (make or _openvino)(policy, self.precision)
+            self.says = f"{self._runtime.says} runs it in {self.precision}"
         except TowerProblem as err:
             self._lost(err)
 
-    def tower(self, plan: Plan, torchs: Tower) -> Tower:
-        """The tower that is planned, or `torchs`, which computes the same in torch, where it cannot be had."""
+    def tower(self, plan: Plan) -> Tower:
+        """The tower that is planned, in torch where no runtime has it. Raises what the plan's reference raises."""
         if self._runtime is None:
-            return torchs
+            return self._in_torch(plan)
         try:
             if self._folder is not None:
-                return _WithFallback(plan.name, from_export(plan, self._runtime, self._folder), torchs)
-            with tempfile.TemporaryDirectory(prefix="liveshelf-", ignore_cleanup_errors=True) as folder:
-                return _WithFallback(plan.name, from_export(plan, self._runtime, Path(folder)), torchs)
+                fast = from_export(plan, self._runtime, self._folder)
+            else:
+                with tempfile.TemporaryDirectory(prefix="liveshelf-", ignore_cleanup_errors=True) as folder:
+                    fast = from_export(plan, self._runtime, Path(folder))
         except TowerProblem as err:
             self._lost(err)
-            return torchs
+            return self._in_torch(plan)
+        return _WithFallback(plan.name, fast, lambda: self._in_torch(plan))
+
+    def _in_torch(self, plan: Plan) -> Tower:
+        import torch
+
+        from encoders.runtime.torchs import InTorch
+
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)
+        return InTorch(plan, device=self._device, precision=self.precision)
 
     def _lost(self, problem: TowerProblem) -> None:
         self.says = f"torch runs it, at half of OpenVINO's speed or less, because {problem}"
@@ -61,33 +80,45 @@ class Workshop:
 
 
 class _WithFallback:
-    """A tower that torch runs from the first time on that its runtime fails."""
+    """A tower that another runs from the first time on that its runtime fails."""
 
-    def __init__(self, name: str, fast: Tower, torchs: Tower) -> None:
+    def __init__(self, name: str, fast: Tower, torchs: Callable[[], Tower]) -> None:
         self._name = name
-        self._fast: Tower | None = fast
+        self._runs = fast
         self._torchs = torchs
+        self._failed = False
         self._lock = threading.Lock()
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        fast = self._fast
-        if fast is not None:
+    def __call__(self, *inputs: Array) -> NDArray[np.float32]:
+        if not self._failed:
             try:
-                return fast(*inputs)
+                return self._runs(*inputs)
             except TowerProblem as err:
-                with self._lock:
-                    if self._fast is not None:
-                        log.warning("Torch runs the %s tower from now on: %s.", self._name, err)
-                    self._fast = None
-        return self._torchs(*inputs)
+                self._fall_back(err)
+        return self._runs(*inputs)
+
+    def _fall_back(self, problem: TowerProblem) -> None:
+        with self._lock:
+            if not self._failed:
+                log.warning("Torch runs the %s tower from now on: %s.", self._name, problem)
+                self._runs = self._torchs()
+                self._failed = True
 
 
-def _openvino(policy: RuntimePolicy, precision: torch.dtype) -> Runtime:
+def fastest_precision(device: str) -> Precision:
+    """Half-width floats where the device computes in them: half the time, and cosines that agree to 1e-3."""
+    if device != "cpu":
+        return "bfloat16"
+    if platform.system() == "Linux":
+        flags = Path("/proc/cpuinfo").read_text("utf-8").split()
+        return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
+    from encoders.runtime.torchs import computes_bfloat16
+
+    return "bfloat16" if computes_bfloat16() else "float32"
+
+
+def _openvino(policy: RuntimePolicy, precision: Precision) -> Runtime:
     from encoders.runtime.openvino import OpenVino
 
     threads = policy.threads or max(1, (os.cpu_count() or 1) // policy.forwards)
     return OpenVino(precision=precision, forwards=policy.forwards, threads=threads, nice=policy.nice)
-
-
-def _short(precision: torch.dtype) -> str:
-    return str(precision).removeprefix("torch.")

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from torch import Tensor, nn
+import numpy as np
+from numpy.typing import NDArray
 
-Tower = Callable[..., Tensor]
-"""A part of a model that is run as a whole: tensors to one float32 tensor, row by row."""
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Array = NDArray[Any]
+Tower = Callable[..., NDArray[np.float32]]
+"""A part of a model that is run as a whole: arrays to one array, row by row."""
 
 
 class TowerProblem(Exception):
@@ -21,16 +27,17 @@ class TowerProblem(Exception):
 class Plan:
     """A tower that a runtime may prepare.
 
-    `reference` makes it in torch, in float32. `example` are inputs of which torch's output is kept beside an export:
-    what runs the tower must agree. `shapes` are those of the inputs, -1 for a side that differs from call to call.
+    `reference` makes it in torch, to compute in a precision. `example` are inputs of which torch's output is kept
+    beside an export: what runs the tower must agree. `shapes` are those of the inputs, -1 for a side that differs from
+    call to call.
     `weights` differs whenever the weights do, and `code` whenever what is computed of them does.
     """
 
     name: str
     weights: str
     code: str
-    reference: Callable[[], nn.Module]
-    example: tuple[Tensor, ...]
+    reference: Callable[[torch.dtype], nn.Module]
+    example: tuple[Array, ...]
     shapes: tuple[tuple[int, ...], ...]
 
 
@@ -47,7 +54,7 @@ class Runtime(Protocol):
         """The same for people."""
         ...
 
-    def export(self, tower: nn.Module, plan: Plan, folder: Path) -> None:
+    def export(self, plan: Plan, folder: Path) -> None:
         """Write the tower, as torch has it, into an empty folder. Raises TowerProblem."""
         ...
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from catalog.change import Put
+from catalog.errors import ImageProblem
 from catalog.events import Contract, Parsed, parse
-from catalog.product import Content
+from catalog.product import Content, ImageState
 from catalog.record import Record
+from encoders.images import Images
 from liveshelf.settings import Settings
-from liveshelf.wiring import encoder_of
+from liveshelf.wiring import encoder_of, image_policy_of
 from streams.backfill import Catalogue, Row
 from streams.publisher import Event
 
@@ -36,6 +39,33 @@ def _once(path: Path, version: int) -> Iterator[Event]:
             if _content(event) is not None:
                 seen.add(id_)
                 yield event
+
+
+class AtHand:
+    """The photos of a catalogue, fetched before anything is measured."""
+
+    def __init__(self) -> None:
+        self._photos: dict[str, bytes] = {}
+
+    async def load(self, settings: Settings, items: Sequence[Content]) -> Sequence[Content]:
+        """Fetches the first photo of each item that can be had; the items again, with that one alone."""
+        async with Images(image_policy_of(settings)) as images:
+            return [replace(item, images=await self._first(images, item.images)) for item in items]
+
+    async def fetch(self, url: str) -> bytes:
+        """As an ImageSource."""
+        if url not in self._photos:
+            raise ImageProblem(ImageState.MISSING, "it was not fetched")
+        return self._photos[url]
+
+    async def _first(self, images: Images, urls: Sequence[str]) -> tuple[str, ...]:
+        for url in urls:
+            try:
+                self._photos[url] = await images.fetch(url)
+            except ImageProblem:
+                continue
+            return (url,)
+        return ()
 
 
 def contents(events: Iterable[Event]) -> list[Content]:

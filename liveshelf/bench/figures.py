@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Figure:
     """One measured value in its unit. `ratio` is to what `of` names, `goal` the least the ratio should be.
 
-    `most` is what the value itself should not exceed.
+    `most` is what the value itself should not exceed. `cpu_ms` is the CPU time of one of the things counted.
     """
 
     name: str
@@ -21,6 +21,7 @@ class Figure:
     of: str = ""
     goal: float | None = None
     most: float | None = None
+    cpu_ms: float | None = None
 
     @property
     def met(self) -> bool | None:
@@ -34,7 +35,8 @@ class Figure:
         """Value, ratio and goal as a person reads them; empty where there is none."""
         ratio = "" if self.ratio is None else f"{number(self.ratio)} x {self.of}".rstrip()
         goal = "" if self.goal is None else f"{number(self.goal)} x"
-        return f"{number(self.value)} {self.unit}".rstrip(), ratio, goal or self._most
+        cpu = "" if self.cpu_ms is None else f", {number(self.cpu_ms)} ms CPU"
+        return f"{number(self.value)} {self.unit}".rstrip() + cpu, ratio, goal or self._most
 
     @property
     def _most(self) -> str:

@@ -108,6 +108,12 @@ class Shop:
             yield child
 
 
+def roots(settings: Settings, catalogue: Path) -> tuple[Path, ...]:
+    """The folders below which photos may be read, with that of the catalogue, a file or a folder."""
+    whole = catalogue.resolve()
+    return (*settings.image_file_roots, whole if whole.is_dir() else whole.parent)
+
+
 @contextmanager
 def open_shop(settings: Settings, *, url: str | None = None, photos: Path | None = None) -> Iterator[Shop]:
     """Broker, engine and topics in a temporary folder; all of it is gone on leaving, whatever raised.
@@ -123,8 +129,7 @@ def open_shop(settings: Settings, *, url: str | None = None, photos: Path | None
     # Events here are the contract's, and a photo that was kept would cost the second contender less than the first.
     told |= {"mapping": None, "member": None, "tenant": "default", "image_cache_mb": 0}
     if photos is not None:
-        root = photos.resolve()
-        told["image_file_roots"] = (*settings.image_file_roots, root if root.is_dir() else root.parent)
+        told["image_file_roots"] = roots(settings, photos)
     if url is not None:
         told["qdrant_url"] = url.rstrip("/")
     with ExitStack() as stack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,17 +20,15 @@ WIDTH = 120  # of a table that goes to a file or a pipe
 
 
 @click.command()
-@click.argument("catalogue", required=False, type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--only",
-    metavar="PARTS",
-    help="Of encode, ingest, mix, freshness, replay, patches, stages: those, separated by commas.",
-)
+@click.argument("words", nargs=-1, metavar="[PART]... [CATALOGUE]")
 @click.option("--items", type=click.IntRange(min=1), default=1000, show_default=True, help="Products to load.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Write it there.")
 @click.pass_obj
-def bench(settings: Settings, *, catalogue: Path | None, only: str | None, items: int, file: Path | None) -> None:
+def bench(settings: Settings, *, words: Sequence[str], items: int, file: Path | None) -> None:
     """Measure the whole path on this machine: a few minutes, in a temporary folder.
+
+    PART is one of encode, ingest, mix, freshness, replay, patches and stages; without any, all are measured. The first
+    is the encoder alone, beside torch and plain loops of other libraries.
 
     CATALOGUE is a file or folder as `liveshelf backfill` reads it, or else the sample. Broker, engine and workers are
     started for it; the model, its device and its threads are those of the settings. Where LIVESHELF_KAFKA or
@@ -39,10 +38,10 @@ def bench(settings: Settings, *, catalogue: Path | None, only: str | None, items
     """
     from liveshelf import sample
     from liveshelf.bench.figures import Figure
-    from liveshelf.bench.parts import chosen, measure
+    from liveshelf.bench.parts import asked, measure
 
     console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
-    parts = chosen(only)
+    parts, catalogue = asked(words)
     path = catalogue or sample.draw(sample_folder(settings))
     found: dict[str, list[Figure]] = {}
     for part in parts:

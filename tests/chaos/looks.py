@@ -15,16 +15,13 @@ from tests.chaos.verdict import Vectors
 
 def draw_looks(model_name: str) -> dict[tuple[str, int | None], Vectors]:
     """By title and picture; None stands for no picture."""
-    import torch
-
     model = load(model_name, threads=1)
     looks: dict[tuple[str, int | None], Vectors] = {}
     for title in TITLES:
         for number in (None, *range(PICTURES)):
             photo = None if number is None else Image.open(io.BytesIO(picture(number))).convert("RGB")
             inputs = [model.prepare(title, photo)]
-            with torch.inference_mode():
-                (made,) = finish_items(model.forward_items(inputs), inputs)
+            (made,) = finish_items(model.forward_items(inputs), inputs)
             assert made is not None
             looks[title, number] = made
     return looks

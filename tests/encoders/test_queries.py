@@ -14,7 +14,7 @@ from PIL.Image import Image
 
 from catalog.errors import Hopeless, ImageProblem, Misuse, Unavailable
 from encoders import EncodePolicy, EncoderService
-from encoders.model import Inputs
+from encoders.model import Inputs, Rows
 from encoders.queries import QueriesPolicy
 from encoders.small import Small
 from tests.encoders.conftest import Photos, picture, png
@@ -37,7 +37,7 @@ class Held(Colours):
             raise Misuse("this text cannot be read: change it")
         return super().prepare(text, photo)
 
-    def forward_queries(self, batch: Sequence[Inputs]) -> torch.Tensor:
+    def forward_queries(self, batch: Sequence[Inputs]) -> Rows:
         self.forwards.append([inputs.tokens[0] for inputs in batch])
         self.begun.set()
         assert self.gate.wait(10)

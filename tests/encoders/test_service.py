@@ -18,7 +18,7 @@ from catalog.ports import ItemEncoder, Prepared, QueryEncoder
 from catalog.product import Content, ImageState
 from catalog.space import FUSED, IMAGE, Space
 from encoders import EncodePolicy, EncoderService, Turn
-from encoders.model import Inputs
+from encoders.model import Inputs, Rows
 from encoders.preprocessing import square
 from tests.encoders.conftest import Photos, picture, png
 
@@ -33,17 +33,17 @@ class Colours:
     def prepare(self, text: str, photo: Image | None) -> Inputs:
         return Inputs((len(text), int(text == "poison")), None if photo is None else square(photo, 8))
 
-    def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, torch.Tensor]:
-        image = torch.zeros(len(batch), 4)
-        text = torch.tensor([[0.0, 0.0, 0.0, float(inputs.tokens[0])] for inputs in batch])
+    def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Rows]:
+        image = np.zeros((len(batch), 4), np.float32)
+        text = np.array([[0.0, 0.0, 0.0, inputs.tokens[0]] for inputs in batch], np.float32)
         for i, inputs in enumerate(batch):
             if inputs.pixels is not None:
-                image[i, :3] = torch.from_numpy(inputs.pixels.astype(np.float32).mean((0, 1)))
+                image[i, :3] = inputs.pixels.astype(np.float32).mean((0, 1))
             if inputs.tokens[1]:
                 text[i] = float("nan")
         return {FUSED: image + text, IMAGE: image}
 
-    def forward_queries(self, batch: Sequence[Inputs]) -> torch.Tensor:
+    def forward_queries(self, batch: Sequence[Inputs]) -> Rows:
         return self.forward_items(batch)[FUSED]
 
 
@@ -189,7 +189,7 @@ async def test_a_batch_the_device_had_no_memory_for_is_smaller_the_next_time(pho
     sizes = list[int]()
 
     class Narrow(Colours):
-        def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, torch.Tensor]:
+        def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Rows]:
             sizes.append(len(batch))
             if len(batch) > 4:
                 raise torch.OutOfMemoryError("no room")
@@ -230,7 +230,7 @@ async def test_its_threads_stand_back_and_the_event_loop_does_not(photos: Photos
             seen.add(os.getpriority(os.PRIO_PROCESS, 0))
             return super().prepare(text, photo)
 
-        def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, torch.Tensor]:
+        def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Rows]:
             seen.add(os.getpriority(os.PRIO_PROCESS, 0))
             return super().forward_items(batch)
 
@@ -243,7 +243,7 @@ async def test_its_threads_stand_back_and_the_event_loop_does_not(photos: Photos
 
 async def test_a_lost_device_is_hopeless(photos: Photos) -> None:
     class Lost(Colours):
-        def forward_queries(self, batch: Sequence[Inputs]) -> torch.Tensor:
+        def forward_queries(self, batch: Sequence[Inputs]) -> Rows:
             raise torch.AcceleratorError("CUDA error: device lost")
 
     async with EncoderService(Lost(), photos) as service:

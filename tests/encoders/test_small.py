@@ -15,10 +15,15 @@ from PIL.Image import Image
 from catalog.errors import Misuse
 from catalog.ports import Vector
 from catalog.space import FUSED, IMAGE, TITLE
+from encoders.backbones import file_of, files, prepared
 from encoders.families import BUILTIN
 from encoders.model import finish_items, to_vectors
+from encoders.plans import text_plan
+from encoders.preprocessing import load_tokenizer
+from encoders.runtime.policy import Precision
+from encoders.runtime.torchs import InTorch
 from encoders.single_stream import read, save
-from encoders.small import Backbones, digest, file_of
+from encoders.small import digest, texts
 from encoders.trained import Trained
 from liveshelf.sample import COLOURS, KINDS, Look, Spec, photo
 from tests.encoders.conftest import picture
@@ -67,20 +72,19 @@ def test_a_photo_alone_is_its_image_vector(small: Trained) -> None:
 
 def test_vectors_hardly_depend_on_their_batch(small: Trained) -> None:
     batch = [small.prepare(f"mug number {i}" * (1 + i % 3), picture("red") if i % 2 else None) for i in range(9)]
-    with torch.inference_mode():
-        together = small.forward_items(batch)[FUSED]
-        alone = torch.cat([small.forward_items([inputs])[FUSED] for inputs in batch])
+    together = small.forward_items(batch)[FUSED]
+    alone = np.concatenate([small.forward_items([inputs])[FUSED] for inputs in batch])
     assert (together * alone).sum(1).min() > 0.999
 
 
 def test_texts_of_all_lengths_together_are_what_they_are_alone() -> None:
-    exact = Backbones(torch.device("cpu"), torch.float32)
+    words, tokenizer, _ = files()
+    read = InTorch(text_plan(words))
     titles = ["mug " * length for length in (40, 1, 17, 3, 60, 15, 16, 2)] + [""]
-    batch = [exact.prepare(title, picture("red"), side=32) for title in titles]
-    with torch.inference_mode():
-        together = exact.texts(batch)
-        alone = torch.cat([exact.texts([inputs]) for inputs in batch])
-    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+    batch = [prepared(load_tokenizer(tokenizer), title, picture("red"), side=32) for title in titles]
+    together = texts(batch, read)
+    alone = np.concatenate([texts([inputs], read) for inputs in batch])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
     assert not together[-1].any()
 
 
@@ -92,9 +96,8 @@ def drawn(kind: str, colour: str, *, view: int) -> Image:
 def test_a_text_finds_by_what_only_the_photo_shows(small: Trained, kind: str) -> None:
     inputs = [small.prepare("Harbour, hand made", drawn(kind, colour, view=5)) for colour in COLOURS]
     asked = [small.prepare(f"{colour} {kind}", None) for colour in COLOURS]
-    with torch.inference_mode():
-        shelf = to_vectors(small.forward_items(inputs)[FUSED])
-        found = (to_vectors(small.forward_queries(asked)) @ shelf.T).argmax(1)
+    shelf = to_vectors(small.forward_items(inputs)[FUSED])
+    found = (to_vectors(small.forward_queries(asked)) @ shelf.T).argmax(1)
     right = int((found == np.arange(len(COLOURS))).sum())
     assert right >= len(COLOURS) - 3, "of neighbouring shades one may be taken for the other"
 
@@ -104,9 +107,8 @@ def test_a_photo_finds_the_like(small: Trained, name: str) -> None:
     looks = [(kind, colour) for kind in ("mug", "cushion", "hat") for colour in COLOURS]
     shelf_inputs = [small.prepare("Harbour, hand made", drawn(*look, view=5)) for look in looks]
     query_inputs = [small.prepare("", drawn(*look, view=6)) for look in looks]
-    with torch.inference_mode():
-        shelf = to_vectors(small.forward_items(shelf_inputs)[name])
-        found = (to_vectors(small.forward_queries(query_inputs)) @ shelf.T).argmax(1)
+    shelf = to_vectors(small.forward_items(shelf_inputs)[name])
+    found = (to_vectors(small.forward_queries(query_inputs)) @ shelf.T).argmax(1)
     same = np.array([looks[i] == look for i, look in zip(found, looks, strict=True)])
     assert same.mean() > 0.8
     assert all(looks[i][0] == look[0] for i, look in zip(found, looks, strict=True)), "never another kind"
@@ -143,7 +145,7 @@ def test_other_weights_are_another_space(tmp_path: Path, small: Trained) -> None
 
 def test_canonical_vectors() -> None:
     """The first five numbers, in full precision. Weights trained anew change them, and the space's id with them."""
-    exact = Trained(BUILTIN, name="builtin:small", precision=torch.float32)
+    exact = Trained(BUILTIN, name="builtin:small", precision="float32")
     found = item(exact, "Red cushion, 40 cm", "red")
     canonical = {
         FUSED: (found[FUSED], [0.1182, 0.0921, 0.0605, -0.1492, -0.0011]),
@@ -154,8 +156,11 @@ def test_canonical_vectors() -> None:
         np.testing.assert_allclose(vector[:5], expected, atol=1e-3, err_msg=name)
 
 
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+
+
 def test_half_width_floats_give_nearly_the_same_vectors() -> None:
-    exact, half = (Trained(BUILTIN, name="", precision=precision) for precision in (torch.float32, torch.bfloat16))
+    exact, half = (Trained(BUILTIN, name="", precision=precision) for precision in PRECISIONS)
     for name, vector in item(exact, "Red cushion, 40 cm", "red").items():
         assert vector @ item(half, "Red cushion, 40 cm", "red")[name] > 0.999
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from encoders.small import Backbones
+from encoders.backbones import files, prepared
+from encoders.model import to_vectors
+from encoders.plans import text_plan
+from encoders.preprocessing import load_tokenizer
+from encoders.runtime.torchs import InTorch
+from encoders.small import texts
 from encoders.towers import CELL_DIM, IMAGE_DIM, WHOLE_DIM, attended, image_tower, text_tower
 
 
 def test_the_text_tower_is_transformers_bert_with_mean_pooling() -> None:
     from transformers import BertModel
 
-    words, tokenizer, _ = Backbones(torch.device("cpu")).files
+    words, tokenizer, _ = files()
     theirs = BertModel.from_pretrained(words.parent, local_files_only=True).eval()
     ids = torch.tensor([[101, 2417, 11190, 102], [101, 8680, 102, 0]])
     seen = ids != 0
@@ -31,7 +37,7 @@ def test_the_image_tower_is_timms_lite0_up_to_its_pooled_head() -> None:
         warnings.simplefilter("ignore")  # what timm's own imports warn about is not ours
         import timm
 
-    weights = Backbones(torch.device("cpu")).files[2]
+    weights = files()[2]
     theirs = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
     state = torch.load(weights, weights_only=True)
     # Both list the same layers in the order the photo passes them.
@@ -46,16 +52,15 @@ def test_the_image_tower_is_timms_lite0_up_to_its_pooled_head() -> None:
 
 
 def test_padding_changes_nothing_of_a_texts_features() -> None:
-    backbones = Backbones(torch.device("cpu"))
-    short = backbones.prepare("red mug", None, side=0)
-    long = backbones.prepare("a very much longer title of a very much larger mug", None, side=0)
-    with torch.inference_mode():
-        alone, beside = backbones.texts([short])[0], backbones.texts([short, long])[0]
-    assert torch.cosine_similarity(alone, beside, dim=0) > 0.999
+    words, tokenizer, _ = files()
+    read, inputs = InTorch(text_plan(words)), partial(prepared, load_tokenizer(tokenizer), photo=None, side=0)
+    short, long = inputs("red mug"), inputs("a very much longer title of a very much larger mug")
+    alone, beside = to_vectors(texts([short], read))[0], to_vectors(texts([short, long], read))[0]
+    assert alone @ beside > 0.999
 
 
 def test_a_grid_is_the_mean_and_spread_of_each_cell() -> None:
-    tower = image_tower(Backbones(torch.device("cpu")).files[2])
+    tower = image_tower(files()[2])
     photos = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         found, pooled = tower.grid(photos), tower(photos)

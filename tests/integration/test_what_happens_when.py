@@ -30,7 +30,7 @@ from catalog.space import IMAGE
 from embedded.broker import Broker
 from embedded.engine.process import EngineProcess
 from encoders import EncodePolicy, EncoderService
-from encoders.model import Inputs
+from encoders.model import Inputs, Rows
 from encoders.placeholders import PlaceholderPolicy
 from indexer import CollectionPolicy, QdrantIndex, QdrantShelf, RequestPolicy, ensure
 from streams.pipeline import Pipeline
@@ -232,7 +232,7 @@ async def test_out_of_device_memory() -> None:
     sizes: list[int] = []
 
     class Tight(Colours):
-        def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, torch.Tensor]:
+        def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Rows]:
             sizes.append(len(batch))
             if len(batch) > 2:
                 raise torch.OutOfMemoryError("no room")
@@ -251,7 +251,7 @@ async def test_device_lost(place: Place) -> None:
     class Lost(Colours):
         lost = False
 
-        def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, torch.Tensor]:
+        def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Rows]:
             if self.lost:
                 raise torch.AcceleratorError("the device is gone")
             return super().forward_items(batch)

@@ -7,6 +7,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from encoders.plans import text_plan
+from encoders.runtime.torchs import InTorch
+from encoders.small import texts
 from encoders.towers import TEXT_LAYERS
 from tests.encoders.conftest import picture, png
 from tests.training.tiny import backbones
@@ -48,9 +51,9 @@ def test_what_is_in_the_cache_is_not_computed_again(tmp_path: Path) -> None:
 
 def test_means_are_the_text_backbones_own(tmp_path: Path) -> None:
     found = text_states(TEXTS[:2], backbones(), cache=tmp_path, layers=TEXT_LAYERS, told=lambda *_: None)
-    with torch.inference_mode():
-        expected = backbones().texts([backbones().prepare(text, None, side=0) for text in TEXTS[:2]])
-    np.testing.assert_allclose(found.means(), expected.numpy(), atol=5e-3)
+    read = InTorch(text_plan(backbones().files[0]))
+    expected = texts([backbones().prepare(text, None, side=0) for text in TEXTS[:2]], read)
+    np.testing.assert_allclose(found.means(), expected, atol=5e-3)
 
 
 def test_photos_are_learnt_as_they_are_served(tmp_path: Path) -> None:

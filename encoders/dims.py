@@ -1,0 +1,82 @@
+"""The sizes of the backbones and of the towers trained on them; to know them takes no torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from catalog.errors import Misuse
+
+TEXT_DIM = 384
+TEXT_LAYERS = 6
+
+# (repeats, kernel, stride, expansion, channels) of each stage of the image backbone.
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+HEAD = 1280
+# Colour and texture live in the early stages, what a thing is in the late ones: the pooled features keep both.
+TAPS = (0, 1, 2, 4, 6)
+CHANNELS = tuple(STAGES[tap][4] for tap in TAPS)
+IMAGE_DIM = 2 * sum(CHANNELS) + HEAD
+# A cell of the grid keeps the same, but for the spread of the last stage, of which it has one pixel.
+CELL_DIM = IMAGE_DIM - STAGES[6][4] - HEAD
+WHOLE_DIM = HEAD
+STRIDE = 32
+"""The pixels of a photo to a cell of its grid, each way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of the towers, and the side in pixels of the photos they were trained on."""
+
+    dim: int = 256
+    width: int = 256
+    layers: int = 2
+    heads: int = 4
+    expansion: int = 4
+    dropout: float = 0.0
+    photo_side: int = 128
+    images: int = 4
+    """How many photos of one product are told apart; further ones count as the last."""
+
+    text_layers: int = 0
+    """The last layers of the text backbone that are trained; the rest of it stays as it came."""
+
+    shared: bool = True
+    """Queries pass the layers that titles do; otherwise they have text layers and a head of their own."""
+
+    late: bool = False
+    """No stream: a head for titles, one for photos and a gate between them, to compare with."""
+
+    image_tower: bool = False
+    """The image backbone is trained too, and is part of the model."""
+
+    @property
+    def cells(self) -> int:
+        return (self.photo_side // STRIDE) ** 2
+
+    @property
+    def features(self) -> int:
+        """The length of what the image tower says of a photo."""
+        return self.cells * CELL_DIM + WHOLE_DIM
+
+
+def shape_of(checkpoint: Path) -> Shape:
+    """The shape of the towers in a file written by `encoders.single_stream.save`. Raises Misuse."""
+    try:
+        with safe_open(checkpoint, framework="np") as file:
+            return Shape(**json.loads(file.metadata()["shape"]))
+    except FileNotFoundError as err:
+        raise Misuse(f"There is no checkpoint at {checkpoint}: train one with `liveshelf train`.") from err
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as err:
+        raise Misuse(f"{checkpoint} is not a checkpoint of this version's: train one with `liveshelf train`.") from err
