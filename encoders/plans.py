@@ -33,7 +33,7 @@ def text_plan(words: Path, layers: int = TEXT_LAYERS) -> Plan:
     ids = np.random.default_rng(0).integers(1000, 30_000, (2, 9))
     return Plan(
         name=f"text-{layers}", weights=digest(words), code=digest(*_CODE), reference=reference,
-        example=(ids, _SEEN), shapes=((-1, -1), (-1, -1)),
+        example=(ids, _SEEN), shapes=((-1, -1), (-1, -1)), frozen=True,
     )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def pooled_plan(weights: Path, side: int) -> Plan:
 
         return pooled(weights, precision)
 
-    return _photo_plan("photo", side, weights, reference)
+    return _photo_plan("photo", side, weights, reference, frozen=True)
 
 
 def grid_plan(weights: Path, side: int, *, own: bool = False) -> Plan:
@@ -56,7 +56,7 @@ def grid_plan(weights: Path, side: int, *, own: bool = False) -> Plan:
 
         return own_grid(weights, precision) if own else grid(weights, precision)
 
-    return _photo_plan("grid", side, weights, reference)
+    return _photo_plan("grid", side, weights, reference, frozen=not own)
 
 
 def part_plan(checkpoint: Path, name: str, shape: Shape) -> Plan:
@@ -80,11 +80,13 @@ def part_plan(checkpoint: Path, name: str, shape: Shape) -> Plan:
     )  # fmt: skip
 
 
-def _photo_plan(name: str, side: int, weights: Path, reference: Callable[[torch.dtype], nn.Module]) -> Plan:
+def _photo_plan(
+    name: str, side: int, weights: Path, reference: Callable[[torch.dtype], nn.Module], *, frozen: bool
+) -> Plan:
     photos = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
     return Plan(
         name=f"{name}-{side}", weights=digest(weights), code=digest(*_CODE), reference=reference,
-        example=(photos,), shapes=((-1, side, side, 3),),
+        example=(photos,), shapes=((-1, side, side, 3),), frozen=frozen,
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "engine": "parts",
     "evaluate": "evaluate",
     "keys": "keys",
+    "precision": "precision",
     "produce": "feed",
     "purge": "purge",
     "quarantine": "quarantine",

@@ -121,10 +121,17 @@ class Contestants:
         if prefix == TITLE and TITLE not in loaded.vectors:
             bare = [Content(title) for title in self._products.titles]
             loaded.vectors[TITLE] = self._encode(loaded.model, bare, f"titles by {name}")[FUSED]
-        if prefix != TITLE and FUSED not in loaded.vectors:
-            loaded.vectors.update(self._encode(loaded.model, self._products.contents, f"products by {name}"))
+        if prefix != TITLE:
+            self.encoded(name.removeprefix(prefix))
         items = loaded.vectors[{TITLE: TITLE, PHOTO: IMAGE, "": FUSED}[prefix]]
         return by_vectors(loaded.queries, items)
+
+    def encoded(self, name: str) -> Loaded:
+        """The model of that name with the products' vectors, by the names that its space has. Raises Misuse."""
+        loaded = self._load(name)
+        if FUSED not in loaded.vectors:
+            loaded.vectors.update(self._encode(loaded.model, self._products.contents, f"products by {name}"))
+        return loaded
 
     def model(self, name: str) -> Model:
         """The model of that name, whatever of a product it is to encode. Raises Misuse where there is none."""
@@ -145,7 +152,14 @@ class Contestants:
 
     def _encode(self, model: Model, contents: Sequence[Content], label: str) -> dict[str, NDArray[np.float32]]:
         with bar(label, len(contents)) as done:
-            return asyncio.run(_encoded(self._settings, model, contents, done))
+            return vectors_of(self._settings, model, contents, done)
+
+
+def vectors_of(
+    settings: Settings, model: Model, contents: Sequence[Content], done: Callable[[int], None] = lambda done: None
+) -> dict[str, NDArray[np.float32]]:
+    """What the model makes of products, float32 (products, dim) by name, NaN for nothing; `done` is told how many."""
+    return asyncio.run(_encoded(settings, model, contents, done))
 
 
 def _prefix(name: str) -> str:

@@ -136,6 +136,11 @@ class Settings(BaseSettings):
     runtime: Literal["auto", "openvino", "torch"] = Field(
         "auto", description="What runs the model on a CPU; auto: OpenVINO, or torch where that cannot."
     )
+    precision: Literal["auto", "float32", "int8"] = Field(
+        "auto",
+        description="What the model computes in; auto: bfloat16 where the device does; int8: the same with most of the "
+        "backbones in 8 bits, by OpenVINO on CPUs with VNNI.",
+    )
 
     # Photos
     image_file_roots: Folders = Field((), description="Folders below which file: images may be read; empty: none.")

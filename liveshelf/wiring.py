@@ -102,7 +102,9 @@ def forwards_of(settings: Settings) -> int:
 def runtime_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) -> RuntimePolicy:
     threads = max(1, _cores(settings) // forwards)
     kept = settings.cache.expanduser() / "towers"
-    return RuntimePolicy(settings.runtime, kept, forwards=forwards, threads=threads, nice=nice)
+    return RuntimePolicy(
+        settings.runtime, kept, forwards=forwards, threads=threads, nice=nice, precision=settings.precision
+    )
 
 
 def model_of(settings: Settings, name: str | None = None, *, forwards: int = 1, nice: int = 0) -> Model:

@@ -52,11 +52,16 @@ class OpenVino:
 
     def export(self, plan: Plan, folder: Path) -> None:
         import openvino
+        from openvino.passes import ConstantFolding, Manager
 
         try:
             decoder, reader = _decoded(plan)
             # The decoder is kept until all is written, for the model's constants are its memory.
             model = reader.convert(reader.load(decoder))
+            # Limits of rounding that are computed from constants are not seen as limits, and nothing would run in int8.
+            folding = Manager()
+            folding.register_pass(ConstantFolding())
+            folding.run_passes(model)
             model.reshape(dict(enumerate(openvino.PartialShape(list(shape)) for shape in plan.shapes)))
             openvino.save_model(model, folder / _FILE, compress_to_fp16=False)
             del decoder

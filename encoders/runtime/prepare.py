@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.int8 import computes_in_int8, in_int8
 from encoders.runtime.exports import from_export
 from encoders.runtime.policy import Precision, RuntimePolicy
 from encoders.runtime.tower import Array, Plan, Runtime, Tower, TowerProblem
@@ -40,13 +41,18 @@ class Workshop:
         self._device = device
         self._threads = threads
         self._runtime: Runtime | None = None
-        self.precision: Precision = precision or fastest_precision(device)
+        self._int8 = False
+        exact = policy is not None and policy.precision == "float32"
+        self.precision: Precision = precision or ("float32" if exact else fastest_precision(device))
         self.says = f"torch runs it in {self.precision}"
         if policy is None or policy.name == "torch" or device != "cpu":
             return
         try:
             self._runtime = (make or _openvino)(policy, self.precision)
             self.says = f"{self._runtime.says} runs it in {self.precision}"
+            if policy.precision == "int8":
+                self._int8 = computes_in_int8()
+                self.says += " and int8" if self._int8 else ", for this processor is not known to compute in int8"
         except TowerProblem as err:
             self._lost(err)
 
@@ -54,12 +60,13 @@ class Workshop:
         """The tower that is planned, in torch where no runtime has it. Raises what the plan's reference raises."""
         if self._runtime is None:
             return self._in_torch(plan)
+        made = in_int8(plan) if self._int8 and plan.frozen else plan
         try:
             if self._folder is not None:
-                fast = from_export(plan, self._runtime, self._folder)
+                fast = from_export(made, self._runtime, self._folder)
             else:
                 with tempfile.TemporaryDirectory(prefix="liveshelf-", ignore_cleanup_errors=True) as folder:
-                    fast = from_export(plan, self._runtime, Path(folder))
+                    fast = from_export(made, self._runtime, Path(folder))
         except TowerProblem as err:
             self._lost(err)
             return self._in_torch(plan)

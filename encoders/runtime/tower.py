@@ -30,7 +30,8 @@ class Plan:
     `reference` makes it in torch, to compute in a precision. `example` are inputs of which torch's output is kept
     beside an export: what runs the tower must agree. `shapes` are those of the inputs, -1 for a side that differs from
     call to call.
-    `weights` differs whenever the weights do, and `code` whenever what is computed of them does.
+    `weights` differs whenever the weights do, and `code` whenever what is computed of them does. `frozen` is a backbone
+    as its package has it, which may be run in 8 bits.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Plan:
     reference: Callable[[torch.dtype], nn.Module]
     example: tuple[Array, ...]
     shapes: tuple[tuple[int, ...], ...]
+    frozen: bool = False
 
 
 class Runtime(Protocol):

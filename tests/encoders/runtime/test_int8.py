@@ -1,0 +1,105 @@
+"""The backbones in 8 bits: near to what they are in float32, and in int8 where the processor has that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from encoders.families import BUILTIN
+from encoders.int8 import RANGES, computes_in_int8, in_int8
+from encoders.plans import grid_plan, text_plan
+from encoders.rounded import round_layers, rounded
+from encoders.runtime import RuntimePolicy
+from encoders.runtime.policy import Wanted
+from encoders.runtime.prepare import Workshop
+from encoders.small import Backbones
+from encoders.towers import image_tower, text_tower
+from encoders.trained import Trained
+from tests.encoders.runtime.test_contract import products, vectors
+
+LEAST = 0.97
+"""Of drawn photos, whose colours are plainer than those the ranges are of; torch's own bfloat16 has 0.991."""
+
+
+@pytest.fixture(scope="module")
+def backbones() -> Backbones:
+    return Backbones(torch.device("cpu"), torch.float32)
+
+
+def cosines(ours: Tensor, theirs: Tensor) -> Tensor:
+    return torch.cosine_similarity(ours.flatten(1), theirs.flatten(1))
+
+
+def test_rounded_layers_make_nearly_the_same_features(backbones: Backbones) -> None:
+    batch = products(Trained(BUILTIN, name="builtin:small", precision="float32"))
+    photos = torch.from_numpy(np.stack([one.pixels for one in batch if one.pixels is not None]))
+    words, _, lite0 = backbones.files
+    ids = torch.tensor([one.tokens for one in batch if len(one.tokens) == 4])
+    seen = torch.ones_like(ids, dtype=torch.bool)
+    with torch.inference_mode():
+        seeing, reading = rounded(image_tower(lite0), RANGES), rounded(text_tower(words), RANGES)
+        assert cosines(seeing(photos), image_tower(lite0)(photos)).min() > 0.995
+        assert cosines(reading(ids, seen), text_tower(words)(ids, seen)).min() > 0.995
+
+
+def test_a_channel_that_calibration_never_saw_is_not_cut_off() -> None:
+    plain, x = nn.Linear(4, 3), torch.tensor([[1.0, -2.0, 3.0, 0.5]])
+    tower = nn.Sequential(plain)
+    expected = plain(x)
+    round_layers(tower, {"0": torch.tensor([[-2.0, -2.0, 0.0, 0.0], [2.0, 2.0, 3.0, 0.0]])})
+    torch.testing.assert_close(tower(x), expected, atol=0.05, rtol=0.05)
+
+
+def test_a_plan_in_8_bits_is_another(backbones: Backbones) -> None:
+    plan = text_plan(backbones.files[0])
+    other = in_int8(plan)
+    assert (other.name, other.weights) == ("text-6-int8", plan.weights)
+    assert other.code != plan.code
+
+
+def test_only_backbones_as_they_came_are_rounded(backbones: Backbones) -> None:
+    words, _, lite0 = backbones.files
+    assert text_plan(words).frozen
+    assert grid_plan(lite0, 128).frozen
+    assert not grid_plan(BUILTIN, 128, own=True).frozen
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32", "int8"])
+def test_without_a_runtime_torch_serves_in_floats(precision: Wanted) -> None:
+    policy = RuntimePolicy("torch", precision=precision)
+    served = Trained(BUILTIN, name="builtin:small", runtime=policy)
+    assert "int8" not in served.runs
+    assert precision != "float32" or served.runs == "torch runs it in float32"
+
+
+@pytest.mark.skipif(not computes_in_int8(), reason="this processor has no 8-bit products")
+def test_vectors_of_an_int8_export_are_near_to_torchs_and_of_the_same_space(tmp_path: Path) -> None:
+    reference = Trained(BUILTIN, name="builtin:small", precision="float32")
+    policy = RuntimePolicy("openvino", tmp_path, forwards=1, threads=1, precision="int8")
+    served = Trained(BUILTIN, name="builtin:small", runtime=policy)
+    assert served.runs.endswith("and int8")
+    batch = products(reference)
+    near = (vectors(reference, batch) * vectors(served, batch)).sum(1)
+    assert near.min() >= LEAST
+    assert served.space.id == reference.space.id
+
+
+@pytest.mark.skipif(not computes_in_int8(), reason="this processor has no 8-bit products")
+def test_the_layers_that_are_rounded_run_in_int8(tmp_path: Path, backbones: Backbones) -> None:
+    import openvino
+
+    policy = RuntimePolicy("openvino", tmp_path, forwards=1, threads=1, precision="int8")
+    plan = text_plan(backbones.files[0])
+    Workshop(policy, "cpu", "float32").tower(plan)
+    (folder,) = tmp_path.iterdir()
+    compiled = openvino.Core().compile_model(folder / "tower.xml", "CPU")
+    ran = [node.get_rt_info() for node in compiled.get_runtime_model().get_ordered_ops()]
+    linear = [
+        str(info["runtimePrecision"].astype(str)) for info in ran if "Fully" in str(info["layerType"].astype(str))
+    ]
+    assert len(linear) == 24
+    assert set(linear) <= {"u8", "i8"}
