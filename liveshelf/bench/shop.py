@@ -124,7 +124,8 @@ def open_shop(settings: Settings, *, url: str | None = None, photos: Path | None
     catalogue, or a folder, below which `file:` photos may be read.
     """
     name = f"bench-{uuid4().hex[:8]}"
-    told: dict[str, object] = {"log_level": "WARNING", "topic": name, "group": name, "collection": name}
+    level = "DEBUG" if settings.log_level == "DEBUG" else "WARNING"
+    told: dict[str, object] = {"log_level": level, "topic": name, "group": name, "collection": name}
     told |= {"backfill_topic": f"{name}-backfill", "quarantine_topic": f"{name}-quarantine"}
     # Events here are the contract's, and a photo that was kept would cost the second contender less than the first.
     told |= {"mapping": None, "member": None, "tenant": "default", "image_cache_mb": 0}
