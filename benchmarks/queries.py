@@ -217,6 +217,7 @@ def main() -> None:
     parser.add_argument("path", type=Path, help="a catalogue: parquet, JSON lines, or a folder of them")
     parser.add_argument("--only", default=",".join(PHASES), help=f"of {', '.join(PHASES)}")
     parser.add_argument("--products", type=int, default=40_057, help="products on the shelf")
+    parser.add_argument("--pid", type=int, help="of the index, where LIVESHELF_QDRANT_URL names one")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--saturated", type=float, default=60.0, help="seconds of three times what can be answered")
     parser.add_argument("--deadline", type=int, default=2000, help="milliseconds that a query gives while saturated")
@@ -230,7 +231,7 @@ def main() -> None:
     events = list(products(args.path, max(args.products, args.backlog)))
     words = Words([str(event.get("title", "")) for event in events if event.get("title")], random.Random(1))
     with open_shop(load_settings(), photos=args.path) as shop, ExitStack() as stack:
-        engine = shop.meter.pids["engine"]
+        engine = args.pid or shop.meter.pids["engine"]
         asyncio.run(fill(shop, events[: args.products]))
         alone = stack.enter_context(service(shop, "alone", query_batch=1))
         gathered = stack.enter_context(service(shop, "gathered"))

@@ -22,6 +22,7 @@ from liveshelf.wiring import (
     graph_policy_of,
     image_policy_of,
     public_image_policy_of,
+    query_threads_of,
 )
 from search import Keyring, Live, Parts, SearchPolicy, create_app, index_health, live_routes, serve
 
@@ -34,7 +35,8 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
     """The search service, until SIGTERM."""
     keys = None if settings.keys is None else Keyring(settings.keys)
     async with AsyncExitStack() as stack:
-        encoder = await stack.enter_async_context(encoder_of(settings, forwards=1))
+        sharing = settings.model_copy(update={"threads": query_threads_of(settings)})
+        encoder = await stack.enter_async_context(encoder_of(sharing, forwards=1))
         images = await stack.enter_async_context(Images(public_image_policy_of(settings)))
         photos = await stack.enter_async_context(Images(image_policy_of(settings)))
         pictures = Pictures(asked=images, ours=photos)

@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=256,
-        description="Threads of the model's arithmetic, all forwards together; unset: one a core.",
+        description="Threads of the model's arithmetic, all forwards together; unset: one a core, for queries half.",
     )
 
     nice: int = Field(

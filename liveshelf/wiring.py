@@ -114,6 +114,11 @@ def model_of(settings: Settings, name: str | None = None, *, forwards: int = 1, 
     return load(name or settings.model, device=settings.device, threads=threads, runtime=runtime)
 
 
+def query_threads_of(settings: Settings) -> int:
+    """For a forward of queries half of the cores: one is too short to be worth more, and the answers need theirs."""
+    return settings.threads or max(1, _cores(settings) // 2)
+
+
 def _cores(settings: Settings) -> int:
     return settings.threads or os.cpu_count() or 1
 

@@ -35,7 +35,7 @@ class Caller:
         return self.tenant in (None, key.tenant)
 
 
-def caller_of(request: Request) -> Caller:
+async def caller_of(request: Request) -> Caller:
     """Who sent the request, as the application's door found out."""
     caller: Caller = getattr(request.state, "caller", Caller())
     return caller

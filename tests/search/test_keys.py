@@ -236,7 +236,7 @@ async def test_the_tenant_of_a_key_reaches_the_handlers(file: Path) -> None:
 
     @app.get("/who")
     async def who(request: Request) -> None:
-        seen.append(caller_of(request))
+        seen.append(await caller_of(request))
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.test") as client:
         await client.get("/who", headers=bearer(key))
