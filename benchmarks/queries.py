@@ -1,6 +1,6 @@
 """What queries cost beside the index and the encoder, how many there can be, and what ingestion does to them.
 
-    python -m benchmarks.queries PATH [--only clients,overhead,saturation,ingest] [--seconds 10] [--products 40057]
+    python -m benchmarks.queries PATH [--only clients,overhead,saturation,ingest,memory] [--seconds 10]
 
 Starts broker, engine and search services of its own. The shelf is filled with the catalogue's products under random
 vectors, which cost a search what others cost. Two services are asked in turns, one that encodes each query alone and
@@ -36,7 +36,7 @@ from liveshelf.settings import load_settings
 from liveshelf.wiring import collection_policy_of
 from streams.publisher import Event
 
-PHASES = ("clients", "overhead", "saturation", "ingest")
+PHASES = ("clients", "overhead", "saturation", "ingest", "memory")
 CLIENTS = (1, 8, 32)
 ROUNDS = 3
 BATCH = 256
@@ -202,6 +202,18 @@ def ingest(shop: Shop, one: Service, words: Words, events: Sequence[Event], args
             print("\nThe back-fill ended before the queries did: give more --backlog.")
 
 
+def memory(one: Service, engine: int, words: Words, queries: int) -> None:
+    """Prints what service and index hold while so many queries are asked by a few clients at once."""
+    print("\n| queries | service | index |")
+    print("|---:|---:|---:|")
+    asked, told = 0, -1
+    while asked < queries:
+        asked += len(asyncio.run(closed_loop(one.port, CLIENTS[1], 5.0, words)))
+        if told < (told := 10 * asked // queries):
+            held = (psutil.Process(pid).memory_info().rss / 1e6 for pid in (one.pid, engine))
+            print(f"| {asked:,} | {' | '.join(f'{number(mb)} MB' for mb in held)} |", flush=True)
+
+
 def _live(one: Service) -> int:
     with urlopen(f"http://127.0.0.1:{one.port}/health", timeout=30) as answer:
         return int(json.load(answer)["products"])
@@ -226,6 +238,7 @@ def main() -> None:
     parser.add_argument(
         "--workers", nargs="+", default=["0", "5", "10", "19"], help="niceness, as in 10, or 10x1 threads"
     )
+    parser.add_argument("--queries", type=int, default=20_000, help="while memory is looked at")
     parser.add_argument("--backlog", type=int, default=8000, help="products of the back-fill")
     args = parser.parse_args()
     events = list(products(args.path, max(args.products, args.backlog)))
@@ -246,6 +259,8 @@ def main() -> None:
             saturation(gathered, words, most, args.saturated, args.deadline)
         if "ingest" in only:
             ingest(shop, gathered, words, events[: args.backlog], args)
+        if "memory" in only:
+            memory(gathered, engine, words, args.queries)
 
 
 if __name__ == "__main__":
