@@ -24,7 +24,11 @@ _HINTS = {"bfloat16": "bf16", "float32": "f32"}
 
 
 class OpenVino:
-    """A Runtime. One export serves every processor; in what precision it is run is decided when it is loaded."""
+    """A Runtime. One export serves every processor; in what precision it is run is decided when it is loaded.
+
+    OpenVINO is never called in the main thread: it gives the thread that calls it a stack for signals, which is gone
+    when OpenVINO is, and the next signal would end the process.
+    """
 
     def __init__(self, *, precision: Precision, forwards: int, threads: int, nice: int = 0) -> None:
         """`forwards` at once, each on `threads` threads that stand back by `nice`.
@@ -37,7 +41,7 @@ class OpenVino:
         except ImportError as err:
             raise TowerProblem("openvino is not installed") from err
         self._core: Any = openvino.Core()
-        if "CPU" not in self._core.available_devices:
+        if "CPU" not in _in_thread(lambda: self._core.available_devices, 0):
             raise TowerProblem("OpenVINO does not know this processor")
         self.version = f"OpenVINO {openvino.__version__}"
         self.says = f"OpenVINO {openvino.__version__.partition('-')[0]}"
@@ -51,6 +55,9 @@ class OpenVino:
         }
 
     def export(self, plan: Plan, folder: Path) -> None:
+        _in_thread(lambda: self._export(plan, folder), 0)
+
+    def _export(self, plan: Plan, folder: Path) -> None:
         import openvino
         from openvino.passes import ConstantFolding, Manager
 
@@ -77,13 +84,19 @@ class OpenVino:
 
 
 class _Compiled:
-    """A Tower; each thread has a request of its own."""
+    """A Tower; each thread has a request of its own, and the main thread's calls go to another one."""
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled
         self._own = threading.local()
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="openvino")
 
     def __call__(self, *inputs: Array) -> NDArray[np.float32]:
+        if threading.current_thread() is threading.main_thread():
+            return self._aside.submit(self._infer, *inputs).result()
+        return self._infer(*inputs)
+
+    def _infer(self, *inputs: Array) -> NDArray[np.float32]:
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         try:

@@ -127,3 +127,27 @@ def test_a_damaged_export_gives_the_right_vectors(tmp_path: Path, name: str) -> 
         file.write_bytes(data)
     again = family("trained", tmp_path, "float32", RuntimePolicy("openvino", tmp_path))
     assert (expected * vectors(again, products(again))).sum(1).min() >= LEAST["float32"]
+
+
+SIGNALS = """
+import ctypes, signal, sys
+class Stack(ctypes.Structure):
+    _fields_ = [("sp", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+def stack():
+    found = Stack()
+    ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found))
+    return found.sp
+before = stack()
+from encoders.families import load
+from encoders.runtime import RuntimePolicy
+from pathlib import Path
+model = load("builtin:small", runtime=RuntimePolicy("auto", Path(sys.argv[1])))
+model.forward_queries([model.prepare("red mug", None)])
+assert stack() == before, "the main thread has another stack for signals"
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the C library of Linux")
+def test_the_main_thread_keeps_its_stack_for_signals(exports: Path) -> None:
+    """One that a runtime gave it would be gone with the runtime, and the next signal would end the process."""
+    subprocess.run([sys.executable, "-c", SIGNALS, str(exports)], check=True, timeout=120)
