@@ -44,6 +44,12 @@ class Consumer(aiokafka.Consumer):
         """The record is done with; the next commit says so."""
         self._acked[place].append(offset)
 
+    async def commit_and_end_transactions(self) -> None:
+        """At the end, and before partitions are given back, everything that is done with is committed."""
+        # Faust's own only waits for a commit that is under way, and that one may have begun before the last of it.
+        await self.maybe_wait_for_commit_to_finish()
+        await super().commit_and_end_transactions()
+
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 -- Faust's
         found = await super()._getmany(active_partitions, timeout)
         return {
