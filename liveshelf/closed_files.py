@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from streams.backfill import BadRow, Row
 
 
-class Files:
+class ClosedFiles:
     """Photos that events name as files which these settings do not let a worker read."""
 
     def __init__(self, roots: Sequence[Path]) -> None:

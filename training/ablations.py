@@ -44,7 +44,7 @@ ROWS = (
     Row("sigmoid", "none", ("tasks.loss=sigmoid",)),
     Row("MBNS 512", "none", ("negatives.bank=512",)),
     Row("MBNS 4096", "none", ("negatives.bank=4096",)),
-    Row("MBNS 4096, momentum", "none", ("negatives.bank=4096", "negatives.bank_momentum=true", "optim.ema=0.95")),
+    Row("MBNS 4096 + momentum", "none", ("negatives.bank=4096", "negatives.bank_momentum=true", "optim.ema=0.95")),
     Row("CDNS 2", "no CDNS 2", (), 2),
     Row("no CDNS 2", "none", ("negatives.across=false",), 2),
     Row("CDNS 4", "no CDNS 4", (), 4),

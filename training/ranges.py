@@ -6,17 +6,16 @@ They are computed once, and shipped: ranges of each shop's own products would gi
 from __future__ import annotations
 
 import argparse
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from catalog.errors import Misuse
+from encoders.images import ImagePolicy, decode
 from encoders.int8 import RANGES
 from encoders.model import Inputs
 from encoders.rounded import kind_of
@@ -81,7 +80,8 @@ def products(catalogue: Path, backbones: Backbones, *, count: int, seed: int) ->
     examples = read(catalogue)
     taught = np.flatnonzero(parts_of(examples, SplitPolicy(seed=seed)) == TRAIN)
     for row in np.random.default_rng(seed).permutation(taught)[:count].tolist():
-        photo = Image.open(io.BytesIO(examples[row].photo)).convert("RGB") if examples[row].photo else None
+        data = examples[row].photo
+        photo = decode(data, ImagePolicy(), target=PHOTO_SIDE) if data else None
         yield backbones.prepare(examples[row].title, photo, side=PHOTO_SIDE)
 
 

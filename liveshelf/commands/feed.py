@@ -12,7 +12,7 @@ import click
 from catalog.errors import Misuse
 from catalog.events import Contract, Parsed, parse
 from catalog.record import Record, Reject
-from liveshelf.closed_files import Files
+from liveshelf.closed_files import ClosedFiles
 from liveshelf.contract import contract_of
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
@@ -104,7 +104,7 @@ def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow
     kafka, started = kafka_of(settings), time.monotonic()
     create_topics(kafka, topics_of(settings))
     with Publisher(kafka, settings.backfill_topic, tenant=settings.tenant) as publisher, bar("sent", total) as done:
-        rows, files = iter(range(1, total + 1)), Files(settings.image_file_roots)
+        rows, files = iter(range(1, total + 1)), ClosedFiles(settings.image_file_roots)
 
         def on_row(row: Row | BadRow) -> None:
             files.see(row)
@@ -130,7 +130,7 @@ def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow
 
 
 def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow]) -> int:
-    good, contract, files = 0, contract_of(settings), Files(settings.image_file_roots)
+    good, contract, files = 0, contract_of(settings), ClosedFiles(settings.image_file_roots)
     with bar("checked", total) as done:
         for number, row in enumerate(catalogue, start=1):
             files.see(row)

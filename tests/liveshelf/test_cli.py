@@ -17,7 +17,7 @@ from catalog import events
 from embedded.engine.process import EngineProcess
 from liveshelf import sample
 from liveshelf.cli import main
-from liveshelf.settings import Settings, environment, load_settings, variable
+from liveshelf.settings import environment, load_settings
 from tests.integration.shop import Shop, open_shop, wait_for
 
 NOWHERE = "127.0.0.1:9"
@@ -25,8 +25,6 @@ NOWHERE = "127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(variable(name), raising=False)
     monkeypatch.setenv("LIVESHELF_KAFKA", NOWHERE)
     monkeypatch.setenv("LIVESHELF_QDRANT_URL", f"http://{NOWHERE}")
     monkeypatch.setenv("LIVESHELF_QDRANT_TIMEOUT_S", "2")

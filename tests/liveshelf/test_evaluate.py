@@ -21,15 +21,9 @@ from indexer import CollectionPolicy, QdrantIndex, ensure
 from liveshelf import sample
 from liveshelf.cli import main
 from liveshelf.evaluating import live_recall, products_of
-from liveshelf.settings import Settings, variable
+from liveshelf.settings import Settings
 from tests.contracts.test_index import put
 from tests.fixtures_engine import client_of
-
-
-@pytest.fixture(autouse=True)
-def settings_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(variable(name), raising=False)
 
 
 @pytest.fixture(scope="module")

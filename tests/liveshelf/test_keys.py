@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from embedded.engine.process import EngineProcess
 from liveshelf.cli import main
 from liveshelf.searching import hosts_of
-from liveshelf.settings import Settings, environment, load_settings, variable
+from liveshelf.settings import environment, load_settings
 from search import Keyring
 from search.caller import Scope
 from tests.integration.shop import wait_for
@@ -27,8 +27,6 @@ HOSTS = {"localhost": 200, "127.0.0.1:1": 200, "shelf.test": 200, "evil.example"
 
 @pytest.fixture(autouse=True)
 def file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(variable(name), raising=False)
     monkeypatch.setenv("LIVESHELF_KEYS", str(tmp_path / "keys.json"))
     return tmp_path / "keys.json"
 

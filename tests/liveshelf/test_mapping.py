@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from liveshelf.cli import main
-from liveshelf.settings import Settings, environment, load_settings, variable
+from liveshelf.settings import environment, load_settings
 from liveshelf.streaming import kafka_of
 from streams.connection import read_topic
 from tests.integration.streaming import new_place
@@ -19,8 +19,6 @@ ROW = {"sku": 17, "name": "Linen napkin"}
 
 @pytest.fixture(autouse=True)
 def mapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(variable(name), raising=False)
     file = tmp_path / "mapping.toml"
     file.write_text('id = "sku"\ntitle = "name"\n')
     monkeypatch.setenv("LIVESHELF_MAPPING", str(file))

@@ -19,13 +19,7 @@ from evaluation.precision import Made, gate
 from liveshelf import sample
 from liveshelf.cli import main
 from liveshelf.evaluating import Loaded, Products, products_of, vectors_of
-from liveshelf.settings import Settings, load_settings, variable
-
-
-@pytest.fixture(autouse=True)
-def settings_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(variable(name), raising=False)
+from liveshelf.settings import load_settings
 
 
 @pytest.fixture(scope="module")

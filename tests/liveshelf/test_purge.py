@@ -15,7 +15,6 @@ from catalog.product import Key
 from catalog.state import State, payload_of
 from embedded.engine.process import EngineProcess
 from liveshelf.cli import main
-from liveshelf.settings import Settings, variable
 from tests.fakes import SPACE
 from tests.fixtures_engine import collection_at
 
@@ -45,12 +44,6 @@ def purge(*arguments: str) -> str:
     result = CliRunner().invoke(main, ["purge", *arguments])
     assert result.exit_code == 0, result.output
     return result.output
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(variable(name), raising=False)
 
 
 def test_a_purge_forgets_what_is_old_and_lists_what_waits(engine: EngineProcess, monkeypatch: pytest.MonkeyPatch):

@@ -14,7 +14,7 @@ from catalog.product import Key
 from catalog.record import Record, Reject, Stage
 from liveshelf.cli import main
 from liveshelf.commands.times import moment_ms, span_ms
-from liveshelf.settings import Settings, environment, load_settings, variable
+from liveshelf.settings import Settings, environment, load_settings
 from liveshelf.streaming import kafka_of, topics_of
 from streams.connection import read_topic
 from streams.quarantine import KafkaQuarantine
@@ -26,8 +26,6 @@ SENT = round(time.time() * 1000) - 3_600_000  # young enough for the broker to k
 @pytest.fixture
 def shelf(broker: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings whose quarantine holds, in one partition, JSON that is no event and bytes that are no text."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(variable(name), raising=False)
     topics = new_place(broker, partitions=1).topics
     settings = load_settings(
         kafka=broker,

@@ -7,13 +7,7 @@ import pytest
 from catalog.errors import Misuse
 from catalog.repair import RepairPolicy
 from liveshelf.ingestion import repair_policy_of
-from liveshelf.settings import Settings, load_settings, unknown_variables, variable
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(variable(name), raising=False)
+from liveshelf.settings import Settings, load_settings, unknown_variables
 
 
 def test_the_defaults_are_for_one_machine():
