@@ -89,6 +89,7 @@ def open_shop(broker: str, engine: EngineProcess, folder: Path, **more: Any) -> 
             "group": name,
             "collection": f"test-{name}",
             "partitions": 4,
+            "session_seconds": 6,  # what a killed worker held is waited for
             **more,
         }
     )

@@ -89,7 +89,7 @@ def photo(path: Path, colour: str) -> str:
 
 async def test_two_workers_share_a_topic_and_one_dies_half_way(shop: Shop):
     """Nothing lost, nothing stale: every product is there with its newest version."""
-    count = 5000
+    count = 2000
     puts = [
         {"id": f"p{i}", "version": 10 + i % 7, "title": f"thing {i}", "offer": {"price": float(i)}}
         for i in range(count)
