@@ -91,14 +91,14 @@ def _figures(found: Gated) -> dict[str, Any]:
 
 
 def _table(said: dict[str, Any], found: Gated) -> str:
-    k = found.policy.places
+    k, low = found.policy.places, f"p{100 * found.policy.quantile:g}"
     return "\n".join(
         [
             f"{said['products']} products, {said['queries']} queries",
             f"reference: {said['reference']}",
             f"served:    {said['served']}",
             "",
-            f"{'cosine':10} {'p1':>8} {'p50':>8}",
+            f"{'cosine':10} {low:>8} {'p50':>8}",
             *(f"{name:10} {near.low:8.4f} {near.median:8.4f}" for name, near in found.nearness.items()),
             "",
             f"recall@{k}",
