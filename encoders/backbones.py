@@ -43,12 +43,20 @@ def prepared(tokenizer: Tokenizer, text: str, photo: Image | None, *, side: int)
     return Inputs(tokens=tokens, pixels=None if photo is None else square(photo, side))
 
 
-def padded(tokens: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Token ids (texts, longest), padded with zeros, and bool of the same shape: what is no padding."""
-    lengths = np.array([len(some) for some in tokens], dtype=np.int64)
-    seen = np.arange(lengths.max(initial=0)) < lengths[:, None]
-    ids = np.zeros(seen.shape, dtype=np.int64)
-    ids[seen] = [token for some in tokens for token in some]
+def padded(
+    tokens: Sequence[Sequence[int]], *, lengths: Sequence[int] = ()
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Token ids (texts, length), padded with zeros, and bool of the same shape: what is no padding.
+
+    The length is the first of `lengths`, which rise, that the longest fits into, or its own.
+    """
+    longest = max(map(len, tokens), default=0)
+    length = next((one for one in lengths if one >= longest), longest)
+    ids = np.zeros((len(tokens), length), dtype=np.int64)
+    seen = np.zeros(ids.shape, dtype=np.bool_)
+    for row, some in enumerate(tokens):
+        ids[row, : len(some)] = some
+        seen[row, : len(some)] = True
     return ids, seen
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -21,7 +20,7 @@ from liveshelf.bench.figures import Figure
 from liveshelf.bench.peers import photo_loops, title_loops
 from liveshelf.bench.shop import roots
 from liveshelf.settings import Settings
-from liveshelf.wiring import encode_policy_of, forwards_of, model_of
+from liveshelf.wiring import encode_policy_of, forwards_of, model_of, query_threads_of
 
 SIZES = (1, 8, 16, 32)
 ROUNDS = 5
@@ -138,11 +137,10 @@ async def _by_turns(what: str, runs: Mapping[str, Run], items: Sequence[Content]
 
 
 async def _asked(settings: Settings, titles: Sequence[str]) -> list[Figure]:
-    """Queries of words, one after the other, each asked once, since what was asked before is remembered."""
+    """Queries of words on the threads that a search has, one after the other, each asked once: none is remembered."""
     if not titles:
         return []
-    cores = settings.threads or os.cpu_count() or 1
-    models = _models(settings.model_copy(update={"threads": cores}), forwards=1)
+    models = _models(settings.model_copy(update={"threads": query_threads_of(settings)}), forwards=1)
     took: dict[str, list[float]] = {name: [] for name in models}
     async with AsyncExitStack() as stack:
         services = await _enter(stack, settings, models, AtHand(), SIZES[-1])

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL.Image import Image
 
 from catalog.errors import Misuse
 from catalog.ports import Vector
 from catalog.space import FUSED, IMAGE, TITLE
-from encoders.backbones import file_of, files, prepared
+from encoders.backbones import file_of, files, padded, prepared
 from encoders.families import BUILTIN
 from encoders.model import finish_items, to_vectors
 from encoders.plans import text_plan
@@ -86,6 +88,16 @@ def test_texts_of_all_lengths_together_are_what_they_are_alone() -> None:
     alone = np.concatenate([texts([inputs], read) for inputs in batch])
     np.testing.assert_allclose(together, alone, atol=1e-5)
     assert not together[-1].any()
+
+
+@given(st.lists(st.lists(st.integers(1, 30_000), max_size=20), max_size=4))
+def test_padded_are_the_tokens_and_zeros_up_to_a_length(texts: list[list[int]]) -> None:
+    for lengths in ((), (4, 8)):
+        ids, seen = padded(texts, lengths=lengths)
+        longest = max(map(len, texts), default=0)
+        length = next((one for one in lengths if one >= longest), longest)
+        assert ids.tolist() == [some + [0] * (length - len(some)) for some in texts]
+        assert seen.tolist() == [[True] * len(some) + [False] * (length - len(some)) for some in texts]
 
 
 def drawn(kind: str, colour: str, *, view: int) -> Image:

@@ -91,6 +91,14 @@ def test_items_and_queries_are_what_torch_makes_of_them(reference: Family, serve
     assert served.space.id == reference.space.id
 
 
+def test_texts_alone_are_what_torch_makes_of_them_among_others(reference: Family, served: Family) -> None:
+    batch = [reference.prepare(" ".join(["red mug"] * n), None) for n in (1, 2, 5, 6, 7, 8, 20, 40)]
+    expected = vectors(reference, batch)
+    alone = [vectors(served, [inputs]) for inputs in batch]
+    found = np.concatenate([np.concatenate([one[:-1] for one in alone]), np.stack([one[-1] for one in alone])])
+    assert (expected * found).sum(1).min() >= LEAST[served.workshop.precision]
+
+
 def test_several_threads_at_once_do_not_disturb_each_other(served: Family) -> None:
     batch = products(served)
 
