@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from catalog.batch import Batch
 from catalog.ingest import Ingest, IngestPolicy
 from catalog.rejects import RejectLimit
 from catalog.repair import Repair, RepairPolicy
+from encoders.model import Model
 from encoders.service import EncoderService
 from encoders.thread import Turn
 from indexer import QdrantIndex, QdrantUnhealed, RequestPolicy, connect, ensure
@@ -30,27 +32,30 @@ from streams.worker import Worker, run_worker
 READY_POLL_S = 0.2
 
 
-async def run_ingest(settings: Settings) -> int:
-    """The worker: both topics to the index until SIGTERM. The process's exit code."""
+async def run_ingest(settings: Settings, model: Future[Model] | None = None) -> int:
+    """The worker: both topics to the index until SIGTERM. The process's exit code. `model` is as in `worker_of`."""
     async with AsyncExitStack() as stack:
-        worker, _ = await stack.enter_async_context(worker_of(settings))
+        worker, _ = await stack.enter_async_context(worker_of(settings, model))
         if settings.ready_file is not None:
             await stack.enter_async_context(_told(settings.ready_file, lambda: worker.ready))
         return await run_worker(worker)
 
 
 @asynccontextmanager
-async def worker_of(settings: Settings) -> AsyncIterator[tuple[Worker, EncoderService]]:
+async def worker_of(
+    settings: Settings, model: Future[Model] | None = None
+) -> AsyncIterator[tuple[Worker, EncoderService]]:
     """A worker that is yet to be run, and the encoder it shares between its lanes.
 
-    Topics and collection exist when this has entered. Raises Unavailable where broker or index do not answer.
+    `model` is what `liveshelf.wiring.loading` began to load, with the settings' `nice`. Topics and collection exist
+    when this has entered. Raises Unavailable where broker or index do not answer.
     """
     kafka, topics, timeout = kafka_of(settings), topics_of(settings), settings.qdrant_timeout_s
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(create_topics, kafka, topics)
         client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
         stack.push_async_callback(client.close)
-        encoder = await stack.enter_async_context(encoder_of(settings, nice=settings.nice))
+        encoder = await stack.enter_async_context(encoder_of(settings, nice=settings.nice, model=model))
         collection = await ensure(client, encoder.space, collection_policy_of(settings))
         requests = RequestPolicy(timeout_s=timeout)
         index = QdrantIndex(client, collection=collection, space=encoder.space, policy=requests)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from catalog.allowed import FindPolicy
 from catalog.state import ATTRIBUTE
@@ -17,8 +19,10 @@ from encoders.placeholders import PlaceholderPolicy
 from encoders.queries import QueriesPolicy
 from encoders.runtime import RuntimePolicy
 from encoders.service import EncoderService
-from indexer import CollectionPolicy, GraphPolicy
 from liveshelf.settings import Settings
+
+if TYPE_CHECKING:
+    from indexer import CollectionPolicy, GraphPolicy
 
 MOST_FORWARDS = 4
 
@@ -73,6 +77,8 @@ def encode_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) ->
 
 
 def collection_policy_of(settings: Settings) -> CollectionPolicy:
+    from indexer import CollectionPolicy
+
     return CollectionPolicy(
         name=settings.collection,
         indexed=settings.indexed_attributes,
@@ -83,6 +89,8 @@ def collection_policy_of(settings: Settings) -> CollectionPolicy:
 
 
 def graph_policy_of(settings: Settings) -> GraphPolicy:
+    from indexer import GraphPolicy
+
     return GraphPolicy(ef=settings.hnsw_ef, rescore=settings.rescore, oversampling=settings.oversampling)
 
 
@@ -123,14 +131,28 @@ def _cores(settings: Settings) -> int:
     return settings.threads or os.cpu_count() or 1
 
 
+@contextmanager
+def loading(settings: Settings, *, forwards: int | None = None, nice: int = 0) -> Iterator[Future[Model]]:
+    """The model of the settings, loaded in a thread, for `encoder_of`; what else a process imports it imports beside.
+
+    Half of what a start computes is the model's, and most of that needs no interpreter.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="loading") as thread:
+        yield thread.submit(model_of, settings, forwards=forwards or forwards_of(settings), nice=nice)
+
+
 @asynccontextmanager
 async def encoder_of(
-    settings: Settings, *, forwards: int | None = None, nice: int = 0
+    settings: Settings, *, forwards: int | None = None, nice: int = 0, model: Future[Model] | None = None
 ) -> AsyncIterator[EncoderService]:
-    """The model of the settings, loaded, with the photos it may fetch; one forward at once answers a query soonest."""
+    """The model of the settings, loaded, with the photos it may fetch; one forward at once answers a query soonest.
+
+    `model` is one that `loading` began to load with the same settings, `forwards` and `nice`.
+    """
     forwards = forwards or forwards_of(settings)
     async with AsyncExitStack() as stack:
         images = await stack.enter_async_context(Images(image_policy_of(settings)))
-        model = await asyncio.to_thread(model_of, settings, forwards=forwards, nice=nice)
+        if model is None:
+            model = stack.enter_context(loading(settings, forwards=forwards, nice=nice))
         policy = encode_policy_of(settings, forwards=forwards, nice=nice)
-        yield await stack.enter_async_context(EncoderService(model, images, policy))
+        yield await stack.enter_async_context(EncoderService(await asyncio.wrap_future(model), images, policy))

@@ -25,9 +25,12 @@ def worker(settings: Settings) -> None:
 
     Run as many as the topics have partitions. The exit code is 0 after SIGTERM, 1 where going on is no use.
     """
-    from liveshelf.ingestion import run_ingest
+    from liveshelf.wiring import loading
 
-    raise SystemExit(asyncio.run(run_ingest(settings)))
+    with loading(settings, nice=settings.nice) as model:
+        from liveshelf.ingestion import run_ingest  # beside the model, for this takes as long
+
+        raise SystemExit(asyncio.run(run_ingest(settings, model)))
 
 
 @click.command()
