@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import faust
+from faust.tables import TableManager
 from mode import CrashingSupervisor
 
 from streams.fetched import MOST, Transport
@@ -22,6 +23,14 @@ Put = Callable[[Delivery], Awaitable[None]]
 # Faust's own watchdogs take a pause during an outage for a stuck worker: they would log errors every few seconds and
 # leave the group. A paused worker keeps its partitions; whether it is alive is for readiness to say.
 PATIENCE_S = 7 * 24 * 3600.0
+
+
+class NoTables(TableManager):
+    """Faust's own, which at each start waits a second for tables to be made."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class LanesApp(faust.App):
@@ -40,6 +49,7 @@ def create_app(kafka: Kafka, lanes: Mapping[str, Put], policy: WorkerPolicy = Wo
         broker=[f"kafka://{server}" for server in kafka.servers],
         broker_credentials=_credentials(kafka),
         store="memory://",
+        TableManager=NoTables,
         web_enabled=False,
         autodiscover=False,
         topic_allow_declare=False,
