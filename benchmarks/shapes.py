@@ -26,7 +26,7 @@ from liveshelf.wiring import runtime_policy_of
 PRODUCTS = (1, 2, 4, 8, 16)
 TITLE = 11  # tokens
 OTHERS = ((3, 9), (5, 10), (6, 12), (7, 13))  # products and tokens of the calls between
-PADDED = {"its own": (), "8s": (8, 16), "12": (12, 16), "16": (16,)}
+PADDED = {"its own": (), "8 or 16": (8, 16), "12 or 16": (12, 16), "16": (16,)}
 
 
 class Towers:

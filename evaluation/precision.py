@@ -59,7 +59,8 @@ class Gated:
         """A sentence for each thing that is not as it must be."""
         for name, near in self.nearness.items():
             if not near.low >= self.policy.cosine:
-                yield f"`{name}` has a cosine of {near.low:.4f} at p{100 * self.policy.quantile:g}, and {self.policy.cosine} is needed"
+                place = f"p{100 * self.policy.quantile:g}"
+                yield f"`{name}` has a cosine of {near.low:.4f} at {place}, and {self.policy.cosine} is needed"
         for said, found in (("", self.other), (" with its items and the reference's queries", self.mixed)):
             if not self.reference - found <= self.policy.loss:
                 yield (
