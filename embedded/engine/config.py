@@ -22,6 +22,12 @@ _DATATYPES = {
     pb.Uint8: edge.VectorStorageDatatype.Uint8,
 }
 
+# What a vector is searched by where the client says nothing: four bits a number, the best compared again as they are
+# (see embedded.engine.queries). Unlike a graph they are there as soon as the vector is. Short vectors are as they come:
+# there is little to save, and little to tell them apart by.
+_FOUR_BITS = edge.TurboQuantQuantizationConfig(always_ram=True, bits=edge.TurboQuantBitSize.Bits4)
+_LEAST_DIM = 64
+
 
 def to_config(request: pb.CreateCollection) -> pb.CollectionConfig:
     """The configuration a create request asks for, with the server's defaults where it does not say.
@@ -86,7 +92,8 @@ def dimensions(config: pb.CollectionConfig) -> Dimensions:
 
 def to_edge(config: pb.CollectionConfig) -> edge.EdgeConfig:
     """What the engine is told. Refuses what it cannot honour."""
-    dense = {name: _to_edge_vector(name, params) for name, params in dense_params(config).items()}
+    own_bits = not config.HasField("quantization_config")
+    dense = {name: _to_edge_vector(name, params, own_bits=own_bits) for name, params in dense_params(config).items()}
     sparse = {name: _to_edge_sparse(params) for name, params in config.params.sparse_vectors_config.map.items()}
     if not dense and not sparse:
         raise invalid("a collection needs at least one vector, dense or sparse")
@@ -109,7 +116,7 @@ def to_edge(config: pb.CollectionConfig) -> edge.EdgeConfig:
     )
 
 
-def _to_edge_vector(name: str, params: pb.VectorParams) -> edge.EdgeVectorParams:
+def _to_edge_vector(name: str, params: pb.VectorParams, *, own_bits: bool) -> edge.EdgeVectorParams:
     only(params, "size", "distance", "on_disk", "datatype", "hnsw_config")
     if not 1 <= params.size <= 65_536:
         raise invalid(f"vector {name!r} has size {params.size}; give it one of 1 to 65536")
@@ -122,6 +129,7 @@ def _to_edge_vector(name: str, params: pb.VectorParams) -> edge.EdgeVectorParams
         distance=_DISTANCES[params.distance],
         on_disk=params.on_disk if params.HasField("on_disk") else None,
         datatype=_DATATYPES.get(params.datatype),
+        quantization_config=_FOUR_BITS if own_bits and params.size >= _LEAST_DIM else None,
         hnsw_config=_to_edge_hnsw(params.hnsw_config) if params.HasField("hnsw_config") else None,
     )
 

@@ -13,6 +13,11 @@ from embedded.engine.refusals import invalid, missing, only, unspoken, variant
 from embedded.engine.store import Collection
 
 _LIMIT = 10
+# How many are compared again as they are, of those that look nearest in four bits: never less than so many, or so many
+# times what is asked for. Beyond the last number reading them costs more than comparing with every vector.
+_LEAST_RESCORED = 400
+_RESCORED = 2.0
+_MOST_RESCORED = 4000
 
 
 def to_query(collection: Collection, request: pb.QueryPoints, *, payload: bool = True) -> edge.QueryRequest:
@@ -25,7 +30,7 @@ def to_query(collection: Collection, request: pb.QueryPoints, *, payload: bool =
         "offset", "with_vectors", "with_payload", "timeout",
     )  # fmt: skip
     return edge.QueryRequest(
-        limit=request.limit if request.HasField("limit") else _LIMIT,
+        limit=_limit(request),
         offset=request.offset,
         query=_scoring(collection, request),
         prefetches=[_prefetch(collection, each) for each in request.prefetch] or None,
@@ -33,20 +38,25 @@ def to_query(collection: Collection, request: pb.QueryPoints, *, payload: bool =
         with_payload=payload and with_payload(request.with_payload, default=False),
         filter=_filter(request),
         score_threshold=request.score_threshold if request.HasField("score_threshold") else None,
-        params=_params(request.params) if request.HasField("params") else None,
+        params=_params(request.params, most=_limit(request) + request.offset),
     )
 
 
 def _prefetch(collection: Collection, message: pb.PrefetchQuery) -> edge.Prefetch:
     only(message, "prefetch", "query", "using", "filter", "params", "score_threshold", "limit")
     return edge.Prefetch(
-        limit=message.limit if message.HasField("limit") else _LIMIT,
+        limit=_limit(message),
         query=_scoring(collection, message),
         prefetches=[_prefetch(collection, each) for each in message.prefetch] or None,
-        params=_params(message.params) if message.HasField("params") else None,
+        params=_params(message.params, most=_limit(message)),
         filter=_filter(message),
         score_threshold=message.score_threshold if message.HasField("score_threshold") else None,
     )
+
+
+def _limit(message: Any) -> int:
+    limit: int = message.limit if message.HasField("limit") else _LIMIT
+    return limit
 
 
 def _scoring(collection: Collection, request: Any) -> Any:
@@ -110,9 +120,10 @@ def _filter(request: Any) -> edge.Filter | None:
     return edge.Filter(must=[to_filter(request.filter)] if asked else None, must_not=[itself])
 
 
-def _params(message: pb.SearchParams) -> edge.SearchParams:
+def _params(message: pb.SearchParams, *, most: int) -> edge.SearchParams:
+    """The parameters of a search for the `most` best."""
     only(message, "hnsw_ef", "exact", "quantization", "indexed_only")
-    quantization = None
+    quantization = _own_quantization(most)
     if message.HasField("quantization"):
         asked = message.quantization
         only(asked, "ignore", "rescore", "oversampling")
@@ -126,6 +137,15 @@ def _params(message: pb.SearchParams) -> edge.SearchParams:
         exact=message.exact,
         quantization=quantization,
         indexed_only=message.indexed_only,
+    )
+
+
+def _own_quantization(most: int) -> edge.QuantizationSearchParams:
+    """How the bits that the engine keeps for itself are searched, so that nobody sees that it does."""
+    return edge.QuantizationSearchParams(
+        ignore=most > _MOST_RESCORED,
+        rescore=True,
+        oversampling=max(_RESCORED, _LEAST_RESCORED / max(1, most)),
     )
 
 
