@@ -1,10 +1,11 @@
 """What queries cost beside the index and the encoder, how many there can be, and what ingestion does to them.
 
-    python -m benchmarks.queries PATH [--only clients,overhead,saturation,ingest,memory] [--seconds 10]
+    python -m benchmarks.queries PATH [--only clients,overhead,saturation,ingest,memory] [--vectors FILE.npz]
 
-Starts broker, engine and search services of its own. The shelf is filled with the catalogue's products under random
-vectors, which cost a search what others cost. Two services are asked in turns, one that encodes each query alone and
-one that gathers them, so every ratio is of one run. `added` is what an answer took less what the service says that
+Starts broker, engine and search services of its own. The shelf is filled with the catalogue's products under the
+vectors of FILE, which the default model makes if it is not there, or under random vectors. An index that compares with
+every vector takes as long for either; one that has a graph, several times as long for random ones. Two services are
+asked in turns, one that encodes each query alone and one that gathers them, so every ratio is of one run. `added` is what an answer took less what the service says that
 encoding and searching took: HTTP, JSON and this script's own client.
 """
 
@@ -15,7 +16,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ from urllib.request import urlopen
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
+from benchmarks import index_reads
 from benchmarks.asking import Answer, Words, closed_loop, ms, open_loop
 from benchmarks.shop import Shop, number, open_shop, products
 from catalog.change import Stamp
@@ -40,6 +43,7 @@ PHASES = ("clients", "overhead", "saturation", "ingest", "memory")
 CLIENTS = (1, 8, 32)
 ROUNDS = 3
 BATCH = 256
+Rows = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,21 @@ def service(shop: Shop, name: str, **overrides: object) -> Iterator[Service]:
         yield Service(name, json.loads(ready.read_text())["port"], child.pid)
 
 
-async def fill(shop: Shop, events: Sequence[Event]) -> None:
-    """The shelf with these products under random vectors."""
+def vectors_of(catalogue: Path, file: Path | None, count: int) -> Rows:
+    """The vectors of so many products by name, each (count, dim); empty without a file, which is made if need be."""
+    if file is None:
+        return {}
+    if not file.exists():
+        asyncio.run(index_reads.encoded(catalogue, file))
+    with np.load(file) as kept:
+        found = {name: kept[name][:count] for name in kept.files}
+    if any(len(rows) < count for rows in found.values()):
+        raise SystemExit(f"{file} has vectors of fewer than {count} products: give another file, or fewer --products")
+    return found
+
+
+async def fill(shop: Shop, events: Sequence[Event], rows: Rows) -> None:
+    """The shelf with these products under their vectors, or random ones."""
     space = await space_of(shop.settings)
     client = connect(shop.settings.qdrant_url, api_key=None, timeout_s=60)
     try:
@@ -75,10 +92,11 @@ async def fill(shop: Shop, events: Sequence[Event]) -> None:
         state = State(base=Stamp(1, 0, ""), live=True)
         for start in range(0, len(events), BATCH):
             writes = []
-            for event in events[start : start + BATCH]:
+            for n, event in enumerate(events[start : start + BATCH], start):
                 said = payload_of(state, fingerprint="0", event_time=1)
                 said |= {"title": event["title"], "images": [], "attributes": event.get("attributes", {})}
-                found = {name: rng.standard_normal(dim).astype(np.float32) for name, dim in space.vectors.items()}
+                drawn = {name: rng.standard_normal(dim).astype(np.float32) for name, dim in space.vectors.items()}
+                found = {name: rows[name][n] for name in space.vectors} if rows else drawn
                 vectors = {name: vector / np.linalg.norm(vector) for name, vector in found.items()}
                 writes.append(Write(Key("default", event["id"]), None, said, vectors))
             await index.write(writes)
@@ -229,6 +247,7 @@ def main() -> None:
     parser.add_argument("path", type=Path, help="a catalogue: parquet, JSON lines, or a folder of them")
     parser.add_argument("--only", default=",".join(PHASES), help=f"of {', '.join(PHASES)}")
     parser.add_argument("--products", type=int, default=40_057, help="products on the shelf")
+    parser.add_argument("--vectors", type=Path, help="the products' vectors, as benchmarks.index_reads keeps them")
     parser.add_argument("--pid", type=int, help="of the index, where LIVESHELF_QDRANT_URL names one")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--saturated", type=float, default=60.0, help="seconds of three times what can be answered")
@@ -242,10 +261,11 @@ def main() -> None:
     parser.add_argument("--backlog", type=int, default=8000, help="products of the back-fill")
     args = parser.parse_args()
     events = list(products(args.path, max(args.products, args.backlog)))
+    rows = vectors_of(args.path, args.vectors, min(args.products, len(events)))
     words = Words([str(event.get("title", "")) for event in events if event.get("title")], random.Random(1))
     with open_shop(load_settings(), photos=args.path) as shop, ExitStack() as stack:
         engine = args.pid or shop.meter.pids["engine"]
-        asyncio.run(fill(shop, events[: args.products]))
+        asyncio.run(fill(shop, events[: args.products], rows))
         alone = stack.enter_context(service(shop, "alone", query_batch=1))
         gathered = stack.enter_context(service(shop, "gathered"))
         only = args.only.split(",")
