@@ -3,10 +3,11 @@
     python -m benchmarks.queries PATH [--only clients,overhead,saturation,ingest,memory] [--vectors FILE.npz]
 
 Starts broker, engine and search services of its own. The shelf is filled with the catalogue's products under the
-vectors of FILE, which the default model makes if it is not there, or under random vectors. An index that compares with
-every vector takes as long for either; one that has a graph, several times as long for random ones. Two services are
-asked in turns, one that encodes each query alone and one that gathers them, so every ratio is of one run. `added` is what an answer took less what the service says that
-encoding and searching took: HTTP, JSON and this script's own client.
+vectors of FILE, made by the default model if it is not there (`fused` for one that it lacks), or under random ones.
+An index that compares with every vector takes as long for either; one that has a graph, several times as long for
+random ones. Two services are asked in turns, one that encodes each query alone and one that gathers them, so every
+ratio is of one run. `added` is what an answer took less what the service says that encoding and searching took: HTTP,
+JSON and this script's own client.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from benchmarks.shop import Shop, number, open_shop, products
 from catalog.change import Stamp
 from catalog.ports import Write
 from catalog.product import Key
+from catalog.space import FUSED
 from catalog.state import State, payload_of
 from indexer import QdrantIndex, connect, ensure
 from liveshelf.bench.freshness import space_of
@@ -96,7 +98,7 @@ async def fill(shop: Shop, events: Sequence[Event], rows: Rows) -> None:
                 said = payload_of(state, fingerprint="0", event_time=1)
                 said |= {"title": event["title"], "images": [], "attributes": event.get("attributes", {})}
                 drawn = {name: rng.standard_normal(dim).astype(np.float32) for name, dim in space.vectors.items()}
-                found = {name: rows[name][n] for name in space.vectors} if rows else drawn
+                found = {name: rows.get(name, rows[FUSED])[n] for name in space.vectors} if rows else drawn
                 vectors = {name: vector / np.linalg.norm(vector) for name, vector in found.items()}
                 writes.append(Write(Key("default", event["id"]), None, said, vectors))
             await index.write(writes)
