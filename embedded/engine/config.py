@@ -113,6 +113,9 @@ def to_edge(config: pb.CollectionConfig) -> edge.EdgeConfig:
             max_segment_size=optimizer.max_segment_size or None,
             indexing_threshold=optimizer.indexing_threshold,
         ),
+        # A call holds the interpreter's lock for as long as the engine searches, so no two ever search at once; more
+        # threads only wake each other, for a third of what a search costs.
+        max_search_threads=1,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -101,6 +102,22 @@ def test_queries_of_a_batch_have_each_its_fields(
         alone = client.query_points(shelf, query=vector(n), using="fused", limit=5 + n, with_payload=payload)
         assert ordered(answer.points) == ordered(alone.points)
         assert len(answer.points) == 5 + n
+
+
+@pytest.mark.parametrize("ids", ["numbers", "uuids", "both"])
+def test_hits_without_payload_are_those_with_one(client: QdrantClient, shelf: str, ids: str) -> None:
+    named = {"numbers": range(1, 41), "uuids": [str(uuid.UUID(int=n)) for n in range(1, 41)]}
+    named["both"] = [*named["numbers"][:20], *named["uuids"][:20]]  # the same numbers
+    points = [models.PointStruct(id=i, vector={"fused": vector(n)}, payload={"n": n}) for n, i in enumerate(named[ids])]
+    client.upsert(shelf, points)
+    for change in range(3):
+        with_one = client.query_points(shelf, query=vector(0), using="fused", limit=40, with_payload=True).points
+        without = client.query_points(shelf, query=vector(0), using="fused", limit=40, with_payload=False).points
+        assert not any(hit.payload for hit in without)
+        assert [(h.id, h.score, h.version) for h in without] == [(h.id, h.score, h.version) for h in with_one]
+        assert len(without) == 40 - change
+        client.delete(shelf, points_selector=[points[change].id])
+        client.set_payload(shelf, {"n": -1}, points=[points[30].id])
 
 
 def test_a_collection_of_the_same_name_is_another(client: QdrantClient) -> None:
