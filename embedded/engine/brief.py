@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ _RESULT = b"\x0a"  # QueryResponse.result, and that of a batch and of its parts:
 _SCORE = b"\x1d"  # ScoredPoint.score, field 3 as a float
 _TIME = b"\x11"  # QueryResponse.time, field 2 as a double
 
-# Version, and everything of the hit on the wire but the four bytes of its score.
+# Version, and the hit on the wire, whose last four bytes are its score.
 _Seen = tuple[int, bytes]
 
 
@@ -63,7 +62,7 @@ class Brief:
         ids = [hit.id for hit in found]
         keys = _keys(ids)
         versions = [hit.version for hit in found]
-        known = [seen.get(key) for key in keys]
+        known = list(map(seen.get, keys))
         pairs = enumerate(zip(known, versions, strict=True))
         stale = [n for n, (one, version) in pairs if one is None or one[0] != version]
         if stale:
@@ -73,9 +72,8 @@ class Brief:
             seen.update(fresh)
             for n in stale:
                 known[n] = fresh.get(keys[n])
-        scores = np.array([hit.score for hit in found], dtype="<f4").tobytes()
-        pieces = [(one[1], scores[4 * n : 4 * n + 4]) for n, one in enumerate(known) if one]
-        return b"".join(chain.from_iterable(pieces))
+        there = [n for n, one in enumerate(known) if one] if None in known else range(len(known))
+        return _scored([known[n][1] for n in there], [found[n].score for n in there])  # type: ignore[index]
 
     def _of(self, fields: tuple[str, ...]) -> dict[int, _Seen]:
         if fields not in self._kinds and len(self._kinds) >= _MOST_KINDS:
@@ -92,6 +90,14 @@ def brief_fields(request: pb.QueryPoints) -> list[str] | None:
     plain = vectors.WhichOneof("selector_options") is None or not (vectors.enable or vectors.HasField("include"))
     scored = request.query.WhichOneof("variant") in ("nearest", "fusion", "rrf")
     return fields if plain and scored and len(fields) <= _MOST_FIELDS else None
+
+
+def _scored(hits: Sequence[bytes], scores: Sequence[float]) -> bytes:
+    """The hits one after the other, with these scores."""
+    out = np.frombuffer(bytearray().join(hits), dtype=np.uint8)
+    ends = np.cumsum(np.fromiter(map(len, hits), dtype=np.int64, count=len(hits)))
+    out[ends[:, None] + np.arange(-4, 0)] = np.array(scores, dtype="<f4").view(np.uint8).reshape(-1, 4)
+    return out.tobytes()
 
 
 def _keys(ids: Sequence[Any]) -> list[int]:
@@ -123,7 +129,7 @@ def _packed(shard: edge.EdgeShard, points: Sequence[tuple[Any, int]], fields: Se
 
 def _hit(message: pb.ScoredPoint) -> bytes:
     body = message.SerializeToString()
-    return b"".join((_RESULT, _varint(len(body) + len(_SCORE) + 4), body, _SCORE))
+    return b"".join((_RESULT, _varint(len(body) + len(_SCORE) + 4), body, _SCORE, bytes(4)))
 
 
 def _varint(number: int) -> bytes:

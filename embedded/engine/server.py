@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -42,6 +43,9 @@ def run(data: Path, *, host: str, port: int, ready_file: Path | None, optimize: 
     sys.setswitchinterval(0.001)
     with Ownership(data, "an engine"):
         store = Store(data, optimize=optimize)
+        # What is there now stays: the collector need not look through a hundred thousand objects, 55 ms, again and again.
+        gc.collect()
+        gc.freeze()
         try:
             asyncio.run(_serve(store, f"{host}:{port}", ready_file))
         finally:
