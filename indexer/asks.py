@@ -28,7 +28,7 @@ class GraphPolicy:
     asked for.
     """
 
-    ef: int | None = 256
+    ef: int | None = 384
     rescore: bool | None = None
     oversampling: float | None = None
 

@@ -43,7 +43,7 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
         pictures = Pictures(asked=images, ours=photos)
         parts, live = await stack.enter_async_context(parts_of(settings, remembering(encoder, settings), pictures))
         app = create_app(parts, routers=[live_routes(live)], policy=search_policy_of(settings), keys=keys)
-        # Modules, model and routes stay: the collector would hold all queries for 0.1 s whenever it looked through them.
+        # Modules, model and routes stay: the collector would hold all queries for 0.1 s whenever it looks through them.
         gc.collect()
         gc.freeze()
         guarded = insecure or keys is not None

@@ -183,7 +183,7 @@ class Settings(BaseSettings):
         description="How widely that graph is searched while it is built; unset: Qdrant's choice.",
     )
     hnsw_ef: int = Field(
-        256,
+        384,
         ge=1,
         le=10_000,
         description="How widely a graph is searched by queries that do not say; more finds more and takes longer.",

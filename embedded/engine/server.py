@@ -43,7 +43,7 @@ def run(data: Path, *, host: str, port: int, ready_file: Path | None, optimize: 
     sys.setswitchinterval(0.001)
     with Ownership(data, "an engine"):
         store = Store(data, optimize=optimize)
-        # What is there now stays: the collector need not look through a hundred thousand objects, 55 ms, again and again.
+        # What is there now stays: the collector need not look through all of it, which takes 55 ms, every time.
         gc.collect()
         gc.freeze()
         try:
