@@ -13,7 +13,7 @@ from qdrant_client import grpc
 from catalog.ask import Ask
 from catalog.errors import Misuse, Unavailable
 from catalog.space import Space
-from indexer.conditions import satisfying
+from indexer.conditions import live_and
 from indexer.lexical import LEXICAL, write_document
 from indexer.points import dense
 
@@ -35,7 +35,7 @@ class GraphPolicy:
 
 def queries_of(ask: Ask, space: Space, policy: GraphPolicy = GraphPolicy()) -> list[grpc.QueryPoints]:
     """One query for each channel, the dense one first, without collection, limit and payload. Raises Misuse."""
-    where = satisfying(ask.conditions, without=ask.without)
+    where = live_and(ask.conditions, without=ask.without)
     found = []
     if ask.vector is not None:
         found.append(_dense(ask, space, where, policy))
@@ -69,7 +69,7 @@ async def within(seconds: float | None) -> AsyncIterator[None]:
         raise Unavailable(f"Qdrant did not search within {seconds} s") from error
 
 
-def _dense(ask: Ask, space: Space, where: grpc.Filter | None, policy: GraphPolicy) -> grpc.QueryPoints:
+def _dense(ask: Ask, space: Space, where: grpc.Filter, policy: GraphPolicy) -> grpc.QueryPoints:
     vector = ask.vector
     if vector is None or vector.shape != (space.vectors.get(ask.using),) or not np.isfinite(vector).all():
         raise Misuse(f"the query's vector is not one of the vectors {ask.using!r} of the space {space.id}")
@@ -81,7 +81,7 @@ def _dense(ask: Ask, space: Space, where: grpc.Filter | None, policy: GraphPolic
     return grpc.QueryPoints(query=grpc.Query(nearest=nearest), using=ask.using, filter=where, params=params)
 
 
-def _lexical(words: str, where: grpc.Filter | None) -> grpc.QueryPoints:
+def _lexical(words: str, where: grpc.Filter) -> grpc.QueryPoints:
     query = grpc.QueryPoints(using=LEXICAL, filter=where)
     try:
         write_document(query.query.nearest.document, words)

@@ -20,23 +20,14 @@ EXACT = 2**53
 PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def live_and(conditions: Sequence[Condition]) -> grpc.Filter:
-    """Matches the live products that satisfy all conditions. Raises Misuse for what no point can hold."""
-    found = satisfying(conditions) or grpc.Filter()
-    found.must.append(_match("live", grpc.Match(boolean=True)))
-    return found
+def live_and(conditions: Sequence[Condition], *, without: Sequence[Key] = ()) -> grpc.Filter:
+    """Matches the live products that satisfy all conditions, `without` some.
 
-
-def satisfying(conditions: Sequence[Condition], *, without: Sequence[Key] = ()) -> grpc.Filter | None:
-    """Matches the products that satisfy all conditions, `without` some; None where that is all of them.
-
-    Raises Misuse for what no point can hold. It is enough where points are found by their vectors, which live
-    products alone have, and an index that need not judge every point is some 0.6 ms of 40,000 points faster.
+    Raises Misuse for what no point can hold.
     """
-    if not conditions and not without:
-        return None
     try:
-        return grpc.Filter(must=[_condition(c) for c in conditions], must_not=[_has_id(without)] if without else [])
+        must = [_match("live", grpc.Match(boolean=True)), *(_condition(c) for c in conditions)]
+        return grpc.Filter(must=must, must_not=[_has_id(without)] if without else [])
     except ValueError as error:  # lone surrogates, integers beyond 64 bits
         raise Misuse(f"the filter has a value that no product can have: {error}") from error
 

@@ -64,7 +64,7 @@ def guard_of(point: str, revision: str) -> str:
 def point_of(write: Write, space: Space) -> grpc.PointStruct:
     """The point of a write that replaces it whole. Raises InvalidPoint.
 
-    Only a live product's point has vectors: that is what keeps the others out of searches.
+    Only a live product's point has vectors.
     """
     point = _point(write)
     if not write.payload["live"]:

@@ -4,8 +4,7 @@ import pytest
 
 from catalog.errors import Misuse
 from catalog.filters import AnyOf
-from catalog.product import Key
-from indexer.conditions import live_and, path_of, satisfying
+from indexer.conditions import live_and, path_of
 
 
 @pytest.mark.parametrize(
@@ -33,10 +32,3 @@ def test_an_attribute_no_path_leads_to_is_misuse(name: str) -> None:
 def test_a_value_no_product_can_have_is_misuse(value: str | int) -> None:
     with pytest.raises(Misuse, match="no product can have"):
         live_and([AnyOf("attributes.brand", (value,))])
-
-
-def test_nothing_to_judge_is_no_filter() -> None:
-    assert satisfying([]) is None
-    assert satisfying([AnyOf("attributes.brand", ("Arbour",))]) is not None
-    assert satisfying([], without=[Key("shop", "1")]) is not None
-    assert len(live_and([]).must) == 1

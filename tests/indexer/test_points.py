@@ -47,7 +47,6 @@ def test_a_guard_is_of_one_point_and_one_revision() -> None:
 
 @pytest.mark.parametrize("live", [True, False])
 def test_only_a_live_product_has_vectors(live: bool) -> None:
-    """Searches by vectors and words rely on it: they do not ask whether a product is live."""
     said = payload_of(State(live=live), fingerprint=None, event_time=1) | {"title": "Mug", "tenant": "t", "id": "1"}
     vectors = {name: unit("x", dim) for name, dim in SPACE.vectors.items()}
     point = point_of(Write(Key("t", "1"), None, said, vectors), SPACE)
