@@ -62,13 +62,8 @@ def guard_of(point: str, revision: str) -> str:
 
 
 def point_of(write: Write, space: Space) -> grpc.PointStruct:
-    """The point of a write that replaces it whole. Raises InvalidPoint.
-
-    Only a live product's point has vectors.
-    """
+    """The point of a write that replaces it whole. Raises InvalidPoint."""
     point = _point(write)
-    if not write.payload["live"]:
-        return point
     # In place, here and below: a message given to another's constructor is copied, with all its floats.
     named = point.vectors.vectors.vectors
     point.vectors.vectors.SetInParent()
@@ -76,7 +71,7 @@ def point_of(write: Write, space: Space) -> grpc.PointStruct:
         _check(name, vector, space)
         named[name].dense.MergeFromString(_packed(vector))
     title = write.payload.get("title")
-    if title:
+    if title and write.payload["live"]:
         write_document(named[LEXICAL].document, title)
     return point
 
@@ -86,9 +81,8 @@ def merged(write: Write, current: Held) -> grpc.PointStruct:
     point = grpc.PointStruct()
     point.payload.MergeFrom(current.point.payload)
     _fill(point, write, over=current.fields)
-    if point.payload["live"].bool_value:
-        # Vectors that were read and vectors to be written are one message on the wire.
-        point.vectors.MergeFromString(current.point.vectors.SerializeToString())
+    # Vectors that were read and vectors to be written are one message on the wire.
+    point.vectors.MergeFromString(current.point.vectors.SerializeToString())
     return point
 
 

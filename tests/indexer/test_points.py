@@ -13,7 +13,7 @@ from qdrant_client import grpc
 from catalog.ports import Write
 from catalog.product import Key
 from catalog.state import State, payload_of
-from indexer.points import NAMESPACE, InvalidPoint, dense, guard_of, held, known_of, merged, point_id, point_of
+from indexer.points import NAMESPACE, InvalidPoint, dense, guard_of, held, known_of, point_id, point_of
 from indexer.values import fill, payload_from
 from tests.fakes import SPACE, unit
 
@@ -43,19 +43,6 @@ def test_the_join_of_tenant_and_id_is_unambiguous(a: tuple[str, str], b: tuple[s
 def test_a_guard_is_of_one_point_and_one_revision() -> None:
     guards = {guard_of(p, r) for p in ("p1", "p2") for r in ("r1", "r2")}
     assert len(guards) == 4
-
-
-@pytest.mark.parametrize("live", [True, False])
-def test_only_a_live_product_has_vectors(live: bool) -> None:
-    said = payload_of(State(live=live), fingerprint=None, event_time=1) | {"title": "Mug", "tenant": "t", "id": "1"}
-    vectors = {name: unit("x", dim) for name, dim in SPACE.vectors.items()}
-    point = point_of(Write(Key("t", "1"), None, said, vectors), SPACE)
-    assert set(point.vectors.vectors.vectors) == ({*vectors, "lexical"} if live else set())
-    read = grpc.RetrievedPoint(id=point.id, payload=dict(point.payload))
-    for name, vector in vectors.items():
-        read.vectors.vectors.vectors[name].dense.data.extend(vector)
-    again = merged(Write(Key("t", "1"), None, said), held(read))
-    assert set(again.vectors.vectors.vectors) == (set(vectors) if live else set())
 
 
 @pytest.mark.parametrize("dim", [1, 7, 31, 32, 256, 5000])
