@@ -72,8 +72,8 @@ class Brief:
             seen.update(fresh)
             for n in stale:
                 known[n] = fresh.get(keys[n])
-        there = [n for n, one in enumerate(known) if one] if None in known else range(len(known))
-        return _scored([known[n][1] for n in there], [found[n].score for n in there])  # type: ignore[index]
+        scores = [hit.score for hit, one in zip(found, known, strict=True) if one]
+        return _scored([one[1] for one in known if one], scores)
 
     def _of(self, fields: tuple[str, ...]) -> dict[int, _Seen]:
         if fields not in self._kinds and len(self._kinds) >= _MOST_KINDS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,22 +26,23 @@ def drawn(count: int, seed: int) -> NDArray[np.float32]:
     return found.astype(np.float32)
 
 
-def make(client: QdrantClient, name: str, distance: models.Distance, **more: object) -> str:
+def make(client: QdrantClient, name: str, distance: models.Distance, **more: Any) -> str:
     vectors = {"fused": models.VectorParams(size=DIM, distance=distance)}
-    client.create_collection(name, vectors_config=vectors, **more)  # type: ignore[arg-type]
+    client.create_collection(name, vectors_config=vectors, **more)
     put(client, name, range(COUNT), drawn(COUNT, 1))
     return name
 
 
 def put(client: QdrantClient, name: str, ids: range, vectors: NDArray[np.float32]) -> None:
-    points = [models.PointStruct(id=n, vector={"fused": v.tolist()}, payload={"n": n}) for n, v in zip(ids, vectors)]  # noqa: B905
+    rows = zip(ids, vectors.tolist(), strict=True)
+    points = [models.PointStruct(id=n, vector={"fused": vector}, payload={"n": n}) for n, vector in rows]
     for start in range(0, len(points), 1000):
         client.upsert(name, points[start : start + 1000])
 
 
-def found(client: QdrantClient, name: str, query: NDArray[np.float32], **asked: object) -> list[models.ScoredPoint]:
+def found(client: QdrantClient, name: str, query: NDArray[np.float32], **asked: Any) -> list[models.ScoredPoint]:
     given = {"limit": 10, "with_payload": False} | asked
-    return client.query_points(name, query=query.tolist(), using="fused", **given).points  # type: ignore[arg-type]
+    return client.query_points(name, query=query.tolist(), using="fused", **given).points
 
 
 EXACT = models.SearchParams(exact=True)
@@ -54,11 +56,9 @@ def shelf(client: QdrantClient, request: pytest.FixtureRequest) -> Iterator[str]
 
 @pytest.mark.parametrize("asked", [{}, {"limit": 200}, {"limit": 10, "offset": 25}, {"limit": 1000}, {"filter": 700}])
 def test_the_nearest_are_found_with_their_own_scores(client: QdrantClient, shelf: str, asked: dict[str, int]) -> None:
-    given: dict[str, object] = dict(asked)
+    given: dict[str, Any] = dict(asked)
     if below := given.pop("filter", None):
-        given["query_filter"] = models.Filter(
-            must=[models.FieldCondition(key="n", range=models.Range(lt=below))]  # type: ignore[arg-type]
-        )
+        given["query_filter"] = models.Filter(must=[models.FieldCondition(key="n", range=models.Range(lt=below))])
     shares = []
     for query in drawn(20, 2):
         exact = {hit.id: hit.score for hit in found(client, shelf, query, search_params=EXACT, **given)}
