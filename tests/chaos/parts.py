@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ READY_S = 120.0
 STOP_S = 60.0
 QDRANT_TIMEOUT_S = 4.0
 IMAGE_TIMEOUT_S = 2.0
+# With the line before it, which says what was tried, and up to the next line of the log.
+TRACEBACK = re.compile(r"(?:.*\n)?.*Traceback \(most recent call last\)(?:.*\n(?!\d{4}-\d\d-\d\d ))*.*")
 
 
 class Worker:
@@ -84,9 +87,9 @@ class Worker:
         return (sentences or lines or [""])[-1][:300]
 
     @property
-    def tracebacks(self) -> int:
-        """How many its log has, of all its lives."""
-        return self._log.read_bytes().count(b"Traceback (most recent call last)")
+    def tracebacks(self) -> list[str]:
+        """Those its log has, of all its lives."""
+        return TRACEBACK.findall(self._log.read_text(errors="replace"))
 
 
 class Parts:
@@ -181,8 +184,8 @@ class Parts:
 
     @property
     def tracebacks(self) -> list[str]:
-        """The workers whose logs have any."""
-        return [f"{w.name}.log has {w.tracebacks} tracebacks" for w in (*self._gone, *self.workers) if w.tracebacks]
+        """Those in the logs of the workers."""
+        return [f"{w.name}.log: {traceback}" for w in (*self._gone, *self.workers) for traceback in w.tracebacks]
 
     def look_after(self) -> None:
         """What ends by itself with a sentence is started again, as an orchestrator would."""
