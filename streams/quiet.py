@@ -1,4 +1,4 @@
-"""Clients that log the same complaint many times a second while a broker is away, kept to once a minute."""
+"""Clients that log the same complaint many times a second while a broker is away, kept to a line once a minute."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ LOGGERS = (
     "aiokafka.consumer.group_coordinator",
     "aiokafka.producer.producer",
     "aiokafka.producer.sender",
+    "kafka.net.connection",
+    "kafka.net.manager",
+    "kafka.net.transport",
 )
 
 
 class OnceInAWhile(logging.Filter):
-    """Lets a message through once in `every_s` seconds for each text, whatever its arguments."""
+    """Lets a message through once in `every_s` seconds for each text, whatever its arguments.
+
+    That a connection was lost is told without a traceback: it says nothing of why.
+    """
 
     def __init__(self, every_s: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -33,6 +39,8 @@ class OnceInAWhile(logging.Filter):
         if now - self._last.get(text, -self._every_s) < self._every_s:
             return False
         self._last[text] = now
+        if record.exc_info and isinstance(record.exc_info[1], OSError):
+            record.exc_info = None
         return True
 
 
@@ -40,6 +48,6 @@ _FILTER = OnceInAWhile()
 
 
 def quieten() -> None:
-    """Puts the filter on the loggers of the Kafka client; more than once is as good as once."""
+    """Puts the filter on the loggers of the Kafka clients; more than once is as good as once."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_FILTER)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import logging
 
+import pytest
+
 from streams.quiet import OnceInAWhile
 
 
@@ -17,3 +19,11 @@ def test_the_same_complaint_is_logged_once_in_a_while() -> None:
     assert passes("no topic %s", 1)
     now = 61
     assert passes("no node %s", 3)
+
+
+@pytest.mark.parametrize(("error", "told"), [(ConnectionResetError(104, "reset by peer"), False), (KeyError(1), True)])
+def test_a_lost_connection_is_told_without_a_traceback_and_a_defect_with_one(error: Exception, *, told: bool) -> None:
+    raised = (type(error), error, None)
+    record = logging.LogRecord("n", logging.ERROR, "p", 1, "closing socket", (), raised)
+    assert OnceInAWhile().filter(record)
+    assert (record.exc_info is not None) == told
