@@ -8,7 +8,7 @@ from typing import Literal
 
 RuntimeName = Literal["auto", "openvino", "torch"]
 Precision = Literal["bfloat16", "float32"]
-Wanted = Literal["auto", "float32", "int8"]
+Wanted = Literal["auto", "int8", "bfloat16", "float32"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class RuntimePolicy:
 
     `auto` is what is fastest of what is there. `forwards` run at once, each on `threads` threads; None: they share the
     cores. `nice` is how far a runtime's own threads stand back behind other threads and processes, 0 to 19.
-    `precision` is what is computed in: `auto` is bfloat16 where the device computes in it, and `int8` the same with
-    most of the backbones in 8 bits where the processor and the runtime do that.
+    `precision` is what is computed in: `bfloat16` where the device computes in it, `int8` the same with most of the
+    frozen backbones in 8 bits where the processor and the runtime do that, and `auto` whichever of them is fastest.
     """
 
     name: RuntimeName = "auto"

@@ -35,7 +35,7 @@ class Workshop:
     ) -> None:
         """Without a policy, and on another device than the CPU, torch runs everything, on `threads` threads.
 
-        Without a precision it is what the device is fastest in.
+        Without a precision it is what the policy wants, or what the device is fastest in.
         """
         self._folder = policy.folder if policy else None
         self._device = device
@@ -50,9 +50,12 @@ class Workshop:
         try:
             self._runtime = (make or _openvino)(policy, self.precision)
             self.says = f"{self._runtime.says} runs it in {self.precision}"
-            if policy.precision == "int8":
-                self._int8 = computes_in_int8()
-                self.says += " and int8" if self._int8 else ", for this processor is not known to compute in int8"
+            wanted = policy.precision == "int8" or (policy.precision == "auto" and precision is None)
+            self._int8 = wanted and computes_in_int8()
+            if self._int8:
+                self.says += " and int8"
+            elif policy.precision == "int8":
+                self.says += ", for this processor is not known to compute in int8"
         except TowerProblem as err:
             self._lost(err)
 

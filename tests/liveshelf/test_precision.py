@@ -33,7 +33,7 @@ def run(*arguments: str | Path, precision: str = "auto") -> Result:
     return CliRunner(env={"LIVESHELF_PRECISION": precision}).invoke(main, ["precision", *map(str, arguments)])
 
 
-@pytest.mark.parametrize("precision", ["auto", "int8"])
+@pytest.mark.parametrize("precision", ["auto", "bfloat16"])
 def test_what_ships_passes(shop: Path, precision: str) -> None:
     result = run(shop, "--json", precision=precision)
     assert result.exit_code == 0, result.output

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from encoders.families import BUILTIN
 from encoders.fusion import Fusion, Shape, save
+from encoders.int8 import computes_in_int8
 from encoders.model import Inputs, finish_items, to_vectors
 from encoders.runtime import RuntimePolicy
 from encoders.runtime.policy import Precision
@@ -24,7 +25,7 @@ from encoders.trained import Trained
 from liveshelf.sample import COLOURS, KINDS, Look, Spec, photo
 
 # Torch's own bfloat16 has 0.991 on photos of one plain colour, whose features spread least.
-LEAST = {"float32": 0.9999, "bfloat16": 0.985}
+LEAST = {"float32": 0.9999, "bfloat16": 0.985, "int8": 0.97}
 Family = Small | Trained
 
 
@@ -49,19 +50,28 @@ def reference(request: pytest.FixtureRequest, checkpoint: Path) -> Family:
 
 @pytest.fixture(
     scope="module",
-    params=[("torch", "bfloat16"), ("openvino", "float32"), ("openvino", "bfloat16")],
+    params=[
+        ("torch", "bfloat16"),
+        ("openvino", "float32"),
+        ("openvino", "bfloat16"),
+        pytest.param(
+            ("openvino", "int8"),
+            marks=pytest.mark.skipif(not computes_in_int8(), reason="this processor has no 8-bit products"),
+        ),
+    ],
     ids="-".join,
 )
 def served(request: pytest.FixtureRequest, reference: Family, checkpoint: Path, exports: Path) -> Family:
     runtime, precision = request.param
     kind = "small" if isinstance(reference, Small) else "trained"
-    policy = RuntimePolicy(runtime, exports, forwards=2, threads=1)
-    found = family(kind, checkpoint, precision, policy)
+    policy = RuntimePolicy(runtime, exports, forwards=2, threads=1, precision=precision)
+    found = family(kind, checkpoint, None if precision == "int8" else precision, policy)
     assert found.runs.lower().startswith(runtime)
+    assert found.runs.endswith(precision)
     return found
 
 
-def family(kind: str, checkpoint: Path, precision: Precision, policy: RuntimePolicy | None) -> Family:
+def family(kind: str, checkpoint: Path, precision: Precision | None, policy: RuntimePolicy | None) -> Family:
     if kind == "small":
         return Small(checkpoint, name="checkpoint:here", precision=precision, runtime=policy)
     return Trained(BUILTIN, name="builtin:small", precision=precision, runtime=policy)
@@ -87,7 +97,7 @@ def vectors(model: Family, batch: Sequence[Inputs]) -> NDArray[np.float32]:
 def test_items_and_queries_are_what_torch_makes_of_them(reference: Family, served: Family) -> None:
     batch = products(reference)
     expected, found = vectors(reference, batch), vectors(served, batch)
-    assert (expected * found).sum(1).min() >= LEAST[served.workshop.precision]
+    assert (expected * found).sum(1).min() >= LEAST[served.runs.split()[-1]]
     assert served.space.id == reference.space.id
 
 
@@ -96,7 +106,7 @@ def test_texts_alone_are_what_torch_makes_of_them_among_others(reference: Family
     expected = vectors(reference, batch)
     alone = [vectors(served, [inputs]) for inputs in batch]
     found = np.concatenate([np.concatenate([one[:-1] for one in alone]), np.stack([one[-1] for one in alone])])
-    assert (expected * found).sum(1).min() >= LEAST[served.workshop.precision]
+    assert (expected * found).sum(1).min() >= LEAST[served.runs.split()[-1]]
 
 
 def test_several_threads_at_once_do_not_disturb_each_other(served: Family) -> None:
