@@ -30,7 +30,7 @@ from streams.publisher import Publisher, PublishPolicy
 CONTENT = {"content": 1}
 AT_ONCE = PublishPolicy(linger_ms=0)
 WARM_S = 5.0
-GOALS_MS = {50: {"p50": 150.0, "p99": 1000.0}}  # by percent of what the pipeline can take
+GOALS_MS = {50: {"p50": 60.0, "p99": 500.0}}  # by percent of what the pipeline can take
 
 
 @dataclass(frozen=True, slots=True)

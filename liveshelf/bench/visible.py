@@ -46,7 +46,7 @@ class Flights:
 
     def seen(self, id_: str, version: int, now: float) -> None:
         """This version is there, so what was sent of the product before it is too."""
-        for older in [v for v, (of, _) in self.due.items() if of == id_ and v <= version]:
+        for older in [v for v, (of, _) in self.due.copy().items() if of == id_ and v <= version]:
             self.took[older] = now - self.due.pop(older)[1]
 
 
