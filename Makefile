@@ -4,7 +4,7 @@ UV := uv==0.13.9
 
 .PHONY: setup demo test check chaos ablations help
 
-setup: .venv/ready ## make the environment, fetch the broker, draw the sample catalogue
+setup: .venv/ready ## make the environment, fetch the broker, draw the sample catalogue, prepare the model
 
 demo: setup ## load a shop through Kafka, search it, change it, watch it; stays up until Ctrl-C (ONCE=1: ends by itself)
 	@$(BIN)/liveshelf demo $(if $(ONCE),--once)

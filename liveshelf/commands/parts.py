@@ -73,16 +73,22 @@ def engine(settings: Settings, *, port: int, optimize: bool) -> None:
 @click.command()
 @click.pass_obj
 def setup(settings: Settings) -> None:
-    """Fetch the embedded broker's program and draw the sample catalogue, so that the demo needs no network."""
+    """Fetch the embedded broker's program, draw the sample catalogue and prepare the model for this processor.
+
+    The demo then needs no network, and what starts later finds the prepared model.
+    """
     from embedded.broker import fetch
     from liveshelf import sample
     from liveshelf.progress import bar
+    from liveshelf.wiring import model_of
 
     jars = fetch(settings.cache)
     click.echo(f"Apache Kafka: {len(jars)} jars in {jars[0].parent}.", err=True)
     folder = sample_folder(settings)
     with bar("drawing the sample catalogue", None) as done:
         sample.draw(folder, progress=lambda number, _: done(number))
+    model = model_of(settings)
+    click.echo(f"{model.space.model}: {model.runs}.", err=True)
 
 
 def sample_folder(settings: Settings) -> Path:
