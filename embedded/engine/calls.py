@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import Executor
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -22,7 +21,7 @@ from embedded.engine.store import Store
 _log = logging.getLogger(__name__)
 
 Call = Callable[[Store, Any], Any]
-_Answer = Callable[[Any, Any], Awaitable[Any]]
+_Answer = Callable[[Any, Any], Any]
 
 # The version of Qdrant's interface that is spoken; clients compare it with their own.
 INTERFACE = "1.18.0"
@@ -68,11 +67,17 @@ _SERVICES = [
 class Calls:
     """The calls, bound to a store. Writes run on `writer`, one at a time in the order they arrived; reads on `readers`.
 
+    What neither reads nor writes runs on the server's own threads: those that wait for the others do not delay it.
     `last_write` is the clock's time of the latest write since `settled()`, None if there was none.
     """
 
     def __init__(
-        self, store: Store, *, writer: Executor, readers: Executor, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        *,
+        writer: ThreadPoolExecutor,
+        readers: ThreadPoolExecutor,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._writer = writer
@@ -110,24 +115,35 @@ class Calls:
             return self._run(READS[name], self._readers, writes_data=False)
         return _refusal(f"{name.removeprefix('qdrant.')} ({method.input_type.name})")
 
-    def _run(self, call: Call, executor: Executor, *, writes_data: bool) -> _Answer:
-        async def answer(request: Any, context: Any) -> Any:
+    def _run(self, call: Call, threads: ThreadPoolExecutor, *, writes_data: bool) -> _Answer:
+        def answer(request: Any, context: Any) -> Any:
             begun = self._clock()
             if writes_data:
                 self.last_write = begun
             try:
-                response = await asyncio.get_running_loop().run_in_executor(executor, call, self._store, request)
+                response = call(self._store, request)
             except Refused as refused:
-                await context.abort(refused.code, str(refused))
+                context.abort(refused.code, str(refused))
             except Exception as error:
                 translated = from_engine(error)
                 if translated.code == grpc.StatusCode.INTERNAL:
                     _log.exception("%s failed", type(request).__name__)
-                await context.abort(translated.code, str(translated))
+                context.abort(translated.code, str(translated))
             response.time = self._clock() - begun
             return response
 
-        return answer
+        return _OnThreads(answer, threads)
+
+
+class _OnThreads:
+    """An answer that is given on threads of its own, by an attribute that gRPC's server looks for."""
+
+    def __init__(self, answer: _Answer, threads: ThreadPoolExecutor) -> None:
+        self._answer = answer
+        self.experimental_thread_pool = threads
+
+    def __call__(self, request: Any, context: Any) -> Any:
+        return self._answer(request, context)
 
 
 def _serialized(response: Any) -> bytes:
@@ -135,15 +151,14 @@ def _serialized(response: Any) -> bytes:
     return serialized
 
 
-async def _healthy(_: Any, __: Any) -> pb.HealthCheckReply:
-    # On the event loop itself: reads and writes that wait for a thread do not delay it.
+def _healthy(_: Any, __: Any) -> pb.HealthCheckReply:
     return pb.HealthCheckReply(title="liveshelf embedded engine", version=INTERFACE)
 
 
 def _refusal(what: str) -> _Answer:
     refused = unspoken(what)
 
-    async def answer(_: Any, context: Any) -> None:
-        await context.abort(refused.code, str(refused))
+    def answer(_: Any, context: Any) -> None:
+        context.abort(refused.code, str(refused))
 
     return answer
