@@ -7,15 +7,16 @@ changes a point changes its version, and no two states of a point of one collect
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import qdrant_edge as edge
 from qdrant_client import grpc as pb
 
+from embedded.engine.judged import Judged
 from embedded.engine.points import fill_id, fill_record
+from embedded.engine.wire import RESULT, framed, keys_of
 
 # Points remembered of one collection, some 400 bytes each.
 _MOST_POINTS = 200_000
@@ -23,28 +24,10 @@ _MOST_POINTS = 200_000
 _MOST_KINDS = 4
 _MOST_FIELDS = 32
 
-_RESULT = b"\x0a"  # QueryResponse.result, and that of a batch and of its parts: field 1 as a message
 _SCORE = b"\x1d"  # ScoredPoint.score, field 3 as a float
-_TIME = b"\x11"  # QueryResponse.time, field 2 as a double
 
 # Version, and the hit on the wire, whose last four bytes are its score.
 _Seen = tuple[int, bytes]
-
-
-class Packed:
-    """A QueryResponse, or a QueryBatchResponse, that is bytes already but for its time, in seconds."""
-
-    def __init__(self, result: bytes) -> None:
-        self._result = result
-        self.time = 0.0
-
-    @classmethod
-    def batch(cls, answers: Iterable[bytes]) -> Packed:
-        """The answer to several queries, from the hits of each."""
-        return cls(b"".join(_RESULT + _varint(len(hits)) + hits for hits in answers))
-
-    def SerializeToString(self) -> bytes:
-        return self._result + _TIME + struct.pack("<d", self.time)
 
 
 class Brief:
@@ -52,16 +35,26 @@ class Brief:
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, ...], dict[int, _Seen]] = {}
+        self.judged = Judged()
 
-    def hits(self, shard: edge.EdgeShard, found: Sequence[edge.ScoredPoint], fields: Sequence[str]) -> bytes:
+    def hits(
+        self,
+        shard: edge.EdgeShard,
+        found: Sequence[edge.ScoredPoint],
+        fields: Sequence[str],
+        where: pb.Filter | None = None,
+    ) -> bytes | None:
         """On the wire, the hits that a search without payload found, with these fields of their payload.
 
-        A point that was deleted meanwhile is no hit; one that was changed has the fields it has now.
+        A point that was deleted meanwhile is no hit; one that was changed has the fields it has now. None where the
+        search was made without a filter, `where`, and not all of them pass it.
         """
         seen = self._of(tuple(fields))
         ids = [hit.id for hit in found]
-        keys = _keys(ids)
+        keys = keys_of(ids)
         versions = [hit.version for hit in found]
+        if where is not None and not self.judged.all_pass(shard, where, ids, keys, versions):
+            return None
         known = list(map(seen.get, keys))
         pairs = enumerate(zip(known, versions, strict=True))
         stale = [n for n, (one, version) in pairs if one is None or one[0] != version]
@@ -100,15 +93,6 @@ def _scored(hits: Sequence[bytes], scores: Sequence[float]) -> bytes:
     return out.tobytes()
 
 
-def _keys(ids: Sequence[Any]) -> list[int]:
-    """Numbers that stand for ids: a UUID is hashed and compared in Python, at five times the cost."""
-    try:
-        return [point_id.int for point_id in ids]
-    except AttributeError:
-        # Numbers as ids go below zero, where no UUID is.
-        return [~point_id if isinstance(point_id, int) else point_id.int for point_id in ids]
-
-
 def _packed(shard: edge.EdgeShard, points: Sequence[tuple[Any, int]], fields: Sequence[str]) -> dict[int, _Seen]:
     """Points, given by id and version, on the wire, by their keys."""
     messages = []
@@ -123,19 +107,9 @@ def _packed(shard: edge.EdgeShard, points: Sequence[tuple[Any, int]], fields: Se
             message = pb.ScoredPoint(version=version)
             fill_id(message.id, point_id)
             messages.append((point_id, message))
-    keys = _keys([point_id for point_id, _ in messages])
+    keys = keys_of([point_id for point_id, _ in messages])
     return {key: (message.version, _hit(message)) for key, (_, message) in zip(keys, messages, strict=True)}
 
 
 def _hit(message: pb.ScoredPoint) -> bytes:
-    body = message.SerializeToString()
-    return b"".join((_RESULT, _varint(len(body) + len(_SCORE) + 4), body, _SCORE, bytes(4)))
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+    return framed(RESULT, message.SerializeToString() + _SCORE + bytes(4))

@@ -20,10 +20,12 @@ _RESCORED = 2.0
 _MOST_RESCORED = 4000
 
 
-def to_query(collection: Collection, request: pb.QueryPoints, *, payload: bool = True) -> edge.QueryRequest:
+def to_query(
+    collection: Collection, request: pb.QueryPoints, *, payload: bool = True, filtered: bool = True
+) -> edge.QueryRequest:
     """A query with its prefetches. A point's id in place of a vector is looked up here, and left out of the hits.
 
-    Without `payload` hits have none, whatever the request says.
+    Without `payload` hits have none, whatever the request says; without `filtered` its filter is left out.
     """
     only(
         request, "collection_name", "prefetch", "query", "using", "filter", "params", "score_threshold", "limit",
@@ -36,7 +38,7 @@ def to_query(collection: Collection, request: pb.QueryPoints, *, payload: bool =
         prefetches=[_prefetch(collection, each) for each in request.prefetch] or None,
         with_vector=with_vectors(request.with_vectors),
         with_payload=payload and with_payload(request.with_payload, default=False),
-        filter=_filter(request),
+        filter=_filter(request) if filtered else None,
         score_threshold=request.score_threshold if request.HasField("score_threshold") else None,
         params=_params(request.params, most=_limit(request) + request.offset),
     )

@@ -5,24 +5,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import qdrant_edge as edge
 from qdrant_client import grpc as pb
 
-from embedded.engine.brief import Packed, brief_fields
+from embedded.engine.brief import brief_fields
 from embedded.engine.filters import optional_filter
+from embedded.engine.judged import judged_later
+from embedded.engine.kept import MOST_AT_ONCE
 from embedded.engine.points import fill_id, fill_record, fill_scored, to_id, to_ids, with_payload, with_vectors
 from embedded.engine.queries import order_by, to_query
 from embedded.engine.refusals import invalid, only
-from embedded.engine.store import Store
+from embedded.engine.store import Collection, Store
+from embedded.engine.wire import Packed
 
 
-def get(store: Store, request: pb.GetPoints) -> pb.GetResponse:
+def get(store: Store, request: pb.GetPoints) -> pb.GetResponse | Packed:
     """The points of the given ids that exist."""
     only(request, "collection_name", "ids", "with_payload", "with_vectors", "timeout")
-    shard = store.get(request.collection_name).shard
+    collection, ids = store.get(request.collection_name), to_ids(request.ids)
     payload, vectors = with_payload(request.with_payload, default=True), with_vectors(request.with_vectors)
+    # All but some fields is what searches ask for; who writes reads what is about to change.
+    if request.with_payload.HasField("exclude") and not vectors and 0 < len(ids) <= MOST_AT_ONCE:
+        return Packed(collection.kept.points(collection.shard, ids, request.with_payload))
     response = pb.GetResponse()
-    for record in shard.retrieve(to_ids(request.ids), payload, vectors):
+    for record in collection.shard.retrieve(ids, payload, vectors):
         fill_record(response.result.add(), record)
     return response
 
@@ -86,12 +94,10 @@ def facet(store: Store, request: pb.FacetCounts) -> pb.FacetResponse:
 def query(store: Store, request: pb.QueryPoints) -> pb.QueryResponse | Packed:
     """The best points for one query."""
     collection = store.get(request.collection_name)
-    fields = brief_fields(request)
-    found = collection.shard.query(to_query(collection, request, payload=fields is None))
-    if fields is not None:
-        return Packed(collection.brief.hits(collection.shard, found, fields))
+    if (fields := brief_fields(request)) is not None:
+        return Packed(_briefly(collection, [request], [fields])[0])
     response = pb.QueryResponse()
-    for scored in found:
+    for scored in collection.shard.query(to_query(collection, request)):
         fill_scored(response.result.add(), scored)
     return response
 
@@ -101,15 +107,33 @@ def query_batch(store: Store, request: pb.QueryBatchPoints) -> pb.QueryBatchResp
     only(request, "collection_name", "query_points", "timeout")
     collection = store.get(request.collection_name)
     fields = [named for each in request.query_points if (named := brief_fields(each)) is not None]
-    brief = len(fields) == len(request.query_points)
-    queries = [to_query(collection, each, payload=not brief) for each in request.query_points]
-    batch = collection.shard.query_batch(edge.QueryBatchRequest(queries))
-    if brief:
-        hits = collection.brief.hits
-        return Packed.batch(hits(collection.shard, *each) for each in zip(batch, fields, strict=True))
+    if len(fields) == len(request.query_points):
+        return Packed.batch(_briefly(collection, request.query_points, fields))
+    queries = [to_query(collection, each) for each in request.query_points]
     response = pb.QueryBatchResponse()
-    for found in batch:
+    for found in collection.shard.query_batch(edge.QueryBatchRequest(queries)):
         batch = response.result.add()
         for scored in found:
             fill_scored(batch.result.add(), scored)
     return response
+
+
+def _briefly(
+    collection: Collection, requests: Sequence[pb.QueryPoints], fields: Sequence[Sequence[str]]
+) -> list[bytes]:
+    """The hits of several queries on the wire, each with these fields of their payload."""
+    shard, brief = collection.shard, collection.brief
+    trusts = brief.judged.trusts
+    later = [request.filter if judged_later(request) and trusts(request.filter) else None for request in requests]
+    queries = [
+        to_query(collection, request, payload=False, filtered=where is None)
+        for request, where in zip(requests, later, strict=True)
+    ]
+    answers = []
+    found = shard.query_batch(edge.QueryBatchRequest(queries))
+    for request, named, where, hits in zip(requests, fields, later, found, strict=True):
+        packed = brief.hits(shard, hits, named, where)
+        if packed is None:
+            packed = brief.hits(shard, shard.query(to_query(collection, request, payload=False)), named)
+        answers.append(packed or b"")
+    return answers

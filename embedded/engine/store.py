@@ -21,6 +21,7 @@ from qdrant_client import grpc as pb
 from embedded.engine import config as configs
 from embedded.engine.brief import Brief
 from embedded.engine.files import sync_folder, write_json
+from embedded.engine.kept import Kept
 from embedded.engine.points import Dimensions
 from embedded.engine.refusals import check_name, exists, invalid, missing, variant
 from embedded.errors import EmbeddedError
@@ -39,9 +40,12 @@ class Collection:
     optimized: bool = False
     dimensions: Dimensions = field(init=False)
     brief: Brief = field(init=False, default_factory=Brief)
+    kept: Kept = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dimensions", configs.dimensions(self.config))
+        dimensions = configs.dimensions(self.config)
+        object.__setattr__(self, "dimensions", dimensions)
+        object.__setattr__(self, "kept", Kept({name: dim for name, dim in dimensions.items() if dim is not None}))
 
 
 class Store:
