@@ -67,7 +67,8 @@ _SERVICES = [
 class Calls:
     """The calls, bound to a store. Writes run on `writer`, one at a time in the order they arrived; reads on `readers`.
 
-    What neither reads nor writes runs on the server's own threads: those that wait for the others do not delay it.
+    A write waits for those before it to arrive whole: a client that stops amid sending one holds up the others until
+    its deadline. What neither reads nor writes runs on the server's own threads, and is not delayed by what does.
     `last_write` is the clock's time of the latest write since `settled()`, None if there was none.
     """
 

@@ -15,6 +15,8 @@ from qdrant_client import grpc as pb
 
 from embedded.engine.filters import to_filter
 
+# Hits judged at most: so many cost as much as every point.
+_MOST_HITS = 2000
 # Points remembered for a filter, some 150 bytes each, and filters.
 _MOST_POINTS = 200_000
 _MOST_FILTERS = 4
@@ -25,9 +27,10 @@ _CAUTION = 100
 def judged_later(request: pb.QueryPoints) -> bool:
     """Whether the filter of a query is one that most points may be expected to pass: that a field is true or false."""
     asked = request.filter
-    nearest = request.query.nearest.WhichOneof("variant") in ("dense", "sparse", "document") and not request.offset
+    nearest = request.query.nearest.WhichOneof("variant") in ("dense", "sparse", "document")
+    few = request.limit <= _MOST_HITS and not request.offset
     lone = len(asked.must) == 1 and not (asked.should or asked.must_not or asked.HasField("min_should"))
-    return nearest and lone and asked.must[0].field.match.WhichOneof("match_value") == "boolean"
+    return nearest and few and lone and asked.must[0].field.match.WhichOneof("match_value") == "boolean"
 
 
 class Judged:
@@ -45,7 +48,7 @@ class Judged:
         return not left
 
     def all_pass(
-        self, shard: edge.EdgeShard, where: pb.Filter, ids: Sequence[Any], keys: Sequence[int], versions: Sequence[int]
+        self, shard: edge.EdgeShard, where: pb.Filter, ids: Sequence[Any], keys: Sequence[int], versions: list[int]
     ) -> bool:
         """Whether these points pass a filter, in these versions or newer ones. `keys` stand for the ids."""
         filter_ = where.SerializeToString()
@@ -53,10 +56,10 @@ class Judged:
             self._passed.clear()
             self._caution.clear()
         passed = self._passed.setdefault(filter_, {})
-        pairs = enumerate(zip(map(passed.get, keys), versions, strict=True))
-        new = [n for n, (known, version) in pairs if known != version]
-        if not new:
+        known = list(map(passed.get, keys))
+        if known == versions:
             return True
+        new = [n for n, (one, version) in enumerate(zip(known, versions, strict=True)) if one != version]
         these = edge.Filter(must=[edge.HasIdCondition({ids[n] for n in new}), to_filter(where)])
         asked = edge.ScrollRequest(limit=len(new), filter=these, with_payload=False, with_vector=False)
         if len(shard.scroll(asked)[0]) < len(new):
