@@ -40,6 +40,8 @@ async def serve(
     listener = _listen(host, port, insecure)
     config = uvicorn.Config(
         app,
+        # Not httptools, which uvicorn takes where it is installed: there a request's headers may be of any length.
+        http="h11",
         log_config=None,
         log_level="warning",
         access_log=False,

@@ -70,6 +70,15 @@ def test_a_process_answers_quietly_until_it_is_asked_to_stop(tmp_path: Path) -> 
     assert not ready.exists()
 
 
+def test_headers_without_end_are_not_read_on(tmp_path: Path) -> None:
+    with process(tmp_path / "ready.json") as (_, base):
+        with socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2]))) as client:
+            client.settimeout(10)
+            with pytest.raises(OSError):
+                client.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n" + b"x: %s\r\n" % (b"a" * 16_000) * 4000)
+        assert httpx.get(f"{base}/health").status_code == 200
+
+
 def test_a_query_under_way_is_answered_after_sigterm(tmp_path: Path) -> None:
     with process(tmp_path / "ready.json", delay=1.0) as (child, base):
         with socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2]))) as client:
