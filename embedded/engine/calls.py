@@ -69,7 +69,8 @@ class Calls:
 
     A write waits for those before it to arrive whole: a client that stops amid sending one holds up the others until
     its deadline. What neither reads nor writes runs on the server's own threads, and is not delayed by what does.
-    `last_write` is the clock's time of the latest write since `settled()`, None if there was none.
+    `last_call` is the clock's time of the latest read or write, `written_s` the seconds that writes took since
+    `settled()`.
     """
 
     def __init__(
@@ -84,11 +85,12 @@ class Calls:
         self._writer = writer
         self._readers = readers
         self._clock = clock
-        self.last_write: float | None = None
+        self.last_call = clock()
+        self.written_s = 0.0
 
     def settled(self) -> None:
         """What was written so far needs no more attention."""
-        self.last_write = None
+        self.written_s = 0.0
 
     def handlers(self) -> list[Any]:
         """gRPC handlers for every method of every service, spoken or refused by name."""
@@ -118,9 +120,7 @@ class Calls:
 
     def _run(self, call: Call, threads: ThreadPoolExecutor, *, writes_data: bool) -> _Answer:
         def answer(request: Any, context: Any) -> Any:
-            begun = self._clock()
-            if writes_data:
-                self.last_write = begun
+            self.last_call = begun = self._clock()
             try:
                 response = call(self._store, request)
             except Refused as refused:
@@ -131,6 +131,8 @@ class Calls:
                     _log.exception("%s failed", type(request).__name__)
                 context.abort(translated.code, str(translated))
             response.time = self._clock() - begun
+            if writes_data:
+                self.written_s += response.time
             return response
 
         return _OnThreads(answer, threads)

@@ -26,7 +26,7 @@ class EngineProcess:
         self.port = port
 
     @classmethod
-    def start(cls, data: Path, *, port: int = 0, timeout: float = 30.0, optimize: bool = False) -> Self:
+    def start(cls, data: Path, *, port: int = 0, timeout: float = 60.0, optimize: bool = False) -> Self:
         """Start an engine on the folder `data` and return once it answers, within `timeout` seconds.
 
         `port` 0 takes a free one. The engine logs to engine.log in the folder, and never outlives this process. With

@@ -96,6 +96,26 @@ def test_what_was_answered_outlives_kill_9(tmp_path: Path) -> None:
     assert len(known) > 100
 
 
+def test_what_was_written_is_flushed_once_nobody_asks(tmp_path: Path) -> None:
+    def flushed() -> int:
+        return sum(file.stat().st_size for file in tmp_path.rglob("mutable_id_tracker.mappings"))
+
+    with EngineProcess.start(tmp_path) as engine:
+        client = connect(engine.port)
+        make_collection(client, "stock")
+        client.upsert("stock", [point(key, 1) for key in range(100)])
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end:
+            # A flush would keep whoever asks waiting, so a reader alone puts it off.
+            client.count("stock")
+            time.sleep(0.1)
+        asked = flushed()
+        client.close()
+        while not flushed() and time.monotonic() < end + 30:
+            time.sleep(0.1)
+        assert (asked, flushed() > 0) == (0, True)
+
+
 def test_collections_aliases_and_indexes_outlive_a_stop_and_a_kill(tmp_path: Path) -> None:
     def shown(port: int) -> tuple[object, ...]:
         client = connect(port)
