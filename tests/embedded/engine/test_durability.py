@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import grpc
@@ -104,16 +105,18 @@ def test_what_was_written_is_flushed_once_nobody_asks(tmp_path: Path) -> None:
         client = connect(engine.port)
         make_collection(client, "stock")
         client.upsert("stock", [point(key, 1) for key in range(100)])
-        end = time.monotonic() + 2.5
-        while time.monotonic() < end:
+        asked = [time.monotonic()]
+        while asked[-1] < asked[0] + 2.5:
             # A flush would keep whoever asks waiting, so a reader alone puts it off.
             client.count("stock")
-            time.sleep(0.1)
-        asked = flushed()
+            time.sleep(0.05)
+            asked.append(time.monotonic())
+        meanwhile = flushed()
         client.close()
-        while not flushed() and time.monotonic() < end + 30:
+        while not flushed() and time.monotonic() < asked[-1] + 30:
             time.sleep(0.1)
-        assert (asked, flushed() > 0) == (0, True)
+        assert flushed()
+        assert not meanwhile or max(later - earlier for earlier, later in pairwise(asked)) > 0.9
 
 
 def test_collections_aliases_and_indexes_outlive_a_stop_and_a_kill(tmp_path: Path) -> None:
