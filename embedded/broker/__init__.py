@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from embedded.broker.jars import fetch
-from embedded.broker.process import Broker
+from embedded.broker.process import Broker, prepare
 
-__all__ = ["Broker", "fetch"]
+__all__ = ["Broker", "fetch", "prepare"]

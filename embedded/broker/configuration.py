@@ -75,10 +75,11 @@ def properties(data: Path, *, clients: int, controller: int) -> str:
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def java(home: Path, jars: Sequence[Path], data: Path) -> list[str]:
+def java(home: Path, jars: Sequence[Path], data: Path, options: Sequence[str] = ()) -> list[str]:
     """The command line up to the main class, for a process that starts soon and stays small."""
     return [
         str(home / "bin" / "java"),
+        *options,
         f"-Xmx{HEAP}",
         "-XX:TieredStopAtLevel=1",
         "-XX:+UseSerialGC",

