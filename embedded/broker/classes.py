@@ -14,7 +14,7 @@ from embedded.broker.jars import locked
 FIRST_JAVA = 25
 PATTERN = "classes-*.aot"
 
-# What Java says of a file that it passes over, or uses in part, is nothing that a reader of the broker's log can change.
+# Nothing that a reader of the broker's log could change: that a file is passed over, or used in part.
 QUIET = "-Xlog:aot*=off"
 
 
