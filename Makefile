@@ -22,16 +22,16 @@ chaos: setup ## hurt a running shop at random and check what it promises: N sche
 	@$(BIN)/python -m tests.chaos $(if $(N),--count $(N)) $(if $(HOURS),--hours $(HOURS)) --seed $(or $(SEED),1)
 
 ablations: setup ## train and measure the model without each of its parts: DATA, a catalogue with photos; OUT; goes on where it was
-	@$(BIN)/python -m training.ablations $(or $(DATA),$(error say DATA=catalogue.parquet)) --out $(or $(OUT),.liveshelf/ablations) $(ARGS)
+	@$(BIN)/python -m training.ablations.matrix $(or $(DATA),$(error say DATA=catalogue.parquet)) --out $(or $(OUT),.liveshelf/ablations) $(ARGS)
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.venv/ready: pyproject.toml constraints.txt
+.venv/ready: pyproject.toml client/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "liveshelf needs Python 3.11 or newer; $(PYTHON) is older. Try: make setup PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -q --disable-pip-version-check '$(UV)'
-	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e ./client -e '.[dev]'
 	@$(BIN)/liveshelf setup
 	@touch .venv/ready

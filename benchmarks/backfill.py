@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.shop import open_shop, table
-from liveshelf.bench.ingest import measure_ingest
+from liveshelf.bench.parts.ingest import measure_ingest
 from liveshelf.settings import load_settings
 
 

@@ -21,16 +21,16 @@ import psutil
 from qdrant_client import AsyncQdrantClient, models
 
 from benchmarks.index_writes import BATCH, Meter, address, puts, space
-from catalog.ask import Ask
-from catalog.find import Find
-from catalog.gather import Gather
+from catalog.domain.index_query import Ask
+from catalog.domain.space import FUSED, Space
 from catalog.ports import Vector
-from catalog.space import FUSED, Space
+from catalog.query.candidates import Gather
+from catalog.query.search import Find
 from encoders.images import ImagePolicy, Images
 from indexer import CollectionPolicy, QdrantCandidates, QdrantFacets, QdrantIndex, QdrantShelf, connect, ensure
 from indexer.candidates import ALWAYS
 from search import Parts, create_app, index_health
-from search.columns import ARROW, JSON, LINES
+from search.schemas.candidate_formats import ARROW, JSON, LINES
 
 Contender = Callable[[int], Awaitable[object]]
 

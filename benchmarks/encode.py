@@ -24,8 +24,8 @@ def main() -> None:
     if options.start:
         asyncio.run(start(options.model, options.start))
         return
-    from liveshelf.bench.encode import measure_encode
-    from liveshelf.bench.figures import Figure, table
+    from liveshelf.bench.harness.figures import Figure, table
+    from liveshelf.bench.parts.encode import measure_encode
     from liveshelf.settings import load_settings
 
     figures = []
@@ -42,7 +42,7 @@ async def start(model: str, runtime: str) -> None:
     import psutil
 
     from liveshelf.settings import load_settings
-    from liveshelf.wiring import encoder_of
+    from liveshelf.wiring.encoder import encoder_of
 
     async with encoder_of(load_settings(model=model, runtime=runtime)):
         mb = psutil.Process().memory_info().rss >> 20

@@ -6,7 +6,7 @@ Starts broker, engine and one worker of its own. What it can take is measured fi
 changes are sent at random moments, at a rate, whether or not those before them were seen, and a reader searches for
 them every few milliseconds. A change's time runs from the moment it was to be sent to the first answer that shows it.
 Changes are new photos with titles; with --mix 60 % are prices, 25 % change nothing (and are not timed) and 15 % are
-new photos. The straightforward pipeline (liveshelf/bench/straightforward.py) is sent whole products, not patches.
+new photos. The straightforward pipeline (liveshelf/bench/baselines/simple_pipeline.py) is sent whole products, not patches.
 """
 
 from __future__ import annotations
@@ -18,10 +18,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.shop import number, open_shop, products
-from liveshelf.bench.freshness import CONTENT, FreshnessPolicy, Step, Target, capacity, load, ours, space_of, steps
-from liveshelf.bench.freshness import theirs as straightforward
-from liveshelf.bench.load import MIX, Changes
-from liveshelf.bench.visible import POLL_S, REST
+from liveshelf.bench.harness.load import MIX, Changes
+from liveshelf.bench.harness.visibility import POLL_S, REST
+from liveshelf.bench.parts.freshness import (
+    CONTENT,
+    FreshnessPolicy,
+    Step,
+    Target,
+    capacity,
+    load,
+    ours,
+    space_of,
+    steps,
+)
+from liveshelf.bench.parts.freshness import theirs as straightforward
 from liveshelf.settings import load_settings
 
 

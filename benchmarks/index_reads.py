@@ -28,21 +28,21 @@ from qdrant_client import AsyncQdrantClient, models
 
 from benchmarks.index_writes import address
 from benchmarks.shop import products
-from catalog.ask import Ask, Weighted
-from catalog.change import Put
-from catalog.events import Contract, Parsed, parse
-from catalog.filters import AnyOf, Condition, Range
+from catalog.domain.change import Put
+from catalog.domain.filters import AnyOf, Condition, Range
+from catalog.domain.index_query import Ask, Weighted
+from catalog.domain.product import Key
+from catalog.domain.record import Record
+from catalog.domain.space import FUSED, IMAGE, Space
+from catalog.domain.state import State, apply, payload_of
+from catalog.events.parser import Contract, Parsed, parse
 from catalog.ports import Write
-from catalog.product import Key
-from catalog.record import Record
-from catalog.space import FUSED, IMAGE, Space
-from catalog.state import State, apply, payload_of
 from encoders import load
-from encoders.bulk import query_vectors
-from evaluation.live import exact_recall
+from encoders.offline import query_vectors
+from evaluation.index_recall import exact_recall
 from indexer import CollectionPolicy, GraphPolicy, QdrantFacets, QdrantIndex, QdrantShelf, connect, ensure
 from liveshelf.settings import Settings
-from liveshelf.wiring import encoder_of
+from liveshelf.wiring.encoder import encoder_of
 
 BATCH = 256
 BRAND = "attributes.brand"

@@ -23,15 +23,15 @@ import numpy as np
 import psutil
 from qdrant_client import AsyncQdrantClient, grpc
 
-from catalog.ask import Ask
-from catalog.change import Stamp
+from catalog.domain.change import Stamp
+from catalog.domain.index_query import Ask
+from catalog.domain.product import Attribute, Key
+from catalog.domain.space import FUSED, IMAGE, Space
+from catalog.domain.state import State, known_from, payload_of
 from catalog.ports import Write
-from catalog.product import Attribute, Key
-from catalog.space import FUSED, IMAGE, Space
-from catalog.state import State, known_from, payload_of
 from embedded.engine.process import EngineProcess
 from indexer import CollectionPolicy, QdrantIndex, QdrantShelf, connect, ensure
-from indexer.points import point_of
+from indexer.qdrant.points import point_of
 
 BATCH = 256
 

@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.shop import number, open_shop, products
-from liveshelf.bench.freshness import CONTENT, WARM_S, Target, fly, load, ours, space_of
-from liveshelf.bench.load import Changes
-from liveshelf.bench.visible import POLL_S, REST, Flights, moments
+from liveshelf.bench.harness.load import Changes
+from liveshelf.bench.harness.visibility import POLL_S, REST, Flights, moments
+from liveshelf.bench.parts.freshness import CONTENT, WARM_S, Target, fly, load, ours, space_of
 from liveshelf.settings import Settings, load_settings
-from liveshelf.streaming import kafka_of
-from streams.applied import wait_until_applied
-from streams.publisher import Event, Publisher
+from liveshelf.wiring.kafka import kafka_of
+from streams.publish.publisher import Event, Publisher
+from streams.publish.wait_applied import wait_until_applied
 
 LEAST_ALONE_S = 5.0
 

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.shop import open_shop, table
-from liveshelf.bench.mix import measure_mix
+from liveshelf.bench.parts.mix import measure_mix
 from liveshelf.settings import load_settings
 
 

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.shop import open_shop, table
-from liveshelf.bench.patches import measure_patches
+from liveshelf.bench.parts.patches import measure_patches
 from liveshelf.settings import load_settings
 
 

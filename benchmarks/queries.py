@@ -28,18 +28,18 @@ import psutil
 from numpy.typing import NDArray
 
 from benchmarks import index_reads
-from benchmarks.asking import Answer, Words, closed_loop, ms, open_loop
+from benchmarks.http_load import Answer, Words, closed_loop, ms, open_loop
 from benchmarks.shop import Shop, number, open_shop, products
-from catalog.change import Stamp
+from catalog.domain.change import Stamp
+from catalog.domain.product import Key
+from catalog.domain.space import FUSED
+from catalog.domain.state import State, payload_of
 from catalog.ports import Write
-from catalog.product import Key
-from catalog.space import FUSED
-from catalog.state import State, payload_of
 from indexer import QdrantIndex, connect, ensure
-from liveshelf.bench.freshness import space_of
+from liveshelf.bench.parts.freshness import space_of
 from liveshelf.settings import load_settings
-from liveshelf.wiring import collection_policy_of
-from streams.publisher import Event
+from liveshelf.wiring.encoder import collection_policy_of
+from streams.publish.publisher import Event
 
 PHASES = ("clients", "overhead", "saturation", "ingest", "memory")
 CLIENTS = (1, 8, 32)

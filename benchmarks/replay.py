@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.shop import open_shop, table
-from liveshelf.bench.replay import measure_replay
+from liveshelf.bench.parts.replay import measure_replay
 from liveshelf.settings import load_settings
 
 

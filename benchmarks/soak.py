@@ -30,15 +30,15 @@ import numpy as np
 import psutil
 
 from benchmarks.shop import Shop, number, open_shop, products
-from catalog.filters import AnyOf, Condition
-from embedded.child import Child
+from catalog.domain.filters import AnyOf, Condition
+from embedded.child_process import Child
 from indexer import QdrantShelf, connect
-from liveshelf.bench.load import NO_PHOTO, TROUBLED, Changes
+from liveshelf.bench.harness.load import NO_PHOTO, TROUBLED, Changes
 from liveshelf.settings import load_settings
-from liveshelf.streaming import kafka_of
-from liveshelf.wiring import encoder_of
-from streams.publisher import Publisher
-from streams.quarantine import read_quarantine
+from liveshelf.wiring.encoder import encoder_of
+from liveshelf.wiring.kafka import kafka_of
+from streams.publish.publisher import Publisher
+from streams.quarantine.topic import read_quarantine
 
 LOOK_EVERY_S = 10.0
 BACKFILL_SHARE = 1 / 3

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.shop import open_shop, table
-from liveshelf.bench.stages import measure_stages
+from liveshelf.bench.parts.stages import measure_stages
 from liveshelf.settings import load_settings
 
 

@@ -3,7 +3,7 @@
 LIVESHELF_READY_FILE=FILE [other LIVESHELF_ settings] python -m benchmarks.straightforward
 """
 
-from liveshelf.bench.straightforward import main
+from liveshelf.bench.baselines.simple_pipeline import main
 
 if __name__ == "__main__":
     main()

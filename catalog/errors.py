@@ -10,7 +10,7 @@ LiveshelfError
 
 from __future__ import annotations
 
-from catalog.product import ImageState
+from catalog.domain.product import ImageState
 
 
 class LiveshelfError(Exception):

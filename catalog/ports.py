@@ -9,12 +9,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.ask import Ask
-from catalog.filters import Condition
-from catalog.product import Content, ImageState, Key, Scalar
-from catalog.record import Reject
-from catalog.space import Space
-from catalog.state import Known, Payload
+from catalog.domain.filters import Condition
+from catalog.domain.index_query import Ask
+from catalog.domain.product import Content, ImageState, Key, Scalar
+from catalog.domain.record import Reject
+from catalog.domain.space import Space
+from catalog.domain.state import Known, Payload
 
 Vector = NDArray[np.float32]
 

@@ -12,19 +12,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from catalog.domain.product import Content, ImageState
+from catalog.domain.space import Space
 from catalog.errors import ImageProblem, Misuse
 from catalog.ports import Encoded, ImageSource, Prepared
-from catalog.product import Content, ImageState
-from catalog.space import Space
-from encoders.cache import CachePolicy, PhotoCache, photo_digest
+from encoders.batching.batch_size import ForwardSize
+from encoders.batching.decode_batcher import Reading
+from encoders.batching.executor import Threads, Turn, in_halves
+from encoders.batching.item_batcher import Items, Made
+from encoders.batching.query_batcher import QueriesPolicy
+from encoders.caching.image_features import CachePolicy, PhotoCache, photo_digest
+from encoders.caching.placeholders import PlaceholderPolicy, Placeholders
 from encoders.images import ImagePolicy, decode
-from encoders.items import Items, Made
 from encoders.model import Inputs, Model
-from encoders.placeholders import PlaceholderPolicy, Placeholders
-from encoders.queries import QueriesPolicy
-from encoders.reading import Reading
-from encoders.sizes import ForwardSize
-from encoders.thread import Threads, Turn, in_halves
 
 if TYPE_CHECKING:
     from PIL.Image import Image

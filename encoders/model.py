@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.domain.space import IMAGE, TITLE, Space
 from catalog.ports import Vector
-from catalog.space import IMAGE, TITLE, Space
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from catalog.domain.product import Content
+from catalog.domain.space import Space
 from catalog.errors import Misuse
 from catalog.ports import Encoded, ImageSource, Prepared, Vector
-from catalog.product import Content
-from catalog.space import Space
+from encoders.batching.executor import Turn, in_halves
+from encoders.batching.query_batcher import Queries
+from encoders.caching.query_vectors import reads_no_case
 from encoders.lane import EncodePolicy, Lane, Shared
 from encoders.model import Inputs, Model, to_vectors
-from encoders.queries import Queries
-from encoders.remember import reads_no_case
-from encoders.thread import Turn, in_halves
 
 
 class EncoderService:

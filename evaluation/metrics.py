@@ -1,51 +1,98 @@
-"""How well a ranking does, as pure functions of who is near and who is right.
-
-Everywhere `similarity` is float (queries, items), `right` bool of the same shape, and ties are broken by position.
-"""
+"""What a ranking is worth, query by query. Everywhere `gains` is float (queries, depth): the grade at each place."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-Similarity = NDArray[np.floating]
-Right = NDArray[np.bool_]
+from evaluation.judgements import Judgements, Pairs
+from evaluation.ranking import Ranking
+
+PerQuery = NDArray[np.float64]
+"""(queries,): one figure a query."""
 
 
-def ranked(similarity: Similarity, right: Right, k: int) -> Right:
-    """Bool (queries, min(k, items)): whether the item at each place, best first, is right."""
-    if similarity.shape != right.shape:
-        raise ValueError(f"similarity is {similarity.shape} but right is {right.shape}: they must agree")
-    if k < 1:
-        raise ValueError(f"k is {k}: it must be at least 1")
-    order = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(right, order, axis=1)
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """A ranking as it was judged.
+
+    `gains` float32 (queries, depth) is the grade of the item at each place, 0 where it is wrong; `ideal`, of the same
+    shape, what the best ranking would have there; `right` int (queries,) how many right items there are.
+    """
+
+    gains: NDArray[np.float32]
+    ideal: NDArray[np.float32]
+    right: NDArray[np.int64]
 
 
-def hit_at(similarity: Similarity, right: Right, k: int) -> float:
-    """The share of queries with a right item among the first k: recall@k where one item is sought."""
-    return _mean(ranked(similarity, right, k).any(1).astype(float), right)
+def mark(ranking: Ranking, judged: Judgements) -> Marks:
+    """Look every place of a ranking (queries, depth) up in the judgements."""
+    queries, depth = ranking.shape
+    if queries != len(judged.queries):
+        raise ValueError(f"{queries} rankings do not go with {len(judged.queries)} judged queries")
+    right = np.bincount(judged.pairs.query, minlength=queries)
+    best_first = np.lexsort((-judged.grade, judged.pairs.query))
+    place = np.arange(len(best_first)) - np.repeat(np.cumsum(right) - right, right)
+    ideal = np.zeros((queries, depth), np.float32)
+    near = place < depth
+    ideal[judged.pairs.query[best_first][near], place[near]] = judged.grade[best_first][near]
+    at = find(judged.pairs, ranking)
+    gains = np.where(at >= 0, judged.grade[at], 0).astype(np.float32)
+    return Marks(gains, ideal, right)
 
 
-def precision_at(similarity: Similarity, right: Right, k: int) -> float:
-    """Of the first k places, or as many as could be right, the share that is; the mean over queries."""
-    found = ranked(similarity, right, k).sum(1)
-    return _mean(found / np.maximum(np.minimum(right.sum(1), k), 1), right)
+def find(pairs: Pairs, ranking: Ranking) -> NDArray[np.int64]:
+    """For each place of a ranking the position of its query and item in the pairs, -1 where they are none."""
+    width = int(max(pairs.item.max(initial=0), ranking.max(initial=0))) + 1
+    known = pairs.query.astype(np.int64) * width + pairs.item
+    wanted = np.arange(len(ranking))[:, None] * width + ranking
+    at = np.searchsorted(known, wanted).clip(max=max(len(known) - 1, 0))
+    there = (known[at] == wanted) & (ranking >= 0) if len(known) else np.zeros(ranking.shape, bool)
+    return np.where(there, at, -1)
 
 
-def recall_at(similarity: Similarity, right: Right, k: int) -> float:
-    """Of all right items, the share among the first k; the mean over queries."""
-    found = ranked(similarity, right, k).sum(1)
-    return _mean(found / np.maximum(right.sum(1), 1), right)
+def recall(marks: Marks, k: int) -> PerQuery:
+    """Of all right items the share among the first k."""
+    share: PerQuery = (marks.gains[:, :k] > 0).sum(1) / np.maximum(marks.right, 1)
+    return share
 
 
-def reciprocal_rank(similarity: Similarity, right: Right) -> float:
-    """The mean over queries of 1 / the place of the first right item."""
-    places = ranked(similarity, right, similarity.shape[1])
-    return _mean(1.0 / (1.0 + places.argmax(1)), right)
+def good(marks: Marks, k: int) -> PerQuery:
+    """Of the first k places the share that is right, as Taobao's P_good; k places count even where there are fewer."""
+    share: PerQuery = (marks.gains[:, :k] > 0).sum(1) / k
+    return share
 
 
-def _mean(values: NDArray[np.floating], right: Right) -> float:
-    """The mean over the queries that have an answer at all; NaN where none has."""
-    answerable = right.any(1)
-    return float(values[answerable].mean()) if answerable.any() else float("nan")
+def ndcg(marks: Marks, k: int) -> PerQuery:
+    """The discounted gain of the first k, 1 / log2(place + 1) a place, over what the best ranking would have."""
+    discount = 1 / np.log2(np.arange(2, marks.gains[:, :k].shape[1] + 2))
+    most = marks.ideal[:, :k] @ discount
+    share: PerQuery = np.divide(marks.gains[:, :k] @ discount, most, out=np.zeros_like(most), where=most > 0)
+    return share
+
+
+def reciprocal_rank(marks: Marks) -> PerQuery:
+    """1 / the place of the first right item, 0 where there is none."""
+    right = marks.gains > 0
+    return np.where(right.any(1), 1 / (1 + right.argmax(1)), 0.0)
+
+
+def beyond(ranking: Ranking, marks: Marks, other: Ranking, k: int) -> PerQuery:
+    """Of all right items the share that is among the first k here and not among the first k of the other ranking."""
+    here = ranking[:, :k]
+    only = np.ones(here.shape, bool)
+    for place in range(min(k, other.shape[1])):
+        only &= here != other[:, place : place + 1]
+    share: PerQuery = ((marks.gains[:, :k] > 0) & only).sum(1) / np.maximum(marks.right, 1)
+    return share
+
+
+def measured(marks: Marks, ks: tuple[int, ...]) -> Mapping[str, PerQuery]:
+    """Every measure by its name."""
+    said: dict[str, PerQuery] = {f"recall@{k}": recall(marks, k) for k in ks}
+    said |= {f"nDCG@{k}": ndcg(marks, k) for k in ks[:1]}
+    said |= {"MRR": reciprocal_rank(marks)}
+    return said | {f"P_good@{k}": good(marks, k) for k in ks[:1]}

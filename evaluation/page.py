@@ -10,9 +10,9 @@ from string import Template
 
 import numpy as np
 
-from evaluation.findings import ALL, Evaluated, Findings
+from evaluation.comparison import ALL, Evaluated, Findings
 from evaluation.intervals import Difference, Estimate
-from evaluation.measures import ndcg
+from evaluation.metrics import ndcg
 
 SHOWN = 10
 """Places of a ranking that the page shows."""

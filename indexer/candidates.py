@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from qdrant_client import AsyncQdrantClient, grpc
 
-from catalog.ask import Ask
-from catalog.fusion import fused
+from catalog.domain.index_query import Ask
+from catalog.domain.space import Space
+from catalog.domain.state import ATTRIBUTE
 from catalog.ports import Columns
-from catalog.space import Space
-from catalog.state import ATTRIBUTE
-from indexer.asks import GraphPolicy, pool_of, queries_of, scores_of, within
-from indexer.calls import Points, including
-from indexer.conditions import path_of
-from indexer.values import plain
+from catalog.query.rank_fusion import fused
+from indexer.qdrant.client import Points, including
+from indexer.qdrant.filters import path_of
+from indexer.qdrant.payload import plain
+from indexer.qdrant.queries import GraphPolicy, pool_of, queries_of, scores_of, within
 
 # A hit's payload and its score.
 Scored = tuple[Any, float]

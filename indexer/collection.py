@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from qdrant_client import AsyncQdrantClient, models
 
+from catalog.domain.space import Space
+from catalog.domain.state import ATTRIBUTE
 from catalog.errors import Hopeless, LiveshelfError
-from catalog.space import Space
-from catalog.state import ATTRIBUTE
-from indexer.conditions import path_of
-from indexer.failures import Refused, calls
-from indexer.lexical import LEXICAL
-from indexer.lexical import PARAMS as LEXICAL_PARAMS
+from indexer.qdrant.bm25 import LEXICAL
+from indexer.qdrant.bm25 import PARAMS as LEXICAL_PARAMS
+from indexer.qdrant.errors import Refused, calls
+from indexer.qdrant.filters import path_of
 
 
 @dataclass(frozen=True, slots=True)

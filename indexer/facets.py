@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from qdrant_client import AsyncQdrantClient, grpc
 
+from catalog.domain.filters import OWN_FIELDS, Condition, name_of
+from catalog.domain.product import Scalar
+from catalog.domain.state import ATTRIBUTE
 from catalog.errors import Misuse
-from catalog.filters import OWN_FIELDS, Condition, name_of
-from catalog.product import Scalar
-from catalog.state import ATTRIBUTE
-from indexer.calls import Points, including
-from indexer.conditions import field_of, live_and, path_of
-from indexer.values import payload_from
+from indexer.qdrant.client import Points, including
+from indexer.qdrant.filters import field_of, live_and, path_of
+from indexer.qdrant.payload import payload_from
 
 SAMPLE = 256
 # Askers whose fields are remembered: as many tenants as one search process is asked for in a few seconds, and more.

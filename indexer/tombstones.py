@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from qdrant_client import AsyncQdrantClient, grpc
 
-from catalog.product import Key
-from indexer.calls import NOTHING, Points, including
-from indexer.points import key_from
+from catalog.domain.product import Key
+from indexer.qdrant.client import NOTHING, Points, including
+from indexer.qdrant.points import key_from
 
 PAGE = 500
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from liveshelf.client import AsyncClient, Client
+    from liveshelf_client import AsyncClient, Client
 
 __all__ = ["AsyncClient", "Client"]
 
@@ -13,7 +13,7 @@ __all__ = ["AsyncClient", "Client"]
 def __getattr__(name: str) -> object:
     # Only when asked for: every command imports this package, and few of them are clients.
     if name in __all__:
-        from liveshelf import client
+        import liveshelf_client as client
 
         return getattr(client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from catalog.errors import Misuse
-from catalog.repair import RepairPolicy
+from catalog.ingest.image_retry import RepairPolicy
 from liveshelf.setting_types import Folders, Names, Ports, Seconds, Url
 
 PREFIX = "LIVESHELF_"

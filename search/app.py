@@ -11,23 +11,23 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
 
-from catalog.find import Find
-from catalog.gather import Gather
 from catalog.ports import ImageSource, Shelf
-from search.admission import TIMEOUT_HEADER, Admission
-from search.asked import Asker
-from search.caller import Caller, Scope, caller_of
-from search.candidates import candidates
-from search.door import Door
-from search.encoding import encoding
+from catalog.query.candidates import Gather
+from catalog.query.search import Find
+from search.auth.caller import Caller, Scope, caller_of
+from search.auth.key_file import Keyring
 from search.errors import Edge, answer_errors
-from search.finding import finding
 from search.health import Health
-from search.keyring import Keyring
+from search.middleware.admission import TIMEOUT_HEADER, Admission
+from search.middleware.authentication import Door
 from search.page import page_routes
+from search.parsing.query_builder import Asker
 from search.policy import SearchPolicy
-from search.products import products
-from search.schemas import HealthBody
+from search.routes.candidates import candidates
+from search.routes.encode import encoding
+from search.routes.products import products
+from search.routes.search import finding
+from search.schemas.responses import HealthBody
 
 DESCRIPTION = """Finds live products by words, by a photo, by both, or by a mix of several, and like one that is there.
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalog.errors import ImageProblem, LiveshelfError, Misuse, NotThere, Unavailable
 from search.policy import SearchPolicy
-from search.schemas import ErrorBody, Problem
+from search.schemas.responses import ErrorBody, Problem
 
 log = logging.getLogger(__name__)
 

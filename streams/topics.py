@@ -8,8 +8,8 @@ from typing import Any
 from kafka.errors import TopicAlreadyExistsError, for_code
 
 from catalog.errors import Misuse
-from streams.connection import admin_client
-from streams.policy import Kafka, Topics
+from streams.config import Kafka, Topics
+from streams.kafka_client import admin_client
 
 DAY_MS = 24 * 3600 * 1000
 # What a quarantined record carries besides its own bytes: where it came from, and why it is there.

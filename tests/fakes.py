@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from catalog.ask import Ask
-from catalog.filters import AnyOf, Condition, Exists, Not
-from catalog.fusion import fused
+from catalog.domain.filters import AnyOf, Condition, Exists, Not
+from catalog.domain.index_query import Ask
+from catalog.domain.product import Content, ImageState, Key, Scalar
+from catalog.domain.record import Reject
+from catalog.domain.space import FUSED, IMAGE, Space
+from catalog.domain.state import Known, Payload, known_from
 from catalog.ports import Encoded, Hit, Outcome, Prepared, Vector, Write
-from catalog.product import Content, ImageState, Key, Scalar
-from catalog.record import Reject
-from catalog.space import FUSED, IMAGE, Space
-from catalog.state import Known, Payload, known_from
+from catalog.query.rank_fusion import fused
 
 SPACE = Space(model="fake", revision="1", preprocessing="none", vectors={FUSED: 8, IMAGE: 4})
 INTERNALS = ("clock", "revision", "fingerprint")

@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 from qdrant_client import AsyncQdrantClient
 
+from catalog.domain.space import Space
 from catalog.ports import Facets, Index, Looks, Shelf
-from catalog.space import Space
 from embedded.engine.process import EngineProcess
 from indexer import CollectionPolicy, QdrantFacets, QdrantIndex, QdrantShelf, collection_name, connect, ensure
 

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from encoders import fusion
-from encoders.fusion import Fusion
-from encoders.single_stream import Item, Read, Shape, Text
-from encoders.towers import CELL_DIM, CHANNELS, IMAGE_DIM, TEXT_DIM, WHOLE_DIM
-from training.corpus import Corpus
-from training.fresh import directions
+from encoders.towers import late_fusion as fusion
+from encoders.towers.backbones import CELL_DIM, CHANNELS, IMAGE_DIM, TEXT_DIM, WHOLE_DIM
+from encoders.towers.late_fusion import Fusion
+from encoders.towers.single_stream import Item, Read, Shape, Text
+from training.data.corpus import Corpus
+from training.initialize import directions
 
 
 class Late(nn.Module):

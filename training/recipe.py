@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from catalog.errors import Misuse
-from encoders.single_stream import Shape
-from encoders.towers import STRIDE, TEXT_LAYERS
+from encoders.towers.backbones import STRIDE, TEXT_LAYERS
+from encoders.towers.single_stream import Shape
 
 T = TypeVar("T")
 _LOSSES = ("am_softmax", "softmax", "sigmoid")

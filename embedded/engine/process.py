@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from embedded.child import Child, Command, tail
+from embedded.child_process import Child, Command, tail
+from embedded.data_folder import Ownership
 from embedded.errors import EmbeddedError
-from embedded.folder import Ownership
 
 _GRACE_S = 10.0
 _SOURCE = Path(__file__).parents[2]

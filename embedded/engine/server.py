@@ -16,11 +16,11 @@ from typing import Any
 
 import grpc
 
-from embedded.engine.calls import Calls
-from embedded.engine.files import write_json
+from embedded.data_folder import Ownership
+from embedded.engine.atomic_files import write_json
+from embedded.engine.service.servicer import Calls
 from embedded.engine.store import Store
 from embedded.errors import EmbeddedError
-from embedded.folder import Ownership
 
 _log = logging.getLogger(__name__)
 

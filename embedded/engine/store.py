@@ -18,12 +18,12 @@ import qdrant_edge as edge
 from google.protobuf import json_format
 from qdrant_client import grpc as pb
 
-from embedded.engine import config as configs
-from embedded.engine.brief import Brief
-from embedded.engine.files import sync_folder, write_json
-from embedded.engine.kept import Kept
-from embedded.engine.points import Dimensions
-from embedded.engine.refusals import check_name, exists, invalid, missing, variant
+from embedded.engine.atomic_files import sync_folder, write_json
+from embedded.engine.cache.hit_bytes import Brief
+from embedded.engine.cache.points import Kept
+from embedded.engine.codec import collection_config as configs
+from embedded.engine.codec.points import Dimensions
+from embedded.engine.codec.status import check_name, exists, invalid, missing, variant
 from embedded.errors import EmbeddedError
 
 _FORMAT = 1

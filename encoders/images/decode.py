@@ -10,8 +10,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps
 
+from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from catalog.product import ImageState
 from encoders.images.policy import ImagePolicy
 
 # What Pillow's decoders are known to raise for bytes that are no image, or half of one.

@@ -7,8 +7,8 @@ import binascii
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
+from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from catalog.product import ImageState
 from encoders.images.policy import ImagePolicy
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from encoders.images.again import AgainPolicy
-from encoders.images.breaker import BreakerPolicy
-from encoders.images.cache import CachePolicy
-from encoders.images.guard import WEB_PORTS
+from encoders.images.egress_guard import WEB_PORTS
+from encoders.images.host_circuits import BreakerPolicy
+from encoders.images.http_cache import CachePolicy
+from encoders.images.retry import AgainPolicy
 from encoders.images.s3 import S3Policy
 
 

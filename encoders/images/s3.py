@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
+from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from catalog.product import ImageState
 
 REFUSED = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "HTTP status 403", "HTTP status 401")
 KEY_BYTES = 1024

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpcore
 import httpx
 
-from encoders.images.guard import Guard, GuardedBackend
+from encoders.images.egress_guard import Guard, GuardedBackend
 
 KEEPALIVE_S = 30.0
 FAILURES = (

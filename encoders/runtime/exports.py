@@ -67,7 +67,7 @@ def _made(plan: Plan, runtime: Runtime, where: Path) -> Tower:
 
 def _in_torch(plan: Plan) -> Array:
     # Where all exports are kept torch is not loaded: that would be 500 MB of memory and three seconds of a start.
-    from encoders.runtime.torchs import InTorch
+    from encoders.runtime.torch_eager import InTorch
 
     return np.ascontiguousarray(InTorch(plan)(*plan.example))
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.int8 import computes_in_int8, in_int8
 from encoders.runtime.exports import from_export
+from encoders.runtime.int8 import computes_in_int8, in_int8
 from encoders.runtime.policy import Precision, RuntimePolicy
 from encoders.runtime.tower import Array, Plan, Runtime, Tower, TowerProblem
 
@@ -78,7 +78,7 @@ class Workshop:
     def _in_torch(self, plan: Plan) -> Tower:
         import torch
 
-        from encoders.runtime.torchs import InTorch
+        from encoders.runtime.torch_eager import InTorch
 
         if self._threads is not None:
             torch.set_num_threads(self._threads)
@@ -122,7 +122,7 @@ def fastest_precision(device: str) -> Precision:
     if platform.system() == "Linux":
         flags = Path("/proc/cpuinfo").read_text("utf-8").split()
         return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
-    from encoders.runtime.torchs import computes_bfloat16
+    from encoders.runtime.torch_eager import computes_bfloat16
 
     return "bfloat16" if computes_bfloat16() else "float32"
 

@@ -11,12 +11,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from catalog import events
 from catalog.errors import Misuse, Unavailable
+from catalog.events import parser as events
 from liveshelf.settings import Settings, secret
 
 if TYPE_CHECKING:
-    from liveshelf.client import Found
+    from liveshelf_client import Found
 
 
 @click.command()
@@ -46,7 +46,7 @@ def search(
     url: str | None,
 ) -> None:
     """Search by TEXT, by a photo, or by both, through the running search service."""
-    from liveshelf.client import Away, Client, SearchOptions
+    from liveshelf_client import Away, Client, SearchOptions
 
     if not text and image is None:
         raise Misuse("an empty query finds nothing: give some text, or --image FILE")
@@ -78,7 +78,7 @@ def schema() -> None:
 @click.pass_obj
 def check(settings: Settings) -> None:
     """Say in plain words what of the settings, the broker, the index and the model is wrong."""
-    from liveshelf.checks import findings
+    from liveshelf.doctor import findings
 
     wrong = 0
     for finding in findings(settings):

@@ -37,8 +37,8 @@ def bench(settings: Settings, *, words: Sequence[str], items: int, file: Path | 
     work.
     """
     from liveshelf import sample
-    from liveshelf.bench.figures import Figure
-    from liveshelf.bench.parts import asked, measure
+    from liveshelf.bench.harness.figures import Figure
+    from liveshelf.bench.parts.all import asked, measure
 
     console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
     parts, catalogue = asked(words)

@@ -19,7 +19,7 @@ from catalog.errors import Hopeless
 from liveshelf.commands.parts import sample_folder
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
-from liveshelf.streaming import kafka_of, topics_of
+from liveshelf.wiring.kafka import kafka_of, topics_of
 
 LOADED_WITHIN_S = 600.0
 TO_SEARCH_FIRST = 64
@@ -31,8 +31,8 @@ TO_SEARCH_FIRST = 64
 def demo(settings: Settings, *, once: bool) -> None:
     """Load a sample shop through Kafka, search it, change it while it runs, and stay up until Ctrl-C."""
     from liveshelf import sample
-    from liveshelf.local import Local
-    from liveshelf.tour import Tour
+    from liveshelf.demo.tour import Tour
+    from liveshelf.wiring.local import Local
 
     console = Console(highlight=False)
     folder = sample_folder(settings)
@@ -63,8 +63,8 @@ def demo(settings: Settings, *, once: bool) -> None:
 
 def _load(settings: Settings, folder: Path, tour: Any, search: httpx.Client) -> float:
     """Back-fills the catalogue and waits until all of it is searchable; the time of the first answered search."""
-    from streams.backfill import Catalogue, backfill
-    from streams.publisher import Publisher
+    from streams.publish.catalogue_files import Catalogue, backfill
+    from streams.publish.publisher import Publisher
 
     catalogue = Catalogue(folder / "products.jsonl", version=int(time.time() * 1000))
     first = None
@@ -85,7 +85,7 @@ def _load(settings: Settings, folder: Path, tour: Any, search: httpx.Client) -> 
 
 @contextmanager
 def _live(settings: Settings) -> Iterator[Any]:
-    from streams.publisher import Publisher, PublishPolicy
+    from streams.publish.publisher import Publisher, PublishPolicy
 
     policy = PublishPolicy(linger_ms=0)
     with Publisher(kafka_of(settings), settings.topic, tenant=settings.tenant, policy=policy) as publisher:

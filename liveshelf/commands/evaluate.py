@@ -14,8 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from catalog.errors import Misuse
-from evaluation.findings import ALL, Depths, Evaluated, Findings, as_json, compare
-from evaluation.findings import evaluate as rankings
+from evaluation.comparison import ALL, Depths, Evaluated, Findings, as_json, compare
+from evaluation.comparison import evaluate as rankings
 from evaluation.intervals import ChancePolicy
 from evaluation.judgements import NAMES, Judgements, read_judgements
 from evaluation.page import choose, page, pictured
@@ -24,7 +24,7 @@ from liveshelf.progress import bar
 from liveshelf.settings import Settings
 
 if TYPE_CHECKING:
-    from liveshelf.evaluating import Contestants, Products
+    from liveshelf.evaluate.contestants import Contestants, Products
 
 BM25 = "bm25"
 
@@ -79,7 +79,7 @@ def evaluate(
     JUDGEMENTS is a CSV, JSONL or parquet file, or TREC's qrels with --queries. A MODEL is a name as in
     LIVESHELF_MODEL; title:MODEL and photo:MODEL encode nothing else of a product, and bm25 counts the words of titles.
     """
-    from liveshelf.evaluating import Contestants, live_recall, products_of
+    from liveshelf.evaluate.contestants import Contestants, live_recall, products_of
 
     products = products_of(catalogue, only)
     judged = read_judgements(judgements, products.ids, texts=queries, columns=_columns(columns))

@@ -9,19 +9,19 @@ from typing import IO, Any
 
 import click
 
+from catalog.domain.record import Record, Reject
 from catalog.errors import Misuse
-from catalog.events import Contract, Parsed, parse
-from catalog.record import Record, Reject
-from liveshelf.closed_files import ClosedFiles
-from liveshelf.contract import contract_of
+from catalog.events.parser import Contract, Parsed, parse
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
-from liveshelf.streaming import kafka_of, topics_of
-from streams.applied import wait_until_applied
-from streams.backfill import BadRow, Catalogue, Row
-from streams.backfill import backfill as publish_catalogue
-from streams.columns import Columns
-from streams.publisher import Publisher
+from liveshelf.wiring.kafka import kafka_of, topics_of
+from liveshelf.wiring.parser_config import contract_of
+from liveshelf.wiring.unreadable_files import ClosedFiles
+from streams.publish.catalogue_files import BadRow, Catalogue, Row
+from streams.publish.catalogue_files import backfill as publish_catalogue
+from streams.publish.columns import Columns
+from streams.publish.publisher import Publisher
+from streams.publish.wait_applied import wait_until_applied
 from streams.topics import create_topics
 
 SHOWN = 20

@@ -12,8 +12,8 @@ from rich.table import Table
 from catalog.errors import Misuse
 from liveshelf.commands.times import Span
 from liveshelf.settings import Settings
-from search.caller import Scope
-from search.keys import Grant, new_key, read_grants, write_grants
+from search.auth.api_key import Grant, new_key, read_grants, write_grants
+from search.auth.caller import Scope
 
 SCOPES = [scope.value for scope in Scope]
 

@@ -25,10 +25,10 @@ def worker(settings: Settings) -> None:
 
     Run as many as the topics have partitions. The exit code is 0 after SIGTERM, 1 where going on is no use.
     """
-    from liveshelf.wiring import loading
+    from liveshelf.wiring.encoder import loading
 
     with loading(settings, nice=settings.nice) as model:
-        from liveshelf.ingestion import run_ingest  # beside the model, for this takes as long
+        from liveshelf.wiring.worker import run_ingest  # beside the model, for this takes as long
 
         raise SystemExit(asyncio.run(run_ingest(settings, model)))
 
@@ -39,7 +39,7 @@ def worker(settings: Settings) -> None:
 @click.option("--insecure", is_flag=True, help="Allow an address that other machines can reach.")
 def serve(*, host: str | None, port: int | None, insecure: bool) -> None:
     """Answer searches over HTTP, until SIGTERM: a page at /, the API described at /docs."""
-    from liveshelf.searching import run_search
+    from liveshelf.wiring.search import run_search
 
     asyncio.run(run_search(load_settings(host=host, port=port), insecure=insecure))
 
@@ -50,7 +50,7 @@ def serve(*, host: str | None, port: int | None, insecure: bool) -> None:
 def broker(settings: Settings, *, port: int) -> None:
     """Run Apache Kafka, one node for this machine alone, until Ctrl-C."""
     from embedded.broker import Broker
-    from embedded.folder import DataFolder
+    from embedded.data_folder import DataFolder
 
     with Broker.start(DataFolder(settings.data).broker, cache=settings.cache, port=port) as running:
         click.echo(f"Kafka answers at {running.bootstrap}; its data is in {settings.data}.", err=True)
@@ -63,8 +63,8 @@ def broker(settings: Settings, *, port: int) -> None:
 @click.pass_obj
 def engine(settings: Settings, *, port: int, optimize: bool) -> None:
     """Run Qdrant's engine for this machine alone, until Ctrl-C."""
+    from embedded.data_folder import DataFolder
     from embedded.engine import serve as serve_engine
-    from embedded.folder import DataFolder
 
     click.echo(f"The engine's data is in {settings.data}.", err=True)
     serve_engine(DataFolder(settings.data).engine, port, optimize=optimize)
@@ -80,7 +80,7 @@ def setup(settings: Settings) -> None:
     from embedded.broker import fetch, prepare
     from liveshelf import sample
     from liveshelf.progress import bar
-    from liveshelf.wiring import model_of
+    from liveshelf.wiring.encoder import model_of
 
     jars = fetch(settings.cache)
     kept = " and its classes, loaded," if prepare(settings.cache) else ""
@@ -104,7 +104,7 @@ def up(settings: Settings) -> None:
 
     They listen where the settings say, so the other commands find them; their data and logs are below LIVESHELF_DATA.
     """
-    from liveshelf.local import Local
+    from liveshelf.wiring.local import Local
 
     with Local(settings, broker_port=_port(settings.kafka), engine_port=_port(settings.qdrant_url)) as local:
         click.echo(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evaluation.judgements import Judgements, of_titles, read_judgements
-from evaluation.precision import Gated, GatePolicy, Made, gate
+from evaluation.precision_gate import Gated, GatePolicy, Made, gate
 from liveshelf.settings import Settings
 
 if TYPE_CHECKING:
-    from liveshelf.evaluating import Products
+    from liveshelf.evaluate.contestants import Products
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 MOST = GatePolicy()
@@ -50,7 +50,7 @@ def precision(
     Encodes the products of CATALOGUE both ways: as LIVESHELF_RUNTIME and LIVESHELF_PRECISION say, and in torch. Then
     searches them exactly, with both ways' queries. Ends with exit code 1 where too much is lost.
     """
-    from liveshelf.evaluating import Contestants, products_of
+    from liveshelf.evaluate.contestants import Contestants, products_of
 
     products = products_of(catalogue, only)
     judged = _judged(products, judgements, queries)

@@ -13,18 +13,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from catalog.domain.record import Stage
 from catalog.errors import Misuse
-from catalog.events import named
-from catalog.record import Stage
+from catalog.events.parser import named
 from liveshelf.commands.times import When, shown
-from liveshelf.contract import contract_of
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
-from liveshelf.streaming import kafka_of, topics_of
-from streams.quarantine import Entry
-from streams.replay import plan
-from streams.replay import replay as send_back
-from streams.review import Choice, Removable, choose, entry_at, everything, removable, remove
+from liveshelf.wiring.kafka import kafka_of, topics_of
+from liveshelf.wiring.parser_config import contract_of
+from streams.quarantine.replay import plan
+from streams.quarantine.replay import replay as send_back
+from streams.quarantine.selection import Choice, Removable, choose, entry_at, everything, removable, remove
+from streams.quarantine.topic import Entry
 
 REASON_WIDTH = 70
 PRODUCT_WIDTH = 40

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from liveshelf.sample import accessories, apparel, bags, footwear, home, tableware
 from liveshelf.sample.canvas import Canvas
+from liveshelf.sample.drawings import accessories, apparel, bags, footwear, home, tableware
 from liveshelf.sample.looks import PATTERNS
 
 

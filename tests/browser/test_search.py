@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from catalog.domain.filters import AnyOf, Range
+from catalog.domain.product import Key
 from catalog.errors import Unavailable
-from catalog.filters import AnyOf, Range
-from catalog.product import Key
 from search import Keyring, SearchPolicy
 from tests.browser.conftest import PATIENCE_MS
 from tests.integration.shop import wait_for

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from catalog.change import Delete, Patch, Put
-from catalog.product import Content, Key, Offer, Product
+from catalog.domain.change import Delete, Patch, Put
+from catalog.domain.product import Content, Key, Offer, Product
 
 KEY = Key("shop", "sku-1")
 versions = st.integers(0, 6)

@@ -11,9 +11,9 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import MessageSizeTooLargeError
 
 from liveshelf.settings import Settings
-from liveshelf.streaming import kafka_of, topics_of
-from streams.connection import admin_client
-from streams.quarantine import read_quarantine
+from liveshelf.wiring.kafka import kafka_of, topics_of
+from streams.kafka_client import admin_client
+from streams.quarantine.topic import read_quarantine
 from streams.topics import create_topics
 from tests.chaos.stuck import Stuck
 

@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from catalog.events import key_bytes
-from catalog.product import Key
+from catalog.domain.product import Key
+from catalog.events.parser import key_bytes
 from tests.chaos.photos import BAD, GOOD, LATE, PICTURES, url_of
 from tests.simulation.schedule import BACKFILL, CONTRACT, LIVE, Event
 

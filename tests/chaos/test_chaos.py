@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog.product import Key
+from catalog.domain.product import Key
 from tests.chaos.looks import draw_looks
 from tests.chaos.parts import Parts
 from tests.chaos.photos import KINDS, kind_of, outcomes, picture_of, url_of

@@ -14,16 +14,16 @@ import numpy as np
 from kafka import KafkaProducer
 from qdrant_client import AsyncQdrantClient, grpc
 
-from catalog.product import Key
-from catalog.space import FUSED
+from catalog.domain.product import Key
+from catalog.domain.space import FUSED
 from indexer import connect
-from indexer.calls import Points, including
-from indexer.conditions import live_and
-from indexer.lexical import LEXICAL
-from indexer.points import dense, key_from
-from indexer.values import payload_from
-from liveshelf.streaming import kafka_of
-from streams.applied import wait_until_applied
+from indexer.qdrant.bm25 import LEXICAL
+from indexer.qdrant.client import Points, including
+from indexer.qdrant.filters import live_and
+from indexer.qdrant.payload import payload_from
+from indexer.qdrant.points import dense, key_from
+from liveshelf.wiring.kafka import kafka_of
+from streams.publish.wait_applied import wait_until_applied
 from tests.chaos.faults import Faults
 from tests.chaos.parts import Parts
 from tests.chaos.quarantine import QuarantineWatch

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.product import ImageState, Key
+from catalog.domain.product import ImageState, Key
 from tests.chaos.photos import outcomes
 from tests.chaos.quarantine import Mark
 from tests.simulation.oracle import OFFER, Expected, fold, may_be_refused, must_be_refused

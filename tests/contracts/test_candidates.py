@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from catalog.ask import Ask, Rrf, Weighted
+from catalog.domain.filters import AnyOf, Range
+from catalog.domain.index_query import Ask, Rrf, Weighted
+from catalog.domain.product import Key
+from catalog.domain.space import FUSED, IMAGE
 from catalog.errors import Misuse, Unavailable
-from catalog.filters import AnyOf, Range
 from catalog.ports import Vector
-from catalog.product import Key
-from catalog.space import FUSED, IMAGE
 from indexer import QdrantCandidates
-from tests.contracts.test_index import put
+from tests.contracts.test_product_writer import put
 from tests.fakes import SPACE, unit
 from tests.fixtures_engine import Subject, client_of, collection_at
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from catalog.domain.filters import AnyOf, Condition, Exists, Not, Range
+from catalog.domain.product import Key
 from catalog.errors import Misuse
-from catalog.filters import AnyOf, Condition, Exists, Not, Range
-from catalog.product import Key
-from tests.contracts.test_index import patch, put, revision, tombstone
+from tests.contracts.test_product_writer import patch, put, revision, tombstone
 from tests.fixtures_engine import Subject
 
 SHOP: Condition = AnyOf("tenant", ("shop",))

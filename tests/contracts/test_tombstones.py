@@ -10,10 +10,10 @@ import pytest
 from qdrant_client import AsyncQdrantClient
 
 import indexer.tombstones
-from catalog.change import Stamp
+from catalog.domain.change import Stamp
+from catalog.domain.product import Key
+from catalog.domain.state import State, payload_of
 from catalog.ports import Write
-from catalog.product import Key
-from catalog.state import State, payload_of
 from indexer import Tombstones, Waiting
 from tests.fakes import SPACE, unit
 from tests.fixtures_engine import Subject, client_of, collection_at

@@ -13,7 +13,7 @@ from kafka import KafkaAdminClient
 from embedded.broker.configuration import LOG4J, java
 from embedded.broker.jars import fetch
 from embedded.broker.probe import answers, free_port
-from embedded.child import Child, Command, tail
+from embedded.child_process import Child, Command, tail
 from tests.deploy.files import service
 from tests.fixtures_broker import CACHE
 

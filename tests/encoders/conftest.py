@@ -6,10 +6,10 @@ from io import BytesIO
 import pytest
 from PIL import Image, ImageDraw
 
+from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from catalog.product import ImageState
-from encoders.families import BUILTIN
-from encoders.trained import Trained
+from encoders.models.load import BUILTIN
+from encoders.models.single_stream import Trained
 
 
 @pytest.fixture(scope="session")

@@ -13,13 +13,13 @@ import pytest
 import torch
 from PIL.Image import Image
 
+from catalog.domain.product import Content, ImageState
+from catalog.domain.space import FUSED, IMAGE, Space
 from catalog.errors import Hopeless, ImageProblem, Misuse
 from catalog.ports import ItemEncoder, Prepared, QueryEncoder
-from catalog.product import Content, ImageState
-from catalog.space import FUSED, IMAGE, Space
 from encoders import EncodePolicy, EncoderService, Turn
 from encoders.model import Inputs, Rows
-from encoders.preprocessing import square
+from encoders.towers.preprocessing import square
 from tests.encoders.conftest import Photos, picture, png
 
 

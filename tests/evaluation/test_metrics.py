@@ -1,52 +1,73 @@
-"""The metrics against matrices whose answers can be read off."""
+"""Every measure against trec_eval, and what trec_eval does not have against what can be read off."""
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
+import pytrec_eval
 
-from evaluation.metrics import hit_at, precision_at, ranked, recall_at, reciprocal_rank
+from evaluation.metrics import beyond, good, mark, measured, ndcg, recall, reciprocal_rank
+from tests.evaluation.judged import drawn, judgements
 
-SIMILARITY = np.array([[0.9, 0.1, 0.5], [0.2, 0.8, 0.3], [0.3, 0.2, 0.1]])
-DIAGONAL = np.eye(3, dtype=bool)
-
-
-def test_a_query_hits_when_its_own_item_is_among_the_first_k() -> None:
-    assert hit_at(SIMILARITY, DIAGONAL, 1) == pytest.approx(2 / 3)
-    assert hit_at(SIMILARITY, DIAGONAL, 2) == pytest.approx(2 / 3)
-    assert hit_at(SIMILARITY, DIAGONAL, 3) == 1.0
+THEIRS = {"recall": "recall", "ndcg": "ndcg_cut", "good": "P"}
 
 
-def test_reciprocal_rank_is_one_over_the_place_of_the_first_right_item() -> None:
-    assert reciprocal_rank(SIMILARITY, DIAGONAL) == pytest.approx((1 + 1 + 1 / 3) / 3)
+def by_trec_eval(judged, ranking, measures: set[str]):
+    qrels: dict[str, dict[str, int]] = {name: {} for name in judged.names}
+    for query, item, grade in zip(judged.pairs.query, judged.pairs.item, judged.grade, strict=True):
+        qrels[judged.names[query]][f"d{item}"] = int(grade)
+    # trec_eval orders by score, so that a place is a falling score.
+    run = {
+        name: {f"d{item}": float(len(row) - place) for place, item in enumerate(row.tolist()) if item >= 0}
+        for name, row in zip(judged.names, ranking, strict=True)
+    }
+    found = pytrec_eval.RelevanceEvaluator(qrels, measures).evaluate(run)
+    return {key: np.array([found[name][key] for name in judged.names]) for key in found[judged.names[0]]}
 
 
-def test_precision_and_recall_with_several_right_items() -> None:
-    similarity = np.array([[4.0, 3.0, 2.0, 1.0]])
-    right = np.array([[True, False, True, True]])
-    assert precision_at(similarity, right, 2) == 0.5
-    assert recall_at(similarity, right, 2) == pytest.approx(1 / 3)
-    assert precision_at(similarity, right, 4) == 1.0, "no more than three could be right"
-    assert recall_at(similarity, right, 4) == 1.0
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("k", [1, 5, 10, 30])
+def test_recall_ndcg_and_the_good_rate_are_those_of_trec_eval(seed: int, k: int) -> None:
+    judged, ranking = drawn(seed)
+    marks = mark(ranking, judged)
+    theirs = by_trec_eval(judged, ranking, {f"{name}.{k}" for name in THEIRS.values()})
+    np.testing.assert_allclose(recall(marks, k), theirs[f"recall_{k}"])
+    np.testing.assert_allclose(ndcg(marks, k), theirs[f"ndcg_cut_{k}"])
+    np.testing.assert_allclose(good(marks, k), theirs[f"P_{k}"])
 
 
-def test_a_query_without_a_right_item_counts_for_nothing() -> None:
-    right = np.array([[True, False, False], [False, False, False], [False, False, False]])
-    assert hit_at(SIMILARITY, right, 1) == 1.0
-    assert math.isnan(hit_at(SIMILARITY, np.zeros((3, 3), bool), 1))
+@pytest.mark.parametrize("seed", range(8))
+def test_reciprocal_rank_is_that_of_trec_eval(seed: int) -> None:
+    judged, ranking = drawn(seed)
+    theirs = by_trec_eval(judged, ranking, {"recip_rank"})
+    np.testing.assert_allclose(reciprocal_rank(mark(ranking, judged)), theirs["recip_rank"])
 
 
-def test_ties_go_to_the_item_that_comes_first() -> None:
-    assert ranked(np.zeros((1, 3)), np.array([[False, True, False]]), 2).tolist() == [[False, True]]
+def test_k_beyond_the_ranking_is_all_of_it() -> None:
+    judged, ranking = drawn(3, depth=7)
+    marks = mark(ranking, judged)
+    theirs = by_trec_eval(judged, ranking, {"recall.20", "P.20"})
+    np.testing.assert_allclose(recall(marks, 20), theirs["recall_20"])
+    np.testing.assert_allclose(good(marks, 20), theirs["P_20"])
 
 
-def test_k_beyond_the_items_is_all_of_them() -> None:
-    assert recall_at(SIMILARITY, DIAGONAL, 99) == 1.0
+def test_a_ranking_of_nothing_is_worth_nothing() -> None:
+    judged = judgements([{0: 1.0}, {1: 2.0}])
+    values = measured(mark(np.full((2, 5), -1, np.int32), judged), (2, 5))
+    assert set(values) == {"recall@2", "recall@5", "nDCG@2", "MRR", "P_good@2"}
+    assert all((value == 0).all() for value in values.values())
 
 
-@pytest.mark.parametrize(("similarity", "k"), [(np.zeros((2, 3)), 1), (SIMILARITY, 0)])
-def test_shapes_that_disagree_and_a_k_of_nothing_are_refused(similarity: np.ndarray, k: int) -> None:
-    with pytest.raises(ValueError, match="must"):
-        ranked(similarity, DIAGONAL, k)
+def test_beyond_counts_right_items_that_the_other_ranking_does_not_have() -> None:
+    judged = judgements([{0: 1.0, 1: 1.0, 2: 1.0, 3: 1.0}, {5: 1.0}])
+    ours = np.array([[0, 1, 9, 2], [5, 4, 3, 2]], np.int32)
+    words = np.array([[1, 7, -1, -1], [-1, -1, -1, 5]], np.int32)
+    marks = mark(ours, judged)
+    assert beyond(ours, marks, words, 2).tolist() == [0.25, 1.0]
+    assert beyond(ours, marks, words, 4).tolist() == [0.5, 0.0]
+    assert beyond(ours, marks, ours, 4).tolist() == [0.0, 0.0]
+
+
+def test_rankings_of_other_queries_are_refused() -> None:
+    with pytest.raises(ValueError, match="do not go with"):
+        mark(np.zeros((3, 2), np.int32), judgements([{0: 1.0}]))

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 
-from evaluation.findings import Depths, compare, evaluate
+from evaluation.comparison import Depths, compare, evaluate
 from evaluation.intervals import ChancePolicy
 from evaluation.page import Shown, choose, page, pictured
 from tests.evaluation.judged import judgements

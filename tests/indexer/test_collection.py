@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 from qdrant_client import AsyncQdrantClient, models
 
+from catalog.domain.product import Key
 from catalog.errors import Hopeless
 from catalog.ports import Write
-from catalog.product import Key
 from indexer import (
     CollectionPolicy,
     QdrantIndex,

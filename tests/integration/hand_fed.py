@@ -19,20 +19,20 @@ from typing import Any
 
 from PIL import Image
 
-from catalog.batch import Batch
-from catalog.ingest import Ingest, IngestPolicy
+from catalog.domain.product import Key
+from catalog.domain.record import Record
+from catalog.domain.state import Payload
+from catalog.ingest.batch import Batch
+from catalog.ingest.image_retry import Repair, RepairPolicy
+from catalog.ingest.ingest import Ingest, IngestPolicy
 from catalog.ports import Index, Quarantine
-from catalog.product import Key
-from catalog.record import Record
-from catalog.repair import Repair, RepairPolicy
-from catalog.state import Payload
 from encoders import EncodePolicy, EncoderService
+from encoders.batching.executor import Turn
 from encoders.images import AgainPolicy, ImagePolicy, Images
 from encoders.model import Model
-from encoders.thread import Turn
-from streams.pipeline import Pipeline
-from streams.policy import BatchPolicy, RetryPolicy
-from streams.records import Delivery
+from streams.config import BatchPolicy, RetryPolicy
+from streams.pipeline.delivery import Delivery
+from streams.pipeline.pipeline import Pipeline
 from tests.encoders.test_service import Colours
 from tests.fakes import FakeIndex, ListQuarantine
 

@@ -14,9 +14,9 @@ from uuid import uuid4
 
 from embedded.engine.process import EngineProcess
 from liveshelf.settings import Settings, environment, load_settings
-from liveshelf.streaming import kafka_of, topics_of
-from streams.applied import wait_until_applied
-from streams.publisher import Publisher
+from liveshelf.wiring.kafka import kafka_of, topics_of
+from streams.publish.publisher import Publisher
+from streams.publish.wait_applied import wait_until_applied
 from streams.topics import create_topics
 
 READY_S = 90.0
@@ -51,7 +51,7 @@ class Shop:
 
     def publish(self, events: list[Mapping[str, Any] | bytes], topic: str | None = None) -> dict[int, int]:
         """Events in order; bytes go as they are, under a key of their own."""
-        from catalog.product import Key
+        from catalog.domain.product import Key
 
         with Publisher(kafka_of(self.settings), topic or self.settings.topic) as publisher:
             for event in events:

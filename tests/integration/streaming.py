@@ -14,10 +14,10 @@ from uuid import uuid4
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import RetriableError
 
-from streams.pipeline import Pipeline
-from streams.policy import BatchPolicy, Kafka, RetryPolicy, Topics, WorkerPolicy
+from streams.config import BatchPolicy, Kafka, RetryPolicy, Topics, WorkerPolicy
+from streams.pipeline.pipeline import Pipeline
 from streams.topics import create_topics
-from streams.worker import Worker
+from streams.worker.worker import Worker
 from tests.streams.stages import Batch, RecordingStages
 
 ROOT = Path(__file__).parents[2]

@@ -13,11 +13,11 @@ import sys
 import threading
 from dataclasses import replace
 
+from catalog.domain.record import Record
 from catalog.errors import Hopeless
-from catalog.record import Record
-from streams.pipeline import Pipeline
-from streams.policy import Kafka, StallPolicy
-from streams.worker import Worker, run_worker
+from streams.config import Kafka, StallPolicy
+from streams.pipeline.pipeline import Pipeline
+from streams.worker.worker import Worker, run_worker
 from tests.integration.streaming import POLICY
 from tests.streams.stages import RecordingStages
 

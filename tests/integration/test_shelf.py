@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from catalog.ask import Ask
-from catalog.product import Key
+from catalog.domain.index_query import Ask
+from catalog.domain.product import Key
 from embedded.engine.process import EngineProcess
 from encoders.service import EncoderService
 from indexer import QdrantIndex, QdrantShelf, collection_name, connect
 from liveshelf import sample
-from liveshelf.ingestion import worker_of
-from liveshelf.streaming import kafka_of
-from liveshelf.wiring import collection_policy_of
-from streams.backfill import Catalogue, backfill
-from streams.connection import admin_client
-from streams.publisher import Publisher
-from streams.quarantine import Entry, read_quarantine
+from liveshelf.wiring.encoder import collection_policy_of
+from liveshelf.wiring.kafka import kafka_of
+from liveshelf.wiring.worker import worker_of
+from streams.kafka_client import admin_client
+from streams.publish.catalogue_files import Catalogue, backfill
+from streams.publish.publisher import Publisher
+from streams.quarantine.topic import Entry, read_quarantine
 from tests.integration.shop import Shop, open_shop
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from streams.backfill import BadRow, Catalogue, backfill
-from streams.connection import read_topic
-from streams.publisher import Publisher, PublishPolicy
+from streams.kafka_client import read_topic
+from streams.publish.catalogue_files import BadRow, Catalogue, backfill
+from streams.publish.publisher import Publisher, PublishPolicy
 from tests.integration.streaming import new_place
 
 

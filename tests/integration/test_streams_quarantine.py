@@ -11,15 +11,15 @@ import pytest
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 
+from catalog.domain.product import Key
+from catalog.domain.record import Record, Reject, Stage
 from catalog.errors import Misuse
-from catalog.events import Contract, key_bytes
-from catalog.ingest import Ingest, IngestPolicy
-from catalog.product import Key
-from catalog.record import Record, Reject, Stage
-from streams.connection import read_topic
-from streams.quarantine import Entry, Foreign, KafkaQuarantine, read_all
-from streams.replay import ReplayPolicy, plan, replay
-from streams.review import Choice, choose, entry_at, everything, removable, remove
+from catalog.events.parser import Contract, key_bytes
+from catalog.ingest.ingest import Ingest, IngestPolicy
+from streams.kafka_client import read_topic
+from streams.quarantine.replay import ReplayPolicy, plan, replay
+from streams.quarantine.selection import Choice, choose, entry_at, everything, removable, remove
+from streams.quarantine.topic import Entry, Foreign, KafkaQuarantine, read_all
 from tests.fakes import FakeEncoder, FakeIndex, ListQuarantine
 from tests.integration.streaming import Place, new_place
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
+from catalog.domain.record import Record, Reject, Stage
 from catalog.errors import Misuse, Unavailable
-from catalog.record import Record, Reject, Stage
-from streams.applied import wait_until_applied
-from streams.connection import read_topic
-from streams.policy import Kafka, Topics
-from streams.publisher import Publisher, PublishPolicy, TooLarge
-from streams.quarantine import KafkaQuarantine, read_quarantine
+from streams.config import Kafka, Topics
+from streams.kafka_client import read_topic
+from streams.publish.publisher import Publisher, PublishPolicy, TooLarge
+from streams.publish.wait_applied import wait_until_applied
+from streams.quarantine.topic import KafkaQuarantine, read_quarantine
 from streams.topics import check_topics, create_topics, partitions_of
 from tests.integration.streaming import Place, new_place, working
 from tests.streams.stages import RecordingStages

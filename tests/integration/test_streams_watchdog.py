@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 
-from streams.pipeline import Pipeline
-from streams.policy import StallPolicy
-from streams.records import Delivery
-from streams.watchdog import Stalled
-from streams.worker import Worker
+from streams.config import StallPolicy
+from streams.pipeline.delivery import Delivery
+from streams.pipeline.pipeline import Pipeline
+from streams.worker.watchdog import Stalled
+from streams.worker.worker import Worker
 from tests.integration.streaming import POLICY, Place, child, eventually, new_place, working
 from tests.streams.stages import Batch, RecordingStages
 

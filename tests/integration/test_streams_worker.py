@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from catalog.errors import Hopeless, Unavailable
-from streams.policy import Kafka, Topics, WorkerPolicy
+from streams.config import Kafka, Topics, WorkerPolicy
 from tests.integration.streaming import POLICY, Place, child, eventually, new_place, working
 from tests.streams.stages import Batch, RecordingStages
 

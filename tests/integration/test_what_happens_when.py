@@ -17,26 +17,26 @@ from pathlib import Path
 import pytest
 import torch
 
-from catalog.ask import Ask
-from catalog.batch import Batch as IngestBatch
+from catalog.domain.index_query import Ask
+from catalog.domain.product import Key
+from catalog.domain.record import Stage
+from catalog.domain.space import IMAGE
 from catalog.errors import Hopeless, Unavailable
-from catalog.ingest import Ingest
+from catalog.ingest.batch import Batch as IngestBatch
+from catalog.ingest.image_retry import RepairPolicy
+from catalog.ingest.ingest import Ingest
+from catalog.ingest.reject_limit import RejectLimit
 from catalog.ports import Index
-from catalog.product import Key
-from catalog.record import Stage
-from catalog.rejects import RejectLimit
-from catalog.repair import RepairPolicy
-from catalog.space import IMAGE
 from embedded.broker import Broker
 from embedded.engine.process import EngineProcess
 from encoders import EncodePolicy, EncoderService
+from encoders.caching.placeholders import PlaceholderPolicy
 from encoders.model import Inputs, Rows
-from encoders.placeholders import PlaceholderPolicy
 from indexer import CollectionPolicy, QdrantIndex, QdrantShelf, RequestPolicy, ensure
-from streams.pipeline import Pipeline
-from streams.policy import Kafka, RetryPolicy, StallPolicy, Topics
-from streams.quarantine import KafkaQuarantine, read_quarantine
-from streams.worker import Worker, run_worker
+from streams.config import Kafka, RetryPolicy, StallPolicy, Topics
+from streams.pipeline.pipeline import Pipeline
+from streams.quarantine.topic import KafkaQuarantine, read_quarantine
+from streams.worker.worker import Worker, run_worker
 from tests.encoders.conftest import Photos
 from tests.encoders.test_service import Colours
 from tests.fakes import FakeIndex

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from catalog import events
+from catalog.events import parser as events
 from embedded.engine.process import EngineProcess
 from liveshelf import sample
 from liveshelf.cli import main

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import Misuse
-from catalog.repair import RepairPolicy
-from liveshelf.ingestion import repair_policy_of
+from catalog.ingest.image_retry import RepairPolicy
 from liveshelf.settings import Settings, load_settings, unknown_variables
+from liveshelf.wiring.worker import repair_policy_of
 
 
 def test_the_defaults_are_for_one_machine():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from search.caller import Scope
-from search.keys import Grant, new_key, read_grants, write_grants
+from search.auth.api_key import Grant, new_key, read_grants, write_grants
+from search.auth.caller import Scope
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -15,20 +15,20 @@ import numpy as np
 from fastapi import FastAPI
 from PIL import Image
 
-from catalog.allowed import FindPolicy
-from catalog.ask import Ask
+from catalog.domain.filters import AnyOf, Condition, Exists, Not
+from catalog.domain.index_query import Ask
+from catalog.domain.product import ImageState, Key, Scalar
+from catalog.domain.space import FUSED, IMAGE, Space
+from catalog.domain.state import Payload
 from catalog.errors import ImageProblem, Misuse
-from catalog.filters import AnyOf, Condition, Exists, Not
-from catalog.find import Find
-from catalog.gather import Gather
 from catalog.ports import Columns, Hit, Vector
-from catalog.product import ImageState, Key, Scalar
-from catalog.query import Mode
-from catalog.space import FUSED, IMAGE, Space
-from catalog.state import Payload
+from catalog.query.candidates import Gather
+from catalog.query.query import Mode
+from catalog.query.search import Find
+from catalog.query.validate import FindPolicy
 from search import Keyring, Live, LivePolicy, Parts, SearchPolicy, create_app, index_health, live_routes
-from search.caller import Caller, caller_of
-from search.photo import sniff
+from search.auth.caller import Caller, caller_of
+from search.media import sniff
 
 SPACE = Space(model="overlap", revision="1", preprocessing="none", vectors={FUSED: 64, IMAGE: 64})
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from catalog.record import Record
+from catalog.domain.record import Record
 from tests.simulation.schedule import BACKFILL, LIVE, Event
 
 

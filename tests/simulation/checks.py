@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from catalog.product import Content, ImageState, Key
-from catalog.record import Record
+from catalog.domain.product import Content, ImageState, Key
+from catalog.domain.record import Record
 from tests.simulation.broker import Broker, Place
 from tests.simulation.oracle import OFFER, Expected, fold, may_be_refused, must_be_refused, read
 from tests.simulation.schedule import Event

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 
-import catalog.state
-from catalog.batch import Batch
-from catalog.change import Change, Patch
-from catalog.decide import Decision, decide
-from catalog.events import Parsed
-from catalog.ingest import Ingest
+import catalog.domain.state
+from catalog.domain.change import Change, Patch
+from catalog.domain.product import Key
+from catalog.domain.space import Space
+from catalog.domain.state import Known, State
+from catalog.events.parser import Parsed
+from catalog.ingest.batch import Batch
+from catalog.ingest.decide import Decision, decide
+from catalog.ingest.image_retry import Repair
+from catalog.ingest.ingest import Ingest
 from catalog.ports import Outcome, Write
-from catalog.product import Key
-from catalog.repair import Repair
-from catalog.space import Space
-from catalog.state import Known, State
-from streams.pipeline import Pipeline, _Flight
+from streams.pipeline.pipeline import Pipeline, _Flight
 from tests.simulation.store import Store
 from tests.simulation.world import SimIndex
 
@@ -112,16 +112,16 @@ def one_counter(state: State, change: Change) -> State:
     newest = state.offer_version
     if newest is not None and change.version < newest:
         return state
-    return catalog.state.apply(state, change)
+    return catalog.domain.state.apply(state, change)
 
 
 def patches_dropped(state: State, change: Change) -> State:
     """A put forgets the patches that are newer than it."""
     if isinstance(change, Patch):
-        return catalog.state.apply(state, change)
-    return catalog.state.apply(replace(state, patched={}), change)
+        return catalog.domain.state.apply(state, change)
+    return catalog.domain.state.apply(replace(state, patched={}), change)
 
 
 def last_wins(state: State, change: Change) -> State:
     """What arrives last wins, whatever its version."""
-    return reduce(catalog.state.apply, [change], State(live=state.live, fields=state.fields))
+    return reduce(catalog.domain.state.apply, [change], State(live=state.live, fields=state.fields))

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from catalog.change import digest
-from catalog.product import Key
+from catalog.domain.change import digest
+from catalog.domain.product import Key
 from tests.simulation.schedule import CONTRACT, CURSED, POISON, Event
 
 OFFER = ("price", "currency", "available")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 from zlib import crc32
 
-from catalog.events import Contract, key_bytes
-from catalog.product import Key
+from catalog.domain.product import Key
+from catalog.events.parser import Contract, key_bytes
 
 CONTRACT = Contract(tenant="shop")
 LIVE, BACKFILL = "live", "back-fill"

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from catalog.events import key_bytes
-from catalog.product import Content, Key
-from catalog.record import Record
-from catalog.repair import CAN_HEAL
+from catalog.domain.product import Content, Key
+from catalog.domain.record import Record
+from catalog.events.parser import key_bytes
+from catalog.ingest.image_retry import CAN_HEAL
 from tests.simulation.broker import Broker, Place
 from tests.simulation.checks import Broken, check_committed, check_point, check_quarantine, check_shelf
 from tests.simulation.faults import Workers
@@ -205,7 +205,7 @@ def _seeded(schedule: Schedule) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Outages are announced, and there are thousands."""
-    logs = [logging.getLogger(name) for name in ("streams.pipeline", "catalog.repair")]
+    logs = [logging.getLogger(name) for name in ("streams.pipeline.pipeline", "catalog.ingest.image_retry")]
     before = [log.disabled for log in logs]
     for log in logs:
         log.disabled = True

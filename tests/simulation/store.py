@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from catalog.domain.product import Key
+from catalog.domain.state import Payload
 from catalog.ports import Vector, Write
-from catalog.product import Key
-from catalog.state import Payload
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from faust.transport.consumer import Consumer as FaustConsumer
 
-from catalog.record import Record
+from catalog.domain.record import Record
 from tests.simulation.broker import Broker, Consumer, Place
 from tests.simulation.schedule import LIVE, Event
 

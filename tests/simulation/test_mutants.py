@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-import catalog.decide
-import catalog.ingest
+import catalog.ingest.decide
+import catalog.ingest.ingest
 from tests.simulation import mutants
 from tests.simulation.schedule import draw
 from tests.simulation.shrink import shorten

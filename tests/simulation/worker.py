@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from catalog.batch import Batch
+from catalog.domain.product import Content
+from catalog.domain.record import Record, Reject
 from catalog.errors import Hopeless
-from catalog.ingest import Ingest, IngestPolicy
+from catalog.ingest.batch import Batch
+from catalog.ingest.image_retry import Repair, RepairPolicy
+from catalog.ingest.ingest import Ingest, IngestPolicy
 from catalog.ports import Index
-from catalog.product import Content
-from catalog.record import Record, Reject
-from catalog.repair import Repair, RepairPolicy
-from streams.pipeline import Pipeline
-from streams.policy import BatchPolicy
-from streams.records import Delivery
+from streams.config import BatchPolicy
+from streams.pipeline.delivery import Delivery
+from streams.pipeline.pipeline import Pipeline
 from tests.simulation.broker import Broker, Consumer, Place
 from tests.simulation.schedule import BACKFILL, CONTRACT, LIVE, Setting
 from tests.simulation.store import Store

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TypeVar
 
+from catalog.domain.product import Content, ImageState, Key
+from catalog.domain.record import Reject
+from catalog.domain.space import FUSED, IMAGE, Space
+from catalog.domain.state import Known, Payload, known_from
 from catalog.errors import Hopeless, Unavailable
 from catalog.ports import Encoded, Outcome, Prepared, Vector, Write
-from catalog.product import Content, ImageState, Key
-from catalog.record import Reject
-from catalog.space import FUSED, IMAGE, Space
-from catalog.state import Known, Payload, known_from
 from tests.fakes import SPACE, unit
 from tests.simulation.schedule import CURSED, POISON, Setting
 from tests.simulation.store import Point, Store

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from catalog.record import Record
-from streams.records import Delivery
+from catalog.domain.record import Record
+from streams.pipeline.delivery import Delivery
 
 Batch = list[Record]
 

@@ -11,8 +11,8 @@ import torch
 
 from catalog.errors import Misuse
 from encoders import load
-from encoders.families import LATE
-from encoders.small import Small
+from encoders.models.late_fusion import Small
+from encoders.models.load import LATE
 from tests.encoders.conftest import picture
 from tests.training.tiny import OPTIM, RECIPE, SHAPE, backbones, corpus
 from training.late_fusion import fresh, pooled
@@ -47,7 +47,7 @@ def test_it_learns_what_photos_mean_and_is_served(tmp_path: Path) -> None:
 
 def test_a_missing_title_or_photo_is_left_out() -> None:
     towers = fresh(LATE_RECIPE.towers, corpus(), seed=0).eval()
-    from training.draws import shelf_of
+    from training.sampler import shelf_of
 
     _, item = next(shelf_of(corpus(), 40))
     whole, bare = towers.item(item), towers.item(item.without_photos())

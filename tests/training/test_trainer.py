@@ -12,15 +12,15 @@ import torch
 from safetensors.torch import load_file
 
 from catalog.errors import Misuse
-from encoders.families import CHECKPOINT
-from encoders.single_stream import read
+from encoders.models.load import CHECKPOINT
+from encoders.towers.single_stream import read
 from tests.training.tiny import ALL, OPTIM, RECIPE, backbones, corpus
-from training.figures import FILE as METRICS
-from training.figures import Figures
+from training.checkpoint import FILE
+from training.distributed import World
+from training.metrics_log import FILE as METRICS
+from training.metrics_log import Figures
 from training.recipe import Recipe
-from training.state import FILE
 from training.trainer import Run, begin, step, train
-from training.world import World
 
 AVERAGED = replace(
     RECIPE, optim=replace(OPTIM, ema=0.9), negatives=replace(RECIPE.negatives, bank_momentum=True),

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from encoders.single_stream import Shape
-from encoders.small import Backbones
-from encoders.towers import TEXT_DIM
-from training.corpus import Corpus, Part
-from training.features import States
+from encoders.models.late_fusion import Backbones
+from encoders.towers.backbones import TEXT_DIM
+from encoders.towers.single_stream import Shape
+from training.data.corpus import Corpus, Part
+from training.data.features import States
 from training.recipe import Data, Negatives, Optim, Recipe, Tasks
 
 SHAPE = Shape(dim=16, width=32, layers=1, heads=2, expansion=2, photo_side=64)

@@ -7,18 +7,18 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from encoders.single_stream import Read
-from training.batches import Batch
-from training.negatives import Bank, Known
+from encoders.towers.single_stream import Read
+from training.data.batch import Batch
+from training.distributed import World
 from training.recipe import Recipe, Tasks
 from training.tasks import mpm_r
-from training.tasks.alike import Alike
-from training.tasks.meaning import Meaning
 from training.tasks.mlm import MLM
 from training.tasks.mpm import MPM
+from training.tasks.negatives import Bank, Known
+from training.tasks.photo_item_contrast import Alike
 from training.tasks.qic import QIC
 from training.tasks.qim import QIM
-from training.world import World
+from training.tasks.text_distillation import Meaning
 
 __all__ = ["Task", "tasks_of", "views_of", "weight_of"]
 

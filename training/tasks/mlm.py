@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoders.single_stream import Read
-from training.batches import Batch
+from encoders.towers.single_stream import Read
+from training.data.batch import Batch
 
 MASK, FIRST_WORD = 103, 999
 """The id of [MASK], and the first id that is a word piece and not a sign of the tokenizer's own."""

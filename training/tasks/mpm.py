@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoders.single_stream import Read
-from encoders.towers import CELL_DIM
-from training.batches import Batch
+from encoders.towers.backbones import CELL_DIM
+from encoders.towers.single_stream import Read
+from training.data.batch import Batch
 
 
 class MPM(nn.Module):

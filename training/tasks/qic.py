@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoders.single_stream import Read
-from training.batches import Batch
-from training.negatives import Bank, Known, false_negatives
+from encoders.towers.single_stream import Read
+from training.data.batch import Batch
+from training.distributed import World
 from training.recipe import Tasks
-from training.world import World
+from training.tasks.negatives import Bank, Known, false_negatives
 
 
 def am_softmax(cosines: Tensor, own: Tensor, excluded: Tensor, *, scale: float, margin: float) -> Tensor:

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoders.single_stream import Block, Read, Shape
-from training.batches import Batch
-from training.negatives import Known, false_negatives
+from encoders.towers.single_stream import Block, Read, Shape
+from training.data.batch import Batch
 from training.recipe import Tasks
+from training.tasks.negatives import Known, false_negatives
 
 
 def drawn(cosines: Tensor, excluded: Tensor, scale: float) -> tuple[Tensor, Tensor]:

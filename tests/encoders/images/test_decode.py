@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from catalog.product import ImageState
 from encoders.images import ImagePolicy, decode
-from encoders.preprocessing import square
+from encoders.towers.preprocessing import square
 from tests.encoders.images.pictures import drawn, saved
 
 POLICY = ImagePolicy()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from catalog.product import ImageState
 from encoders.images import AgainPolicy, ImagePolicy, Images, S3Policy
 from tests.encoders.images import hosts
 

@@ -14,14 +14,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from encoders.families import BUILTIN
-from encoders.fusion import Fusion, Shape, save
-from encoders.int8 import computes_in_int8
 from encoders.model import Inputs, finish_items, to_vectors
+from encoders.models.late_fusion import Small
+from encoders.models.load import BUILTIN
+from encoders.models.single_stream import Trained
 from encoders.runtime import RuntimePolicy
+from encoders.runtime.int8 import computes_in_int8
 from encoders.runtime.policy import Precision
-from encoders.small import Small
-from encoders.trained import Trained
+from encoders.towers.late_fusion import Fusion, Shape, save
 from liveshelf.sample import COLOURS, KINDS, Look, Spec, photo
 
 # Torch's own bfloat16 has 0.991 on photos of one plain colour, whose features spread least.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from encoders.runtime import RuntimePolicy
 from encoders.runtime.exports import KEPT_DAYS, from_export
 from encoders.runtime.prepare import Workshop
-from encoders.runtime.torchs import InTorch
+from encoders.runtime.torch_eager import InTorch
 from encoders.runtime.tower import Plan, Tower, TowerProblem
 
 GIVEN = np.arange(6.0, dtype=np.float32).reshape(2, 3) + 1

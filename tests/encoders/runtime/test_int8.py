@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from encoders.families import BUILTIN
-from encoders.int8 import RANGES, computes_in_int8, in_int8
-from encoders.plans import grid_plan, text_plan
-from encoders.rounded import round_layers, rounded
+from encoders.models.late_fusion import Backbones
+from encoders.models.load import BUILTIN
+from encoders.models.single_stream import Trained
 from encoders.runtime import RuntimePolicy
+from encoders.runtime.int8 import RANGES, computes_in_int8, in_int8
+from encoders.runtime.int8_layers import round_layers, rounded
+from encoders.runtime.plans import grid_plan, text_plan
 from encoders.runtime.policy import Wanted
 from encoders.runtime.prepare import Workshop
-from encoders.small import Backbones
-from encoders.towers import image_tower, text_tower
-from encoders.trained import Trained
+from encoders.towers.backbones import image_tower, text_tower
 from tests.encoders.runtime.test_contract import products
 
 

@@ -1,0 +1,141 @@
+"""What a query may ask for, and in which mode it is answered. What is wrong is one sentence that names the field."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from catalog.domain.index_query import Fusion, Rrf, Weighted
+from catalog.errors import Misuse
+from catalog.query.query import Mode, Part, Query
+
+
+@dataclass(frozen=True, slots=True)
+class FindPolicy:
+    """What a query may ask for, and what it gets where it does not say.
+
+    `mode` is that of queries of nothing but words; all others are dense. It and `fusion` were the best measured, see
+    docs/search.md. `max_text` is in characters: a search box
+    holds no more, and encoding is cut anyway. `windows` are how many of the best are looked at where they are fused,
+    sorted or grouped: the smallest that holds what is asked for, so that the pages of one answer agree; the last is the
+    cap of offset + limit. Groups are made within `max_grouped` products. `within_s` is the time for everything; where
+    there are words to fall back on the encoder gets `encode_share` of it, and counting `facets_share` of what is left
+    then. `parent` is the field that variants of one product share.
+    """
+
+    mode: Mode = Mode.HYBRID
+    fusion: Fusion = Weighted(0.8)
+    max_limit: int = 1000
+    max_text: int = 1000
+    max_parts: int = 16
+    max_weight: float = 100.0
+    max_facets: int = 16
+    max_values: int = 1000
+    max_group: int = 100
+    max_ef: int = 10_000
+    max_grouped: int = 1000
+    windows: tuple[int, ...] = (200, 1000, 10_000)
+    within_s: float = 10.0
+    max_within_s: float = 60.0
+    encode_share: float = 0.5
+    facets_share: float = 0.9
+    parent: str = "attributes.parent"
+
+    def window(self, wanted: int) -> int:
+        """The smallest window that holds so many. Raises Misuse where none does."""
+        for window in self.windows:
+            if wanted <= window:
+                return window
+        raise Misuse(f"offset: offset and limit together are {wanted}, more than the {self.windows[-1]} there are")
+
+
+def check(query: Query, policy: FindPolicy, vectors: Collection[str], *, most: int) -> None:
+    """Raises Misuse for a query that asks for what is not allowed. `most` is how many hits it may ask for."""
+    for problem in _problems(query, policy, vectors, most):
+        raise Misuse(problem)
+
+
+def asking(parts: Collection[Part]) -> tuple[Part, ...]:
+    """The parts that ask for something, their words trimmed. Raises Misuse where none does."""
+    said = [(part, (part.text or "").strip() or None) for part in parts]
+    kept = tuple(
+        Part(text, part.image, part.product, part.weight)
+        for part, text in said
+        if part.weight and (text or part.image is not None or part.product is not None)
+    )
+    if not kept:
+        raise Misuse("an empty query finds nothing: give some text, an image, or both")
+    return kept
+
+
+def words_of(parts: Collection[Part]) -> str | None:
+    """The words that titles are searched for: those of all parts that hits are to be like."""
+    return " ".join(part.text for part in parts if part.text and part.weight > 0) or None
+
+
+def mode_of(query: Query, parts: Collection[Part], policy: FindPolicy) -> Mode:
+    """How the query is answered. Raises Misuse for a mode that these parts do not allow."""
+    words = words_of(parts)
+    plain = all(part.text and part.image is None and part.product is None and part.weight > 0 for part in parts)
+    mode = query.mode or (Mode.HYBRID if query.fusion else policy.mode if plain else Mode.DENSE)
+    if mode is not Mode.DENSE and not words:
+        raise Misuse(f"mode: {mode} looks for words: give some text, or ask for dense")
+    if mode is Mode.LEXICAL and not plain:
+        raise Misuse(
+            "mode: lexical looks for words alone, none of them negative: leave the rest out, or ask for hybrid"
+        )
+    if query.fusion and mode is not Mode.HYBRID:
+        raise Misuse(f"fusion: there is nothing to fuse in a search that is {mode}: ask for hybrid")
+    return mode
+
+
+def _problems(query: Query, policy: FindPolicy, vectors: Collection[str], most: int) -> Iterator[str]:
+    if len(query.parts) > policy.max_parts:
+        yield f"mix: {len(query.parts)} parts are more than {policy.max_parts}"
+    for part in query.parts:
+        if len(part.text or "") > policy.max_text:
+            yield f"text: {len(part.text or '')} characters are more than the {policy.max_text} a query may have"
+        if not abs(part.weight) <= policy.max_weight:
+            yield f"weight: {part.weight:g} is not between {-policy.max_weight:g} and {policy.max_weight:g}"
+    if not 1 <= query.limit <= most:
+        yield f"limit: {query.limit} is not between 1 and {most}"
+    if query.offset < 0:
+        yield f"offset: {query.offset} is below 0"
+    if query.using not in vectors:
+        yield f"using: there is no vector {query.using!r}; there are {', '.join(sorted(vectors))}"
+    if query.ef is not None and not 1 <= query.ef <= policy.max_ef:
+        yield f"ef: {query.ef} is not between 1 and {policy.max_ef}"
+    if query.within_s is not None and not 0 < query.within_s <= policy.max_within_s:
+        yield f"timeout_ms: {query.within_s * 1000:g} is not between 1 and {policy.max_within_s * 1000:g}"
+    if query.fusion:
+        yield from _fusion(query.fusion)
+    yield from _shape(query, policy)
+
+
+def _shape(query: Query, policy: FindPolicy) -> Iterator[str]:
+    wanted = query.offset + query.limit
+    if wanted > policy.windows[-1]:
+        yield f"offset: offset and limit together are {wanted}, more than the {policy.windows[-1]} that can be had"
+    if query.group_by is not None and wanted > policy.max_grouped:
+        yield f"offset: offset and limit together are {wanted}, more than the {policy.max_grouped} of a grouped search"
+    if not 1 <= query.group_size <= policy.max_group:
+        yield f"group_size: {query.group_size} is not between 1 and {policy.max_group}"
+    if len(query.facets) > policy.max_facets:
+        yield f"facets: {len(query.facets)} fields are more than {policy.max_facets}"
+    for count in query.facets:
+        if not 1 <= count.limit <= policy.max_values:
+            yield f"facets: a limit of {count.limit} is not between 1 and {policy.max_values}"
+    if len({count.field for count in query.facets}) < len(query.facets):
+        yield "facets: a field is given more than once"
+
+
+def _fusion(fusion: Fusion) -> Iterator[str]:
+    if isinstance(fusion, Rrf):
+        if not 1 <= fusion.k <= 10_000:
+            yield f"fusion: k is {fusion.k}, not between 1 and 10000"
+        weights = (fusion.dense, fusion.lexical)
+        if not all(math.isfinite(w) and w >= 0 for w in weights) or not any(weights):
+            yield "fusion: the weights of dense and lexical are finite, none below 0 and not both 0"
+    elif not 0 <= fusion.dense <= 1:
+        yield f"fusion: the weight of dense is {fusion.dense:g}, not between 0 and 1"

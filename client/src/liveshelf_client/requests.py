@@ -1,0 +1,82 @@
+"""Every call as a value: what is sent, and what is made of the answer. No network here."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+from liveshelf_client.options import CandidateOptions, Image, Part, SearchOptions, SimilarOptions
+from liveshelf_client.results import Candidates, Encoding, Found, Product
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request: `body` is sent as JSON, `params` in the address."""
+
+    method: str
+    path: str
+    read: Callable[[Mapping[str, Any]], T]
+    body: Mapping[str, Any] | None = None
+    params: Mapping[str, Any] | None = None
+
+
+Query = tuple[str | None, Image | None, Sequence[Part] | None]
+
+
+def search(query: Query, options: SearchOptions) -> Call[Found]:
+    return Call("POST", "/search", Found.of, body={**_parts(*query), **options})
+
+
+def candidates(query: Query, options: CandidateOptions) -> Call[Candidates]:
+    return Call("POST", "/candidates", Candidates.of, body={**_parts(*query), **options})
+
+
+def encode(query: Query, using: str) -> Call[Encoding]:
+    return Call("POST", "/encode", Encoding.of, body={**_parts(*query), "using": using})
+
+
+def similar(product_id: str, tenant: str | None, options: SimilarOptions) -> Call[Found]:
+    params: dict[str, Any] = {**options, **_whose(tenant)}
+    if "filter" in params:
+        params["filter"] = json.dumps(params["filter"])
+    if "facets" in params:
+        params["facet"] = list(params.pop("facets"))
+    return Call("GET", f"/products/{quote(product_id, safe='')}/similar", Found.of, params=params)
+
+
+def product(product_id: str, tenant: str | None) -> Call[Product]:
+    return Call("GET", f"/products/{quote(product_id, safe='')}", Product.of, params=_whose(tenant))
+
+
+def _whose(tenant: str | None) -> dict[str, str]:
+    return {} if tenant is None else {"tenant": tenant}
+
+
+def _parts(text: str | None, image: Image | None, mix: Sequence[Part] | None) -> dict[str, Any]:
+    said: dict[str, Any] = {} if text is None else {"text": text}
+    if image is not None:
+        said["image_url"] = _url(image)
+    if mix is not None:
+        said["mix"] = [_part(part) for part in mix]
+    return said
+
+
+def _part(part: Part) -> dict[str, Any]:
+    image = None if part.image is None else _url(part.image)
+    said = {"text": part.text, "image_url": image, "product": part.product, "tenant": part.tenant}
+    return {name: value for name, value in said.items() if value is not None} | {"weight": part.weight}
+
+
+def _url(image: Image) -> str:
+    """A photo as a URL that holds it; the service looks at the bytes, not at what they are called."""
+    if isinstance(image, str):
+        return image
+    data = image.read_bytes() if isinstance(image, Path) else image
+    return f"data:application/octet-stream;base64,{base64.b64encode(data).decode('ascii')}"

@@ -1,0 +1,50 @@
+"""The words of a text as a sparse vector: the options of a document -> the engine's own BM25."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import qdrant_edge as edge
+from qdrant_client import grpc as pb
+
+from embedded.engine.codec.payload import to_payload
+from embedded.engine.codec.status import invalid, unspoken
+
+_TOKENIZERS = {
+    "word": edge.TokenizerType.Word,
+    "whitespace": edge.TokenizerType.Whitespace,
+    "prefix": edge.TokenizerType.Prefix,
+    "multilingual": edge.TokenizerType.Multilingual,
+}
+_PLAIN = frozenset({"k", "b", "avg_len", "lowercase", "ascii_folding", "min_token_len", "max_token_len"})
+
+
+def bm25(options: Mapping[str, pb.Value]) -> edge.Bm25:
+    """BM25 by a document's options. Refuses by name those it does not speak, and values that are none."""
+    try:
+        return _made(tuple(sorted(to_payload(options).items())))
+    except TypeError as error:  # a list or an object
+        raise unspoken(f"Document.options with lists or objects ({error})") from error
+
+
+@lru_cache(maxsize=32)
+def _made(options: tuple[tuple[str, Any], ...]) -> edge.Bm25:
+    config: dict[str, Any] = {}
+    for name, value in options:
+        if name in _PLAIN:
+            config[name] = value
+        elif name == "tokenizer" and value in _TOKENIZERS:
+            config[name] = _TOKENIZERS[value]
+        elif name == "language" and value == "none":
+            # As a server has it: neither stop words nor a stemmer. The engine says it so.
+            config["stopwords"], config["stemmer"] = edge.StopwordsSet(), edge.DisabledStemmer()
+        elif name == "language":
+            config[name] = value
+        else:
+            raise unspoken(f"Document.options {name}: {value!r}")
+    try:
+        return edge.Bm25(edge.Bm25Config(**config))
+    except ValueError as error:
+        raise invalid(f"Invalid BM25 config: {error}") from error

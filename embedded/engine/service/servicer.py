@@ -1,0 +1,168 @@
+"""Which calls of Qdrant's gRPC interface the engine answers, on which thread, and how it says no to the others."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
+from qdrant_client import grpc as pb
+from qdrant_client.grpc import collections_service_pb2, points_service_pb2, qdrant_pb2, snapshots_service_pb2
+
+from embedded.engine.codec.status import Refused, from_engine, unspoken
+from embedded.engine.service import collections as catalogue
+from embedded.engine.service import reads, writes
+from embedded.engine.store import Store
+
+_log = logging.getLogger(__name__)
+
+Call = Callable[[Store, Any], Any]
+_Answer = Callable[[Any, Any], Any]
+
+# The version of Qdrant's interface that is spoken; clients compare it with their own.
+INTERFACE = "1.18.0"
+
+WRITES: Mapping[str, Call] = {
+    "qdrant.Points.Upsert": writes.upsert,
+    "qdrant.Points.Delete": writes.delete,
+    "qdrant.Points.UpdateVectors": writes.update_vectors,
+    "qdrant.Points.DeleteVectors": writes.delete_vectors,
+    "qdrant.Points.SetPayload": writes.set_payload,
+    "qdrant.Points.OverwritePayload": writes.overwrite_payload,
+    "qdrant.Points.DeletePayload": writes.delete_payload,
+    "qdrant.Points.ClearPayload": writes.clear_payload,
+    "qdrant.Points.UpdateBatch": writes.update_batch,
+    "qdrant.Points.CreateFieldIndex": writes.create_index,
+    "qdrant.Points.DeleteFieldIndex": writes.delete_index,
+    "qdrant.Collections.Create": catalogue.create,
+    "qdrant.Collections.Delete": catalogue.delete,
+    "qdrant.Collections.UpdateAliases": catalogue.update_aliases,
+}
+READS: Mapping[str, Call] = {
+    "qdrant.Points.Get": reads.get,
+    "qdrant.Points.Scroll": reads.scroll,
+    "qdrant.Points.Count": reads.count,
+    "qdrant.Points.Facet": reads.facet,
+    "qdrant.Points.Query": reads.query,
+    "qdrant.Points.QueryBatch": reads.query_batch,
+    "qdrant.Collections.Get": catalogue.get,
+    "qdrant.Collections.List": catalogue.names,
+    "qdrant.Collections.CollectionExists": catalogue.exists,
+    "qdrant.Collections.ListAliases": catalogue.aliases,
+    "qdrant.Collections.ListCollectionAliases": catalogue.aliases_of,
+}
+_HEALTH = "qdrant.Qdrant.HealthCheck"
+_SERVICES = [
+    points_service_pb2.DESCRIPTOR.services_by_name["Points"],
+    collections_service_pb2.DESCRIPTOR.services_by_name["Collections"],
+    snapshots_service_pb2.DESCRIPTOR.services_by_name["Snapshots"],
+    qdrant_pb2.DESCRIPTOR.services_by_name["Qdrant"],
+]
+
+
+class Calls:
+    """The calls, bound to a store. Writes run on `writer`, one at a time in the order they arrived; reads on `readers`.
+
+    A write waits for those before it to arrive whole: a client that stops amid sending one holds up the others until
+    its deadline. What neither reads nor writes runs on the server's own threads, and is not delayed by what does.
+    `last_call` is the clock's time of the latest read or write, `written_s` the seconds that writes took since
+    `settled()`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        writer: ThreadPoolExecutor,
+        readers: ThreadPoolExecutor,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._writer = writer
+        self._readers = readers
+        self._clock = clock
+        self.last_call = clock()
+        self.written_s = 0.0
+
+    def settled(self) -> None:
+        """What was written so far needs no more attention."""
+        self.written_s = 0.0
+
+    def handlers(self) -> list[Any]:
+        """gRPC handlers for every method of every service, spoken or refused by name."""
+        return [
+            grpc.method_handlers_generic_handler(
+                service.full_name, {method.name: self._handler(method) for method in service.methods}
+            )
+            for service in _SERVICES
+        ]
+
+    def _handler(self, method: MethodDescriptor) -> Any:
+        return grpc.unary_unary_rpc_method_handler(
+            self._answer(method),
+            request_deserializer=GetMessageClass(method.input_type).FromString,
+            response_serializer=_serialized,
+        )
+
+    def _answer(self, method: MethodDescriptor) -> _Answer:
+        name = method.full_name
+        if name == _HEALTH:
+            return _healthy
+        if name in WRITES:
+            return self._run(WRITES[name], self._writer, writes_data=True)
+        if name in READS:
+            return self._run(READS[name], self._readers, writes_data=False)
+        return _refusal(f"{name.removeprefix('qdrant.')} ({method.input_type.name})")
+
+    def _run(self, call: Call, threads: ThreadPoolExecutor, *, writes_data: bool) -> _Answer:
+        def answer(request: Any, context: Any) -> Any:
+            self.last_call = begun = self._clock()
+            try:
+                response = call(self._store, request)
+            except Refused as refused:
+                context.abort(refused.code, str(refused))
+            except Exception as error:
+                translated = from_engine(error)
+                if translated.code == grpc.StatusCode.INTERNAL:
+                    _log.exception("%s failed", type(request).__name__)
+                context.abort(translated.code, str(translated))
+            response.time = self._clock() - begun
+            if writes_data:
+                self.written_s += response.time
+            return response
+
+        return _OnThreads(answer, threads)
+
+
+class _OnThreads:
+    """An answer that is given on threads of its own, by an attribute that gRPC's server looks for."""
+
+    def __init__(self, answer: _Answer, threads: ThreadPoolExecutor) -> None:
+        self._answer = answer
+        self.experimental_thread_pool = threads
+
+    def __call__(self, request: Any, context: Any) -> Any:
+        return self._answer(request, context)
+
+
+def _serialized(response: Any) -> bytes:
+    serialized: bytes = response.SerializeToString()
+    return serialized
+
+
+def _healthy(_: Any, __: Any) -> pb.HealthCheckReply:
+    return pb.HealthCheckReply(title="liveshelf embedded engine", version=INTERFACE)
+
+
+def _refusal(what: str) -> _Answer:
+    refused = unspoken(what)
+
+    def answer(_: Any, context: Any) -> None:
+        context.abort(refused.code, str(refused))
+
+    return answer

@@ -1,0 +1,179 @@
+"""Several processes as one: started stage by stage, watched, stopped in reverse, none left behind."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Protocol, Self
+
+from embedded.child_process import Child, Command, tail
+from embedded.errors import EmbeddedError
+
+POLL_S = 0.05
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Running(Protocol):
+    """A started part: a Child, a Broker, an EngineProcess."""
+
+    def poll(self) -> int | None:
+        """The exit status, or None while it runs."""
+
+    def stop(self) -> object:
+        """End it in good order."""
+
+    def kill(self) -> object:
+        """End it at once."""
+
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Member:
+    """One part of a group: how to start it, how to see that it is ready, and where it logs.
+
+    `start` may itself wait until the part is ready, as Broker.start does; then `ready` can stay as it is. `timeout`
+    is how long, in seconds, `ready` may take to hold after `start` has returned.
+    """
+
+    name: str
+    start: Callable[[], Running]
+    log: Path
+    ready: Callable[[], bool] = _always
+    timeout: float = 60.0
+
+
+def program(name: str, command: Command, *, ready: Callable[[], bool], timeout: float = 60.0) -> Member:
+    """A member that is a program of its own; `command.grace` is how long it may take to stop."""
+    return Member(name, lambda: Child(command), command.log, ready, timeout)
+
+
+class Group:
+    """Members of a stage start at the same time, once every member of the stage before is ready.
+
+    As a context manager it also turns SIGTERM and SIGHUP into SystemExit, so that they stop the members in order, as
+    Ctrl-C does. Whatever ends this process without that, each Child's watchdog ends the member.
+    """
+
+    def __init__(self, stages: Sequence[Sequence[Member]]) -> None:
+        """Name the members; nothing starts yet."""
+        self._stages = stages
+        self._started: list[tuple[Member, Running]] = []
+        self._ready: list[tuple[Member, Running]] = []
+        self._cancelled = threading.Event()
+        self._previous: dict[int, object] = {}
+
+    def start(self) -> None:
+        """Start every member; returns when all are ready.
+
+        Raises EmbeddedError, with every member stopped again, if one ends or is not ready in time.
+        """
+        try:
+            for stage in self._stages:
+                self._start_stage(stage)
+        except BaseException:
+            self.stop()
+            raise
+
+    def check(self) -> None:
+        """Raise EmbeddedError, naming it and quoting its log, if a member has ended."""
+        for member, part in self._ready:
+            status = part.poll()
+            if status is not None:
+                raise _ended(member, status)
+
+    def wait(self, seconds: float = float("inf")) -> None:
+        """Return after `seconds`; raise as `check` does as soon as a member ends."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.check()
+            time.sleep(min(POLL_S, left))
+
+    def stop(self) -> None:
+        """Stop what runs, the last started first. Interrupted, it ends the rest at once."""
+        while self._started:
+            try:
+                self._started[-1][1].stop()
+            except BaseException:
+                for _, part in reversed(self._started):
+                    part.kill()
+                self._started.clear()
+                raise
+            finally:
+                self._ready.clear()
+            self._started.pop()
+
+    def __enter__(self) -> Self:
+        """Start every member."""
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, _leave) for number in ENDING}
+        try:
+            self.start()
+        except BaseException:
+            self._restore_signals()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop every member."""
+        try:
+            self.stop()
+        finally:
+            self._restore_signals()
+
+    def _start_stage(self, stage: Sequence[Member]) -> None:
+        with ThreadPoolExecutor(max(1, len(stage))) as pool:
+            try:
+                futures: set[Future[None]] = {pool.submit(self._start_one, member) for member in stage}
+                while futures:
+                    done, futures = wait(futures, POLL_S, FIRST_EXCEPTION)
+                    for future in done:
+                        future.result()
+                    self.check()
+            except BaseException:
+                # The pool waits for its threads: those that start a member must hear that nobody wants it any more.
+                self._cancelled.set()
+                raise
+
+    def _start_one(self, member: Member) -> None:
+        part = member.start()
+        self._started.append((member, part))
+        end = time.monotonic() + member.timeout
+        while not member.ready():
+            if self._cancelled.is_set():
+                return
+            if (status := part.poll()) is not None:
+                raise _ended(member, status)
+            if time.monotonic() > end:
+                raise EmbeddedError(_quoting(f"The {member.name} was not ready in {member.timeout:g} s", member.log))
+            time.sleep(POLL_S)
+        self._ready.append((member, part))
+
+    def _restore_signals(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._previous = {}
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _ended(member: Member, status: int) -> EmbeddedError:
+    how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
+    return EmbeddedError(_quoting(f"The {member.name} {how}, so everything was stopped", member.log))
+
+
+def _quoting(sentence: str, log: Path) -> str:
+    said = tail(log)
+    return f"{sentence}; the end of {log}:\n{said}" if said else f"{sentence}; {log} says nothing."

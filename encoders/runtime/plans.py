@@ -1,0 +1,101 @@
+"""How the towers of this project's families are prepared for a runtime. Torch is loaded where one is made in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from encoders.runtime.tower import Array, Plan
+from encoders.towers.dims import TEXT_DIM, TEXT_LAYERS, Shape
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+_HERE = Path(__file__).parent
+_TOWERS = Path(__file__).parents[1] / "towers"
+_CODE = (Path(__file__), _TOWERS / "dims.py", _TOWERS / "backbones.py", _HERE / "export_modules.py")
+_STREAM_CODE = (*_CODE, _TOWERS / "single_stream.py")
+_SEEN = np.array([[True] * 9, [True] * 5 + [False] * 4])
+
+
+def text_plan(words: Path, layers: int = TEXT_LAYERS) -> Plan:
+    """Token ids and what is no padding to states: `TextTower.states` after the first `layers` layers."""
+
+    def reference(precision: torch.dtype) -> nn.Module:
+        from encoders.runtime.export_modules import states
+
+        return states(words, layers, precision)
+
+    ids = np.random.default_rng(0).integers(1000, 30_000, (2, 9))
+    return Plan(
+        name=f"text-{layers}", weights=digest(words), code=digest(*_CODE), reference=reference,
+        example=(ids, _SEEN), shapes=((-1, -1), (-1, -1)), frozen=True,
+    )  # fmt: skip
+
+
+def pooled_plan(weights: Path, side: int) -> Plan:
+    """Photos to pooled features: `ImageTower.forward`."""
+
+    def reference(precision: torch.dtype) -> nn.Module:
+        from encoders.runtime.export_modules import pooled
+
+        return pooled(weights, precision)
+
+    return _photo_plan("photo", side, weights, reference, frozen=True)
+
+
+def grid_plan(weights: Path, side: int, *, own: bool = False) -> Plan:
+    """Photos to their grids: `ImageTower.grid`. With `own`, `weights` is a checkpoint that has an image tower."""
+
+    def reference(precision: torch.dtype) -> nn.Module:
+        from encoders.runtime.export_modules import grid, own_grid
+
+        return own_grid(weights, precision) if own else grid(weights, precision)
+
+    return _photo_plan("grid", side, weights, reference, frozen=not own)
+
+
+def part_plan(checkpoint: Path, name: str, shape: Shape) -> Plan:
+    """`query`, `title`, `photo` or `views` of `encoders.stream_parts`, of what `encoders.single_stream.save` wrote."""
+
+    def reference(precision: torch.dtype) -> nn.Module:
+        from encoders.runtime.export_modules import part
+
+        return part(checkpoint, name, precision)
+
+    draw = np.random.default_rng(0)
+    states = draw.standard_normal((2, 9, TEXT_DIM), dtype=np.float32)
+    photos = draw.standard_normal((2, shape.features), dtype=np.float32)
+    example: tuple[Array, ...] = () if name == "photo" else (states, _SEEN)
+    shapes: tuple[tuple[int, ...], ...] = () if name == "photo" else ((-1, -1, TEXT_DIM), (-1, -1))
+    if name in ("photo", "views"):
+        example, shapes = (*example, photos), (*shapes, (-1, shape.features))
+    return Plan(
+        name=name, weights=digest(checkpoint), code=digest(*_STREAM_CODE), reference=reference,
+        example=example, shapes=shapes,
+    )  # fmt: skip
+
+
+def _photo_plan(
+    name: str, side: int, weights: Path, reference: Callable[[torch.dtype], nn.Module], *, frozen: bool
+) -> Plan:
+    photos = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
+    return Plan(
+        name=f"{name}-{side}", weights=digest(weights), code=digest(*_CODE), reference=reference,
+        example=(photos,), shapes=((-1, side, side, 3),), frozen=frozen,
+    )  # fmt: skip
+
+
+def digest(*files: Path) -> str:
+    """16 hex digits that differ whenever the bytes of one of the files do."""
+    whole = blake2b(digest_size=8)
+    for file in files:
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                whole.update(chunk)
+    return whole.hexdigest()

@@ -1,0 +1,116 @@
+"""The yardstick: a Faust pipeline as one writes it in an afternoon.
+
+Every change is a whole product. It is decoded, encoded and written, 64 at a time, one step after the other: no
+versions, no fingerprints, nothing overlaps. The model, the photos and the broker's settings are liveshelf's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import faust
+from qdrant_client import models
+
+from catalog.errors import ImageProblem
+from encoders import Inputs, Model
+from encoders.images import Images, decode
+from encoders.model import finish_items
+from indexer import connect
+from liveshelf.settings import Settings, load_settings, secret
+from liveshelf.wiring.encoder import image_policy_of, model_of
+
+TAKE = 64
+WITHIN_S = 0.5
+COMMIT_EVERY_S = 1.0  # as liveshelf's worker, so that waiting for offsets costs both the same
+
+
+class Encoding:
+    """Titles and photos to vectors."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._policy = image_policy_of(settings)
+        self._images = Images(self._policy)
+        self.model: Model = model_of(settings)
+
+    async def __call__(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any] | None]:
+        """The named vectors of each product; None where one is not finite."""
+        inputs = await asyncio.gather(*(self._read(event) for event in events))
+        return await asyncio.to_thread(self._forward, inputs)
+
+    async def _read(self, event: dict[str, Any]) -> Inputs:
+        photo = None
+        for url in event.get("images") or ():
+            try:
+                photo = await asyncio.to_thread(
+                    decode, await self._images.fetch(url), self._policy, target=self.model.photo_side
+                )
+                break
+            except ImageProblem:
+                continue
+        return self.model.prepare(event.get("title") or "", photo)
+
+    def _forward(self, inputs: Sequence[Inputs]) -> list[dict[str, Any] | None]:
+        return list(finish_items(self.model.forward_items(inputs), inputs))
+
+
+async def create_collection(settings: Settings, model: Model) -> None:
+    """An empty collection for the model's vectors."""
+    client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=settings.qdrant_timeout_s)
+    vectors = {
+        name: models.VectorParams(size=dim, distance=models.Distance.COSINE)
+        for name, dim in model.space.vectors.items()
+    }
+    await client.create_collection(settings.collection, vectors_config=vectors)
+    await client.close()
+
+
+def create_app(settings: Settings, encoding: Encoding, ready: Path) -> faust.App:
+    """The application; the file `ready` is there once it has its partitions."""
+    app = faust.App(
+        settings.group,
+        broker=f"kafka://{settings.kafka}",
+        store="memory://",
+        web_enabled=False,
+        autodiscover=False,
+        topic_disable_leader=True,
+        broker_commit_interval=COMMIT_EVERY_S,
+        consumer_auto_offset_reset="earliest",
+    )
+    topic = app.topic(settings.topic, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
+
+    async def index(stream: Any) -> None:
+        qdrant = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=60)
+        async for values in stream.take(TAKE, within=WITHIN_S):
+            events = [json.loads(value) for value in values]
+            points = [
+                models.PointStruct(id=str(uuid.uuid5(uuid.NAMESPACE_URL, event["id"])), vector=vectors, payload=event)
+                for event, vectors in zip(events, await encoding(events), strict=True)
+                if vectors is not None
+            ]
+            await qdrant.upsert(settings.collection, points, wait=True)
+
+    async def assigned(*_: Any, **__: Any) -> None:
+        await asyncio.to_thread(ready.touch)
+
+    app.agent(topic)(index)
+    app.on_partitions_assigned.connect(assigned)
+    return app
+
+
+def main() -> None:
+    """Runs until SIGTERM. Address, topic, group, collection and the ready file are those of the LIVESHELF_ settings."""
+    settings = load_settings()
+    if settings.ready_file is None:
+        raise SystemExit("Name the file that says it is ready: LIVESHELF_READY_FILE.")
+    encoding = Encoding(settings)
+    asyncio.run(create_collection(settings, encoding.model))
+    faust.Worker(create_app(settings, encoding, settings.ready_file), loglevel="WARNING").execute_from_commandline()
+
+
+if __name__ == "__main__":
+    main()

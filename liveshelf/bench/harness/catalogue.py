@@ -1,0 +1,89 @@
+"""A catalogue's products as events, and the encoder alone on them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from catalog.domain.change import Put
+from catalog.domain.product import Content, ImageState
+from catalog.domain.record import Record
+from catalog.errors import ImageProblem
+from catalog.events.parser import Contract, Parsed, parse
+from encoders.images import Images
+from liveshelf.settings import Settings
+from liveshelf.wiring.encoder import encoder_of, image_policy_of
+from streams.publish.catalogue_files import Catalogue, Row
+from streams.publish.publisher import Event
+
+BATCH = 64
+
+
+def products(path: Path, limit: int | None = None, *, version: int = 1) -> Iterator[Event]:
+    """The catalogue's first products as put events of this version.
+
+    Rows that are none are left out, and those whose id has been there; all are of one tenant.
+    """
+    return islice(_once(path, version), limit)
+
+
+def _once(path: Path, version: int) -> Iterator[Event]:
+    seen: set[str] = set()
+    for row in Catalogue(path, version=version):
+        if isinstance(row, Row) and (id_ := str(row.event["id"])) not in seen:
+            event = {name: said for name, said in row.event.items() if name != "tenant"} | {"version": version}
+            if _content(event) is not None:
+                seen.add(id_)
+                yield event
+
+
+class AtHand:
+    """The photos of a catalogue, fetched before anything is measured."""
+
+    def __init__(self) -> None:
+        self._photos: dict[str, bytes] = {}
+
+    async def load(self, settings: Settings, items: Sequence[Content]) -> Sequence[Content]:
+        """Fetches the first photo of each item that can be had; the items again, with that one alone."""
+        async with Images(image_policy_of(settings)) as images:
+            return [replace(item, images=await self._first(images, item.images)) for item in items]
+
+    async def fetch(self, url: str) -> bytes:
+        """As an ImageSource."""
+        if url not in self._photos:
+            raise ImageProblem(ImageState.MISSING, "it was not fetched")
+        return self._photos[url]
+
+    async def _first(self, images: Images, urls: Sequence[str]) -> tuple[str, ...]:
+        for url in urls:
+            try:
+                self._photos[url] = await images.fetch(url)
+            except ImageProblem:
+                continue
+            return (url,)
+        return ()
+
+
+def contents(events: Iterable[Event]) -> list[Content]:
+    """The titles and photos of put events, as the worker reads them."""
+    return [content for event in events if (content := _content(event)) is not None]
+
+
+def _content(event: Event) -> Content | None:
+    """None for what is no put."""
+    parsed = parse(Record(None, json.dumps(event).encode(), "", 0, 0, 0), Contract())
+    put = parsed.change if isinstance(parsed, Parsed) else None
+    return put.product.content if isinstance(put, Put) else None
+
+
+async def encode_rate(settings: Settings, items: Sequence[Content]) -> float:
+    """Items a second of the encoder alone, photos fetched and decoded: no Kafka, no index, batch after batch."""
+    async with encoder_of(settings) as encoder:
+        started = time.perf_counter()
+        for start in range(0, len(items), BATCH):
+            await encoder.encode(await encoder.prepare(items[start : start + BATCH]))
+        return len(items) / (time.perf_counter() - started)

@@ -1,0 +1,188 @@
+"""A shop to measure: broker, engine and topics of its own in a temporary folder, and workers when asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import current_thread, main_thread
+from uuid import uuid4
+
+from catalog.errors import Hopeless
+from embedded.broker import Broker
+from embedded.child_process import Child, Command
+from embedded.engine.process import EngineProcess
+from indexer import connect
+from liveshelf.bench.harness.meter import Meter
+from liveshelf.settings import Settings, environment, secret
+from liveshelf.wiring.kafka import kafka_of, topics_of
+from streams.kafka_client import admin_client
+from streams.publish.publisher import Event, Publisher
+from streams.publish.wait_applied import wait_until_applied
+from streams.topics import create_topics
+
+READY_S = 120.0
+APPLIED_S = 7200.0
+
+Ends = Mapping[int, int]
+
+
+class Shop:
+    """The parts that run: `settings` say where, `meter` what they use. Made by `open_shop`."""
+
+    def __init__(self, settings: Settings, folder: Path, meter: Meter) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.meter = meter
+        self._children = 0
+
+    @contextmanager
+    def workers(self, count: int = 1, **overrides: object) -> Iterator[list[Child]]:
+        """Worker processes, ready; `overrides` are settings of theirs. Raises Hopeless where one does not start."""
+        with ExitStack() as stack:
+            yield [stack.enter_context(self._worker(n, overrides)) for n in range(1, count + 1)]
+
+    @contextmanager
+    def child(self, name: str, *argv: str, ready: Path, settings: Settings | None = None) -> Iterator[Child]:
+        """A Python process (`argv` follows the interpreter), once the file `ready` is there; stopped on leaving.
+
+        Its settings are the shop's unless others are given; its log is NAME.log in the shop's folder.
+        """
+        given = settings or self.settings
+        command = Command(
+            [sys.executable, *argv], env=environment(given), log=self.folder / f"{name}.log", grace=given.drain_seconds
+        )
+        child = Child(command)
+        try:
+            self.meter.add(name, child.pid)
+            if not child.wait_until(ready.exists, timeout=READY_S):
+                raise Hopeless(f"The {name} did not start: {child.tail()}")
+            yield child
+        finally:
+            child.stop()
+
+    def send(self, events: Iterable[Event], *, topic: str | None = None) -> tuple[int, Ends]:
+        """Publishes events, to the live topic if no other is named: how many, and the topic's ends after them."""
+        sent = 0
+        with Publisher(kafka_of(self.settings), topic or self.settings.topic) as publisher:
+            for event in events:
+                publisher.send_event(event)
+                sent += 1
+            return sent, publisher.flush()
+
+    def wait(
+        self, ends: Ends, *, topic: str | None = None, group: str | None = None, watch: Callable[[], None] | None = None
+    ) -> None:
+        """Returns when the group, the shop's if no other is named, has committed up to these ends.
+
+        `watch` is called now and then meanwhile: it raises where waiting is no use.
+        """
+        settings = self.settings.model_copy(update={"group": group or self.settings.group})
+        wait_until_applied(
+            kafka_of(settings),
+            topic or settings.topic,
+            ends,
+            timeout_s=APPLIED_S,
+            on_progress=lambda left: watch() if watch and left else None,
+            every_s=0.1,
+        )
+
+    def apply(self, events: Iterable[Event], *, topic: str | None = None) -> tuple[int, float]:
+        """Sends events through the workers that run: how many, and the seconds from the first until all are applied."""
+        started = time.perf_counter()
+        sent, ends = self.send(events, topic=topic)
+        self.wait(ends, topic=topic)
+        return sent, time.perf_counter() - started
+
+    @contextmanager
+    def _worker(self, number: int, overrides: dict[str, object]) -> Iterator[Child]:
+        self._children += 1
+        ready = self.folder / f"worker-{self._children}.ready"
+        settings = self.settings.model_copy(update={"ready_file": ready, **overrides})
+        with self.child(f"worker {number}", "-m", "liveshelf", "worker", ready=ready, settings=settings) as child:
+            yield child
+
+
+def roots(settings: Settings, catalogue: Path) -> tuple[Path, ...]:
+    """The folders below which photos may be read, with that of the catalogue, a file or a folder."""
+    whole = catalogue.resolve()
+    return (*settings.image_file_roots, whole if whole.is_dir() else whole.parent)
+
+
+@contextmanager
+def open_shop(settings: Settings, *, url: str | None = None, photos: Path | None = None) -> Iterator[Shop]:
+    """Broker, engine and topics in a temporary folder; all of it is gone on leaving, whatever raised.
+
+    Where LIVESHELF_KAFKA or LIVESHELF_QDRANT_URL is set, that broker or index is used in place of an embedded one, and
+    so is the Qdrant at the gRPC address `url`. Topics, groups and collections have names of their own there and are
+    deleted at the end. `settings` say too what model, device and threads the workers have. `photos` is a file of a
+    catalogue, or a folder, below which `file:` photos may be read.
+    """
+    name = f"bench-{uuid4().hex[:8]}"
+    level = "DEBUG" if settings.log_level == "DEBUG" else "WARNING"
+    told: dict[str, object] = {"log_level": level, "topic": name, "group": name, "collection": name}
+    told |= {"backfill_topic": f"{name}-backfill", "quarantine_topic": f"{name}-quarantine"}
+    # Events here are the contract's, and a photo that was kept would cost the second contender less than the first.
+    told |= {"mapping": None, "member": None, "tenant": "default", "image_cache_mb": 0}
+    if photos is not None:
+        told["image_file_roots"] = roots(settings, photos)
+    if url is not None:
+        told["qdrant_url"] = url.rstrip("/")
+    with ExitStack() as stack:
+        stack.enter_context(_orderly())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liveshelf-bench-")))
+        meter = stack.enter_context(Meter())
+        if "kafka" not in settings.model_fields_set:
+            broker = stack.enter_context(Broker.start(folder / "broker", cache=settings.cache))
+            meter.add("broker", broker.pid)
+            told["kafka"] = broker.bootstrap
+        if url is None and "qdrant_url" not in settings.model_fields_set:
+            engine = stack.enter_context(EngineProcess.start(folder / "engine"))
+            meter.add("engine", engine.pid)
+            told["qdrant_url"] = engine.url
+        here = settings.model_copy(update=told)
+        if "kafka" in settings.model_fields_set:
+            stack.callback(_forget, here)
+        if url is not None or "qdrant_url" in settings.model_fields_set:
+            stack.callback(lambda: asyncio.run(_drop(here)))
+        create_topics(kafka_of(here), topics_of(here))
+        yield Shop(here, folder, meter)
+
+
+@contextmanager
+def _orderly() -> Iterator[None]:
+    """SIGTERM ends the process as an exception does, so that nothing is left behind; whoever handles it goes on to."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL or current_thread() is not main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _forget(settings: Settings) -> None:
+    """Deletes the topics and groups whose names begin as the live topic's."""
+    with admin_client(kafka_of(settings)) as client:
+        topics = [name for name in client.list_topics() if name.startswith(settings.topic)]
+        client.delete_topics(topics, raise_errors=False)
+        groups = [group["group_id"] for group in client.list_groups()]
+        if ours := [name for name in groups if name.startswith(settings.group)]:
+            client.delete_groups(ours)
+
+
+async def _drop(settings: Settings) -> None:
+    """Deletes the collections of this name, with their alias."""
+    client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=settings.qdrant_timeout_s)
+    try:
+        for collection in (await client.get_collections()).collections:
+            if collection.name.startswith(f"{settings.collection}--"):
+                await client.delete_collection(collection.name)
+    finally:
+        await client.close()

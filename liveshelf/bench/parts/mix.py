@@ -1,0 +1,88 @@
+"""The mix of a shop's day: prices, products sent again, new content; beside the straightforward pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from catalog.errors import Hopeless
+from embedded.child_process import Child
+from liveshelf.bench.baselines.simple_worker import STRAIGHT, straightforward
+from liveshelf.bench.harness.catalogue import products
+from liveshelf.bench.harness.changes import Change, mix, now_ms
+from liveshelf.bench.harness.expected_state import Fold, checked
+from liveshelf.bench.harness.figures import Figure, used
+from liveshelf.bench.harness.shop import Shop
+from streams.publish.publisher import Event
+
+GOAL = 4.0
+WARM = 64  # products after which its model is warm; it need not have loaded what it writes whole anyway
+
+
+def measure_mix(
+    shop: Shop, path: Path, *, items: int, events: int, workers: int = 1, straight: bool = True
+) -> list[Figure]:
+    """Loads `items` products, sends `events` changes; events a second, and what of it is right. Raises Hopeless."""
+    version = now_ms()
+    catalogue = list(products(path, items, version=version))
+    rest = products(path, version=version)
+    for _ in catalogue:
+        next(rest)
+    changes = list(mix(catalogue, events, version=version, fresh=rest))
+    encodes = sum(change.encodes for change in changes)
+    if not straight:
+        _, figures = _liveshelf(shop, catalogue, changes, workers)
+        return figures
+    half = len(changes) // 2
+    with _straightforward(shop) as apply:
+        apply(catalogue[:WARM])
+        seconds = apply([change.whole for change in changes[:half]])
+        rate, figures = _liveshelf(shop, catalogue, changes, workers)
+        seconds += apply([change.whole for change in changes[half:]])
+    other = len(changes) / seconds
+    figures[0] = replace(figures[0], ratio=rate / other, of=STRAIGHT, goal=GOAL)
+    bound = Figure("events to an encoded one, the bound of that ratio", events / max(1, encodes), "")
+    return [*figures, Figure(f"{STRAIGHT}, half of it before and half after", other, "events/s"), bound]
+
+
+def _liveshelf(
+    shop: Shop, catalogue: Sequence[Event], changes: Sequence[Change], workers: int
+) -> tuple[float, list[Figure]]:
+    with shop.workers(workers) as running:
+        shop.apply(catalogue)
+        before = shop.meter.cpu_s
+        started = time.perf_counter()
+        sent, ends = shop.send(change.event for change in changes)
+        shop.wait(ends, watch=lambda: _alive(running))
+        rate = sent / (time.perf_counter() - started)
+        ours = [name for name in shop.meter.pids if name != STRAIGHT]
+        spent = {name: shop.meter.cpu_s[name] - before[name] for name in ours}
+        peaks = {name: shop.meter.peak_mb[name] for name in ours}
+    fold = Fold.of([*catalogue, *(change.event for change in changes)])
+    there = asyncio.run(checked(shop.settings, fold))
+    figures = [Figure(f"mix of {sent:,} events, {workers} worker{'s'[: workers - 1]}", rate, "events/s")]
+    return rate, [*figures, Figure("products compared, all right", there, ""), *used(peaks, spent)]
+
+
+@contextmanager
+def _straightforward(shop: Shop) -> Iterator[Callable[[Sequence[Event]], float]]:
+    """The straightforward pipeline while inside: a function that sends it events, for the seconds they took."""
+    with straightforward(shop) as (settings, child):
+
+        def apply(events: Sequence[Event]) -> float:
+            started = time.perf_counter()
+            _, ends = shop.send(events, topic=settings.topic)
+            shop.wait(ends, topic=settings.topic, group=settings.group, watch=lambda: _alive([child]))
+            return time.perf_counter() - started
+
+        yield apply
+
+
+def _alive(children: Sequence[Child]) -> None:
+    for child in children:
+        if (status := child.poll()) is not None:
+            raise Hopeless(f"A process ended with exit status {status} before all was applied: {child.tail()}")

@@ -1,0 +1,32 @@
+"""The topic again from its start: nothing is encoded that has been encoded before."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from catalog.errors import Hopeless
+from liveshelf.bench.harness.catalogue import contents, encode_rate, products
+from liveshelf.bench.harness.changes import now_ms
+from liveshelf.bench.harness.figures import Figure
+from liveshelf.bench.harness.in_process_worker import run_inside
+from liveshelf.bench.harness.shop import Shop
+
+GOAL = 10.0
+
+
+def measure_replay(shop: Shop, path: Path, *, items: int) -> list[Figure]:
+    """Loads `items` products, then reads them again as another group. Raises Hopeless where a model ran for that."""
+    catalogue = list(products(path, items, version=now_ms()))
+    alone = asyncio.run(encode_rate(shop.settings, contents(catalogue)))
+    _, ends = shop.send(catalogue)
+    asyncio.run(run_inside(shop, shop.settings, ends))
+    other = shop.settings.model_copy(update={"group": f"{shop.settings.group}-replay"})
+    again = asyncio.run(run_inside(shop, other, ends))
+    if again.forwards:
+        raise Hopeless(f"The replay ran the model {again.forwards} times, for {again.encoded} products.")
+    rate = again.records / again.seconds
+    return [
+        Figure(f"replay of {again.records:,} events, no forward", rate, "events/s", rate / alone, "encoder", GOAL),
+        Figure("encoder alone", alone, "items/s"),
+    ]

@@ -1,0 +1,72 @@
+"""Where a product's time goes, stage by stage."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from catalog.domain.product import Content
+from catalog.errors import ImageProblem
+from encoders import load
+from encoders.images import Images, decode
+from liveshelf.bench.harness.catalogue import contents, products
+from liveshelf.bench.harness.changes import now_ms
+from liveshelf.bench.harness.figures import Figure
+from liveshelf.bench.harness.in_process_worker import run_inside
+from liveshelf.bench.harness.shop import Shop
+from liveshelf.settings import Settings
+from liveshelf.wiring.encoder import forwards_of, image_policy_of
+
+
+def measure_stages(shop: Shop, path: Path, *, items: int) -> list[Figure]:
+    """Milliseconds a product takes in each stage, photos one after the other, and on the whole path.
+
+    A batch's seconds at plan and write are the index's and the wait for it; batches overlap, so the stages make more
+    than the whole. A forward is given per item of it; `forwards_of` of them run at once.
+    """
+    catalogue = list(products(path, items, version=now_ms()))
+    fetch, read = asyncio.run(_photos(shop.settings, contents(catalogue)))
+    _, ends = shop.send(catalogue)
+    inside = asyncio.run(run_inside(shop, shop.settings, ends))
+    made, each = max(1, inside.records), max(1, inside.encoded)
+    at_once = forwards_of(shop.settings)
+    return [
+        Figure("fetch a photo", 1000 * fetch, "ms"),
+        Figure("decode, scale, tokenize, alone", 1000 * read, "ms"),
+        Figure("plan: read records, ask the index, decide", 1000 * inside.stage("plan") / made, "ms"),
+        Figure(f"forward, an item's share, {at_once} at once", 1000 * inside.forward_seconds / each / at_once, "ms"),
+        Figure("write: index and quarantine", 1000 * inside.stage("write") / made, "ms"),
+        Figure("whole path, overlapping", 1000 * inside.seconds / made, "ms"),
+    ]
+
+
+async def _photos(settings: Settings, items: Sequence[Content]) -> tuple[float, float]:
+    """Seconds an item takes to fetch, and to be read as the model wants it, one after the other."""
+    policy = image_policy_of(settings)
+    model = load(settings.model, device=settings.device)
+    fetching = reading = 0.0
+    async with Images(policy) as images:
+        for item in items:
+            started = time.perf_counter()
+            data = await _first(images, item.images)
+            fetched = time.perf_counter()
+            try:
+                photo = decode(data, policy, target=model.photo_side) if data is not None else None
+            except ImageProblem:
+                photo = None
+            model.prepare(item.title, photo)
+            fetching += fetched - started
+            reading += time.perf_counter() - fetched
+    count = max(1, len(items))
+    return fetching / count, reading / count
+
+
+async def _first(images: Images, urls: Sequence[str]) -> bytes | None:
+    for url in urls:
+        try:
+            return await images.fetch(url)
+        except ImageProblem:
+            continue
+    return None

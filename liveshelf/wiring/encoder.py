@@ -1,0 +1,158 @@
+"""What the worker and the search service share: the encoder, and the policies of photos and collection."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from catalog.domain.state import ATTRIBUTE
+from catalog.query.validate import FindPolicy
+from encoders import Model, load
+from encoders.batching.query_batcher import QueriesPolicy
+from encoders.caching.placeholders import PlaceholderPolicy
+from encoders.images import CachePolicy, ImagePolicy, Images, S3Policy
+from encoders.lane import EncodePolicy
+from encoders.runtime import RuntimePolicy
+from encoders.service import EncoderService
+from liveshelf.settings import Settings
+
+if TYPE_CHECKING:
+    from indexer import CollectionPolicy, GraphPolicy
+
+MOST_FORWARDS = 4
+
+
+def image_policy_of(settings: Settings) -> ImagePolicy:
+    s = settings
+    return ImagePolicy(
+        max_bytes=s.image_max_bytes,
+        max_pixels=s.image_max_pixels,
+        total_timeout_s=s.image_timeout_s,
+        file_roots=tuple(root.resolve() for root in s.image_file_roots),
+        allow_hosts=s.image_allow_hosts,
+        allow_ports=s.image_allow_ports,
+        ca_file=s.image_ca_file,
+        concurrency=s.image_concurrency,
+        per_host=s.image_per_host,
+        s3=S3Policy(buckets=s.image_s3_buckets, endpoint=s.image_s3_endpoint, threads=s.image_per_host),
+        cache=_cache_policy_of(s),
+    )
+
+
+def public_image_policy_of(settings: Settings) -> ImagePolicy:
+    """What a stranger's query may name: the public internet alone, and no photo that was kept for the catalogue."""
+    limits = image_policy_of(settings)
+    open_to_all = ImagePolicy()
+    return replace(
+        limits,
+        allow_hosts=open_to_all.allow_hosts,
+        allow_ports=open_to_all.allow_ports,
+        file_roots=open_to_all.file_roots,
+        s3=open_to_all.s3,
+        cache=open_to_all.cache,
+    )
+
+
+def _cache_policy_of(settings: Settings) -> CachePolicy | None:
+    if not settings.image_cache_mb:
+        return None
+    return CachePolicy(settings.cache.expanduser() / "photos.sqlite", settings.image_cache_mb * 1_000_000)
+
+
+def encode_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) -> EncodePolicy:
+    return EncodePolicy(
+        batch=32 if settings.device == "cpu" else 256,  # larger ones leave a core's cache, and are slower
+        forwards=forwards,
+        nice=nice,
+        queries=QueriesPolicy(words=settings.query_batch),
+        fetches=settings.image_concurrency,
+        photos=image_policy_of(settings),
+        placeholders=PlaceholderPolicy(titles=settings.placeholder_titles),
+    )
+
+
+def collection_policy_of(settings: Settings) -> CollectionPolicy:
+    from indexer import CollectionPolicy
+
+    return CollectionPolicy(
+        name=settings.collection,
+        indexed=settings.indexed_attributes,
+        quantized=settings.quantized,
+        hnsw_m=settings.hnsw_m,
+        hnsw_ef_construct=settings.hnsw_ef_construct,
+    )
+
+
+def graph_policy_of(settings: Settings) -> GraphPolicy:
+    from indexer import GraphPolicy
+
+    return GraphPolicy(ef=settings.hnsw_ef, rescore=settings.rescore, oversampling=settings.oversampling)
+
+
+def find_policy_of(settings: Settings) -> FindPolicy:
+    return FindPolicy(parent=ATTRIBUTE + settings.parent_attribute)
+
+
+def forwards_of(settings: Settings) -> int:
+    """How many forwards at once make the most of the device.
+
+    On a CPU several, each on its share of the cores: the threads of one forward wait for each other after every
+    operation, for longest where something else runs on one of their cores.
+    """
+    return min(MOST_FORWARDS, _cores(settings)) if settings.device == "cpu" else 1
+
+
+def runtime_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) -> RuntimePolicy:
+    threads = max(1, _cores(settings) // forwards)
+    kept = settings.cache.expanduser() / "towers"
+    return RuntimePolicy(
+        settings.runtime, kept, forwards=forwards, threads=threads, nice=nice, precision=settings.precision
+    )
+
+
+def model_of(settings: Settings, name: str | None = None, *, forwards: int = 1, nice: int = 0) -> Model:
+    """The model of the settings, or of that name, which so many forwards at once share the cores for. Raises Misuse."""
+    runtime = runtime_policy_of(settings, forwards=forwards, nice=nice)
+    threads = settings.threads if forwards == 1 else runtime.threads
+    return load(name or settings.model, device=settings.device, threads=threads, runtime=runtime)
+
+
+def query_threads_of(settings: Settings) -> int:
+    """For a forward of queries half of the cores: one is too short to be worth more, and the answers need theirs."""
+    return settings.threads or max(1, _cores(settings) // 2)
+
+
+def _cores(settings: Settings) -> int:
+    return settings.threads or os.cpu_count() or 1
+
+
+@contextmanager
+def loading(settings: Settings, *, forwards: int | None = None, nice: int = 0) -> Iterator[Future[Model]]:
+    """The model of the settings, loaded in a thread, for `encoder_of`; what else a process imports it imports beside.
+
+    Half of what a start computes is the model's, and most of that needs no interpreter.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="loading") as thread:
+        yield thread.submit(model_of, settings, forwards=forwards or forwards_of(settings), nice=nice)
+
+
+@asynccontextmanager
+async def encoder_of(
+    settings: Settings, *, forwards: int | None = None, nice: int = 0, model: Future[Model] | None = None
+) -> AsyncIterator[EncoderService]:
+    """The model of the settings, loaded, with the photos it may fetch; one forward at once answers a query soonest.
+
+    `model` is one that `loading` began to load with the same settings, `forwards` and `nice`.
+    """
+    forwards = forwards or forwards_of(settings)
+    async with AsyncExitStack() as stack:
+        images = await stack.enter_async_context(Images(image_policy_of(settings)))
+        if model is None:
+            model = stack.enter_context(loading(settings, forwards=forwards, nice=nice))
+        policy = encode_policy_of(settings, forwards=forwards, nice=nice)
+        yield await stack.enter_async_context(EncoderService(await asyncio.wrap_future(model), images, policy))

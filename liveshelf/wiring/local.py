@@ -1,0 +1,81 @@
+"""Everything on one machine: broker, engine, worker and search as one process group."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from embedded.broker import Broker
+from embedded.child_process import Child, Command
+from embedded.data_folder import DataFolder
+from embedded.engine.process import EngineProcess
+from embedded.process_group import Group, Member
+from liveshelf.settings import Settings, environment
+
+DRAIN_MARGIN_S = 5.0
+
+
+class Local:
+    """The four parts on the data folder of the settings; a context manager that starts and stops them.
+
+    Ports of 0 take free ones. While it runs, `settings` say where everything is; raises EmbeddedError where a part
+    does not start, and `group.wait` where one ends.
+    """
+
+    def __init__(self, settings: Settings, *, broker_port: int = 0, engine_port: int = 0) -> None:
+        self.settings = settings
+        folder = DataFolder(settings.data.resolve())
+        self._run, self._logs = folder.run, folder.logs
+        broker = Member("broker", lambda: self._broker(folder, broker_port), folder.broker / "broker.log")
+        engine = Member("engine", lambda: self._engine(folder, engine_port), folder.engine / "engine.log")
+        self.group = Group([[broker, engine], [self._command("worker"), self._command("serve")]])
+
+    @property
+    def url(self) -> str:
+        """Where the search service answers."""
+        port = json.loads(self._ready_file("serve").read_text("utf-8"))["port"]
+        return f"http://{self.settings.host}:{port}"
+
+    def __enter__(self) -> Self:
+        self._run.mkdir(parents=True, exist_ok=True)
+        for name in ("worker", "serve"):
+            self._ready_file(name).unlink(missing_ok=True)
+        self.group.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.group.__exit__(kind, error, trace)
+
+    def _broker(self, folder: DataFolder, port: int) -> Broker:
+        broker = Broker.start(folder.broker, cache=self.settings.cache, port=port)
+        self.settings = self.settings.model_copy(update={"kafka": broker.bootstrap})
+        return broker
+
+    def _engine(self, folder: DataFolder, port: int) -> EngineProcess:
+        engine = EngineProcess.start(folder.engine, port=port)
+        self.settings = self.settings.model_copy(update={"qdrant_url": engine.url})
+        return engine
+
+    def _command(self, name: str) -> Member:
+        # The environment is made when the member starts: by then broker and engine have said where they are.
+        ready = self._ready_file(name)
+        log = self._logs / f"{name}.log"
+
+        def command() -> Command:
+            settings = self.settings.model_copy(update={"ready_file": ready, "member": name})
+            return Command(
+                argv=[sys.executable, "-m", "liveshelf", name],
+                env=environment(settings),
+                log=log,
+                grace=settings.drain_seconds + DRAIN_MARGIN_S,
+            )
+
+        return Member(name, lambda: Child(command()), log, ready.exists)
+
+    def _ready_file(self, name: str) -> Path:
+        return self._run / f"{name}.ready"

@@ -1,0 +1,27 @@
+"""Settings to what they add to the contract of the events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from catalog.errors import Misuse
+from catalog.events.mapping import Mapping
+from catalog.events.mapping_file import read_mapping
+from catalog.events.parser import Contract
+from liveshelf.settings import Settings
+
+
+def contract_of(settings: Settings) -> Contract:
+    """What the settings add to the contract. Raises Misuse where the mapping cannot be read."""
+    return Contract(
+        tenant=settings.tenant,
+        mapping=_mapping(settings.mapping) if settings.mapping else None,
+        max_ahead_ms=settings.max_ahead_s * 1000 or None,
+    )
+
+
+def _mapping(file: Path) -> Mapping:
+    try:
+        return read_mapping(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misuse(f"LIVESHELF_MAPPING: {file} cannot be read ({error}): name a TOML file.") from None

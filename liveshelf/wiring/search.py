@@ -1,0 +1,120 @@
+"""The search service, of all its parts."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
+
+from catalog.ports import ImageSource, QueryEncoder
+from catalog.query.candidates import Gather
+from catalog.query.search import Find
+from encoders.caching.image_features import CachePolicy
+from encoders.caching.query_vectors import RememberedQueries
+from encoders.images import Images
+from encoders.service import EncoderService
+from indexer import QdrantCandidates, QdrantFacets, QdrantRecent, QdrantShelf, connect, ensure
+from liveshelf.settings import Settings, secret
+from liveshelf.wiring.encoder import (
+    collection_policy_of,
+    encoder_of,
+    find_policy_of,
+    graph_policy_of,
+    image_policy_of,
+    public_image_policy_of,
+    query_threads_of,
+)
+from search import Keyring, Live, Parts, SearchPolicy, create_app, index_health, live_routes, serve
+
+MOST_TEXTS = 1_000_000
+STRANGE = frozenset({"http", "https", "data"})
+HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+async def run_search(settings: Settings, *, insecure: bool = False) -> None:
+    """The search service, until SIGTERM."""
+    keys = None if settings.keys is None else Keyring(settings.keys)
+    async with AsyncExitStack() as stack:
+        sharing = settings.model_copy(update={"threads": query_threads_of(settings)})
+        encoder = await stack.enter_async_context(encoder_of(sharing, forwards=1))
+        images = await stack.enter_async_context(Images(public_image_policy_of(settings)))
+        photos = await stack.enter_async_context(Images(image_policy_of(settings)))
+        pictures = Pictures(asked=images, ours=photos)
+        parts, live = await stack.enter_async_context(parts_of(settings, remembering(encoder, settings), pictures))
+        app = create_app(parts, routers=[live_routes(live)], policy=search_policy_of(settings), keys=keys)
+        # Modules, model and routes stay: the collector would hold all queries for 0.1 s whenever it looks through them.
+        gc.collect()
+        gc.freeze()
+        guarded = insecure or keys is not None
+        await serve(app, settings.host, settings.port, settings.ready_file, insecure=guarded, on_stop=live.close)
+
+
+@asynccontextmanager
+async def parts_of(settings: Settings, encoder: QueryEncoder, images: ImageSource) -> AsyncIterator[tuple[Parts, Live]]:
+    """What the service is made of, on the collection of the encoder's space, which exists when this has entered.
+
+    Raises Unavailable where the index does not answer, and Hopeless where the collection is of another kind.
+    """
+    timeout, space, graph = settings.qdrant_timeout_s, encoder.space, graph_policy_of(settings)
+    client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
+    try:
+        name = await ensure(client, space, collection_policy_of(settings))
+        shelf = QdrantShelf(client, collection=name, space=space, timeout_s=timeout, policy=graph)
+        candidates = QdrantCandidates(client, collection=name, space=space, timeout_s=timeout, policy=graph)
+        facets = QdrantFacets(client, collection=name, timeout_s=timeout)
+        find = Find(shelf=shelf, encoder=encoder, looks=shelf, facets=facets, policy=find_policy_of(settings))
+        parts = Parts(
+            find=find,
+            gather=Gather(candidates=candidates, find=find),
+            shelf=shelf,
+            images=images,
+            health=index_health(shelf, space=space.id),
+            collection=name,
+        )
+        yield parts, Live(QdrantRecent(client, collection=name, timeout_s=timeout))
+    finally:
+        await client.close()
+
+
+class Pictures:
+    """ImageSource that keeps the shop's own folders and buckets apart from what the web, or a query, may name."""
+
+    def __init__(self, *, asked: ImageSource, ours: ImageSource) -> None:
+        self._asked = asked
+        self._ours = ours
+
+    async def fetch(self, url: str) -> bytes:
+        source = self._asked if urlsplit(url).scheme.lower() in STRANGE else self._ours
+        return await source.fetch(url)
+
+
+def remembering(encoder: EncoderService, settings: Settings) -> QueryEncoder:
+    """The encoder of queries, with a memory of texts where the settings have room for one."""
+    if not settings.query_cache_mb:
+        return encoder
+    room = CachePolicy(entries=MOST_TEXTS, max_bytes=settings.query_cache_mb * 1_000_000)
+    return RememberedQueries(encoder, policy=room, uncased=encoder.uncased)
+
+
+def search_policy_of(settings: Settings) -> SearchPolicy:
+    most = settings.max_in_flight
+    return SearchPolicy(
+        tenant=settings.tenant,
+        max_in_flight=most,
+        max_waiting=2 * most,
+        hosts=hosts_of(settings),
+        origins=frozenset(settings.cors_origins),
+    )
+
+
+def hosts_of(settings: Settings) -> frozenset[str]:
+    """The host names that are answered to, none for any.
+
+    On the loopback only this machine's own: a page elsewhere can have its name resolve to 127.0.0.1, and would be let
+    in by the browser as if it were ours.
+    """
+    named = {name.lower() for name in settings.allowed_hosts}
+    if named or settings.host in {*HERE, "::1"} or settings.host.startswith("127."):
+        named |= HERE | {settings.host.lower()}
+    return frozenset(named)

@@ -1,0 +1,121 @@
+"""The worker, of all its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+from catalog.ingest.batch import Batch
+from catalog.ingest.image_retry import Repair, RepairPolicy
+from catalog.ingest.ingest import Ingest, IngestPolicy
+from catalog.ingest.reject_limit import RejectLimit
+from encoders.batching.executor import Turn
+from encoders.model import Model
+from encoders.service import EncoderService
+from indexer import QdrantIndex, QdrantUnhealed, RequestPolicy, connect, ensure
+from liveshelf.settings import Settings, secret
+from liveshelf.wiring.encoder import collection_policy_of, encoder_of
+from liveshelf.wiring.kafka import kafka_of, topics_of
+from liveshelf.wiring.parser_config import contract_of
+from streams.config import BatchPolicy, StallPolicy, WorkerPolicy
+from streams.pipeline.pipeline import Pipeline
+from streams.quarantine.topic import KafkaQuarantine
+from streams.topics import create_topics
+from streams.worker.worker import Worker, run_worker
+
+READY_POLL_S = 0.2
+
+
+async def run_ingest(settings: Settings, model: Future[Model] | None = None) -> int:
+    """The worker: both topics to the index until SIGTERM. The process's exit code. `model` is as in `worker_of`."""
+    async with AsyncExitStack() as stack:
+        worker, _ = await stack.enter_async_context(worker_of(settings, model))
+        if settings.ready_file is not None:
+            await stack.enter_async_context(_told(settings.ready_file, lambda: worker.ready))
+        return await run_worker(worker)
+
+
+@asynccontextmanager
+async def worker_of(
+    settings: Settings, model: Future[Model] | None = None
+) -> AsyncIterator[tuple[Worker, EncoderService]]:
+    """A worker that is yet to be run, and the encoder it shares between its lanes.
+
+    `model` is what `liveshelf.wiring.loading` began to load, with the settings' `nice`. Topics and collection exist
+    when this has entered. Raises Unavailable where broker or index do not answer.
+    """
+    kafka, topics, timeout = kafka_of(settings), topics_of(settings), settings.qdrant_timeout_s
+    async with AsyncExitStack() as stack:
+        await asyncio.to_thread(create_topics, kafka, topics)
+        client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
+        stack.push_async_callback(client.close)
+        encoder = await stack.enter_async_context(encoder_of(settings, nice=settings.nice, model=model))
+        collection = await ensure(client, encoder.space, collection_policy_of(settings))
+        requests = RequestPolicy(timeout_s=timeout)
+        index = QdrantIndex(client, collection=collection, space=encoder.space, policy=requests)
+        quarantine = await stack.enter_async_context(KafkaQuarantine(kafka, topics))
+        policy = IngestPolicy(
+            contract=contract_of(settings),
+            limit=RejectLimit(share=settings.reject_share, least=settings.reject_least),
+            repair=repair_policy_of(settings),
+        )
+        batch = BatchPolicy(max_records=settings.batch_size, within_s=settings.batch_wait_ms / 1000)
+
+        def lane(name: str, turn: Turn) -> Pipeline[Batch]:
+            way = encoder.lane(turn)
+            ingest = Ingest(index=index, encoder=way, quarantine=quarantine, policy=policy, clock=time.time)
+            return Pipeline(ingest, lane=name, batch=batch)
+
+        lanes = {topics.live: lane("live", Turn.LIVE), topics.backfill: lane("back-fill", Turn.BACKFILL)}
+        stall = StallPolicy(seconds=max(settings.stall_seconds, 2 * timeout))
+        limits = WorkerPolicy(
+            batch=batch, stall=stall, drain_s=settings.drain_seconds, session_s=settings.session_seconds
+        )
+        repair = Repair(
+            index=index,
+            unhealed=QdrantUnhealed(client, collection=collection, timeout_s=timeout),
+            encoder=encoder.lane(Turn.BACKFILL),
+            policy=policy.repair,
+        )
+        yield Worker(kafka, lanes, policy=limits, beside=[repair.run] if settings.repair else []), encoder
+
+
+def repair_policy_of(settings: Settings) -> RepairPolicy:
+    return RepairPolicy(delays_s=settings.repair_after_s if settings.repair else ())
+
+
+@asynccontextmanager
+async def _told(file: Path, ready: Callable[[], bool]) -> AsyncIterator[None]:
+    """While inside, the file is there exactly while `ready()` holds."""
+
+    async def tell() -> None:
+        told = False
+        while True:
+            if ready() != told:
+                told = not told
+                await asyncio.to_thread(_write, file, told)
+            await asyncio.sleep(READY_POLL_S)
+
+    teller = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        teller.cancel()
+        with suppress(asyncio.CancelledError):
+            await teller
+        await asyncio.to_thread(_write, file, False)
+
+
+def _write(file: Path, ready: bool) -> None:
+    if not ready:
+        file.unlink(missing_ok=True)
+        return
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    part.write_text(json.dumps({"pid": os.getpid()}), encoding="utf-8")
+    part.replace(file)

@@ -1,0 +1,121 @@
+"""The door: for which host a request is, who sends it, what that one may do, and how often."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as Asked
+
+from search.auth.api_key import Grant
+from search.auth.caller import Caller, Scope
+from search.auth.key_file import Keyring, utc_now
+from search.auth.rate_limit import Rates
+from search.errors import Refused
+from search.policy import SearchPolicy
+
+COOKIE = "liveshelf_key"
+# What is the same for everyone: the pages, their parts, the description of the API, whether the service is up.
+OPEN = frozenset({"/", "/docs", "/openapi.json", "/health", "/favicon.ico"})
+OPEN_BELOW = "/static/"
+NO_KEY = "a key is needed: send it as `Authorization: Bearer KEY` or `X-Api-Key: KEY`"
+UNKNOWN = "this key is not known, was revoked or has expired: ask whoever runs this shelf for another"
+STRANGER = Caller(name="a stranger", scopes=frozenset())
+
+
+def is_open(path: str) -> bool:
+    """Whether a path needs no key. A path that nobody thought of needs one."""
+    return path in OPEN or path.startswith(OPEN_BELOW)
+
+
+class Door:
+    """An ASGI layer that sets `request.state.caller`, or answers 401, 403, 421 or 429. Without keys all may do all."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        policy: SearchPolicy,
+        keys: Keyring | None = None,
+        rates: Rates | None = None,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._app = app
+        self._policy = policy
+        self._keys = keys
+        self._rates = rates or Rates()
+        self._now = now
+
+    async def __call__(self, scope: Asked, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                scope.setdefault("state", {})["caller"] = self._caller(
+                    scope["path"], scope["method"], Headers(scope=scope)
+                )
+            except Refused as refused:
+                await refused.response(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _caller(self, path: str, method: str, headers: Headers) -> Caller:
+        self._check_host(headers)
+        self._check_site(method, headers)
+        if self._keys is None:
+            return Caller()
+        key = key_in(headers)
+        grant = self._keys.find(key) if key else None
+        if grant is not None and grant.over(self._now()):
+            grant = None
+        if is_open(path):
+            return grant.caller if grant else STRANGER
+        if grant is None:
+            raise Refused(401, "key", UNKNOWN if key else NO_KEY, headers={"www-authenticate": "Bearer"})
+        if Scope.READ not in grant.scopes:
+            held = ", ".join(sorted(grant.scopes))
+            raise Refused(403, "scope", f"this key may {held}, not read: use one with the scope read")
+        self._check_rate(grant)
+        return grant.caller
+
+    def _check_host(self, headers: Headers) -> None:
+        """Guards a service on the loopback against pages elsewhere whose name was made to mean this machine."""
+        allowed = self._policy.hosts
+        if allowed and host_of(headers.get("host", "")) not in allowed:
+            raise Refused(
+                421, "host", "this service does not answer to that host name: name it in LIVESHELF_ALLOWED_HOSTS"
+            )
+
+    def _check_site(self, method: str, headers: Headers) -> None:
+        """A form on another site's page may send without asking first; browsers say so."""
+        if method in ("GET", "HEAD", "OPTIONS") or headers.get("sec-fetch-site") != "cross-site":
+            return
+        if headers.get("origin") not in self._policy.origins:
+            raise Refused(403, "origin", "pages of that site may not ask here: name it in LIVESHELF_CORS_ORIGINS")
+
+    def _check_rate(self, grant: Grant) -> None:
+        if grant.rate and (wait := self._rates.wait(grant.id, grant.rate)):
+            message = f"this key may ask {grant.rate:g} times a second: try again in a moment"
+            raise Refused(429, "rate", message, headers={"retry-after": str(math.ceil(wait))})
+
+
+def host_of(header: str) -> str:
+    """The name in a Host header, in lower case, without its port."""
+    name = header.strip().lower()
+    return name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0].rstrip(".")
+
+
+def key_in(headers: Headers) -> str:
+    """The key a request carries, empty where it carries none."""
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return token.strip()
+    if key := headers.get("x-api-key", ""):
+        return key.strip()
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return found.value if found else ""

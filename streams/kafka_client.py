@@ -1,0 +1,108 @@
+"""Talking to the broker from outside the worker, with its errors as sentences."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    SaslAuthenticationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+from catalog.errors import LiveshelfError, Misuse, Unavailable
+from streams.config import Kafka
+
+CONNECT_MS = 5_000
+
+
+@contextmanager
+def admin_client(kafka: Kafka) -> Iterator[KafkaAdminClient]:
+    """A kafka-python admin client, closed at the end. Raises Unavailable, or Misuse for what was refused."""
+    check_address(kafka)
+    with sentences(kafka):
+        client = KafkaAdminClient(**kafka.client_options(), bootstrap_timeout_ms=CONNECT_MS)
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+def read_topic(kafka: Kafka, topic: str, *, start: tuple[int, int] | None = None) -> Iterator[Any]:
+    """kafka-python's ConsumerRecords of a topic, from its start to what is its end now, partition by partition.
+
+    With `start`, a partition and an offset, only what that partition has from there on.
+    """
+    check_address(kafka)
+    with sentences(kafka):
+        consumer = KafkaConsumer(
+            **kafka.client_options(), enable_auto_commit=False, bootstrap_timeout_ms=CONNECT_MS, group_id=None
+        )
+        try:
+            yield from _read(consumer, topic, start)
+        finally:
+            consumer.close()
+
+
+def _read(consumer: Any, topic: str, start: tuple[int, int] | None) -> Iterator[Any]:
+    for partition in sorted(consumer.partitions_for_topic(topic) or ()):
+        if start is not None and partition != start[0]:
+            continue
+        place = TopicPartition(topic, partition)
+        consumer.assign([place])
+        if start is None:
+            consumer.seek_to_beginning(place)
+        else:
+            consumer.seek(place, start[1])
+        end = consumer.end_offsets([place])[place]
+        while consumer.position(place) < end:
+            for message in consumer.poll(timeout_ms=1000).get(place, ()):
+                if message.offset < end:
+                    yield message
+
+
+def check_address(kafka: Kafka) -> None:
+    """Raises Unavailable when none of the broker's addresses can be connected to.
+
+    kafka-python would try for long, and its clients leave their sockets open when they could not be made.
+    """
+    reason: OSError | None = None
+    for server in kafka.servers:
+        host, _, port = server.rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_MS / 1000):
+                return
+        except ValueError:
+            raise Misuse(f"The broker's address {server!r} is not host:port: correct it.") from None
+        except OSError as error:
+            reason = error
+    raise sentence(kafka, reason or OSError())
+
+
+@contextmanager
+def sentences(kafka: Kafka) -> Iterator[None]:
+    """Turns what kafka-python raises into Unavailable or Misuse, naming the broker."""
+    try:
+        yield
+    except (KafkaError, OSError) as error:
+        raise sentence(kafka, error) from error
+
+
+def sentence(kafka: Kafka, error: Exception) -> LiveshelfError:
+    """What went wrong with the broker and what to do next."""
+    if isinstance(error, AuthorizationError | SaslAuthenticationFailedError):
+        return Misuse(f"The broker at {kafka.bootstrap} refuses this user ({_name(error)}): check name and rights.")
+    if isinstance(error, UnknownTopicOrPartitionError):
+        return Misuse(f"The broker at {kafka.bootstrap} does not have that topic: create the topics first.")
+    return Unavailable(
+        f"The broker at {kafka.bootstrap} does not answer ({_name(error)}): start it, or correct its address."
+    )
+
+
+def _name(error: Exception) -> str:
+    return type(error).__name__

@@ -1,0 +1,31 @@
+"""Trying again for as long as a service is away."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from catalog.errors import Unavailable
+from streams.config import RetryPolicy
+
+
+async def until_served(
+    step: Callable[[], Awaitable[None]],
+    policy: RetryPolicy,
+    *,
+    on_failure: Callable[[Unavailable], None],
+    uniform: Callable[[float, float], float] = random.uniform,
+) -> None:
+    """Runs `step` until it does not raise Unavailable; any other error passes. `on_failure` hears of every failed try.
+
+    The waits have full jitter, so that workers cut off together do not come back together.
+    """
+    ceiling = policy.initial_s
+    while True:
+        try:
+            return await step()
+        except Unavailable as error:
+            on_failure(error)
+        await asyncio.sleep(uniform(0.0, ceiling))
+        ceiling = min(policy.max_s, ceiling * 2)

@@ -1,0 +1,100 @@
+"""The Faust application: it hands records over to the lanes, and nothing else.
+
+Faust acknowledges an event even when its processing raised, and brings an unacknowledged one back only after a
+rebalance or a restart. So the streams are taken with manual acknowledgement, and the agents never raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+import faust
+from faust.tables import TableManager
+from mode import CrashingSupervisor
+
+from streams.config import Kafka, WorkerPolicy
+from streams.pipeline.delivery import Delivery, record_of
+from streams.worker.consumer import MOST, Transport
+
+Put = Callable[[Delivery], Awaitable[None]]
+
+# Faust's own watchdogs take a pause during an outage for a stuck worker: they would log errors every few seconds and
+# leave the group. A paused worker keeps its partitions; whether it is alive is for readiness to say.
+PATIENCE_S = 7 * 24 * 3600.0
+
+
+class NoTables(TableManager):
+    """Faust's own, which at each start waits a second for tables to be made."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
+
+
+class LanesApp(faust.App):
+    """Faust without its folder for tables: there are none, and the working directory may be read-only."""
+
+    async def on_first_start(self) -> None: ...
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+
+def create_app(kafka: Kafka, lanes: Mapping[str, Put], policy: WorkerPolicy = WorkerPolicy()) -> LanesApp:  # noqa: B008
+    """One application for all lanes, by topic. It reads bytes as they are, tombstones included; start it in a loop."""
+    app = LanesApp(
+        kafka.group,
+        broker=[f"kafka://{server}" for server in kafka.servers],
+        broker_credentials=_credentials(kafka),
+        store="memory://",
+        TableManager=NoTables,
+        web_enabled=False,
+        autodiscover=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        agent_supervisor=CrashingSupervisor,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=max(2, policy.batch.buffer // MOST),
+        stream_processing_timeout=PATIENCE_S,
+        broker_commit_interval=policy.commit_every_s,
+        broker_commit_livelock_soft_timeout=PATIENCE_S,
+        broker_session_timeout=policy.session_s,
+        broker_heartbeat_interval=policy.session_s / 5,
+        broker_max_poll_interval=PATIENCE_S,
+        broker_max_poll_records=500,
+        consumer_group_instance_id=kafka.member,
+        consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=30_000,
+    )
+    for topic, put in lanes.items():
+        _agent(app, topic, put)
+    return app
+
+
+def _agent(app: LanesApp, topic: str, put: Put) -> None:
+    channel = app.topic(
+        topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True
+    )
+
+    async def hand_over(stream: Any) -> None:
+        manual = stream.noack()
+        async for event in manual.events():
+            message: Any = event.message
+            consumer: Any = app.consumer
+            for fetched in message.records:
+                await put(Delivery(record_of(fetched), partial(consumer.done, message.tp, fetched.offset)))
+            message.records = ()
+
+    app.agent(channel, name=f"hand-over-{topic}", concurrency=1)(hand_over)
+
+
+def _credentials(kafka: Kafka) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    security = kafka.security
+    context = security.ssl_context()
+    if security.authenticated:
+        return faust.SASLCredentials(
+            username=security.username, password=security.password, mechanism=security.mechanism, ssl_context=context
+        )
+    return faust.SSLCredentials(context) if context else None

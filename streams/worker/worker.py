@@ -1,0 +1,175 @@
+"""A worker: the Faust application and its lanes, from start to an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from aiokafka.errors import KafkaError
+
+from catalog.errors import Hopeless, LiveshelfError, Unavailable
+from streams.config import Kafka, WorkerPolicy
+from streams.pipeline.pipeline import Pipeline
+from streams.topics import check_topics
+from streams.worker.app import LanesApp, create_app
+from streams.worker.lag import behind
+from streams.worker.log_throttle import quieten
+from streams.worker.watchdog import Stalled, Watchdog
+
+log = logging.getLogger(__name__)
+
+ASK_S = 10.0
+
+
+class Worker:
+    """Reads its lanes until told to stop. One per process; build it inside the event loop it runs in."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        lanes: dict[str, Pipeline[Any]],
+        *,
+        policy: WorkerPolicy = WorkerPolicy(),  # noqa: B008 -- frozen
+        on_ready: Callable[[], None] = lambda: None,
+        beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+    ) -> None:
+        """`lanes` by topic. `on_ready` is called once, when partitions are assigned and records flow.
+
+        Each of `beside` runs for as long as the worker reads, and is cancelled then; what it raises ends the worker.
+        """
+        self._kafka = kafka
+        self._lanes = lanes
+        self._policy = policy
+        self._on_ready = on_ready
+        self._beside = beside
+        self._started = False
+        self.stuck = False
+        self._stop = asyncio.Event()
+
+    @property
+    def ready(self) -> bool:
+        """Whether records flow: partitions were assigned, no lane stands still, and nobody asked to stop."""
+        return self._started and not self._stop.is_set() and not any(lane.trouble for lane in self.lanes)
+
+    @property
+    def lanes(self) -> Sequence[Pipeline[Any]]:
+        return tuple(self._lanes.values())
+
+    def stop(self) -> None:
+        """Asks for an orderly end: batches in flight finish, their offsets are committed, the group is left."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Works until `stop`.
+
+        Raises Unavailable when the broker is away at start, Misuse when it lacks a topic, Hopeless when going on is no
+        use or when nothing moves although there is work. During an outage it waits instead; see `ready`.
+        """
+        quieten()
+        # Faust's consumer, in its thread, would wait for ever for a broker that is not there.
+        await asyncio.to_thread(check_topics, self._kafka, self._lanes)
+        app = create_app(self._kafka, {topic: lane.put for topic, lane in self._lanes.items()}, self._policy)
+        lanes = [asyncio.create_task(lane.run(), name=f"lane {lane.lane}") for lane in self.lanes]
+        beside = [asyncio.create_task(run(), name="beside") for run in self._beside]
+        starting = asyncio.create_task(self._start(app), name="start")
+        stopping: asyncio.Task[Any] = asyncio.create_task(self._stop.wait(), name="stop")
+        crashing = asyncio.create_task(_crash_of(app), name="crash")
+        watching = asyncio.create_task(self._watch(app), name="watch")
+        try:
+            watched = [*lanes, *beside, starting, crashing, watching]
+            await asyncio.wait([*watched, stopping], return_when=asyncio.FIRST_COMPLETED)
+            failure = next((e for task in watched if task.done() and (e := task.exception())), None)
+            if failure is None:
+                await _cancel(*beside)
+                await self._drain(lanes)
+        finally:
+            self._stop.set()
+            await _cancel(starting, stopping, crashing, watching, *beside, *lanes)
+            await self._leave(app)
+        if failure is not None:
+            self.stuck = self.stuck or isinstance(failure, Stalled)
+            raise failure
+
+    async def _start(self, app: LanesApp) -> None:
+        await app.start()
+        self._started = True
+        log.info("Reading %s as group %s.", ", ".join(self._lanes), self._kafka.group)
+        self._on_ready()
+        await self._stop.wait()
+
+    async def _watch(self, app: LanesApp) -> None:
+        async def waiting() -> int:
+            if not self._started:
+                raise Unavailable("The worker has not joined its group yet.")
+            return await behind(app, timeout_s=ASK_S)
+
+        await Watchdog(self.lanes, self._policy.stall, behind=waiting).run()
+
+    async def _leave(self, app: LanesApp) -> None:
+        leaving = asyncio.create_task(app.stop(), name="leave")
+        done, _ = await asyncio.wait({leaving}, timeout=self._policy.leave_s)
+        if done:
+            if error := leaving.exception():
+                log.warning("Leaving the group failed: %r", error)
+        else:
+            self.stuck = True
+            log.warning(
+                "The broker at %s did not take the last offsets within %g s; the records after them come again.",
+                self._kafka.bootstrap,
+                self._policy.leave_s,
+            )
+
+    async def _drain(self, lanes: Sequence[asyncio.Task[None]]) -> None:
+        for lane in self.lanes:
+            lane.close()
+        done, late = await asyncio.wait(lanes, timeout=self._policy.drain_s)
+        if late:
+            count = sum(lane.in_flight for lane in self.lanes)
+            log.warning("%d records were not finished in %g s; they come again.", count, self._policy.drain_s)
+        for task in done:
+            task.result()
+
+
+async def _crash_of(app: LanesApp) -> None:
+    await app.wait_until_stopped()
+    reason = app.crash_reason
+    if isinstance(reason, LiveshelfError):
+        raise reason
+    if isinstance(reason, KafkaError):
+        raise Unavailable(f"The broker at {app.conf.broker} was lost ({reason!r}): start the worker again.")
+    if reason is not None:
+        raise Hopeless(f"Faust stopped: {reason!r}.") from reason
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def run_worker(worker: Worker) -> int:
+    """Runs a worker as the process's main task; the exit code.
+
+    0 after SIGTERM or SIGINT, 1 after a LiveshelfError, whose sentence is logged. Logging is left as it is. When the
+    broker is away at the end, or something hangs, the process exits here, for its threads would be waited for for ever.
+    """
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, worker.stop)
+    code = 0
+    try:
+        await worker.run()
+    except LiveshelfError as error:
+        log.critical("%s", error)
+        code = 1
+    finally:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(name)
+    if worker.stuck:
+        logging.shutdown()
+        os._exit(code)
+    return code

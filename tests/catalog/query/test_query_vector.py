@@ -1,0 +1,85 @@
+"""What the parts of a query are summed to. The shop is that of the HTTP tests, without HTTP."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from catalog.domain.product import Key
+from catalog.domain.space import IMAGE
+from catalog.errors import Misuse, NotThere
+from catalog.ports import Vector
+from catalog.query.query import Part, Query
+from tests.search.shop import Shop, bag, photo, stocked
+
+MUG, LAMP, BLUE = Key("default", "mug"), Key("default", "lamp"), Key("default", "mug/blue")
+
+
+def mixed(*parts: tuple[str, float]) -> Vector:
+    total = sum(np.float32(weight) * bag(text) for text, weight in parts)
+    return np.asarray(total / np.linalg.norm(total), np.float32)
+
+
+def asked_vector(shop: Shop) -> Vector:
+    vector = shop.shelf.asked[-1].vector
+    assert vector is not None
+    return vector
+
+
+async def test_parts_are_summed_by_weight_and_have_length_one() -> None:
+    shop = stocked()
+    parts = (Part("green mug"), Part("brass", weight=-0.5), Part(image=photo(), weight=2.0))
+    await shop.find()(Query(parts))
+    vector = asked_vector(shop)
+    np.testing.assert_allclose(vector, mixed(("green mug", 1), ("brass", -0.5), ("a photo", 2)), atol=1e-6)
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+
+
+async def test_a_part_of_weight_zero_and_blank_words_are_as_good_as_not_given() -> None:
+    shop = stocked()
+    await shop.find()(Query((Part("mug"), Part("lamp", weight=0.0), Part("  \n"))))
+    assert shop.encoder.asked == [("mug", None)]
+
+
+async def test_words_and_a_picture_in_one_part_are_read_together() -> None:
+    shop = stocked()
+    await shop.find()(Query((Part(" mug ", photo()),)))
+    assert shop.encoder.asked == [("mug", photo())]
+
+
+async def test_a_product_is_a_part_by_its_own_vector_and_is_no_hit_itself() -> None:
+    shop = stocked()
+    found = await shop.find()(Query((Part(product=MUG), Part("blue", weight=0.5))))
+    np.testing.assert_allclose(asked_vector(shop), mixed(("sea green mug", 1), ("blue", 0.5)), atol=1e-6)
+    assert MUG not in [hit.key for hit in found.hits]
+    assert BLUE in [hit.key for hit in found.hits]
+
+
+async def test_which_vectors_are_compared_can_be_chosen() -> None:
+    shop = stocked()
+    await shop.find()(Query((Part(product=MUG),), using=IMAGE))
+    np.testing.assert_allclose(asked_vector(shop), bag("sea green mug"[::2]), atol=1e-6)
+    with pytest.raises(Misuse, match="has no vector 'image'"):
+        await shop.find()(Query((Part(product=BLUE),), using=IMAGE))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (Part("mug"), Part("mug", weight=-1.0)),
+        (Part("mug", weight=0.5), Part("mug", weight=0.5), Part("mug", weight=-1.0)),
+        (Part("mug", weight=100.0), Part("mug", weight=-99.99)),
+    ],
+)
+async def test_parts_that_cancel_each_other_out_are_a_misuse_that_says_so(parts: tuple[Part, ...]) -> None:
+    with pytest.raises(Misuse, match="cancel each other out"):
+        await stocked().find()(Query(parts))
+
+
+@pytest.mark.parametrize("key", [Key("default", "none"), Key("default", "gone"), Key("nobody", "mug")])
+async def test_a_product_that_is_not_there_is_named(key: Key) -> None:
+    find = stocked().find()
+    with pytest.raises(NotThere, match=f"no live product {key.id!r} of tenant {key.tenant!r}"):
+        await find(Query((Part(product=key),)))
+    with pytest.raises(NotThere, match="no live product"):
+        await find.similar(key, Query())

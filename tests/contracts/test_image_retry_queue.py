@@ -1,0 +1,105 @@
+"""Which products wait for another try at their photo: the same of the fake, the engine and a server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from catalog.domain.change import Stamp
+from catalog.domain.fingerprint import fingerprint
+from catalog.domain.index_query import Ask
+from catalog.domain.product import Content, ImageState, Key
+from catalog.domain.space import FUSED, IMAGE
+from catalog.domain.state import Retry, State, payload_of
+from catalog.ingest.image_retry import Repair, RepairPolicy
+from catalog.ports import Unhealed, Write
+from indexer import QdrantUnhealed
+from tests.fakes import SPACE, FakeEncoder, FakeIndex, unit
+from tests.fixtures_engine import Subject, client_of, collection_at, server_url
+
+NOW = 1_732_245_000_000
+LIVE = State(base=Stamp(7, 0, "x"), live=True, fields={"price": 2.5, "attributes.sizes": ("S", "M")})
+DELETED = State(base=Stamp(8, 1, ""))
+
+
+@dataclass
+class Grounds:
+    there: Subject
+    unhealed: Unhealed
+
+    async def write(self, id: str, retry: Retry | None, state: State = LIVE, mark: str | None = "f") -> Write:
+        said = payload_of(state, fingerprint=mark, event_time=5, retry=retry)
+        said |= {"title": "mug", "images": ["http://x/1.jpg"], "image_state": "missing", "image_reason": "404"}
+        vectors = {FUSED: unit(id, SPACE.vectors[FUSED])} if state.live else {}
+        write = Write(Key("shop", id), None, said, vectors)
+        assert not (await self.there.index.write([write])).moved
+        return write
+
+    async def due(self, limit: int = 32) -> set[str]:
+        return {payload["id"] for payload in await self.unhealed.due(NOW, limit=limit)}
+
+
+@pytest.fixture(params=["fake", "engine", pytest.param("server", marks=pytest.mark.server)])
+async def grounds(request: pytest.FixtureRequest) -> AsyncIterator[Grounds]:
+    if request.param == "fake":
+        fake = FakeIndex()
+        yield Grounds(Subject(fake, fake, fake, looks=fake, facets=fake), fake)
+        return
+    url = request.getfixturevalue("engine").url if request.param == "engine" else server_url()
+    async with collection_at(url, SPACE) as there, client_of(url) as client:
+        yield Grounds(there, QdrantUnhealed(client, collection=there.collection))
+
+
+async def test_only_live_products_whose_time_has_come(grounds: Grounds) -> None:
+    await grounds.write("past", Retry(1, NOW - 1))
+    await grounds.write("now", Retry(3, NOW))
+    await grounds.write("future", Retry(1, NOW + 1))
+    await grounds.write("given-up", Retry(7, None))
+    await grounds.write("healthy", None)
+    await grounds.write("deleted", Retry(1, NOW - 1), DELETED)
+    assert await grounds.due() == {"past", "now"}
+
+
+async def test_no_more_than_asked_for(grounds: Grounds) -> None:
+    for n in range(5):
+        await grounds.write(str(n), Retry(1, NOW - n))
+    assert len(await grounds.due(limit=3)) == 3
+    assert await grounds.due(limit=5) == set("01234")
+
+
+async def test_the_payload_comes_back_whole(grounds: Grounds) -> None:
+    written = await grounds.write("a", Retry(2, NOW))
+    (payload,) = await grounds.unhealed.due(NOW, limit=2)
+    assert payload == {"tenant": "shop", "id": "a", **written.payload}
+
+
+async def test_a_photo_is_healed_in_place(grounds: Grounds) -> None:
+    """Claim, failure, claim, success: the guards of the real index take what Repair makes of a payload."""
+    encoder = FakeEncoder(away={"http://x/1.jpg": ImageState.UNAVAILABLE})
+    mark = fingerprint(SPACE, Content("mug", ("http://x/1.jpg",)))
+    await grounds.write("a", Retry(1, NOW), mark=mark)
+    now = NOW / 1000
+    repair = Repair(
+        index=grounds.there.index,
+        unhealed=grounds.unhealed,
+        encoder=encoder,
+        policy=RepairPolicy(delays_s=(10, 100), jitter=0),
+        clock=lambda: now,
+    )
+    assert await repair.round() == 1
+    (payload,) = await grounds.unhealed.due(NOW + 100_000, limit=2)
+    assert (payload["image_tries"], payload["image_retry_at"]) == (2, NOW + 100_000)
+    encoder.away.clear()
+    now += 100
+    assert await repair.round() == 1
+    found = await grounds.there.shelf.get(Key("shop", "a"))
+    assert found is not None
+    assert not {"image_tries", "image_retry_at"} & found.keys()
+    assert (found["image_state"], found["price"], found["attributes"]) == ("ok", 2.5, {"sizes": ["S", "M"]})
+    image = unit("http://x/1.jpg", SPACE.vectors[IMAGE])
+    (hit,) = await grounds.there.shelf.search(Ask(vector=image, using=IMAGE, limit=1))
+    assert hit.score == pytest.approx(1.0)
+    known = (await grounds.there.index.known([Key("shop", "a")]))[Key("shop", "a")]
+    assert (known.fingerprint, known.retry) == (mark, None)

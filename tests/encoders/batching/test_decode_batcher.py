@@ -1,0 +1,94 @@
+"""What is read together: everyone gets their own, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from catalog.domain.product import ImageState
+from catalog.errors import ImageProblem
+from encoders.batching.decode_batcher import TOGETHER, Reading
+from encoders.batching.executor import Threads, Turn
+from encoders.model import Inputs
+
+
+class Gate:
+    """Reads a text as its length, once it is open; "broken" is a broken photo."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.read: list[str] = []
+
+    def __call__(self, text: str, data: bytes | None) -> Inputs:
+        assert self.open.wait(10)
+        self.read.append(text)
+        if text == "broken":
+            raise ImageProblem(ImageState.BROKEN, "it is broken")
+        return Inputs((len(text),), None)
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    found = Threads("decode", threads=2, waiting=4)
+    yield found
+    found.close()
+
+
+async def test_each_gets_its_own_and_a_broken_one_breaks_no_other(threads: Threads) -> None:
+    gate = Gate()
+    gate.open.set()
+    reading = Reading(gate, threads, Turn.LIVE)
+    texts = ["x" * n if n % 7 else "broken" for n in range(50)]
+    found = await asyncio.gather(*(reading(text, None) for text in texts), return_exceptions=True)
+    for text, made in zip(texts, found, strict=True):
+        if text == "broken":
+            assert isinstance(made, ImageProblem)
+        else:
+            assert made == Inputs((len(text),), None)
+
+
+async def test_more_may_wait_than_jobs_and_a_lone_one_waits_for_nothing(threads: Threads) -> None:
+    gate = Gate()
+    reading = Reading(gate, threads, Turn.LIVE)
+    asked = [asyncio.create_task(reading("x" * n, None)) for n in range(5 * TOGETHER)]
+    await asyncio.sleep(0.01)
+    assert not any(task.done() for task in asked)
+    gate.open.set()
+    assert [made.tokens[0] for made in await asyncio.gather(*asked)] == list(range(5 * TOGETHER))
+    assert (await reading("alone", None)).tokens == (5,)
+
+
+async def test_who_is_gone_is_not_read(threads: Threads) -> None:
+    gate = Gate()
+    reading = Reading(gate, threads, Turn.LIVE)
+    held = [asyncio.create_task(reading(text, None)) for text in ("a", "b")]
+    await asyncio.sleep(0.05)
+    gone = asyncio.create_task(reading("gone", None))
+    await asyncio.sleep(0.01)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    gate.open.set()
+    await asyncio.gather(*held)
+    assert (await reading("after", None)).tokens == (5,)
+    assert "after" in gate.read
+
+
+async def test_large_photos_are_jobs_of_their_own() -> None:
+    """Each takes longer than a job should, so after it it is asked again whose turn it is."""
+    gate, now = Gate(), itertools.count()
+    threads = Threads("decode", threads=1, waiting=4)
+    reading = Reading(gate, threads, Turn.BACKFILL, clock=lambda: float(next(now)))
+    live = Reading(gate, threads, Turn.LIVE)
+    late = [asyncio.create_task(reading(f"b{n}", None)) for n in range(6)]
+    await asyncio.sleep(0.05)
+    soon = asyncio.create_task(live("live", None))
+    await asyncio.sleep(0.05)
+    gate.open.set()
+    await asyncio.gather(soon, *late)
+    threads.close()
+    assert gate.read.index("live") == 1

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.errors import Hopeless, Unavailable
+from encoders.batching.executor import Threads, Turn, Turns, in_halves
+
+
+async def test_everything_runs_in_threads_of_its_own_that_each_began() -> None:
+    began = list[int]()
+    device = Threads("torch", threads=2, waiting=8, begin=lambda: began.append(threading.get_ident()))
+    together = threading.Barrier(2)
+
+    def run() -> int:
+        together.wait(10)
+        return threading.get_ident()
+
+    found = await asyncio.gather(device.run(run, turn=Turn.LIVE), device.run(run, turn=Turn.BACKFILL))
+    assert set(found) == set(began)
+    assert len(set(found) - {threading.get_ident()}) == 2
+    device.close()
+
+
+async def test_queries_go_before_live_and_live_before_back_fill() -> None:
+    device, order, gate = Threads("torch", waiting=8, clock=lambda: 0.0), list[str](), threading.Event()
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Turn.BACKFILL))
+    await asyncio.sleep(0.05)
+    turns = (Turn.BACKFILL, Turn.LIVE, Turn.LIVE, Turn.QUERY)
+    waiting = [
+        asyncio.create_task(device.run(lambda name=turn.name: order.append(name), turn=turn))  # type: ignore[misc]
+        for turn in turns
+    ]
+    await asyncio.sleep(0.05)
+    gate.set()
+    await asyncio.gather(running, *waiting)
+    assert order == ["QUERY", "LIVE", "LIVE", "BACKFILL"]
+    device.close()
+
+
+async def test_back_fill_moves_while_there_is_always_live_work() -> None:
+    ticks, order = iter(range(10_000)), list[Turn]()
+    device = Threads("torch", waiting=100, share=0.25, clock=lambda: float(next(ticks)))
+    gate = threading.Event()
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Turn.QUERY))
+    await asyncio.sleep(0.05)
+    waiting = [
+        asyncio.create_task(device.run(lambda turn=turn: order.append(turn), turn=turn))  # type: ignore[misc]
+        for turn in (Turn.LIVE, Turn.BACKFILL)
+        for _ in range(40)
+    ]
+    await asyncio.sleep(0.05)
+    gate.set()
+    await asyncio.gather(running, *waiting)
+    assert order[:40].count(Turn.BACKFILL) == 10
+    device.close()
+
+
+@given(
+    st.floats(0.05, 0.5),
+    st.lists(st.tuples(st.lists(st.booleans(), min_size=3, max_size=3).filter(any), st.floats(0.01, 1)), max_size=60),
+)
+def test_queries_are_always_next_and_back_fill_gets_its_share(
+    share: float, jobs: list[tuple[list[bool], float]]
+) -> None:
+    turns, both, back_fill = Turns(share), 0.0, 0.0
+    for waiting, seconds in jobs:
+        turn = turns.next(waiting)
+        assert waiting[turn]
+        if waiting[Turn.QUERY]:
+            assert turn is Turn.QUERY
+        elif waiting[Turn.LIVE] and waiting[Turn.BACKFILL]:
+            both += seconds
+            back_fill += seconds if turn is Turn.BACKFILL else 0.0
+        turns.took(turn, seconds, waiting)
+        # One job, at most a second long, is the most that either side can be ahead.
+        assert abs(back_fill - share * both) <= 1 + 1e-6
+
+
+async def test_no_more_of_a_turn_wait_than_were_agreed() -> None:
+    device, gate = Threads("torch", waiting=1), threading.Event()
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Turn.LIVE))
+    await asyncio.sleep(0.05)
+    waiting = asyncio.create_task(device.run(lambda: 1, turn=Turn.BACKFILL))
+    await asyncio.sleep(0.05)
+    with pytest.raises(Unavailable, match="try again"):
+        await device.run(lambda: 2, turn=Turn.BACKFILL)
+    query = asyncio.create_task(device.run(lambda: 3, turn=Turn.QUERY))
+    await asyncio.sleep(0.05)
+    gate.set()
+    assert await asyncio.gather(running, waiting, query) == [True, 1, 3]
+    device.close()
+
+
+async def test_an_error_reaches_who_asked_and_nobody_else() -> None:
+    device = Threads("torch", waiting=8)
+    wrong, right = await asyncio.gather(
+        device.run(lambda: 1 // 0, turn=Turn.LIVE), device.run(lambda: 7, turn=Turn.LIVE), return_exceptions=True
+    )
+    assert isinstance(wrong, ZeroDivisionError)
+    assert right == 7
+    device.close()
+
+
+async def test_one_who_stopped_waiting_is_skipped() -> None:
+    device, gate, ran = Threads("torch", waiting=8), threading.Event(), list[int]()
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Turn.LIVE))
+    await asyncio.sleep(0.05)
+    gone = asyncio.create_task(device.run(lambda: ran.append(1), turn=Turn.QUERY))
+    await asyncio.sleep(0.05)
+    gone.cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    await running
+    await device.run(lambda: ran.append(2), turn=Turn.QUERY)
+    assert ran == [2]
+    device.close()
+
+
+def room_for(most: int, sizes: list[int]) -> object:
+    def forward(batch: Sequence[int]) -> list[int]:
+        sizes.append(len(batch))
+        if len(batch) > most:
+            raise torch.OutOfMemoryError("no room")
+        return [10 * one for one in batch]
+
+    return forward
+
+
+def test_a_batch_too_large_for_the_device_goes_in_halves_in_order() -> None:
+    sizes, refused = list[int](), list[int]()
+    found = in_halves(room_for(3, sizes), list(range(10)), on_too_large=refused.append)  # type: ignore[arg-type]
+    assert found == [10 * i for i in range(10)]
+    assert sizes == [10, 5, 2, 3, 5, 2, 3]
+    assert refused == [10, 5, 5]
+
+
+def test_it_runs_under_inference_mode() -> None:
+    assert in_halves(lambda batch: [torch.is_inference_mode_enabled()], [1]) == [True]
+
+
+def test_one_item_too_large_for_the_device_is_hopeless() -> None:
+    with pytest.raises(Hopeless, match="larger"):
+        in_halves(room_for(0, []), [1, 2])  # type: ignore[arg-type]
+
+
+def test_a_lost_device_is_hopeless() -> None:
+    def forward(batch: Sequence[int]) -> list[int]:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+    with pytest.raises(Hopeless, match="restart"):
+        in_halves(forward, [1])

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from catalog.domain.filters import Condition
+from catalog.domain.index_query import Ask
+from catalog.domain.product import Key
+from catalog.domain.space import FUSED
+from catalog.ports import Hit, Write
+from embedded.engine.process import EngineProcess
+from evaluation.index_recall import exact_recall
+from indexer import QdrantShelf
+from tests.contracts.test_product_writer import put
+from tests.fakes import SPACE
+from tests.fixtures_engine import collection_at
+
+
+class Forgetful:
+    """A shelf of unit vectors along a line, whose ordinary search does not see some of them."""
+
+    def __init__(self, scores: dict[str, float], unseen: set[str]) -> None:
+        self.scores = scores
+        self.unseen = unseen
+
+    async def search(self, ask: Ask) -> list[Hit]:
+        there = {name: score for name, score in self.scores.items() if ask.exact or name not in self.unseen}
+        ranked = sorted(there, key=lambda name: -float(ask.vector[0]) * there[name])
+        return [Hit(Key("shop", name), float(ask.vector[0]) * there[name], {}) for name in ranked[: ask.limit]]
+
+    async def get(self, key: Key) -> None:
+        return None
+
+    async def count(self, conditions: Sequence[Condition] = ()) -> int:
+        return len(self.scores)
+
+
+QUERIES = np.array([[1.0], [1.0], [-1.0]], np.float32)
+
+
+async def test_what_the_ordinary_search_misses_is_counted() -> None:
+    shelf = Forgetful({"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.1}, unseen={"a"})
+    assert (await exact_recall(shelf, QUERIES, using="fused", k=2)).tolist() == [0.5, 0.5, 1.0]
+
+
+async def test_one_of_several_equal_ones_is_as_good_as_another() -> None:
+    shelf = Forgetful({"a": 0.9, "b": 0.8, "c": 0.8}, unseen={"b"})
+    assert (await exact_recall(shelf, QUERIES[:1], using="fused", k=2)).tolist() == [1.0]
+
+
+async def test_an_empty_shelf_says_nothing() -> None:
+    assert len(await exact_recall(Forgetful({}, set()), QUERIES, using="fused", k=2)) == 0
+
+
+async def test_the_live_collection_is_asked_both_ways(engine: EngineProcess) -> None:
+    async with collection_at(engine.url, SPACE) as subject:
+        writes: list[Write] = [put(Key("shop", str(n)), 1) for n in range(40)]
+        await subject.index.write(writes)
+        assert isinstance(subject.shelf, QdrantShelf)
+        vectors = np.stack([write.vectors[FUSED] for write in writes if write.vectors])
+        assert (await exact_recall(subject.shelf, vectors, using=FUSED, k=5)).tolist() == [1.0] * 40
+        hits = await subject.shelf.search(Ask(vector=vectors[3], limit=1, exact=True))
+        assert hits[0].key == Key("shop", "3")

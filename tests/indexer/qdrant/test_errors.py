@@ -1,0 +1,102 @@
+"""What a call that goes wrong becomes, over real gRPC: a server that refuses everything, and none at all."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from qdrant_client.grpc import points_service_pb2_grpc
+
+from catalog.domain.product import Key
+from catalog.errors import Hopeless, LiveshelfError, Misuse, Unavailable
+from indexer import QdrantIndex, connect
+from tests.fakes import SPACE
+from tests.fixtures_engine import client_of
+
+
+class Refusing(points_service_pb2_grpc.PointsServicer):
+    """Answers every read with one code, and remembers the metadata that came with it."""
+
+    def __init__(self, code: grpc.StatusCode, retry_after: str | None = None) -> None:
+        self.code = code
+        self.retry_after = retry_after
+        self.metadata: dict[str, str] = {}
+
+    async def Get(self, request: Any, context: Any) -> None:
+        self.metadata = dict(context.invocation_metadata())
+        trailing = (("retry-after", self.retry_after),) if self.retry_after else ()
+        await context.abort(self.code, "the reason", trailing)
+
+
+@asynccontextmanager
+async def serving(refusing: Refusing) -> AsyncIterator[str]:
+    server = grpc.aio.server()
+    points_service_pb2_grpc.add_PointsServicer_to_server(refusing, server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await server.stop(None)
+
+
+@pytest.mark.parametrize(
+    ("code", "becomes"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, Unavailable),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, Unavailable),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, Unavailable),
+        (grpc.StatusCode.ABORTED, Unavailable),
+        (grpc.StatusCode.INTERNAL, Unavailable),
+        (grpc.StatusCode.NOT_FOUND, Hopeless),
+        (grpc.StatusCode.UNAUTHENTICATED, Hopeless),
+        (grpc.StatusCode.PERMISSION_DENIED, Hopeless),
+        (grpc.StatusCode.UNIMPLEMENTED, Hopeless),
+        (grpc.StatusCode.INVALID_ARGUMENT, Hopeless),  # reading by id cannot be wrong for one product
+    ],
+)
+async def test_a_status_becomes_what_the_caller_does_about_it(
+    code: grpc.StatusCode, becomes: type[LiveshelfError]
+) -> None:
+    async with serving(Refusing(code)) as url, client_of(url) as client:
+        with pytest.raises(becomes, match="the reason") as caught:
+            await QdrantIndex(client, collection="c", space=SPACE).known([Key("a", "1")])
+    if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+        assert "LIVESHELF_QDRANT_API_KEY" in str(caught.value)
+
+
+async def test_a_server_that_asks_for_patience_is_unavailable() -> None:
+    async with serving(Refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, "3")) as url, client_of(url) as client:
+        with pytest.raises(Unavailable, match="too busy"):
+            await QdrantIndex(client, collection="c", space=SPACE).known([Key("a", "1")])
+
+
+async def test_no_server_is_unavailable_at_once() -> None:
+    with socket.socket() as taken:  # bound and not listening: nobody else gets the port, and nobody answers
+        taken.bind(("127.0.0.1", 0))
+        async with client_of(f"http://127.0.0.1:{taken.getsockname()[1]}") as client:
+            with pytest.raises(Unavailable):
+                await QdrantIndex(client, collection="c", space=SPACE).known([Key("a", "1")])
+
+
+async def test_the_key_goes_with_every_call() -> None:
+    refusing = Refusing(grpc.StatusCode.UNAVAILABLE)
+    async with serving(refusing) as url:
+        client = connect(url, api_key="s3cret", timeout_s=5)
+        with pytest.raises(Unavailable):
+            await QdrantIndex(client, collection="c", space=SPACE).known([Key("a", "1")])
+        await client.close()
+    assert refusing.metadata["api-key"] == "s3cret"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "127.0.0.1:6334", "ftp://x:1", "http://", "http://x:port", "http://x:99999", "http://x:1/path", "http://[x"],
+)
+def test_what_is_no_address_is_misuse(url: str) -> None:
+    with pytest.raises(Misuse, match=r"http://127\.0\.0\.1:6334"):
+        connect(url, api_key=None, timeout_s=5)

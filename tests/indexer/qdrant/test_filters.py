@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from catalog.domain.filters import AnyOf
+from catalog.errors import Misuse
+from indexer.qdrant.filters import live_and, path_of
+
+
+@pytest.mark.parametrize(
+    ("field", "path"),
+    [
+        ("price", "price"),
+        ("attributes.brand", "attributes.brand"),
+        ("attributes.a-b_2", "attributes.a-b_2"),
+        ("attributes.a.b", 'attributes."a.b"'),
+        ("attributes.x[]", 'attributes."x[]"'),
+        ("attributes.größe", 'attributes."größe"'),
+    ],
+)
+def test_a_field_becomes_a_path(field: str, path: str) -> None:
+    assert path_of(field) == path
+
+
+@pytest.mark.parametrize("name", ["", 'a"b'])
+def test_an_attribute_no_path_leads_to_is_misuse(name: str) -> None:
+    with pytest.raises(Misuse, match="cannot be filtered on"):
+        path_of(f"attributes.{name}")
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**64])
+def test_a_value_no_product_can_have_is_misuse(value: str | int) -> None:
+    with pytest.raises(Misuse, match="no product can have"):
+        live_and([AnyOf("attributes.brand", (value,))])

@@ -1,0 +1,60 @@
+"""What only the Qdrant adapter of the shelf has to get right; what every shelf does is in tests/contracts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from catalog.domain.index_query import Ask
+from catalog.domain.product import Key
+from catalog.errors import Misuse, Unavailable
+from indexer import GraphPolicy, QdrantFacets, QdrantShelf
+from tests.contracts.test_product_writer import put
+from tests.fakes import SPACE, unit
+from tests.fixtures_engine import client_of, collection_at
+
+QUERY = unit("query", 8)
+
+
+async def test_a_search_that_takes_too_long_is_called_off_and_opens_no_circuit(qdrant_url: str) -> None:
+    async with collection_at(qdrant_url, SPACE) as parts:
+        await parts.index.write([put(Key("shop", "1"), 1)])
+        for ask in (Ask(vector=QUERY, within_s=1e-6), Ask(vector=QUERY, words="mug", within_s=1e-6)) * 5:
+            with pytest.raises(Unavailable, match="did not search within 1e-06 s"):
+                await parts.shelf.search(ask)
+        assert len(await parts.shelf.search(Ask(vector=QUERY, words="mug", within_s=60))) == 1
+
+
+async def test_what_is_no_question_is_misuse(qdrant_url: str) -> None:
+    async with collection_at(qdrant_url, SPACE) as parts:
+        for ask, why in (
+            (Ask(), "needs a vector or words"),
+            (Ask(vector=unit("q", 7)), "is not one of the vectors 'fused'"),
+            (Ask(vector=np.full(8, np.nan, np.float32)), "is not one of the vectors"),
+            (Ask(vector=QUERY, using="lexical"), "is not one of the vectors 'lexical'"),
+            (Ask(words="\ud800"), "no text"),
+        ):
+            with pytest.raises(Misuse, match=why):
+                await parts.shelf.search(ask)
+
+
+async def test_the_policy_of_the_graph_is_spoken(qdrant_url: str) -> None:
+    policy = GraphPolicy(ef=64, rescore=True, oversampling=2.0)
+    async with collection_at(qdrant_url, SPACE) as parts, client_of(qdrant_url) as client:
+        await parts.index.write([put(Key("shop", str(n)), 1) for n in range(20)])
+        shelf = QdrantShelf(client, collection=parts.collection, space=SPACE, policy=policy)
+        plain = await parts.shelf.search(Ask(vector=QUERY))
+        assert [hit.key for hit in await shelf.search(Ask(vector=QUERY))] == [hit.key for hit in plain]
+
+
+async def test_fields_are_asked_again_after_a_while(qdrant_url: str) -> None:
+    now = 100.0
+    async with collection_at(qdrant_url, SPACE) as parts, client_of(qdrant_url) as client:
+        facets = QdrantFacets(client, collection=parts.collection, fresh_s=5.0, clock=lambda: now)
+        await parts.index.write([put(Key("shop", "1"), 1, attributes_size=1)])
+        assert "attributes.size" in await facets.fields()
+        await parts.index.write([put(Key("shop", "2"), 1, attributes_fit="slim")])
+        now = 104.0
+        assert "attributes.fit" not in await facets.fields()
+        now = 106.0
+        assert "attributes.fit" in await facets.fields()

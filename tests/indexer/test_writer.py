@@ -1,0 +1,136 @@
+"""What only the Qdrant adapter has to get right; what every index does is in tests/contracts."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+
+from catalog.domain.index_query import Ask
+from catalog.domain.product import Key
+from catalog.domain.space import FUSED, IMAGE
+from catalog.errors import Hopeless, Misuse, Unavailable
+from catalog.ports import Write
+from embedded.engine.process import EngineProcess
+from indexer import CollectionPolicy, QdrantIndex, QdrantShelf, RequestPolicy, ensure
+from tests.fakes import SPACE, unit
+from tests.fixtures_engine import client_of, collection_at
+
+
+def put(n: int, revision: str = "r1", expect: str | None = None, title: str = "t") -> Write:
+    payload = {"live": True, "clock": {"base": None, "patched": {}}, "revision": revision, "title": title}
+    return Write(Key("shop", str(n)), expect, payload, {FUSED: unit(str(n), SPACE.vectors[FUSED])})
+
+
+@pytest.mark.parametrize("culprits", [[3], [0, 9], list(range(10))])
+async def test_what_qdrant_calls_invalid_is_found_by_halving(qdrant_url: str, culprits: list[int]) -> None:
+    # A space that claims a longer image vector than the collection has: Qdrant refuses what we let pass.
+    liar = replace(SPACE, vectors={**SPACE.vectors, IMAGE: 5})
+    writes = [put(n) for n in range(10)]
+    for n in culprits:
+        writes[n] = replace(writes[n], vectors={IMAGE: unit("x", 5)})
+    async with collection_at(qdrant_url, SPACE) as there, client_of(qdrant_url) as client:
+        collection = there.collection
+        outcome = await QdrantIndex(client, collection=collection, space=liar).write(writes)
+        assert set(outcome.invalid) == {writes[n].key for n in culprits}
+        assert all("dim" in reason for reason in outcome.invalid.values())
+        assert not outcome.moved
+        assert await there.shelf.count() == 10 - len(culprits)
+
+
+async def test_a_point_beyond_the_limit_is_invalid_and_others_go_out_in_parts(qdrant_url: str) -> None:
+    async with collection_at(qdrant_url, SPACE) as there, client_of(qdrant_url) as client:
+        policy = RequestPolicy(max_points=7, max_bytes=3000)
+        index = QdrantIndex(client, collection=there.collection, space=SPACE, policy=policy)
+        writes = [put(n, title="t" * 1000) for n in range(20)] + [put(20, title="t" * 3000)]
+        outcome = await index.write(writes)
+        assert set(outcome.invalid) == {writes[20].key}
+        assert "bytes" in outcome.invalid[writes[20].key]
+        assert await there.shelf.count() == 20
+
+
+async def test_a_payload_only_write_sends_the_vectors_back_as_they_were(qdrant_url: str) -> None:
+    async with collection_at(qdrant_url, SPACE) as there, client_of(qdrant_url) as client:
+
+        async def stored() -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+            (point,) = await client.retrieve(there.collection, ids, with_vectors=True)
+            assert isinstance(point.vector, dict)
+            return np.array(point.vector[FUSED], dtype=np.float32)
+
+        await there.index.write([put(1, "r0")])
+        ids = [point.id for point in (await client.scroll(there.collection))[0]]
+        first = await stored()
+        for n in range(20):
+            patch = replace(put(1, f"r{n + 1}", expect=f"r{n}"), vectors=None)
+            assert not (await there.index.write([patch])).moved
+        np.testing.assert_array_equal(await stored(), first)
+
+
+async def test_a_missing_collection_is_hopeless(qdrant_url: str) -> None:
+    async with client_of(qdrant_url) as client:
+        index = QdrantIndex(client, collection=f"test-{uuid4().hex}", space=SPACE)
+        with pytest.raises(Hopeless):
+            await index.known([Key("a", "1")])
+        with pytest.raises(Hopeless):
+            await index.write([put(1)])
+
+
+async def test_a_query_of_another_space_is_misuse(qdrant_url: str) -> None:
+    async with client_of(qdrant_url) as client:
+        shelf = QdrantShelf(client, collection="any", space=SPACE)
+        for vector, using in [(unit("q", 9), FUSED), (unit("q", 8), "smell"), (np.full(8, np.nan, np.float32), FUSED)]:
+            with pytest.raises(Misuse):
+                await shelf.search(Ask(vector=vector, using=using, limit=1))
+
+
+async def test_a_point_purged_before_its_write_is_not_made_again(qdrant_url: str) -> None:
+    async with collection_at(qdrant_url, SPACE) as there, client_of(qdrant_url) as client:
+        await there.index.write([put(1)])
+        (point,) = (await client.scroll(there.collection))[0]
+        await client.delete(there.collection, [point.id])
+        again = put(1, "r2", expect="r1")
+        assert (await there.index.write([again])).moved == {again.key}
+        assert await there.shelf.count() == 0
+
+
+async def test_an_engine_that_is_down_is_left_alone_and_used_again_once_it_is_back(tmp_path: Path) -> None:
+    engine = EngineProcess.start(tmp_path)
+    try:
+        async with client_of(engine.url) as client:
+            index = QdrantIndex(client, collection=await ensure(client, SPACE, CollectionPolicy()), space=SPACE)
+            await index.write([put(1)])
+            engine.kill()
+            stopped = 0
+            reached = 0
+
+            async def hammer() -> None:
+                nonlocal stopped, reached
+                for n in range(50):
+                    call = index.write([put(2)]) if n % 2 else index.known([Key("shop", "1")])
+                    with pytest.raises(Unavailable) as raised:
+                        await call
+                    # Only what was asked has a gRPC error behind it.
+                    reached += raised.value.__cause__ is not None
+                    stopped += raised.value.__cause__ is None
+                    await asyncio.sleep(0.01)
+
+            await asyncio.gather(*(hammer() for _ in range(4)))
+            assert stopped + reached == 200
+            # Of the four callers all may be under way when it opens, and it is probed at most every half second.
+            assert 5 <= reached <= 20
+            engine = EngineProcess.start(tmp_path, port=engine.port)
+            async with asyncio.timeout(20):
+                while True:
+                    try:
+                        known = await index.known([Key("shop", "1")])
+                        break
+                    except Unavailable:
+                        await asyncio.sleep(0.05)
+            assert known[Key("shop", "1")].revision == "r1"
+            assert not (await index.write([put(2)])).moved
+    finally:
+        engine.kill()

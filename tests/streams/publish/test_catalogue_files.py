@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from catalog.errors import Misuse
+from streams.publish.catalogue_files import BadRow, Catalogue, Row
+from streams.publish.columns import Columns
+
+
+def lines(path: Path, *rows: object) -> Path:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+def table(path: Path, rows: int, start: int = 0) -> Path:
+    ids = list(range(start, start + rows))
+    columns = {"id": ids, "title": [f"t{i}" for i in ids], "image": [b"\xff\xd8\xff%d" % i for i in ids]}
+    parquet.write_table(pa.table(columns), path, row_group_size=100)
+    return path
+
+
+def read(catalogue: Catalogue) -> tuple[list[Row], list[BadRow]]:
+    rows = list(catalogue)
+    return [r for r in rows if isinstance(r, Row)], [r for r in rows if isinstance(r, BadRow)]
+
+
+def test_a_folder_of_parquet_files_is_read_in_the_order_of_their_names(tmp_path: Path) -> None:
+    table(tmp_path / "b.parquet", 300, start=700)
+    table(tmp_path / "a.parquet", 700)
+    (tmp_path / "README.md").write_text("not data")
+    catalogue = Catalogue(tmp_path, version=9)
+    rows, bad = read(catalogue)
+    assert catalogue.total == 1000
+    assert [row.event["id"] for row in rows] == [str(i) for i in range(1000)]
+    assert {row.event["version"] for row in rows} == {9}
+    assert (rows[700].file.name, rows[700].row) == ("b.parquet", 1)
+    assert not bad
+
+
+def test_rows_that_become_no_event_are_named_and_not_dropped(tmp_path: Path) -> None:
+    columns = {"sku": ["a", None, "c"], "name": ["A", "B", None]}
+    parquet.write_table(pa.table(columns), tmp_path / "x.parquet")
+    rows, bad = read(Catalogue(tmp_path / "x.parquet", version=1))
+    assert [row.event["id"] for row in rows] == ["a"]
+    assert [(b.file.name, b.row, b.reason) for b in bad] == [
+        ("x.parquet", 2, "sku is empty"),
+        ("x.parquet", 3, "name is empty, and there is no image to be found by"),
+    ]
+
+
+def test_events_in_json_lines_keep_their_fields_and_get_a_version(tmp_path: Path) -> None:
+    path = lines(
+        tmp_path / "e.jsonl",
+        {"op": "put", "id": "1", "title": "t", "images": ["a/b.jpg", "https://x/c.jpg"]},
+        "",
+        {"op": "delete", "id": "2", "version": 5, "title": None},
+        {"op": "patch", "id": 3, "offer": {"price": 2}},
+    )
+    catalogue = Catalogue(path, version=9)
+    rows, bad = read(catalogue)
+    assert catalogue.total == 3
+    assert [row.event for row in rows] == [
+        {
+            "op": "put",
+            "id": "1",
+            "version": 9,
+            "title": "t",
+            "images": [(tmp_path / "a/b.jpg").as_uri(), "https://x/c.jpg"],
+        },
+        {"op": "delete", "id": "2", "version": 5},
+        {"op": "patch", "id": 3, "version": 9, "offer": {"price": 2}},
+    ]
+    assert [row.row for row in rows] == [1, 3, 4]
+    assert not bad
+
+
+def test_flat_rows_in_json_lines_are_mapped(tmp_path: Path) -> None:
+    path = lines(tmp_path / "f.ndjson", {"sku": 1, "name": "n", "image": "a.jpg", "price": 3, "colour": "red"})
+    (row,), _ = read(Catalogue(path, version=9))
+    assert row.event["title"] == "n"
+    assert row.event["offer"] == {"price": 3.0}
+    assert row.event["attributes"] == {"colour": "red"}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [("{", "not JSON"), ("[1]", "not a JSON object"), ('{"op": "put"}', "id is missing"), ('{"a": 1}', "an id")],
+)
+def test_bad_lines_are_named(tmp_path: Path, line: str, reason: str) -> None:
+    _, (bad,) = read(Catalogue(lines(tmp_path / "x.jsonl", line), version=1))
+    assert bad.row == 1
+    assert reason in bad.reason
+
+
+def test_the_mapping_can_be_given(tmp_path: Path) -> None:
+    path = lines(tmp_path / "x.jsonl", {"code": 1, "op": "press", "label": "L"})
+    (row,), _ = read(Catalogue(path, version=1, columns=Columns(id="code", title="label")))
+    assert (row.event["id"], row.event["title"], row.event["attributes"]) == ("1", "L", {"op": "press"})
+
+
+def test_a_path_with_nothing_to_read_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("id,title\n")
+    (tmp_path / "broken.parquet").write_bytes(b"not parquet")
+    with pytest.raises(Misuse, match="There is no file or folder"):
+        Catalogue(tmp_path / "nowhere", version=1)
+    with pytest.raises(Misuse, match=r"neither \.parquet nor"):
+        Catalogue(tmp_path / "x.csv", version=1)
+    with pytest.raises(Misuse, match="is not a parquet file"):
+        list(Catalogue(tmp_path / "broken.parquet", version=1))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(Misuse, match=r"There is no \.parquet"):
+        Catalogue(tmp_path / "empty", version=1)

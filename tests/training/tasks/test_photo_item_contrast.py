@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from encoders.towers.single_stream import Read
+from tests.training.tasks.test_qic import batch, unit
+from training.distributed import World
+from training.recipe import Tasks
+from training.tasks.photo_item_contrast import Alike
+
+
+def test_a_photo_is_told_from_all_products_but_its_own() -> None:
+    """Row 2 has no photo, and rows 0 and 3 are one product, which is no wrong answer to itself."""
+    rows = [5, 6, 7, 5]
+    photo, item = unit(4, 0), unit(4, 1)
+    seen = torch.tensor([[True], [True], [False], [True]])
+    read = {"photo": Read(photo[:, None], seen, photo), "item": Read(item[:, None], seen | True, item)}
+    task, losses = Alike(Tasks(scale=7.0), World()), []
+    for i in (0, 1, 3):
+        wrong = sum(math.exp(7 * float(photo[i] @ item[j])) for j in range(4) if rows[j] != rows[i])
+        right = math.exp(7 * float(photo[i] @ item[i]))
+        losses.append(-math.log(right / (right + wrong)))
+    assert task(read, batch(rows, [0, 1, 2, 3])).item() == pytest.approx(sum(losses) / 3, rel=1e-5)

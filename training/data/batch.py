@@ -1,0 +1,63 @@
+"""A step's batch: what is drawn, what is hidden of it, and the views of it that the towers read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from encoders.towers.single_stream import Item, Text
+
+View = Text | Item
+V = TypeVar("V", bound=Text | Item)
+_TENSORS = ("queries", "rows", "hidden_cells", "cells", "wholes", "plain")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Row i of a batch is one interaction: query `queries[i]` of the log led to row `rows[i]` of the catalogue.
+
+    The views, of which only those are made that a task needs:
+    - query, item: the interactions' queries and products
+    - photo: the products without their titles
+    - masked: the first products, with tokens and cells hidden; masked_query: the first queries, with tokens hidden
+    - plain_query, plain_item: words of no shop, as queries and as titles
+    """
+
+    views: Mapping[str, View]
+    queries: Tensor
+    rows: Tensor
+    hidden_ids: Mapping[str, Tensor]
+    """For each masked view the true ids where a token is hidden, -1 elsewhere, (rows, length)."""
+
+    hidden_cells: Tensor
+    """Bool (masked rows, all cells of all photos of a product): is there, and is hidden."""
+
+    cells: Tensor
+    """The standardised features of those cells, (hidden cells, CELL_DIM)."""
+
+    wholes: Tensor
+    """The mean of all standardised cells of each masked row's first photo, (masked rows, CELL_DIM)."""
+
+    first_cell: int
+    """Where among the masked view's tokens those of the photos begin."""
+
+    plain: Tensor
+    """Unit vectors of the text backbone for the plain texts, (texts, TEXT_DIM)."""
+
+    def to(self, device: torch.device) -> Batch:
+        whole = {name: getattr(self, name).to(device) for name in _TENSORS}
+        views = {name: moved(view, device) for name, view in self.views.items()}
+        return replace(self, views=views, hidden_ids={k: v.to(device) for k, v in self.hidden_ids.items()}, **whole)
+
+
+def moved(view: V, device: torch.device) -> V:
+    """The same view on the device."""
+    if isinstance(view, Text):
+        return replace(view, states=view.states.to(device), seen=view.seen.to(device))
+    hidden = None if view.hidden is None else view.hidden.to(device)
+    title = moved(view.title, device)
+    return replace(view, title=title, photos=view.photos.to(device), there=view.there.to(device), hidden=hidden)

@@ -1,0 +1,142 @@
+"""What the frozen backbones say of every photo and text: computed once, kept in a folder, read back as memory maps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from encoders.images import ImagePolicy, decode
+from encoders.models.late_fusion import Backbones, digest
+from encoders.towers.backbones import TEXT_DIM, TEXT_LAYERS
+from encoders.towers.preprocessing import square
+from encoders.towers.single_stream import Text
+
+_BATCH = 64
+Progress = Callable[[str, int, int], None]
+"""What is computed, how many of how many are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Token states of many texts, one after another: `states` is float16 (tokens, TEXT_DIM), `ids` int32 (tokens,).
+
+    Text i has the tokens from `starts[i]` to `starts[i + 1]`.
+    """
+
+    states: NDArray[np.float16]
+    ids: NDArray[np.int32]
+    starts: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def tokens(self, row: int) -> list[int]:
+        found: list[int] = self.ids[self.starts[row] : self.starts[row + 1]].tolist()
+        return found
+
+    def text(self, rows: NDArray[np.int64], kept: NDArray[np.bool_] | None = None) -> Text:
+        """These texts, padded, float32; one that is not kept has no tokens."""
+        lengths = self.starts[rows + 1] - self.starts[rows]
+        if kept is not None:
+            lengths = np.where(kept, lengths, 0)
+        place = np.arange(lengths.max(initial=0))
+        seen = place < lengths[:, None]
+        out = np.zeros((*seen.shape, TEXT_DIM), np.float32)
+        out[seen] = self.states[(self.starts[rows, None] + place)[seen]]
+        return Text(torch.from_numpy(out), torch.from_numpy(seen))
+
+    def means(self) -> NDArray[np.float32]:
+        """The mean over each text's tokens, (texts, TEXT_DIM)."""
+        total = np.add.reduceat(self.states.astype(np.float32), self.starts[:-1], axis=0)
+        return (total / np.diff(self.starts)[:, None]).astype(np.float32)
+
+
+def text_states(
+    texts: Sequence[str], backbones: Backbones, *, cache: Path, layers: int = TEXT_LAYERS, told: Progress
+) -> States:
+    """The states after the text backbone's first `layers` layers. An empty text has the two tokens that frame one."""
+    name = _name("text", layers, backbones, (text.encode() for text in texts))
+    tokens = [backbones.prepare(text, None, side=0).tokens for text in texts]
+    starts = np.concatenate([[0], np.cumsum([len(some) for some in tokens])]).astype(np.int64)
+    ids = np.array([one for some in tokens for one in some], np.int32)
+    # By length, so that little of a batch is padding.
+    order = np.argsort(np.diff(starts), kind="stable")
+
+    def fill(out: NDArray[Any]) -> None:
+        for begin in range(0, len(order), _BATCH):
+            rows = order[begin : begin + _BATCH]
+            states, seen = backbones.states([tokens[row] for row in rows], layers)
+            where = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows])
+            out[where] = states[seen].float().cpu().numpy()
+            told("texts", min(begin + _BATCH, len(order)), len(order))
+
+    return States(_cached(cache / f"{name}.npy", (len(ids), TEXT_DIM), np.float16, fill), ids, starts)
+
+
+def photo_grids(
+    photos: Sequence[bytes], backbones: Backbones, *, side: int, cache: Path, told: Progress
+) -> NDArray[Any]:
+    """What `ImageTower.grid` says of each photo, float16 (photos, features); zeros where there is none."""
+    probe = backbones.image_tower.grid(torch.zeros(1, side, side, 3, dtype=torch.uint8, device=backbones.device))
+
+    def fill(out: NDArray[Any]) -> None:
+        for begin in range(0, len(photos), _BATCH):
+            rows = [row for row in range(begin, min(begin + _BATCH, len(photos))) if photos[row]]
+            if rows:
+                pixels = torch.from_numpy(np.stack([_pixels(photos[row], side) for row in rows]))
+                out[rows] = backbones.image_tower.grid(pixels.to(backbones.device)).cpu().numpy()
+            told("photos", min(begin + _BATCH, len(photos)), len(photos))
+
+    name = _name("grid", side, backbones, photos)
+    return _cached(cache / f"{name}.npy", (len(photos), probe.shape[1]), np.float16, fill)
+
+
+def photo_pixels(
+    photos: Sequence[bytes], backbones: Backbones, *, side: int, cache: Path, told: Progress
+) -> NDArray[Any]:
+    """The photos themselves, uint8 (photos, side, side, 3), for an image tower that is trained; zeros where none is."""
+
+    def fill(out: NDArray[Any]) -> None:
+        for row, photo in enumerate(photos):
+            if photo:
+                out[row] = _pixels(photo, side)
+            told("photos", row + 1, len(photos))
+
+    name = _name("pixels", side, backbones, photos)
+    return _cached(cache / f"{name}.npy", (len(photos), side, side, 3), np.uint8, fill)
+
+
+def _pixels(photo: bytes, side: int) -> NDArray[np.uint8]:
+    """As it is served: turned as its EXIF says, what can be seen through on white."""
+    return square(decode(photo, ImagePolicy(), target=side), side)
+
+
+def _name(kind: str, number: int, backbones: Backbones, parts: Any) -> str:
+    """Differs with the inputs, the backbones' weights and the precision they run in."""
+    whole = hashlib.sha1(
+        f"{kind} {number} {digest(*backbones.files)} {backbones.precision}".encode(), usedforsecurity=False
+    )
+    for part in parts:
+        whole.update(hashlib.sha1(part, usedforsecurity=False).digest())
+    return f"{kind}-{number}-{whole.hexdigest()[:16]}"
+
+
+def _cached(path: Path, shape: tuple[int, ...], kind: Any, fill: Callable[[NDArray[Any]], None]) -> NDArray[Any]:
+    """The array in that file, filled first where it is not there. A file that is there is whole."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        out = np.lib.format.open_memmap(partial, "w+", kind, shape)
+        with torch.inference_mode():
+            fill(out)
+        out.flush()
+        partial.rename(path)
+    found: NDArray[Any] = np.load(path, mmap_mode="r" if 0 not in shape else None)
+    return found

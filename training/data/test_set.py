@@ -1,0 +1,28 @@
+"""What a training holds back, as files that `liveshelf evaluate` takes: the test's queries and its products."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.data.corpus import Source
+
+
+def write(sources: Sequence[Source], out: Path) -> None:
+    """For each catalogue `test.csv` with query, item and grade, the log's weight, and `test.items`, an id a line.
+
+    Of several catalogues the files are numbered. A log that leaves no query for the test leaves no file.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for number, source in enumerate(sources):
+        stem = "test" if len(sources) == 1 else f"test-{number}"
+        ids, log = [example.id for example in source.examples], source.test
+        if not len(log.query):
+            continue
+        with (out / f"{stem}.csv").open("w", encoding="utf-8", newline="") as file:
+            rows = zip(log.query.tolist(), log.item.tolist(), log.weight.tolist(), strict=True)
+            csv.writer(file).writerows(
+                [("query", "item", "grade"), *((log.queries[q], ids[i], weight) for q, i, weight in rows)]
+            )
+        (out / f"{stem}.items").write_text("".join(f"{ids[row]}\n" for row in source.tested.tolist()), encoding="utf-8")
