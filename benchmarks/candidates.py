@@ -20,23 +20,31 @@ import numpy as np
 import psutil
 from qdrant_client import AsyncQdrantClient, models
 
-from benchmarks.index_writes import BATCH, Meter, address, puts, space
-from catalog.domain.index_query import Ask
+from benchmarks.index_writes import BATCH, CallMeter, address, puts, space
+from catalog.domain.index_query import IndexQuery
 from catalog.domain.space import FUSED, Space
 from catalog.ports import Vector
-from catalog.query.candidates import Gather
-from catalog.query.search import Find
-from encoders.images import ImagePolicy, Images
-from indexer import CollectionPolicy, QdrantCandidates, QdrantFacets, QdrantIndex, QdrantShelf, connect, ensure
+from catalog.query.candidates import CandidateService
+from catalog.query.search import SearchService
+from encoders.images import ImageFetcher, ImagePolicy
+from indexer import (
+    CollectionPolicy,
+    QdrantCandidateReader,
+    QdrantFacetReader,
+    QdrantReader,
+    QdrantWriter,
+    connect,
+    ensure,
+)
 from indexer.candidates import ALWAYS
-from search import Parts, create_app, index_health
+from search import Dependencies, create_app, index_health
 from search.schemas.candidate_formats import ARROW, JSON, LINES
 
 Contender = Callable[[int], Awaitable[object]]
 
 
 @dataclass(frozen=True)
-class Run:
+class CandidateRun:
     """What is measured. `pid` is the index's process, if it is on this machine."""
 
     products: int
@@ -59,26 +67,30 @@ class Seeds:
 
 def service(client: AsyncQdrantClient, collection: str, here: Space) -> httpx.AsyncClient:
     """A client of the service in this process."""
-    shelf = QdrantShelf(client, collection=collection, space=here, timeout_s=60)
-    find = Find(shelf=shelf, encoder=Seeds(here), looks=shelf, facets=QdrantFacets(client, collection=collection))
-    parts = Parts(
+    shelf = QdrantReader(client, collection=collection, space=here, timeout_s=60)
+    find = SearchService(
+        shelf=shelf, encoder=Seeds(here), looks=shelf, facets=QdrantFacetReader(client, collection=collection)
+    )
+    parts = Dependencies(
         find=find,
-        gather=Gather(candidates=QdrantCandidates(client, collection=collection, space=here, timeout_s=60), find=find),
+        gather=CandidateService(
+            candidates=QdrantCandidateReader(client, collection=collection, space=here, timeout_s=60), find=find
+        ),
         shelf=shelf,
-        images=Images(ImagePolicy()),
+        images=ImageFetcher(ImagePolicy()),
         health=index_health(shelf, space=here.id),
         collection=collection,
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(create_app(parts)), base_url="http://127.0.0.1")
 
 
-async def measure(url: str, run: Run) -> None:
+async def measure(url: str, run: CandidateRun) -> None:
     client = connect(url, api_key=None, timeout_s=60)
     policy = CollectionPolicy(name=f"benchmark-{uuid4().hex[:8]}")
     here = space(run.dim)
     collection = await ensure(client, here, policy)
     try:
-        index = QdrantIndex(client, collection=collection, space=here)
+        index = QdrantWriter(client, collection=collection, space=here)
         writes = puts(run.products, run.dim, 1)
         for i in range(0, len(writes), BATCH):
             await index.write(writes[i : i + BATCH])
@@ -91,11 +103,11 @@ async def measure(url: str, run: Run) -> None:
         await client.close()
 
 
-async def beside(run: Run, client: AsyncQdrantClient, collection: str, http: httpx.AsyncClient) -> None:
+async def beside(run: CandidateRun, client: AsyncQdrantClient, collection: str, http: httpx.AsyncClient) -> None:
     """The contenders take turns at every query, so that a busy machine is equally busy for each."""
     here = space(run.dim)
-    channel = QdrantCandidates(client, collection=collection, space=here, timeout_s=60)
-    shelf = QdrantShelf(client, collection=collection, space=here, timeout_s=60)
+    channel = QdrantCandidateReader(client, collection=collection, space=here, timeout_s=60)
+    shelf = QdrantReader(client, collection=collection, space=here, timeout_s=60)
     live = models.Filter(must=[models.FieldCondition(key="live", match=models.MatchValue(value=True))])
 
     async def through_models(n: int) -> None:
@@ -108,8 +120,8 @@ async def beside(run: Run, client: AsyncQdrantClient, collection: str, http: htt
             with_payload=list(ALWAYS),
         )
 
-    def ask(n: int, limit: int = run.limit) -> Ask:
-        return Ask(vector=vector_of(n, run.dim), limit=limit)
+    def ask(n: int, limit: int = run.limit) -> IndexQuery:
+        return IndexQuery(vector=vector_of(n, run.dim), limit=limit)
 
     contenders: dict[str, Contender] = {
         "candidates": lambda n: channel.candidates(ask(n)),
@@ -123,7 +135,7 @@ async def beside(run: Run, client: AsyncQdrantClient, collection: str, http: htt
     }
     for contender in contenders.values():
         await contender(0)
-    meter = Meter(run.pid)
+    meter = CallMeter(run.pid)
     for n in range(run.times):
         for name, contender in contenders.items():
             await meter.timed(name, contender(n))
@@ -143,7 +155,7 @@ async def over_http(http: httpx.AsyncClient, n: int, limit: int, accept: str) ->
         raise SystemExit(answer.text)
 
 
-async def soak(run: Run, http: httpx.AsyncClient) -> None:
+async def soak(run: CandidateRun, http: httpx.AsyncClient) -> None:
     """One query after another over HTTP: whether memory stays where it was."""
     processes = {"service": psutil.Process()} | ({"index": psutil.Process(run.pid)} if run.pid else {})
     for n in range(run.soak):
@@ -168,7 +180,7 @@ def main() -> None:
     parser.add_argument("--pid", type=int, help="the server's process, for its CPU time")
     chosen = parser.parse_args()
     with address(chosen.url, chosen.pid) as (url, pid):
-        run = Run(chosen.products, chosen.limit, chosen.times, max(5, chosen.soak), chosen.dim, pid)
+        run = CandidateRun(chosen.products, chosen.limit, chosen.times, max(5, chosen.soak), chosen.dim, pid)
         asyncio.run(measure(url, run))
 
 

@@ -5,8 +5,8 @@
 Starts broker, engine and one worker of its own. What it can take is measured first, by a burst on the live topic. Then
 changes are sent at random moments, at a rate, whether or not those before them were seen, and a reader searches for
 them every few milliseconds. A change's time runs from the moment it was to be sent to the first answer that shows it.
-Changes are new photos with titles; with --mix 60 % are prices, 25 % change nothing (and are not timed) and 15 % are
-new photos. The straightforward pipeline (liveshelf/bench/baselines/simple_pipeline.py) is sent whole products, not patches.
+Changes are new photos with titles; with --mix 60 % are prices, 25 % change nothing (and are not timed) and 15 % are new
+photos. The straightforward pipeline (liveshelf/bench/baselines/simple_pipeline.py) is sent whole products, not patches.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.shop import number, open_shop, products
-from liveshelf.bench.harness.load import MIX, Changes
+from liveshelf.bench.harness.load import MIX, EventGenerator
 from liveshelf.bench.harness.visibility import POLL_S, REST
 from liveshelf.bench.parts.freshness import (
     CONTENT,
     FreshnessPolicy,
-    Step,
-    Target,
+    PipelineUnderTest,
+    RateStep,
     capacity,
     load,
     ours,
@@ -35,7 +35,7 @@ from liveshelf.bench.parts.freshness import theirs as straightforward
 from liveshelf.settings import load_settings
 
 
-def measure(target: Target, weights: Mapping[str, float], policy: FreshnessPolicy) -> None:
+def measure(target: PipelineUnderTest, weights: Mapping[str, float], policy: FreshnessPolicy) -> None:
     load(target)
     most = capacity(target, weights, policy)
     print(f"\n{target.name}: {number(most)} changes a second are 100 % (a burst of {policy.burst:,}, unless given).\n")
@@ -45,7 +45,7 @@ def measure(target: Target, weights: Mapping[str, float], policy: FreshnessPolic
         print(row(step), flush=True)
 
 
-def row(step: Step) -> str:
+def row(step: RateStep) -> str:
     took = (f"{step.quantile(percent):,.0f} ms" for percent in (50, 95, 99, 100))
     cells = (f"{step.percent} %", f"{number(step.rate)}/s", f"{len(step.ms):,}", *took, str(step.unseen))
     return f"| {' | '.join(cells)} | {step.poll_ms:.1f} ms | {step.late_ms:.0f} ms |"
@@ -72,7 +72,9 @@ def main() -> None:
         for name in pipelines:
             patches, start = name == "liveshelf", ours if name == "liveshelf" else straightforward
             rng = random.Random(args.seed)
-            with start(shop, space, Changes(products(args.path, args.products), rng=rng, patches=patches)) as target:
+            with start(
+                shop, space, EventGenerator(products(args.path, args.products), rng=rng, patches=patches)
+            ) as target:
                 measure(target, weights, policy)
     print(
         f"\nThe reader rests {1000 * POLL_S:.0f} ms, or {REST} times as long as the answer took, after each answer; "

@@ -30,17 +30,17 @@ from benchmarks.index_writes import address
 from benchmarks.shop import products
 from catalog.domain.change import Put
 from catalog.domain.filters import AnyOf, Condition, Range
-from catalog.domain.index_query import Ask, Weighted
-from catalog.domain.product import Key
+from catalog.domain.index_query import IndexQuery, WeightedFusion
+from catalog.domain.product import ProductKey
 from catalog.domain.record import Record
 from catalog.domain.space import FUSED, IMAGE, Space
-from catalog.domain.state import State, apply, payload_of
-from catalog.events.parser import Contract, Parsed, parse
-from catalog.ports import Write
+from catalog.domain.state import ProductState, apply, payload_of
+from catalog.events.parser import ParsedEvent, ParserConfig, parse
+from catalog.ports import ProductWrite
 from encoders import load
 from encoders.offline import query_vectors
 from evaluation.index_recall import exact_recall
-from indexer import CollectionPolicy, GraphPolicy, QdrantFacets, QdrantIndex, QdrantShelf, connect, ensure
+from indexer import CollectionPolicy, GraphPolicy, QdrantFacetReader, QdrantReader, QdrantWriter, connect, ensure
 from liveshelf.settings import Settings
 from liveshelf.wiring.encoder import encoder_of
 
@@ -51,7 +51,7 @@ Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Shop:
+class IndexedShop:
     """Products in the order of the rows of the two arrays (products, dim), and queries with theirs."""
 
     puts: list[Put]
@@ -63,8 +63,8 @@ class Shop:
 
 def puts_of(catalogue: Path) -> Iterator[Put]:
     for event in products(catalogue):
-        parsed = parse(Record(None, json.dumps(event).encode(), "", 0, 0, 0), Contract())
-        if isinstance(parsed, Parsed) and isinstance(parsed.change, Put):
+        parsed = parse(Record(None, json.dumps(event).encode(), "", 0, 0, 0), ParserConfig())
+        if isinstance(parsed, ParsedEvent) and isinstance(parsed.change, Put):
             yield parsed.change
 
 
@@ -81,7 +81,7 @@ async def encoded(catalogue: Path, file: Path) -> None:
     np.savez(file, fused=np.stack(fused), image=np.stack(image))
 
 
-def shop_of(catalogue: Path, file: Path, queries: int) -> Shop:
+def shop_of(catalogue: Path, file: Path, queries: int) -> IndexedShop:
     if not file.exists():
         asyncio.run(encoded(catalogue, file))
     kept = np.load(file)
@@ -89,17 +89,17 @@ def shop_of(catalogue: Path, file: Path, queries: int) -> Shop:
     rng = random.Random(0)
     titles = [put.product.content.title.split() for put in rng.sample(puts, queries)]
     words = [" ".join(rng.sample(title, min(len(title), rng.randint(1, 3)))) for title in titles]
-    return Shop(puts, kept["fused"], kept["image"], words, query_vectors(load("builtin:small"), words))
+    return IndexedShop(puts, kept["fused"], kept["image"], words, query_vectors(load("builtin:small"), words))
 
 
-def write_of(put: Put, vectors: dict[str, Vectors]) -> Write:
-    said = payload_of(apply(State(), put), fingerprint="0" * 32, event_time=1_700_000_000_000)
-    key = Key(put.product.key.tenant, put.product.key.id)
-    return Write(key, None, {**said, "title": put.product.content.title, "images": []}, vectors)
+def write_of(put: Put, vectors: dict[str, Vectors]) -> ProductWrite:
+    said = payload_of(apply(ProductState(), put), fingerprint="0" * 32, event_time=1_700_000_000_000)
+    key = ProductKey(put.product.key.tenant, put.product.key.id)
+    return ProductWrite(key, None, {**said, "title": put.product.content.title, "images": []}, vectors)
 
 
-async def filled(client: AsyncQdrantClient, collection: str, space: Space, shop: Shop) -> None:
-    index = QdrantIndex(client, collection=collection, space=space)
+async def filled(client: AsyncQdrantClient, collection: str, space: Space, shop: IndexedShop) -> None:
+    index = QdrantWriter(client, collection=collection, space=space)
     for start in range(0, len(shop.puts), BATCH):
         rows = range(start, min(start + BATCH, len(shop.puts)))
         await index.write([write_of(shop.puts[n], {FUSED: shop.fused[n], IMAGE: shop.image[n]}) for n in rows])
@@ -120,10 +120,10 @@ async def timed(name: str, calls: Sequence[Callable[[], Awaitable[object]]]) -> 
     print(f"{name:<44} {statistics.median(took):>7.1f} / {p99:.1f} ms")
 
 
-async def latencies(shelf: QdrantShelf, facets: QdrantFacets, shop: Shop, times: int) -> None:
+async def latencies(shelf: QdrantReader, facets: QdrantFacetReader, shop: IndexedShop, times: int) -> None:
     print(f"{'':<44} p50 / p99 of {times}")
     brands: list[Condition] = [AnyOf(BRAND, (str(put.product.attributes.get("brand", "")),)) for put in shop.puts[:9]]
-    dense = [Ask(vector=vector, limit=10) for vector in shop.queries[:times]]
+    dense = [IndexQuery(vector=vector, limit=10) for vector in shop.queries[:times]]
     words = [replace(ask, words=text) for ask, text in zip(dense, shop.words, strict=False)]
     kinds = {
         "vector, 10 hits": dense,
@@ -132,7 +132,7 @@ async def latencies(shelf: QdrantShelf, facets: QdrantFacets, shop: Shop, times:
         "vector, 1,000 hits": [replace(ask, limit=1000) for ask in dense[: times // 4]],
         "words, 10 hits": [replace(ask, vector=None) for ask in words],
         "vector and words by ranks, 10 hits": words,
-        "vector and words by scores, 10 hits": [replace(ask, fusion=Weighted()) for ask in words],
+        "vector and words by scores, 10 hits": [replace(ask, fusion=WeightedFusion()) for ask in words],
     }
     for name, asks in kinds.items():
         await timed(name, [lambda ask=ask: shelf.search(ask) for ask in asks])  # type: ignore[misc]
@@ -147,16 +147,18 @@ async def latencies(shelf: QdrantShelf, facets: QdrantFacets, shop: Shop, times:
         await timed(f"facet of colours, of {said}", colors)
 
 
-async def recalls(client: AsyncQdrantClient, collection: str, space: Space, shop: Shop, policy: GraphPolicy) -> None:
+async def recalls(
+    client: AsyncQdrantClient, collection: str, space: Space, shop: IndexedShop, policy: GraphPolicy
+) -> None:
     print(f"{'ef':<12} {'recall@10':>10} {'recall@1000':>12}  mean of {len(shop.queries)} and {len(shop.queries) // 4}")
     for ef in EFS:
-        shelf = QdrantShelf(client, collection=collection, space=space, policy=replace(policy, ef=ef))
+        shelf = QdrantReader(client, collection=collection, space=space, policy=replace(policy, ef=ef))
         ten = await exact_recall(shelf, shop.queries, using=FUSED, k=10)
         thousand = await exact_recall(shelf, shop.queries[::4], using=FUSED, k=1000)
         print(f"{ef or 'the default':<12} {ten.mean():>10.4f} {thousand.mean():>12.4f}")
 
 
-async def measure(url: str, shop: Shop, chosen: argparse.Namespace) -> None:
+async def measure(url: str, shop: IndexedShop, chosen: argparse.Namespace) -> None:
     client = connect(url, api_key=None, timeout_s=120)
     dim = shop.fused.shape[1]
     space = Space(model="benchmark", revision="1", preprocessing="none", vectors={FUSED: dim, IMAGE: dim})
@@ -165,8 +167,8 @@ async def measure(url: str, shop: Shop, chosen: argparse.Namespace) -> None:
     collection = await ensure(client, space, made)
     try:
         await filled(client, collection, space, shop)
-        shelf = QdrantShelf(client, collection=collection, space=space, policy=policy)
-        await latencies(shelf, QdrantFacets(client, collection=collection), shop, chosen.times)
+        shelf = QdrantReader(client, collection=collection, space=space, policy=policy)
+        await latencies(shelf, QdrantFacetReader(client, collection=collection), shop, chosen.times)
         await recalls(client, collection, space, shop, policy)
     finally:
         await client.delete_collection(collection)

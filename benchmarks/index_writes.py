@@ -23,14 +23,14 @@ import numpy as np
 import psutil
 from qdrant_client import AsyncQdrantClient, grpc
 
-from catalog.domain.change import Stamp
-from catalog.domain.index_query import Ask
-from catalog.domain.product import Attribute, Key
+from catalog.domain.change import VersionStamp
+from catalog.domain.index_query import IndexQuery
+from catalog.domain.product import Attribute, ProductKey
 from catalog.domain.space import FUSED, IMAGE, Space
-from catalog.domain.state import State, known_from, payload_of
-from catalog.ports import Write
+from catalog.domain.state import ProductState, known_from, payload_of
+from catalog.ports import ProductWrite
 from embedded.engine.process import EngineProcess
-from indexer import CollectionPolicy, QdrantIndex, QdrantShelf, connect, ensure
+from indexer import CollectionPolicy, QdrantReader, QdrantWriter, connect, ensure
 from indexer.qdrant.points import point_of
 
 BATCH = 256
@@ -47,17 +47,17 @@ def payload(n: int, version: int, price: float) -> dict[str, object]:
         "available": True,
         "attributes.brand": f"brand {n % 50}",
     }
-    stamp = Stamp(version, 0, f"{n:016x}")
-    said = payload_of(State(base=stamp, live=True, fields=fields), fingerprint=f"{n:016x}", event_time=version)
+    stamp = VersionStamp(version, 0, f"{n:016x}")
+    said = payload_of(ProductState(base=stamp, live=True, fields=fields), fingerprint=f"{n:016x}", event_time=version)
     return {**said, "title": f"A title of some fifty letters, as shops have {n}", "images": [f"https://s.example/{n}"]}
 
 
-def puts(count: int, dim: int, version: int) -> list[Write]:
+def puts(count: int, dim: int, version: int) -> list[ProductWrite]:
     """Whole points, expected as `payload` of the version before; of version 1, expected missing."""
     vectors = np.random.default_rng(version).standard_normal((count, 2, dim)).astype(np.float32)
     return [
-        Write(
-            Key("shop", str(n)),
+        ProductWrite(
+            ProductKey("shop", str(n)),
             str(payload(n, version - 1, version - 1.0)["revision"]) if version > 1 else None,
             payload(n, version, float(version)),
             {FUSED: vectors[n, 0], IMAGE: vectors[n, 1]},
@@ -66,27 +66,29 @@ def puts(count: int, dim: int, version: int) -> list[Write]:
     ]
 
 
-def patch_of(n: int, whole: Write, *, patch: int = 1) -> Write:
+def patch_of(n: int, whole: ProductWrite, *, patch: int = 1) -> ProductWrite:
     """The `patch`-th patch of price, currency and availability after a whole write, with the clock they leave."""
     said = payload(n, 3, 3.0) if patch == 1 else dict(patch_of(n, whole).payload)
     state = known_from(said).state
-    stamps = dict.fromkeys(("price", "currency", "available"), Stamp(10 * patch, 0, f"{n:016x}"))
+    stamps = dict.fromkeys(("price", "currency", "available"), VersionStamp(10 * patch, 0, f"{n:016x}"))
     after = replace(state, patched=stamps, fields={**state.fields, "price": 5.0 * patch})
-    return Write(whole.key, str(said["revision"]), payload_of(after, fingerprint=f"{n:016x}", event_time=10 * patch))
+    return ProductWrite(
+        whole.key, str(said["revision"]), payload_of(after, fingerprint=f"{n:016x}", event_time=10 * patch)
+    )
 
 
-async def queries(shelf: QdrantShelf, dim: int, limit: int, times: int) -> None:
+async def queries(shelf: QdrantReader, dim: int, limit: int, times: int) -> None:
     took = []
     for vector in np.random.default_rng(0).standard_normal((times, dim)).astype(np.float32):
         start = time.perf_counter()
-        await shelf.search(Ask(vector=vector, limit=limit))
+        await shelf.search(IndexQuery(vector=vector, limit=limit))
         took.append((time.perf_counter() - start) * 1000)
     p99 = sorted(took)[int(len(took) * 0.99)]
     print(f"{f'query, {limit} hits, p50 / p99 of {times}':<52} {statistics.median(took):>6.1f} / {p99:.1f} ms")
 
 
 @dataclass(frozen=True)
-class Run:
+class WriteRun:
     """What is measured. `pid` is the index's process, if it is on this machine."""
 
     points: int
@@ -96,7 +98,7 @@ class Run:
     pid: int | None
 
 
-class Meter:
+class CallMeter:
     """Wall time, and CPU time of this process and of the index's, by contender; in seconds."""
 
     def __init__(self, pid: int | None) -> None:
@@ -122,7 +124,7 @@ class Meter:
             print(f"{name:<52} {unit[name]:>9,.0f}/s {unit[name] / unit[base]:>6.2f} {cpu}")
 
 
-async def measure(url: str, run: Run) -> None:
+async def measure(url: str, run: WriteRun) -> None:
     count, dim = run.points, run.dim
     client = connect(url, api_key=None, timeout_s=60)
     made = CollectionPolicy(name=f"benchmark-{uuid4().hex[:8]}")
@@ -130,7 +132,7 @@ async def measure(url: str, run: Run) -> None:
     collection = await ensure(client, here, made)
     try:
         await rates(client, collection, here, run)
-        shelf = QdrantShelf(client, collection=made.name, space=here)
+        shelf = QdrantReader(client, collection=made.name, space=here)
         await queries(shelf, dim, limit=10, times=200)
         await queries(shelf, dim, limit=min(1000, count), times=30)
     finally:
@@ -138,22 +140,22 @@ async def measure(url: str, run: Run) -> None:
         await client.close()
 
 
-async def rates(client: AsyncQdrantClient, collection: str, here: Space, run: Run) -> None:
+async def rates(client: AsyncQdrantClient, collection: str, here: Space, run: WriteRun) -> None:
     """All contenders take turns at every batch, so that a busy machine is equally busy for each; medians are shown."""
-    index = QdrantIndex(client, collection=collection, space=here)
+    index = QdrantWriter(client, collection=collection, space=here)
     count, dim = run.points, run.dim
     first, second, third, fourth = (puts(count, dim, version) for version in (1, 2, 3, 4))
     patches = [patch_of(n, w) for n, w in enumerate(fourth)]
     again = [patch_of(n, w, patch=2) for n, w in enumerate(fourth)]
-    meter = Meter(run.pid)
+    meter = CallMeter(run.pid)
     timed = meter.timed
 
-    async def unguarded(writes: Sequence[Write]) -> None:
+    async def unguarded(writes: Sequence[ProductWrite]) -> None:
         points = [point_of(w, here) for w in writes]
         request = grpc.UpsertPoints(collection_name=collection, points=points, wait=True)
         await client.grpc_points.Upsert(request, timeout=60)
 
-    async def guarded(writes: Sequence[Write], moved: int = 0) -> None:
+    async def guarded(writes: Sequence[ProductWrite], moved: int = 0) -> None:
         if len((await index.write(writes)).moved) != moved:
             raise SystemExit("a write was refused or applied that should not have been")
 
@@ -201,7 +203,7 @@ def main() -> None:
     parser.add_argument("--pid", type=int, help="the server's process, for its CPU time")
     chosen = parser.parse_args()
     with address(chosen.url, chosen.pid) as (url, pid):
-        run = Run(chosen.points, chosen.dim, chosen.flight, chosen.patch_flight, pid)
+        run = WriteRun(chosen.points, chosen.dim, chosen.flight, chosen.patch_flight, pid)
         asyncio.run(measure(url, run))
 
 

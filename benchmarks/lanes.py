@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.shop import number, open_shop, products
-from liveshelf.bench.harness.load import Changes
-from liveshelf.bench.harness.visibility import POLL_S, REST, Flights, moments
-from liveshelf.bench.parts.freshness import CONTENT, WARM_S, Target, fly, load, ours, space_of
+from liveshelf.bench.harness.load import EventGenerator
+from liveshelf.bench.harness.visibility import POLL_S, REST, PendingChanges, moments
+from liveshelf.bench.parts.freshness import CONTENT, WARM_S, PipelineUnderTest, fly, load, ours, space_of
 from liveshelf.settings import Settings, load_settings
 from liveshelf.wiring.kafka import kafka_of
 from streams.publish.publisher import Event, Publisher
@@ -66,11 +66,11 @@ class Backlog:
             self.notes.append((time.perf_counter(), done))
 
 
-def live(target: Target, rate: float, seconds: float, rng: random.Random) -> np.ndarray:
+def live(target: PipelineUnderTest, rate: float, seconds: float, rng: random.Random) -> np.ndarray:
     """Milliseconds until each live change was visible, without those of the first WARM_S seconds."""
     at = moments(rate, WARM_S + seconds, rng)
     drawn = [target.changes.draw(CONTENT) for _ in at]
-    flights: Flights = asyncio.run(fly(target, drawn, at))
+    flights: PendingChanges = asyncio.run(fly(target, drawn, at))
     if flights.due:
         raise SystemExit(f"{len(flights.due)} live changes were not seen: the rate is more than the worker can take.")
     warm = {made.version for made, moment in zip(drawn, at, strict=True) if moment < WARM_S}
@@ -82,7 +82,7 @@ def line(name: str, ms: np.ndarray) -> str:
     return f"| {name} | {len(ms):,} | " + " | ".join(f"{figure:,.0f} ms" for figure in figures) + " |"
 
 
-def measure(target: Target, waiting: list[Event], args: argparse.Namespace) -> None:
+def measure(target: PipelineUnderTest, waiting: list[Event], args: argparse.Namespace) -> None:
     rng = random.Random(args.seed + 1)
     load(target)
     alone = live(target, args.rate, args.seconds, rng)
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     events = products(args.path, args.products + args.backlog)
-    changes = Changes(islice(events, args.products), rng=random.Random(args.seed))
+    changes = EventGenerator(islice(events, args.products), rng=random.Random(args.seed))
     waiting = list(events)
     settings = load_settings()
     space = asyncio.run(space_of(settings))

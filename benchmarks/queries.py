@@ -30,12 +30,12 @@ from numpy.typing import NDArray
 from benchmarks import index_reads
 from benchmarks.http_load import Answer, Words, closed_loop, ms, open_loop
 from benchmarks.shop import Shop, number, open_shop, products
-from catalog.domain.change import Stamp
-from catalog.domain.product import Key
+from catalog.domain.change import VersionStamp
+from catalog.domain.product import ProductKey
 from catalog.domain.space import FUSED
-from catalog.domain.state import State, payload_of
-from catalog.ports import Write
-from indexer import QdrantIndex, connect, ensure
+from catalog.domain.state import ProductState, payload_of
+from catalog.ports import ProductWrite
+from indexer import QdrantWriter, connect, ensure
 from liveshelf.bench.parts.freshness import space_of
 from liveshelf.settings import load_settings
 from liveshelf.wiring.encoder import collection_policy_of
@@ -49,7 +49,7 @@ Rows = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Service:
+class RunningService:
     """A search service that runs, and the engine behind it."""
 
     name: str
@@ -63,11 +63,11 @@ class Service:
 
 
 @contextmanager
-def service(shop: Shop, name: str, **overrides: object) -> Iterator[Service]:
+def service(shop: Shop, name: str, **overrides: object) -> Iterator[RunningService]:
     ready = shop.folder / f"{name}.ready"
     settings = shop.settings.model_copy(update={"port": 0, "ready_file": ready, **overrides})
     with shop.child(name, "-m", "liveshelf", "serve", ready=ready, settings=settings) as child:
-        yield Service(name, json.loads(ready.read_text())["port"], child.pid)
+        yield RunningService(name, json.loads(ready.read_text())["port"], child.pid)
 
 
 def vectors_of(catalogue: Path, file: Path | None, count: int) -> Rows:
@@ -89,9 +89,9 @@ async def fill(shop: Shop, events: Sequence[Event], rows: Rows) -> None:
     client = connect(shop.settings.qdrant_url, api_key=None, timeout_s=60)
     try:
         collection = await ensure(client, space, collection_policy_of(shop.settings))
-        index = QdrantIndex(client, collection=collection, space=space)
+        index = QdrantWriter(client, collection=collection, space=space)
         rng = np.random.default_rng(1)
-        state = State(base=Stamp(1, 0, ""), live=True)
+        state = ProductState(base=VersionStamp(1, 0, ""), live=True)
         for start in range(0, len(events), BATCH):
             writes = []
             for n, event in enumerate(events[start : start + BATCH], start):
@@ -100,13 +100,13 @@ async def fill(shop: Shop, events: Sequence[Event], rows: Rows) -> None:
                 drawn = {name: rng.standard_normal(dim).astype(np.float32) for name, dim in space.vectors.items()}
                 found = {name: rows.get(name, rows[FUSED])[n] for name in space.vectors} if rows else drawn
                 vectors = {name: vector / np.linalg.norm(vector) for name, vector in found.items()}
-                writes.append(Write(Key("default", event["id"]), None, said, vectors))
+                writes.append(ProductWrite(ProductKey("default", event["id"]), None, said, vectors))
             await index.write(writes)
     finally:
         await client.close()
 
 
-def clients(services: Sequence[Service], engine: int, words: Words, seconds: float) -> float:
+def clients(services: Sequence[RunningService], engine: int, words: Words, seconds: float) -> float:
     """Prints throughput by clients of both services; the median at most clients of the last is returned."""
     print("\n| clients | service | answers/s | p50 | p99 | CPU a query, service | engine |")
     print("|---:|---|---:|---:|---:|---:|---:|")
@@ -134,7 +134,7 @@ def clients(services: Sequence[Service], engine: int, words: Words, seconds: flo
     return gathered
 
 
-def overhead(one: Service, words: Words, most: float, seconds: float) -> None:
+def overhead(one: RunningService, words: Words, most: float, seconds: float) -> None:
     """Prints what the service adds to encoding and searching, and what a remembered query takes in all."""
     print("\n| what | asked | encode | search | added p50 | added p99 | in all p50 | p99 |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
@@ -153,7 +153,7 @@ def overhead(one: Service, words: Words, most: float, seconds: float) -> None:
     row(f"{most / 2:.0f}/s, half of saturation", asyncio.run(open_loop(one.port, most / 2, seconds, words)))
 
 
-def saturation(one: Service, words: Words, most: float, seconds: float, deadline_ms: int) -> None:
+def saturation(one: RunningService, words: Words, most: float, seconds: float, deadline_ms: int) -> None:
     """Prints what becomes of three times what can be answered, and how soon after it all is well again."""
     asyncio.run(closed_loop(one.port, 1, 1.0, words))
     idle = ms(asyncio.run(closed_loop(one.port, 1, 3.0, words)), 50)
@@ -183,7 +183,7 @@ class Window:
     answers: list[Answer]
 
 
-def window(one: Service, words: Words, rate: float, seconds: float) -> Window:
+def window(one: RunningService, words: Words, rate: float, seconds: float) -> Window:
     began, before = time.perf_counter(), _live(one)
     answers: list[Answer] = []
     if rate:
@@ -194,7 +194,7 @@ def window(one: Service, words: Words, rate: float, seconds: float) -> Window:
     return Window(done / (time.perf_counter() - began), [answer for answer in answers if answer.status == 200])
 
 
-def ingest(shop: Shop, one: Service, words: Words, events: Sequence[Event], args: argparse.Namespace) -> None:
+def ingest(shop: Shop, one: RunningService, words: Words, events: Sequence[Event], args: argparse.Namespace) -> None:
     """Prints, for each way the worker stands back, queries on an idle shelf and beside a back-fill, and its rate."""
     print(f"\nQueries at {args.rate:g}/s beside a back-fill of products with photos:\n")
     print("| worker | idle p50 | p99 | beside p50 | p99 | p99 to idle | products alone | beside | kept |")
@@ -222,7 +222,7 @@ def ingest(shop: Shop, one: Service, words: Words, events: Sequence[Event], args
             print("\nThe back-fill ended before the queries did: give more --backlog.")
 
 
-def memory(one: Service, engine: int, words: Words, queries: int) -> None:
+def memory(one: RunningService, engine: int, words: Words, queries: int) -> None:
     """Prints what service and index hold while so many queries are asked by a few clients at once."""
     print("\n| queries | service | index |")
     print("|---:|---:|---:|")
@@ -234,7 +234,7 @@ def memory(one: Service, engine: int, words: Words, queries: int) -> None:
             print(f"| {asked:,} | {' | '.join(f'{number(mb)} MB' for mb in held)} |", flush=True)
 
 
-def _live(one: Service) -> int:
+def _live(one: RunningService) -> int:
     with urlopen(f"http://127.0.0.1:{one.port}/health", timeout=30) as answer:
         return int(json.load(answer)["products"])
 

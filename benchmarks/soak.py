@@ -31,9 +31,9 @@ import psutil
 
 from benchmarks.shop import Shop, number, open_shop, products
 from catalog.domain.filters import AnyOf, Condition
-from embedded.child_process import Child
-from indexer import QdrantShelf, connect
-from liveshelf.bench.harness.load import NO_PHOTO, TROUBLED, Changes
+from embedded.child_process import ChildProcess
+from indexer import QdrantReader, connect
+from liveshelf.bench.harness.load import NO_PHOTO, TROUBLED, EventGenerator
 from liveshelf.settings import load_settings
 from liveshelf.wiring.encoder import encoder_of
 from liveshelf.wiring.kafka import kafka_of
@@ -81,7 +81,9 @@ def _rss_mb(pid: int) -> float:
 class Soak:
     """The load on an open shop, and what is watched meanwhile."""
 
-    def __init__(self, shop: Shop, changes: Changes, workers: list[Child], *, stop: threading.Event) -> None:
+    def __init__(
+        self, shop: Shop, changes: EventGenerator, workers: list[ChildProcess], *, stop: threading.Event
+    ) -> None:
         self.shop = shop
         self.changes = changes
         self.sent: Counter[str] = Counter()
@@ -172,7 +174,7 @@ async def counted(shop: Shop) -> tuple[int, int]:
         space = encoder.space
     client = connect(settings.qdrant_url, api_key=None, timeout_s=60)
     try:
-        shelf = QdrantShelf(client, collection=settings.collection, space=space)
+        shelf = QdrantReader(client, collection=settings.collection, space=space)
         missing: list[Condition] = [AnyOf("image_state", ("missing",))]
         return await shelf.count(), await shelf.count(missing)
     finally:
@@ -217,7 +219,7 @@ def main() -> int:
         settings = settings.model_copy(update={"image_file_roots": roots})
         shop = stack.enter_context(open_shop(settings, photos=args.path))
         workers = stack.enter_context(shop.workers(args.workers))
-        soak = Soak(shop, Changes(products(args.path, args.products), rng=rng), workers, stop=stop)
+        soak = Soak(shop, EventGenerator(products(args.path, args.products), rng=rng), workers, stop=stop)
         soak.load()
         loaded_s = soak.seconds
         print(f"{args.products:,} products loaded in {loaded_s:.0f} s; the load begins", file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from encoders.models.load import BUILTIN
 from encoders.runtime.plans import grid_plan, part_plan, text_plan
-from encoders.runtime.prepare import Workshop
+from encoders.runtime.prepare import TowerLoader
 from encoders.runtime.tower import Array, Tower
 from encoders.towers.backbone_files import files, padded
 from encoders.towers.dims import shape_of
@@ -35,7 +35,7 @@ class Towers:
     def __init__(self, settings: Settings) -> None:
         self.shape = shape_of(BUILTIN)
         words, _, lite0 = files()
-        workshop = Workshop(runtime_policy_of(settings), "cpu")
+        workshop = TowerLoader(runtime_policy_of(settings), "cpu")
         self.text, self.query = (
             workshop.tower(text_plan(words)),
             workshop.tower(part_plan(BUILTIN, "query", self.shape)),

@@ -1,10 +1,10 @@
 """What can go wrong, told apart by what the receiver does about it.
 
 LiveshelfError
-├── Misuse           the caller asked for something that cannot be: say the sentence, change the request
-│   └── NotThere     the caller named a product that is not there
+├── InvalidInput           the caller asked for something that cannot be: say the sentence, change the request
+│   └── NotFound     the caller named a product that is not there
 ├── Unavailable      a service does not answer: pause, try again later, acknowledge nothing
-├── Hopeless         trying again cannot help: stop the process, acknowledge nothing
+├── FatalError         trying again cannot help: stop the process, acknowledge nothing
 └── ImageProblem     one image cannot be had: the product goes on without it, flagged
 """
 
@@ -17,11 +17,11 @@ class LiveshelfError(Exception):
     """The root of every error raised on purpose. Its text is one sentence a user can act on."""
 
 
-class Misuse(LiveshelfError):
+class InvalidInput(LiveshelfError):
     """What was asked for cannot be done as asked."""
 
 
-class NotThere(Misuse):
+class NotFound(InvalidInput):
     """What was named is not there, or not for the one who asks."""
 
 
@@ -29,7 +29,7 @@ class Unavailable(LiveshelfError):
     """A service did not answer, or answered that it cannot serve now."""
 
 
-class Hopeless(LiveshelfError):
+class FatalError(LiveshelfError):
     """The process cannot do its work, and trying again will not change that."""
 
 

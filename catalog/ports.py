@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.domain.filters import Condition
-from catalog.domain.index_query import Ask
-from catalog.domain.product import Content, ImageState, Key, Scalar
+from catalog.domain.index_query import IndexQuery
+from catalog.domain.product import Content, ImageState, ProductKey, Scalar
 from catalog.domain.record import Reject
 from catalog.domain.space import Space
-from catalog.domain.state import Known, Payload
+from catalog.domain.state import IndexedState, Payload
 
 Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedItem:
     """One item ready for the device. `inputs` belongs to the encoder that made it; nobody else looks inside."""
 
     image_state: ImageState
@@ -29,7 +29,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedItem:
     """The vectors of one item by name: float32 of shape (dim,), L2-normalised. A name may be absent (no photo)."""
 
     vectors: Mapping[str, Vector]
@@ -43,11 +43,11 @@ class ItemEncoder(Protocol):
     @property
     def space(self) -> Space: ...
 
-    async def prepare(self, items: Sequence[Content]) -> Sequence[Prepared]:
+    async def prepare(self, items: Sequence[Content]) -> Sequence[PreparedItem]:
         """Fetch, check and decode photos, tokenize titles. An image that cannot be had is a state, never an error."""
         ...
 
-    async def encode(self, prepared: Sequence[Prepared]) -> Sequence[Encoded | None]:
+    async def encode(self, prepared: Sequence[PreparedItem]) -> Sequence[EncodedItem | None]:
         """One forward over the batch, in order. None where no finite vector came out.
 
         Raises Unavailable or Hopeless for the device as a whole.
@@ -73,7 +73,7 @@ class ImageSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class ProductWrite:
     """One point to be written, if the point is still what `expect` says.
 
     `expect` is the revision of the state it was decided on, None where there was no point. With `vectors` None only
@@ -81,7 +81,7 @@ class Write:
     that rest as `known` read it, None where it is yet to be read.
     """
 
-    key: Key
+    key: ProductKey
     expect: str | None
     payload: Payload
     vectors: Mapping[str, Vector] | None = None
@@ -89,24 +89,24 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WriteResult:
     """What a write left undone: points that had moved on (decide again), and points the index calls invalid (why)."""
 
-    moved: frozenset[Key] = frozenset()
-    invalid: Mapping[Key, str] = field(default_factory=dict)
+    moved: frozenset[ProductKey] = frozenset()
+    invalid: Mapping[ProductKey, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A product found: its key, cosine similarity to the query, and its payload."""
 
-    key: Key
+    key: ProductKey
     score: float
     payload: Payload
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class CandidateColumns:
     """Candidates as columns of one length, best first: cheap to make, to send, and to rank on.
 
     `scores` is float32, `content_versions` and `offer_versions` are int64. `fields` has a list per payload field
@@ -121,22 +121,24 @@ class Columns:
     fields: Mapping[str, Sequence[object]] = field(default_factory=dict)
 
 
-class Index(Protocol):
+class ProductWriter(Protocol):
     """The write side of the live collection. Every method raises Unavailable when the index does not serve."""
 
-    async def known(self, keys: Collection[Key], *, whole: Collection[Key] = ()) -> dict[Key, Known]:
+    async def known(
+        self, keys: Collection[ProductKey], *, whole: Collection[ProductKey] = ()
+    ) -> dict[ProductKey, IndexedState]:
         """What the index knows of these products; absent where it has no point.
 
         Those of `whole` come with what they hold besides, so that a write of some of their fields need not read again.
         """
         ...
 
-    async def write(self, writes: Sequence[Write]) -> Outcome:
+    async def write(self, writes: Sequence[ProductWrite]) -> WriteResult:
         """Applied when it returns. One guarded request for the batch; keys are distinct."""
         ...
 
 
-class Unhealed(Protocol):
+class ImageRetryQueue(Protocol):
     """Which products wait for another try at their photo."""
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[Payload]:
@@ -147,14 +149,14 @@ class Unhealed(Protocol):
         ...
 
 
-class Shelf(Protocol):
+class ProductReader(Protocol):
     """The read side of the live collection. Every method raises Unavailable when the index does not serve."""
 
-    async def search(self, ask: Ask) -> list[Hit]:
+    async def search(self, ask: IndexQuery) -> list[Hit]:
         """The live products that answer, best first."""
         ...
 
-    async def get(self, key: Key) -> Payload | None:
+    async def get(self, key: ProductKey) -> Payload | None:
         """A live product's payload."""
         ...
 
@@ -163,15 +165,15 @@ class Shelf(Protocol):
         ...
 
 
-class Looks(Protocol):
+class VectorReader(Protocol):
     """What products look like to the model."""
 
-    async def vectors(self, key: Key) -> Mapping[str, Vector] | None:
+    async def vectors(self, key: ProductKey) -> Mapping[str, Vector] | None:
         """A live product's vectors by name, each float32 of shape (dim,); None where there is no live product."""
         ...
 
 
-class Facets(Protocol):
+class FacetReader(Protocol):
     """What live products say of themselves, counted."""
 
     async def fields(self, conditions: Sequence[Condition] = ()) -> Mapping[str, str]:
@@ -190,18 +192,18 @@ class Facets(Protocol):
         ...
 
 
-class Recent(Protocol):
+class RecentProducts(Protocol):
     """What happened last."""
 
-    async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> Sequence[tuple[Key, Payload]]:
+    async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> Sequence[tuple[ProductKey, Payload]]:
         """The live products that satisfy all conditions, those with the latest events first. Raises Unavailable."""
         ...
 
 
-class Candidates(Protocol):
+class CandidateReader(Protocol):
     """The wide and cheap channel: thousands of ids at the price of a few hits."""
 
-    async def candidates(self, ask: Ask, *, fields: Sequence[str] = ()) -> Columns:
+    async def candidates(self, ask: IndexQuery, *, fields: Sequence[str] = ()) -> CandidateColumns:
         """The live products that answer, best first, as columns; `fields` are payload fields to bring along."""
         ...
 

@@ -32,7 +32,7 @@ class Command:
     grace: float = 10.0
 
 
-class Child:
+class ChildProcess:
     """A running child process, in a session of its own, so that a Ctrl-C in the terminal reaches only its parent."""
 
     def __init__(self, command: Command) -> None:

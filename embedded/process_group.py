@@ -12,14 +12,14 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Protocol, Self
 
-from embedded.child_process import Child, Command, tail
+from embedded.child_process import ChildProcess, Command, tail
 from embedded.errors import EmbeddedError
 
 POLL_S = 0.05
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
-class Running(Protocol):
+class RunningProcess(Protocol):
     """A started part: a Child, a Broker, an EngineProcess."""
 
     def poll(self) -> int | None:
@@ -37,7 +37,7 @@ def _always() -> bool:
 
 
 @dataclass(frozen=True)
-class Member:
+class GroupMember:
     """One part of a group: how to start it, how to see that it is ready, and where it logs.
 
     `start` may itself wait until the part is ready, as Broker.start does; then `ready` can stay as it is. `timeout`
@@ -45,29 +45,29 @@ class Member:
     """
 
     name: str
-    start: Callable[[], Running]
+    start: Callable[[], RunningProcess]
     log: Path
     ready: Callable[[], bool] = _always
     timeout: float = 60.0
 
 
-def program(name: str, command: Command, *, ready: Callable[[], bool], timeout: float = 60.0) -> Member:
+def program(name: str, command: Command, *, ready: Callable[[], bool], timeout: float = 60.0) -> GroupMember:
     """A member that is a program of its own; `command.grace` is how long it may take to stop."""
-    return Member(name, lambda: Child(command), command.log, ready, timeout)
+    return GroupMember(name, lambda: ChildProcess(command), command.log, ready, timeout)
 
 
-class Group:
+class ProcessGroup:
     """Members of a stage start at the same time, once every member of the stage before is ready.
 
     As a context manager it also turns SIGTERM and SIGHUP into SystemExit, so that they stop the members in order, as
     Ctrl-C does. Whatever ends this process without that, each Child's watchdog ends the member.
     """
 
-    def __init__(self, stages: Sequence[Sequence[Member]]) -> None:
+    def __init__(self, stages: Sequence[Sequence[GroupMember]]) -> None:
         """Name the members; nothing starts yet."""
         self._stages = stages
-        self._started: list[tuple[Member, Running]] = []
-        self._ready: list[tuple[Member, Running]] = []
+        self._started: list[tuple[GroupMember, RunningProcess]] = []
+        self._ready: list[tuple[GroupMember, RunningProcess]] = []
         self._cancelled = threading.Event()
         self._previous: dict[int, object] = {}
 
@@ -131,7 +131,7 @@ class Group:
         finally:
             self._restore_signals()
 
-    def _start_stage(self, stage: Sequence[Member]) -> None:
+    def _start_stage(self, stage: Sequence[GroupMember]) -> None:
         with ThreadPoolExecutor(max(1, len(stage))) as pool:
             try:
                 futures: set[Future[None]] = {pool.submit(self._start_one, member) for member in stage}
@@ -145,7 +145,7 @@ class Group:
                 self._cancelled.set()
                 raise
 
-    def _start_one(self, member: Member) -> None:
+    def _start_one(self, member: GroupMember) -> None:
         part = member.start()
         self._started.append((member, part))
         end = time.monotonic() + member.timeout
@@ -169,7 +169,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _ended(member: Member, status: int) -> EmbeddedError:
+def _ended(member: GroupMember, status: int) -> EmbeddedError:
     how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
     return EmbeddedError(_quoting(f"The {member.name} {how}, so everything was stopped", member.log))
 

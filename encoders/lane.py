@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 from catalog.domain.product import Content, ImageState
 from catalog.domain.space import Space
-from catalog.errors import ImageProblem, Misuse
-from catalog.ports import Encoded, ImageSource, Prepared
+from catalog.errors import ImageProblem, InvalidInput
+from catalog.ports import EncodedItem, ImageSource, PreparedItem
 from encoders.batching.batch_size import ForwardSize
-from encoders.batching.decode_batcher import Reading
-from encoders.batching.executor import Threads, Turn, in_halves
-from encoders.batching.item_batcher import Items, Made
-from encoders.batching.query_batcher import QueriesPolicy
-from encoders.caching.image_features import CachePolicy, PhotoCache, photo_digest
+from encoders.batching.decode_batcher import DecodeBatcher
+from encoders.batching.executor import Priority, PriorityThreadPool, run_splitting_on_oom
+from encoders.batching.item_batcher import ItemBatcher, Made
+from encoders.batching.query_batcher import QueryBatchPolicy
+from encoders.caching.image_features import FeatureCachePolicy, ImageFeatureCache, photo_digest
 from encoders.caching.placeholders import PlaceholderPolicy, Placeholders
 from encoders.images import ImagePolicy, decode
 from encoders.model import Inputs, Model
@@ -49,16 +49,16 @@ class EncodePolicy:
     nice: int = 0
     share: float = 0.15
     photos: ImagePolicy = field(default_factory=ImagePolicy)
-    queries: QueriesPolicy = field(default_factory=QueriesPolicy)
-    cache: CachePolicy = field(default_factory=CachePolicy)
+    queries: QueryBatchPolicy = field(default_factory=QueryBatchPolicy)
+    cache: FeatureCachePolicy = field(default_factory=FeatureCachePolicy)
     placeholders: PlaceholderPolicy = field(default_factory=PlaceholderPolicy)
 
-    def fetching(self, turn: Turn) -> int:
+    def fetching(self, turn: Priority) -> int:
         """Photos fetched at once; a back-fill leaves some of the turns at the network to the live stream."""
-        return max(1, self.fetches * 3 // 4) if turn is Turn.BACKFILL else self.fetches
+        return max(1, self.fetches * 3 // 4) if turn is Priority.BACKFILL else self.fetches
 
 
-class Shared:
+class EncoderResources:
     """What all lanes have in common.
 
     `forwards` counts the batches that went through the model, `seconds` what they took, `encoded` the items that came
@@ -71,13 +71,13 @@ class Shared:
         self.policy = policy
         waiting, share = policy.waiting, policy.share
         stand_back = partial(_stand_back, os.getpriority(os.PRIO_PROCESS, 0) + policy.nice)
-        self.decoding = Threads(
+        self.decoding = PriorityThreadPool(
             "decode", threads=policy.decoders, waiting=max(waiting, policy.fetches), share=share, begin=stand_back
         )
-        self.device = Threads(
+        self.device = PriorityThreadPool(
             "torch", threads=policy.forwards, waiting=waiting, share=share, begin=partial(_begin, stand_back)
         )
-        self.cache = PhotoCache(model, policy.cache)
+        self.cache = ImageFeatureCache(model, policy.cache)
         self.placeholders = Placeholders(policy.placeholders)
         self.sizes = {photo: ForwardSize(seconds=policy.forward_s, most=policy.batch) for photo in (True, False)}
         self._counting = threading.Lock()
@@ -101,7 +101,7 @@ class Shared:
         """One forward of items that all have a photo, or all have none. To be called in the device's threads."""
         size = self.sizes[batch[0].pixels is not None]
         started = time.perf_counter()
-        found: list[Made] = in_halves(self.cache.items, batch, on_too_large=size.too_large)
+        found: list[Made] = run_splitting_on_oom(self.cache.items, batch, on_too_large=size.too_large)
         seconds = time.perf_counter() - started
         with self._counting:
             size.took(len(batch), seconds)
@@ -111,35 +111,35 @@ class Shared:
         return found
 
 
-class Lane:
+class EncoderLane:
     """An ItemEncoder. Of an item's images the first that can be had is encoded, and no other."""
 
-    def __init__(self, shared: Shared, turn: Turn) -> None:
+    def __init__(self, shared: EncoderResources, turn: Priority) -> None:
         self._shared = shared
-        self._read = Reading(shared.read_item, shared.decoding, turn)
+        self._read = DecodeBatcher(shared.read_item, shared.decoding, turn)
         self._fetching = asyncio.Semaphore(shared.policy.fetching(turn))
-        self._items = Items(shared.forward, shared.device, shared.sizes, turn)
+        self._items = ItemBatcher(shared.forward, shared.device, shared.sizes, turn)
 
     @property
     def space(self) -> Space:
         return self._shared.model.space
 
-    async def prepare(self, items: Sequence[Content]) -> Sequence[Prepared]:
+    async def prepare(self, items: Sequence[Content]) -> Sequence[PreparedItem]:
         """Photos fetched and decoded, titles tokenized, in order."""
         return await asyncio.gather(*(self._prepare(item) for item in items))
 
-    async def encode(self, prepared: Sequence[Prepared]) -> Sequence[Encoded | None]:
+    async def encode(self, prepared: Sequence[PreparedItem]) -> Sequence[EncodedItem | None]:
         """The vectors of each, in order; None where one of them is not finite.
 
         Raises Unavailable when too many calls wait for the device, Hopeless when it is lost.
         """
         made = await self._items.encode([_inputs(item) for item in prepared])
         return [
-            None if vectors is None else Encoded(vectors, item.image_state, item.image_reason)
+            None if vectors is None else EncodedItem(vectors, item.image_state, item.image_reason)
             for item, vectors in zip(prepared, made, strict=True)
         ]
 
-    async def _prepare(self, item: Content) -> Prepared:
+    async def _prepare(self, item: Content) -> PreparedItem:
         problem = ImageProblem(ImageState.NONE, "")
         async with self._fetching:
             for url in item.images:
@@ -148,10 +148,10 @@ class Lane:
                     inputs = await self._read(item.title, data)
                     if inputs.digest:
                         self._shared.placeholders.check(inputs.digest, item.title)
-                    return Prepared(ImageState.OK, "", inputs)
+                    return PreparedItem(ImageState.OK, "", inputs)
                 except ImageProblem as err:
                     problem = _worth_telling(problem, err)
-            return Prepared(problem.state, problem.reason, await self._read(item.title, None))
+            return PreparedItem(problem.state, problem.reason, await self._read(item.title, None))
 
 
 def _stand_back(nice: int) -> None:
@@ -165,9 +165,9 @@ def _begin(stand_back: Callable[[], None]) -> None:
         torch.get_num_threads()  # a thread takes over the process's number of threads when it is first asked for it
 
 
-def _inputs(item: Prepared) -> Inputs:
+def _inputs(item: PreparedItem) -> Inputs:
     if not isinstance(item.inputs, Inputs):
-        raise Misuse("What is to be encoded was not prepared by this encoder: call its prepare first.")
+        raise InvalidInput("What is to be encoded was not prepared by this encoder: call its prepare first.")
     return item.inputs
 
 

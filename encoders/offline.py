@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.batching.executor import in_halves
+from encoders.batching.executor import run_splitting_on_oom
 from encoders.model import Model, to_vectors
 
 _BATCH = 64
@@ -19,7 +19,7 @@ def query_vectors(model: Model, texts: Sequence[str]) -> NDArray[np.float32]:
     rows: list[NDArray[np.float32]] = []
     for start in range(0, len(order), _BATCH):
         some = [model.prepare(texts[i], None) for i in order[start : start + _BATCH]]
-        rows.extend(in_halves(lambda batch: list(to_vectors(model.forward_queries(batch))), some))
+        rows.extend(run_splitting_on_oom(lambda batch: list(to_vectors(model.forward_queries(batch))), some))
     found = np.stack(rows)
     back = np.empty_like(found)
     back[order] = found

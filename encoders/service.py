@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from catalog.domain.product import Content
 from catalog.domain.space import Space
-from catalog.errors import Misuse
-from catalog.ports import Encoded, ImageSource, Prepared, Vector
-from encoders.batching.executor import Turn, in_halves
-from encoders.batching.query_batcher import Queries
+from catalog.errors import InvalidInput
+from catalog.ports import EncodedItem, ImageSource, PreparedItem, Vector
+from encoders.batching.executor import Priority, run_splitting_on_oom
+from encoders.batching.query_batcher import QueryBatcher
 from encoders.caching.query_vectors import reads_no_case
-from encoders.lane import EncodePolicy, Lane, Shared
+from encoders.lane import EncodePolicy, EncoderLane, EncoderResources
 from encoders.model import Inputs, Model, to_vectors
 
 
@@ -25,11 +25,11 @@ class EncoderService:
 
     def __init__(self, model: Model, images: ImageSource, policy: EncodePolicy | None = None) -> None:
         self._model = model
-        self._shared = Shared(model, images, policy or EncodePolicy())
+        self._shared = EncoderResources(model, images, policy or EncodePolicy())
         queries, device = self._shared.policy.queries, self._shared.device
-        self._words = Queries(self._queries, device, together=queries.words, waiting=queries.waiting)
-        self._photos = Queries(self._queries, device, together=queries.photos, waiting=queries.waiting)
-        self._lanes = {turn: Lane(self._shared, turn) for turn in (Turn.LIVE, Turn.BACKFILL)}
+        self._words = QueryBatcher(self._queries, device, together=queries.words, waiting=queries.waiting)
+        self._photos = QueryBatcher(self._queries, device, together=queries.photos, waiting=queries.waiting)
+        self._lanes = {turn: EncoderLane(self._shared, turn) for turn in (Priority.LIVE, Priority.BACKFILL)}
 
     @property
     def forwards(self) -> int:
@@ -62,7 +62,7 @@ class EncoderService:
         """Whether the model takes upper and lower case for the same."""
         return reads_no_case(self._model)
 
-    def lane(self, turn: Turn) -> Lane:
+    def lane(self, turn: Priority) -> EncoderLane:
         """The way of LIVE or of BACKFILL work to the encoder; each is to have one user."""
         return self._lanes[turn]
 
@@ -73,7 +73,7 @@ class EncoderService:
         side = self._model.photo_side
         warm = [self._model.prepare("warm", Image.new("RGB", (side, side))), self._model.prepare("up", None)]
         await self._shared.device.run(
-            lambda: in_halves(lambda some: [self._model.forward_items(some)], warm), turn=Turn.LIVE
+            lambda: run_splitting_on_oom(lambda some: [self._model.forward_items(some)], warm), turn=Priority.LIVE
         )
 
     async def aclose(self) -> None:
@@ -88,27 +88,27 @@ class EncoderService:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def prepare(self, items: Sequence[Content]) -> Sequence[Prepared]:
+    async def prepare(self, items: Sequence[Content]) -> Sequence[PreparedItem]:
         """As the live lane."""
-        return await self.lane(Turn.LIVE).prepare(items)
+        return await self.lane(Priority.LIVE).prepare(items)
 
-    async def encode(self, prepared: Sequence[Prepared]) -> Sequence[Encoded | None]:
+    async def encode(self, prepared: Sequence[PreparedItem]) -> Sequence[EncodedItem | None]:
         """As the live lane."""
-        return await self.lane(Turn.LIVE).encode(prepared)
+        return await self.lane(Priority.LIVE).encode(prepared)
 
     async def encode_query(self, *, text: str | None, image: bytes | None) -> Vector:
         """One fused vector (dim,) of a text, an image or both; queries of one moment share a forward.
 
-        Raises ImageProblem for bytes that are no image, Misuse for a query of nothing and for one that the model makes
-        nothing of, Unavailable when too many wait.
+        Raises ImageProblem for bytes that are no image, InvalidInput for a query of nothing and for one that the model
+        makes nothing of, Unavailable when too many wait.
         """
         if image is not None:
-            inputs = await self._shared.decoding.run(lambda: self._shared.read(text or "", image), turn=Turn.QUERY)
+            inputs = await self._shared.decoding.run(lambda: self._shared.read(text or "", image), turn=Priority.QUERY)
             return await self._photos.vector(lambda: inputs)
         if not (text and text.strip()):
-            raise Misuse("A query needs a text or an image: give at least one of them.")
+            raise InvalidInput("A query needs a text or an image: give at least one of them.")
         # Words are tokenized by the thread that encodes them: that takes less than to hand them to another first.
         return await self._words.vector(lambda: self._shared.read(text, None))
 
     def _queries(self, batch: Sequence[Inputs]) -> list[Vector]:
-        return in_halves(lambda some: list(to_vectors(self._model.forward_queries(some))), batch)
+        return run_splitting_on_oom(lambda some: list(to_vectors(self._model.forward_queries(some))), batch)

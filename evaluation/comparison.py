@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evaluation.bm25 import words
 from evaluation.intervals import ChancePolicy, Difference, Estimate, bootstrap, paired
 from evaluation.judgements import Judgements
-from evaluation.metrics import Marks, PerQuery, beyond, mark, measured
+from evaluation.metrics import PerQuery, RankingGains, beyond, mark, measured
 from evaluation.ranking import Ranking, Scores, rank
 
 ALL = "all"
@@ -35,12 +35,12 @@ class Depths:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class EvaluatedModel:
     """One model's rankings (queries, depth), how they were judged, and each measure query by query."""
 
     name: str
     ranking: Ranking
-    marks: Marks
+    marks: RankingGains
     values: Mapping[str, PerQuery]
 
 
@@ -52,14 +52,14 @@ def evaluate(
     depths: Depths = Depths(),
     lexical: Ranking | None = None,
     on_done: Callable[[int], None] = lambda done: None,
-) -> Evaluated:
+) -> EvaluatedModel:
     """Rank every judged query. With a lexical channel's ranking, what is found beyond it is measured too."""
     ranking = rank(scores, judged.queries, k=depths.deepest, left_out=judged.left_out, on_done=on_done)
     marks = mark(ranking, judged)
     values = dict(measured(marks, depths.ks))
     if lexical is not None:
         values[f"beyond words@{depths.first}"] = beyond(ranking, marks, lexical, depths.first)
-    return Evaluated(name, ranking, marks, values)
+    return EvaluatedModel(name, ranking, marks, values)
 
 
 def groups_of(judged: Judgements) -> dict[str, NDArray[np.bool_]]:
@@ -71,7 +71,7 @@ def groups_of(judged: Judgements) -> dict[str, NDArray[np.bool_]]:
 
 
 def estimates(
-    model: Evaluated, groups: Mapping[str, NDArray[np.bool_]], chance: ChancePolicy
+    model: EvaluatedModel, groups: Mapping[str, NDArray[np.bool_]], chance: ChancePolicy
 ) -> dict[str, dict[str, Estimate]]:
     """By group and measure, the mean and its interval."""
     return {
@@ -81,7 +81,7 @@ def estimates(
 
 
 def differences(
-    ours: Evaluated, theirs: Evaluated, groups: Mapping[str, NDArray[np.bool_]], chance: ChancePolicy
+    ours: EvaluatedModel, theirs: EvaluatedModel, groups: Mapping[str, NDArray[np.bool_]], chance: ChancePolicy
 ) -> dict[str, dict[str, Difference]]:
     """By group and measure, what the first model has more than the second, paired query by query."""
     return {
@@ -95,11 +95,11 @@ def differences(
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class Comparison:
     """Everything that is said of the models, the first of which is the one the others are compared with."""
 
     judged: Judgements
-    models: tuple[Evaluated, ...]
+    models: tuple[EvaluatedModel, ...]
     groups: Mapping[str, NDArray[np.bool_]]
     estimates: Mapping[str, Mapping[str, Mapping[str, Estimate]]]
     differences: Mapping[str, Mapping[str, Mapping[str, Difference]]]
@@ -112,10 +112,12 @@ class Findings:
         return {group: int(there.sum()) for group, there in self.groups.items()}
 
 
-def compare(models: Sequence[Evaluated], judged: Judgements, *, items: int, depths: Depths = Depths()) -> Findings:
+def compare(
+    models: Sequence[EvaluatedModel], judged: Judgements, *, items: int, depths: Depths = Depths()
+) -> Comparison:
     """The findings of these models, all evaluated on the same judgements over the same number of items."""
     groups = groups_of(judged)
-    return Findings(
+    return Comparison(
         judged=judged,
         models=tuple(models),
         groups=groups,
@@ -126,7 +128,7 @@ def compare(models: Sequence[Evaluated], judged: Judgements, *, items: int, dept
     )
 
 
-def as_json(found: Findings) -> dict[str, Any]:
+def as_json(found: Comparison) -> dict[str, Any]:
     """The findings as JSON has them; a figure of no query is null."""
     return {
         "queries": len(found.judged.queries),

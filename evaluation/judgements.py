@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.errors import Misuse
-from evaluation.tables import SUFFIXES, Row, Skipped, is_utf8, rows
+from catalog.errors import InvalidInput
+from evaluation.tables import SUFFIXES, SkippedRows, TableRow, is_utf8, rows
 
 NAMES = {
     "query": ("query", "query_text", "text", "search_term", "search_query", "keyword", "q"),
@@ -57,7 +57,7 @@ class Judgements:
     grade: NDArray[np.float32]
     left_out: Pairs
     groups: Mapping[str, NDArray[np.bool_]]
-    skipped: Skipped = field(default_factory=Skipped)
+    skipped: SkippedRows = field(default_factory=SkippedRows)
 
 
 @dataclass(slots=True)
@@ -75,17 +75,19 @@ def read_judgements(
 
     A name without a suffix of a table is taken as TREC's qrels, whose queries have only ids: `texts` has their words,
     with groups and items to leave out where there are columns of them. Columns are found by name unless `columns` says
-    which. Raises Misuse for a missing column and where nothing is judged; any other bad row is counted.
+    which. Raises InvalidInput for a missing column and where nothing is judged; any other bad row is counted.
     """
     at = {name: row for row, name in enumerate(ids)}
-    skipped = Skipped()
+    skipped = SkippedRows()
     known = _texts(texts, at, skipped) if texts else {}
     if source.suffix in SUFFIXES:
         found = rows(
             source, NAMES, needed=("item",) if texts else ("query", "item"), given=columns or {}, skipped=skipped
         )
     elif texts is None:
-        raise Misuse(f"{source.name} is read as TREC's qrels, which name queries by their id: give their words too.")
+        raise InvalidInput(
+            f"{source.name} is read as TREC's qrels, which name queries by their id: give their words too."
+        )
     else:
         found = _trec(source, skipped)
     for row in found:
@@ -95,15 +97,18 @@ def read_judgements(
 
 
 def of_titles(titles: Sequence[str]) -> Judgements:
-    """Each title as a query, for which every product with that title is right. Raises Misuse where there is none."""
+    """Each title as a query, for which every product with that title is right.
+
+    Raises InvalidInput where there is none.
+    """
     known: dict[str, _Query] = {}
     for row, title in enumerate(titles):
         if text := _text(title):
             known.setdefault(text, _Query(text, frozenset())).grades[row] = 1.0
-    return _judgements(known, Skipped(), Path("the catalogue's titles"))
+    return _judgements(known, SkippedRows(), Path("the catalogue's titles"))
 
 
-def _take(row: Row, at: Mapping[str, int], known: dict[str, _Query], *, fixed: bool) -> str:
+def _take(row: TableRow, at: Mapping[str, int], known: dict[str, _Query], *, fixed: bool) -> str:
     """Add one judgement to what is known. The reason it cannot be, or empty."""
     text, item, said, name, groups = row.values
     asked = _text(text)
@@ -127,7 +132,7 @@ def _take(row: Row, at: Mapping[str, int], known: dict[str, _Query], *, fixed: b
     return "the query's item is judged twice, the higher grade counts" if twice else ""
 
 
-def _texts(source: Path, at: Mapping[str, int], skipped: Skipped) -> dict[str, _Query]:
+def _texts(source: Path, at: Mapping[str, int], skipped: SkippedRows) -> dict[str, _Query]:
     known: dict[str, _Query] = {}
     for row in rows(source, TEXTS, needed=("id", "query"), given={}, skipped=skipped):
         name, text, groups, left_out = row.values
@@ -140,9 +145,9 @@ def _texts(source: Path, at: Mapping[str, int], skipped: Skipped) -> dict[str, _
     return known
 
 
-def _trec(source: Path, skipped: Skipped) -> Iterator[Row]:
+def _trec(source: Path, skipped: SkippedRows) -> Iterator[TableRow]:
     if not source.is_file():
-        raise Misuse(f"There is no file {source}: correct the path.")
+        raise InvalidInput(f"There is no file {source}: correct the path.")
     with source.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             where = f"{source.name} line {number}"
@@ -157,15 +162,15 @@ def _trec(source: Path, skipped: Skipped) -> Iterator[Row]:
             except UnicodeDecodeError:
                 skipped.add("not UTF-8 (save the file as UTF-8)", where)
                 continue
-            yield Row(where, (None, item, grade, query, None))
+            yield TableRow(where, (None, item, grade, query, None))
 
 
-def _judgements(known: Mapping[str, _Query], skipped: Skipped, source: Path) -> Judgements:
+def _judgements(known: Mapping[str, _Query], skipped: SkippedRows, source: Path) -> Judgements:
     asked = {name: query for name, query in known.items() if any(grade > 0 for grade in query.grades.values())}
     for name in known.keys() - asked.keys():
         skipped.add("the query has no right item in the catalogue", f"query {name!r}")
     if not asked:
-        raise Misuse(f"{source} judges no product of the catalogue as right. {' '.join(skipped.told())}".strip())
+        raise InvalidInput(f"{source} judges no product of the catalogue as right. {' '.join(skipped.told())}".strip())
     right = [
         (row, item, grade) for row, query in enumerate(asked.values()) for item, grade in sorted(query.grades.items())
     ]

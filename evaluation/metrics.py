@@ -16,7 +16,7 @@ PerQuery = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class RankingGains:
     """A ranking as it was judged.
 
     `gains` float32 (queries, depth) is the grade of the item at each place, 0 where it is wrong; `ideal`, of the same
@@ -28,7 +28,7 @@ class Marks:
     right: NDArray[np.int64]
 
 
-def mark(ranking: Ranking, judged: Judgements) -> Marks:
+def mark(ranking: Ranking, judged: Judgements) -> RankingGains:
     """Look every place of a ranking (queries, depth) up in the judgements."""
     queries, depth = ranking.shape
     if queries != len(judged.queries):
@@ -41,7 +41,7 @@ def mark(ranking: Ranking, judged: Judgements) -> Marks:
     ideal[judged.pairs.query[best_first][near], place[near]] = judged.grade[best_first][near]
     at = find(judged.pairs, ranking)
     gains = np.where(at >= 0, judged.grade[at], 0).astype(np.float32)
-    return Marks(gains, ideal, right)
+    return RankingGains(gains, ideal, right)
 
 
 def find(pairs: Pairs, ranking: Ranking) -> NDArray[np.int64]:
@@ -54,19 +54,19 @@ def find(pairs: Pairs, ranking: Ranking) -> NDArray[np.int64]:
     return np.where(there, at, -1)
 
 
-def recall(marks: Marks, k: int) -> PerQuery:
+def recall(marks: RankingGains, k: int) -> PerQuery:
     """Of all right items the share among the first k."""
     share: PerQuery = (marks.gains[:, :k] > 0).sum(1) / np.maximum(marks.right, 1)
     return share
 
 
-def good(marks: Marks, k: int) -> PerQuery:
+def good(marks: RankingGains, k: int) -> PerQuery:
     """Of the first k places the share that is right, as Taobao's P_good; k places count even where there are fewer."""
     share: PerQuery = (marks.gains[:, :k] > 0).sum(1) / k
     return share
 
 
-def ndcg(marks: Marks, k: int) -> PerQuery:
+def ndcg(marks: RankingGains, k: int) -> PerQuery:
     """The discounted gain of the first k, 1 / log2(place + 1) a place, over what the best ranking would have."""
     discount = 1 / np.log2(np.arange(2, marks.gains[:, :k].shape[1] + 2))
     most = marks.ideal[:, :k] @ discount
@@ -74,13 +74,13 @@ def ndcg(marks: Marks, k: int) -> PerQuery:
     return share
 
 
-def reciprocal_rank(marks: Marks) -> PerQuery:
+def reciprocal_rank(marks: RankingGains) -> PerQuery:
     """1 / the place of the first right item, 0 where there is none."""
     right = marks.gains > 0
     return np.where(right.any(1), 1 / (1 + right.argmax(1)), 0.0)
 
 
-def beyond(ranking: Ranking, marks: Marks, other: Ranking, k: int) -> PerQuery:
+def beyond(ranking: Ranking, marks: RankingGains, other: Ranking, k: int) -> PerQuery:
     """Of all right items the share that is among the first k here and not among the first k of the other ranking."""
     here = ranking[:, :k]
     only = np.ones(here.shape, bool)
@@ -90,7 +90,7 @@ def beyond(ranking: Ranking, marks: Marks, other: Ranking, k: int) -> PerQuery:
     return share
 
 
-def measured(marks: Marks, ks: tuple[int, ...]) -> Mapping[str, PerQuery]:
+def measured(marks: RankingGains, ks: tuple[int, ...]) -> Mapping[str, PerQuery]:
     """Every measure by its name."""
     said: dict[str, PerQuery] = {f"recall@{k}": recall(marks, k) for k in ks}
     said |= {f"nDCG@{k}": ndcg(marks, k) for k in ks[:1]}

@@ -10,7 +10,7 @@ from string import Template
 
 import numpy as np
 
-from evaluation.comparison import ALL, Evaluated, Findings
+from evaluation.comparison import ALL, Comparison, EvaluatedModel
 from evaluation.intervals import Difference, Estimate
 from evaluation.metrics import ndcg
 
@@ -19,19 +19,19 @@ SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownQueries:
     """Queries of the page by their rows: those where the first model does worst beside the second, and best."""
 
     worst: tuple[int, ...]
     best: tuple[int, ...]
 
-    def items(self, found: Findings) -> list[int]:
+    def items(self, found: Comparison) -> list[int]:
         """The rows of all products that the page shows."""
         rows = [*self.worst, *self.best]
         return sorted({int(i) for model in found.models[:2] for i in model.ranking[rows, :SHOWN].flat if i >= 0})
 
 
-def choose(found: Findings, count: int) -> Shown:
+def choose(found: Comparison, count: int) -> ShownQueries:
     """Up to `count` queries at either end: by nDCG in the first places, of two models by its difference.
 
     Where more than that many are at the very end, they are taken at even distances.
@@ -43,7 +43,7 @@ def choose(found: Findings, count: int) -> Shown:
     middle = 0.0 if len(scores) > 1 else 0.5
     worst = [int(i) for i in order if value[i] < middle]
     best = [int(i) for i in order[::-1] if value[i] > middle]
-    return Shown(_ends(worst, value, count), _ends(best, value, count))
+    return ShownQueries(_ends(worst, value, count), _ends(best, value, count))
 
 
 def _ends(rows: Sequence[int], value: np.ndarray[tuple[int], np.dtype[np.float64]], count: int) -> tuple[int, ...]:
@@ -55,7 +55,7 @@ def _ends(rows: Sequence[int], value: np.ndarray[tuple[int], np.dtype[np.float64
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class PageProduct:
     """What the page shows of a product: its id, its title and a picture as a data: URL, "" where there is none."""
 
     id: str
@@ -63,7 +63,7 @@ class Product:
     picture: str = ""
 
 
-def page(found: Findings, shown: Shown, products: Callable[[int], Product]) -> str:
+def page(found: Comparison, shown: ShownQueries, products: Callable[[int], PageProduct]) -> str:
     """The page, HTML. `products` tells of a product by its row."""
     models = [model.name for model in found.models]
     ours, *others = models
@@ -92,20 +92,20 @@ def page(found: Findings, shown: Shown, products: Callable[[int], Product]) -> s
 Cells = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 
-def _overall(found: Findings) -> Cells:
+def _overall(found: Comparison) -> Cells:
     names = list(found.models[0].values)
     rows = [[m.name, *(_estimate(found.estimates[m.name][ALL].get(name)) for name in names)] for m in found.models]
     return ["model", *names], rows
 
 
-def _differences(found: Findings, other: str) -> Cells:
+def _differences(found: Comparison, other: str) -> Cells:
     by_group = found.differences[other]
     names = list(by_group[ALL])
     rows = [[group, *(_difference(said[name]) for name in names)] for group, said in by_group.items()]
     return ["group", *names], rows
 
 
-def _groups(found: Findings, measure: str) -> Cells:
+def _groups(found: Comparison, measure: str) -> Cells:
     names = [model.name for model in found.models]
     rows = [
         [group, str(size), *(_estimate(found.estimates[name][group].get(measure)) for name in names)]
@@ -140,7 +140,7 @@ def _cell(text: str) -> str:
     return f"<td>{escape(figure)}{f' <small>{escape(rest)}</small>' if rest else ''}</td>"
 
 
-def _query(found: Findings, row: int, products: Callable[[int], Product]) -> str:
+def _query(found: Comparison, row: int, products: Callable[[int], PageProduct]) -> str:
     judged = found.judged
     groups = [name for name, there in found.groups.items() if there[row] and name != ALL]
     marks = "".join(f"<li>{escape(group)}</li>" for group in groups)
@@ -152,12 +152,12 @@ def _query(found: Findings, row: int, products: Callable[[int], Product]) -> str
     )
 
 
-def _counted(found: Findings, row: int) -> str:
+def _counted(found: Comparison, row: int) -> str:
     right, out = int(found.models[0].marks.right[row]), len(found.judged.left_out.of(row))
     return f"right products: {right}" + (f"; left out of the ranking: {out}" if out else "")
 
 
-def _column(found: Findings, model: Evaluated, row: int, products: Callable[[int], Product]) -> str:
+def _column(found: Comparison, model: EvaluatedModel, row: int, products: Callable[[int], PageProduct]) -> str:
     k = found.depths.first
     value = float(ndcg(model.marks, k)[row])
     places = zip(model.ranking[row, :SHOWN].tolist(), model.marks.gains[row, :SHOWN].tolist(), strict=True)
@@ -168,7 +168,7 @@ def _column(found: Findings, model: Evaluated, row: int, products: Callable[[int
     )
 
 
-def _hit(product: Product, *, right: bool) -> str:
+def _hit(product: PageProduct, *, right: bool) -> str:
     image = (
         f'<img src="{escape(product.picture)}" alt="" loading="lazy">'
         if product.picture
@@ -181,6 +181,6 @@ def _hit(product: Product, *, right: bool) -> str:
     )
 
 
-def pictured(ids: Sequence[str], titles: Sequence[str], pictures: Mapping[int, str]) -> Callable[[int], Product]:
+def pictured(ids: Sequence[str], titles: Sequence[str], pictures: Mapping[int, str]) -> Callable[[int], PageProduct]:
     """Products by their row, from columns."""
-    return lambda row: Product(ids[row], titles[row], pictures.get(row, ""))
+    return lambda row: PageProduct(ids[row], titles[row], pictures.get(row, ""))

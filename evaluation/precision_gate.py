@@ -26,7 +26,7 @@ class GatePolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CatalogueVectors:
     """What a model makes of a catalogue: each named vector (items, dim), NaN for none; `ask` encodes (queries, dim)."""
 
     items: Mapping[str, NDArray[np.float32]]
@@ -35,7 +35,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Nearness:
+class CosineSummary:
     """Of the cosines between two ways' vectors of the same things: how many, the policy's quantile, and the median."""
 
     count: int
@@ -44,12 +44,12 @@ class Nearness:
 
 
 @dataclass(frozen=True, slots=True)
-class Gated:
+class GateResult:
     """What was found. `recalls` are of the reference, of the other way alone, and of its items for the reference's
     queries.
     """
 
-    nearness: Mapping[str, Nearness]
+    nearness: Mapping[str, CosineSummary]
     reference: float
     other: float
     mixed: float
@@ -69,7 +69,9 @@ class Gated:
                 )
 
 
-def gate(reference: Made, other: Made, judged: Judgements, policy: GatePolicy = GatePolicy()) -> Gated:
+def gate(
+    reference: CatalogueVectors, other: CatalogueVectors, judged: Judgements, policy: GatePolicy = GatePolicy()
+) -> GateResult:
     """Hold `other` against `reference`. Every search is exact."""
     nearness = {
         name: near for name, rows in reference.items.items() if (near := _nearness(rows, other.items[name], policy))
@@ -77,7 +79,7 @@ def gate(reference: Made, other: Made, judged: Judgements, policy: GatePolicy = 
     texts = tuple(dict.fromkeys(judged.queries))
     if near := _nearness(reference.ask(texts), other.ask(texts), policy):
         nearness[QUERY] = near
-    return Gated(
+    return GateResult(
         nearness,
         reference=_recall(reference, reference, judged, policy),
         other=_recall(other, other, judged, policy),
@@ -86,17 +88,17 @@ def gate(reference: Made, other: Made, judged: Judgements, policy: GatePolicy = 
     )
 
 
-def _nearness(ours: NDArray[np.float32], theirs: NDArray[np.float32], policy: GatePolicy) -> Nearness | None:
+def _nearness(ours: NDArray[np.float32], theirs: NDArray[np.float32], policy: GatePolicy) -> CosineSummary | None:
     """None where neither has any; a vector that one alone has counts as the worst."""
     ours, theirs = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (ours, theirs))
     there = np.isfinite(ours).all(1) | np.isfinite(theirs).all(1)
     if not there.any():
         return None
     cosines = np.nan_to_num((ours[there] * theirs[there]).sum(1), nan=-1.0)
-    return Nearness(int(there.sum()), float(np.quantile(cosines, policy.quantile)), float(np.median(cosines)))
+    return CosineSummary(int(there.sum()), float(np.quantile(cosines, policy.quantile)), float(np.median(cosines)))
 
 
-def _recall(asks: Made, has: Made, judged: Judgements, policy: GatePolicy) -> float:
+def _recall(asks: CatalogueVectors, has: CatalogueVectors, judged: Judgements, policy: GatePolicy) -> float:
     scores = by_vectors(asks.ask, has.items[has.searched])
     ranking = rank(scores, judged.queries, k=policy.places, left_out=judged.left_out)
     return float(recall(mark(ranking, judged), policy.places).mean())

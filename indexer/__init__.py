@@ -1,28 +1,28 @@
 """The Qdrant adapter: products as points of the live collection, on a cluster or on the embedded engine."""
 
-from indexer.candidates import QdrantCandidates
+from indexer.candidates import QdrantCandidateReader
 from indexer.collection import CollectionPolicy, collection_name, ensure, prepare, promote, serving
-from indexer.facets import QdrantFacets
-from indexer.image_retry_queue import QdrantUnhealed
+from indexer.facets import QdrantFacetReader
+from indexer.image_retry_queue import QdrantImageRetryQueue
 from indexer.qdrant.connection import connect
 from indexer.qdrant.queries import GraphPolicy
-from indexer.reader import QdrantShelf
-from indexer.recent_products import QdrantRecent
-from indexer.tombstones import Tombstones, Waiting
-from indexer.writer import QdrantIndex, RequestPolicy
+from indexer.reader import QdrantReader
+from indexer.recent_products import QdrantRecentProducts
+from indexer.tombstones import TombstoneStore, WaitingPatch
+from indexer.writer import QdrantWriter, RequestPolicy
 
 __all__ = [
     "CollectionPolicy",
     "GraphPolicy",
-    "QdrantCandidates",
-    "QdrantFacets",
-    "QdrantIndex",
-    "QdrantRecent",
-    "QdrantShelf",
-    "QdrantUnhealed",
+    "QdrantCandidateReader",
+    "QdrantFacetReader",
+    "QdrantImageRetryQueue",
+    "QdrantReader",
+    "QdrantRecentProducts",
+    "QdrantWriter",
     "RequestPolicy",
-    "Tombstones",
-    "Waiting",
+    "TombstoneStore",
+    "WaitingPatch",
     "collection_name",
     "connect",
     "ensure",

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from qdrant_client import AsyncQdrantClient, grpc
 
-from catalog.domain.index_query import Ask
+from catalog.domain.index_query import IndexQuery
 from catalog.domain.space import Space
 from catalog.domain.state import ATTRIBUTE
-from catalog.ports import Columns
+from catalog.ports import CandidateColumns
 from catalog.query.rank_fusion import fused
-from indexer.qdrant.client import Points, including
+from indexer.qdrant.client import PointsClient, including
 from indexer.qdrant.filters import path_of
 from indexer.qdrant.payload import plain
-from indexer.qdrant.queries import GraphPolicy, pool_of, queries_of, scores_of, within
+from indexer.qdrant.queries import GraphPolicy, deadline, pool_of, queries_of, scores_of
 
 # A hit's payload and its score.
 Scored = tuple[Any, float]
@@ -28,7 +28,7 @@ ALWAYS = ("tenant", "id", "content_version", "offer_version")
 TURN = 2000
 
 
-class QdrantCandidates:
+class QdrantCandidateReader:
     """Candidates on one collection or alias.
 
     `timeout_s` is the deadline of calls that bring none of their own. Raises Unavailable, Hopeless, and Misuse for a
@@ -44,32 +44,32 @@ class QdrantCandidates:
         timeout_s: float = 10.0,
         policy: GraphPolicy = GraphPolicy(),
     ) -> None:
-        self._points = Points(client, collection=collection, timeout_s=timeout_s)
+        self._points = PointsClient(client, collection=collection, timeout_s=timeout_s)
         self._space = space
         self._policy = policy
 
-    async def candidates(self, ask: Ask, *, fields: Sequence[str] = ()) -> Columns:
+    async def candidates(self, ask: IndexQuery, *, fields: Sequence[str] = ()) -> CandidateColumns:
         """The live products that answer, best first. `fields` are payload fields, attributes.NAME for an attribute."""
         queries = queries_of(ask, self._space, self._policy)
         for query in queries:
             query.limit = ask.limit if len(queries) == 1 else pool_of(ask)
             query.with_payload.CopyFrom(including(*ALWAYS, *(path_of(name) for name in fields)))
-        async with within(ask.within_s):
+        async with deadline(ask.within_s):
             found = await (self._one(queries[0], ask) if len(queries) == 1 else self._fused(queries, ask))
         return await columns_of(found, fields)
 
-    async def _one(self, query: grpc.QueryPoints, ask: Ask) -> list[Scored]:
+    async def _one(self, query: grpc.QueryPoints, ask: IndexQuery) -> list[Scored]:
         query.offset = ask.offset
         return [(point.payload, point.score) for point in await self._points.query(query)]
 
-    async def _fused(self, queries: Sequence[grpc.QueryPoints], ask: Ask) -> list[Scored]:
+    async def _fused(self, queries: Sequence[grpc.QueryPoints], ask: IndexQuery) -> list[Scored]:
         dense, lexical = await self._points.query_batch(queries)
         there = {point.id.uuid: point.payload for found in (dense, lexical) for point in found}
         best = fused(ask.fusion, scores_of(dense), scores_of(lexical))[ask.offset : ask.offset + ask.limit]
         return [(there[i], score) for i, score in best]
 
 
-async def columns_of(found: Sequence[Scored], fields: Sequence[str]) -> Columns:
+async def columns_of(found: Sequence[Scored], fields: Sequence[str]) -> CandidateColumns:
     """The columns of hits that have the payload fields of ALWAYS and the given ones."""
     tenants: list[str] = []
     ids: list[str] = []
@@ -88,7 +88,7 @@ async def columns_of(found: Sequence[Scored], fields: Sequence[str]) -> Columns:
             offer.append(payload["offer_version"].integer_value)
             for name, column in asked.items():
                 column.append(_field(payload, name))
-    return Columns(
+    return CandidateColumns(
         tenants,
         ids,
         np.array(scores, dtype=np.float32),

@@ -14,10 +14,10 @@ from qdrant_client import AsyncQdrantClient, models
 
 from catalog.domain.space import Space
 from catalog.domain.state import ATTRIBUTE
-from catalog.errors import Hopeless, LiveshelfError
+from catalog.errors import FatalError, LiveshelfError
 from indexer.qdrant.bm25 import LEXICAL
 from indexer.qdrant.bm25 import PARAMS as LEXICAL_PARAMS
-from indexer.qdrant.errors import Refused, calls
+from indexer.qdrant.errors import InvalidRequest, calls
 from indexer.qdrant.filters import path_of
 
 
@@ -73,7 +73,7 @@ def collection_name(policy: CollectionPolicy, space: Space) -> str:
 async def ensure(client: AsyncQdrantClient, space: Space, policy: CollectionPolicy = CollectionPolicy()) -> str:
     """The name of the space's collection, which exists, is indexed, and is what the alias points at.
 
-    Does nothing where all is as it should be, and may run in several processes at once. Raises Hopeless where the
+    Does nothing where all is as it should be, and may run in several processes at once. Raises FatalError where the
     alias serves another space or the collection holds other vectors, and Unavailable.
     """
     collection = await prepare(client, space, policy)
@@ -86,8 +86,8 @@ async def prepare(client: AsyncQdrantClient, space: Space, policy: CollectionPol
     collection = collection_name(policy, space)
     try:
         await _prepare(client, collection, space, policy)
-    except Refused as error:
-        raise Hopeless(f"Qdrant refuses the collection {collection!r}: {error}") from error
+    except InvalidRequest as error:
+        raise FatalError(f"Qdrant refuses the collection {collection!r}: {error}") from error
     return collection
 
 
@@ -113,13 +113,13 @@ async def _claim(client: AsyncQdrantClient, collection: str, name: str) -> None:
     if await serving(client, name) is None:
         try:
             await promote(client, collection, name)
-        except Refused as error:
-            raise Hopeless(
+        except InvalidRequest as error:
+            raise FatalError(
                 f"{name!r} cannot be the alias of {collection!r} ({error}): give another collection name"
             ) from error
     served = await serving(client, name)
     if served != collection:
-        raise Hopeless(
+        raise FatalError(
             f"the alias {name!r} serves {served!r}, and this model makes {collection!r}: run the model that made it, "
             f"or give another collection name (LIVESHELF_COLLECTION), which a back-fill then fills"
         )
@@ -176,14 +176,14 @@ def _check_vectors(collection: str, info: models.CollectionInfo, space: Space) -
     there = {name: (v.size, v.distance) for name, v in vectors.items()} if isinstance(vectors, dict) else {}
     wanted = {name: (dim, models.Distance.COSINE) for name, dim in space.vectors.items()}
     if there != wanted:
-        raise Hopeless(
+        raise FatalError(
             f"the collection {collection!r} holds the vectors {_say(there)}, and this model makes {_say(wanted)}: "
             f"give another collection name, or delete that collection and fill it again"
         )
     # A server could add the vector, but not to the points that are there, and those are not written again.
     sparse = (info.config.params.sparse_vectors or {}).get(LEXICAL)
     if sparse is None or sparse.modifier != LEXICAL_PARAMS.modifier:
-        raise Hopeless(
+        raise FatalError(
             f"the collection {collection!r} has no vector {LEXICAL!r} for the words of titles, so it was made by an "
             f"earlier version: give another collection name, or delete that collection and fill it again"
         )

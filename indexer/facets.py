@@ -10,8 +10,8 @@ from qdrant_client import AsyncQdrantClient, grpc
 from catalog.domain.filters import OWN_FIELDS, Condition, name_of
 from catalog.domain.product import Scalar
 from catalog.domain.state import ATTRIBUTE
-from catalog.errors import Misuse
-from indexer.qdrant.client import Points, including
+from catalog.errors import InvalidInput
+from indexer.qdrant.client import PointsClient, including
 from indexer.qdrant.filters import field_of, live_and, path_of
 from indexer.qdrant.payload import payload_from
 
@@ -23,10 +23,10 @@ _HOLDS: Mapping[int, str] = {grpc.Bool: "bool", grpc.Integer: "number", grpc.Flo
 _COUNTED = frozenset({grpc.Bool, grpc.Integer, grpc.Keyword})
 
 
-class QdrantFacets:
+class QdrantFacetReader:
     """Facets on one collection or alias. What fields there are is asked again after `fresh_s` seconds.
 
-    Raises Unavailable, Hopeless, and Misuse for a field whose values cannot be counted. `clock` is in seconds.
+    Raises Unavailable, Hopeless, and InvalidInput for a field whose values cannot be counted. `clock` is in seconds.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class QdrantFacets:
         fresh_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._points = Points(client, collection=collection, timeout_s=timeout_s)
+        self._points = PointsClient(client, collection=collection, timeout_s=timeout_s)
         self._fresh_s = fresh_s
         self._clock = clock
         self._indexes: tuple[float, Mapping[str, int]] | None = None
@@ -71,12 +71,14 @@ class QdrantFacets:
         """The values of a field among the live products that satisfy all conditions, most frequent first."""
         kind = (await self._indexed()).get(field)
         if kind is None:
-            raise Misuse(
+            raise InvalidInput(
                 f"the values of {name_of(field)!r} cannot be counted without an index: name it in "
                 f"LIVESHELF_INDEXED_ATTRIBUTES and start the worker again, which makes one"
             )
         if kind not in _COUNTED:
-            raise Misuse(f"{name_of(field)!r} is a number without steps: filter on ranges of it instead of counting it")
+            raise InvalidInput(
+                f"{name_of(field)!r} is a number without steps: filter on ranges of it instead of counting it"
+            )
         hits = await self._points.facet(path_of(field), live_and(conditions), limit=limit)
         counts = [(_value(hit.value), hit.count) for hit in hits]
         return sorted(counts, key=lambda found: (-found[1], str(found[0])))

@@ -9,16 +9,16 @@ from contextlib import aclosing
 from qdrant_client import AsyncQdrantClient, grpc
 
 from catalog.domain.state import Payload
-from indexer.qdrant.client import Points, excluding
+from indexer.qdrant.client import PointsClient, excluding
 from indexer.qdrant.payload import payload_from
 from indexer.qdrant.points import GUARD
 
 
-class QdrantUnhealed:
+class QdrantImageRetryQueue:
     """Unhealed on one collection. Raises Unavailable, and Hopeless for a missing collection or a key that may not."""
 
     def __init__(self, client: AsyncQdrantClient, *, collection: str, timeout_s: float = 30.0) -> None:
-        self._points = Points(client, collection=collection, timeout_s=timeout_s)
+        self._points = PointsClient(client, collection=collection, timeout_s=timeout_s)
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[Payload]:
         """The whole payloads of up to `limit` live products whose `image_retry_at` has come, in milliseconds."""

@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from qdrant_client import AsyncQdrantClient
 
 from catalog.domain.filters import Condition
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.state import Payload
-from indexer.qdrant.client import Points, excluding
+from indexer.qdrant.client import PointsClient, excluding
 from indexer.qdrant.filters import live_and
 from indexer.qdrant.payload import payload_from
 from indexer.qdrant.points import INTERNALS, key_from
 
 
-class QdrantRecent:
+class QdrantRecentProducts:
     """Recent on one collection or alias: only live products. Raises Unavailable, Hopeless, and Misuse for a filter."""
 
     def __init__(self, client: AsyncQdrantClient, *, collection: str, timeout_s: float = 10.0) -> None:
-        self._points = Points(client, collection=collection, timeout_s=timeout_s)
+        self._points = PointsClient(client, collection=collection, timeout_s=timeout_s)
 
-    async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> Sequence[tuple[Key, Payload]]:
+    async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> Sequence[tuple[ProductKey, Payload]]:
         """The live products that satisfy all conditions, those with the latest events first."""
         found = await self._points.highest(
             "event_time", live_and(conditions), limit=limit, payload=excluding(*INTERNALS)

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 from qdrant_client import AsyncQdrantClient, grpc
 
-from catalog.domain.product import Key
-from indexer.qdrant.client import NOTHING, Points, including
+from catalog.domain.product import ProductKey
+from indexer.qdrant.client import NOTHING, PointsClient, including
 from indexer.qdrant.points import key_from
 
 PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingPatch:
     """A product of which only patches are known, and when the newest came, in milliseconds since the epoch."""
 
-    key: Key
+    key: ProductKey
     event_time: int
 
 
-class Tombstones:
+class TombstoneStore:
     """The hidden points of one collection or alias.
 
     `before`, in milliseconds since the epoch, is always later than the newest event that a point has taken. What is
@@ -31,18 +31,18 @@ class Tombstones:
     """
 
     def __init__(self, client: AsyncQdrantClient, *, collection: str, timeout_s: float = 30.0) -> None:
-        self._points = Points(client, collection=collection, timeout_s=timeout_s)
+        self._points = PointsClient(client, collection=collection, timeout_s=timeout_s)
 
     async def count(self, before: int, *, waiting: bool = False) -> int:
         """How many points of deleted products there are, or of waiting patches."""
         return await self._points.count(_hidden(before, waiting=waiting))
 
-    async def waiting(self, before: int) -> AsyncIterator[Waiting]:
+    async def waiting(self, before: int) -> AsyncIterator[WaitingPatch]:
         """The products of which only patches are known."""
         fields = including("tenant", "id", "event_time")
         async for page in self._points.scroll(_hidden(before, waiting=True), limit=PAGE, payload=fields):
             for point in page:
-                yield Waiting(key_from(point.payload), point.payload["event_time"].integer_value)
+                yield WaitingPatch(key_from(point.payload), point.payload["event_time"].integer_value)
 
     async def remove(self, before: int, *, waiting: bool = False) -> int:
         """Removes the points of deleted products, or of waiting patches; how many.

@@ -9,24 +9,24 @@ from typing import TypeVar
 
 from qdrant_client import AsyncQdrantClient, grpc
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.space import Space
-from catalog.domain.state import KNOWN_FIELDS, Known
-from catalog.ports import Outcome, Write
-from indexer.qdrant.client import EVERYTHING, Points, including
-from indexer.qdrant.errors import Refused
+from catalog.domain.state import KNOWN_FIELDS, IndexedState
+from catalog.ports import ProductWrite, WriteResult
+from indexer.qdrant.client import EVERYTHING, PointsClient, including
+from indexer.qdrant.errors import InvalidRequest
 from indexer.qdrant.points import (
     GUARD,
-    Held,
     InvalidPoint,
+    StoredPoint,
+    guard_filter,
     guard_of,
-    held,
+    ids_filter,
     known_of,
     merged,
-    only_if,
     point_id,
     point_of,
-    these,
+    stored_point,
 )
 
 T = TypeVar("T")
@@ -45,16 +45,16 @@ class RequestPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class PreparedWrite:
     """A write as it goes out: its point, its size in bytes, and the guard it must still carry (None: no point yet)."""
 
-    key: Key
+    key: ProductKey
     point: grpc.PointStruct
     size: int
     guard: str | None
 
 
-class QdrantIndex:
+class QdrantWriter:
     """Index on one collection, by compare-and-set on `revision`.
 
     A point expected missing goes out as insert-only, any other as update-only under a filter that Qdrant checks point
@@ -65,32 +65,34 @@ class QdrantIndex:
     def __init__(
         self, client: AsyncQdrantClient, *, collection: str, space: Space, policy: RequestPolicy = RequestPolicy()
     ) -> None:
-        self._points = Points(client, collection=collection, timeout_s=policy.timeout_s)
+        self._points = PointsClient(client, collection=collection, timeout_s=policy.timeout_s)
         self._space = space
         self._policy = policy
 
-    async def known(self, keys: Collection[Key], *, whole: Collection[Key] = ()) -> dict[Key, Known]:
+    async def known(
+        self, keys: Collection[ProductKey], *, whole: Collection[ProductKey] = ()
+    ) -> dict[ProductKey, IndexedState]:
         """What the index knows of these products; absent where it has no point. Of `whole` all of it is held."""
-        known: dict[Key, Known] = {}
+        known: dict[ProductKey, IndexedState] = {}
         entire = set(whole)
         for some in _batches([key for key in keys if key not in entire], self._policy.max_points):
             ids = {point_id(key): key for key in some}
             found = await self._points.get(ids, payload=including(*KNOWN_FIELDS))
-            known |= {ids[i]: known_of(held(point)) for i, point in found.items()}
+            known |= {ids[i]: known_of(stored_point(point)) for i, point in found.items()}
         for some in _batches(entire, self._policy.max_points):
             ids = {point_id(key): key for key in some}
             found = await self._points.get(ids, payload=EVERYTHING, vectors=True)
-            there = {ids[i]: held(point) for i, point in found.items()}
+            there = {ids[i]: stored_point(point) for i, point in found.items()}
             known |= {key: replace(known_of(one), held=one) for key, one in there.items()}
         return known
 
-    async def write(self, writes: Sequence[Write]) -> Outcome:
+    async def write(self, writes: Sequence[ProductWrite]) -> WriteResult:
         """Write what is still as expected; keys are distinct. Applied when it returns."""
-        moved: set[Key] = set()
-        invalid: dict[Key, str] = {}
+        moved: set[ProductKey] = set()
+        invalid: dict[ProductKey, str] = {}
         for some in _batches(writes, self._policy.max_points):
             current = await self._current(some)
-            ready: list[Ready] = []
+            ready: list[PreparedWrite] = []
             for write in some:
                 try:
                     one = self._ready(write, current)
@@ -104,17 +106,17 @@ class QdrantIndex:
             refused = await self._send(ready)
             invalid |= refused
             moved |= await self._moved([r for r in ready if r.key not in refused])
-        return Outcome(frozenset(moved), invalid)
+        return WriteResult(frozenset(moved), invalid)
 
-    async def _current(self, writes: Sequence[Write]) -> dict[str, Held]:
+    async def _current(self, writes: Sequence[ProductWrite]) -> dict[str, StoredPoint]:
         """What payload-only writes keep, by the id of its point."""
-        current = {w.held.point.id.uuid: w.held for w in writes if isinstance(w.held, Held)}
+        current = {w.held.point.id.uuid: w.held for w in writes if isinstance(w.held, StoredPoint)}
         if missing := [point_id(w.key) for w in writes if w.vectors is None and w.held is None]:
             found = await self._points.get(missing, payload=EVERYTHING, vectors=True)
-            current |= {i: held(point) for i, point in found.items()}
+            current |= {i: stored_point(point) for i, point in found.items()}
         return current
 
-    def _ready(self, write: Write, current: Mapping[str, Held]) -> Ready | None:
+    def _ready(self, write: ProductWrite, current: Mapping[str, StoredPoint]) -> PreparedWrite | None:
         """None where a payload-only write finds its point gone or moved on."""
         there = current.get(point_id(write.key))
         if write.vectors is None and there is None:
@@ -126,30 +128,30 @@ class QdrantIndex:
         size = point.ByteSize()
         if size > self._policy.max_bytes:
             raise InvalidPoint(f"the point takes {size} bytes; the limit is {self._policy.max_bytes}")
-        return Ready(write.key, point, size, guard)
+        return PreparedWrite(write.key, point, size, guard)
 
-    async def _send(self, ready: Sequence[Ready]) -> dict[Key, str]:
+    async def _send(self, ready: Sequence[PreparedWrite]) -> dict[ProductKey, str]:
         """Guarded requests, none too large. Returns what Qdrant calls invalid, with its reason."""
-        refused: dict[Key, str] = {}
+        refused: dict[ProductKey, str] = {}
         for some in _within(ready, self._policy.max_bytes):
             refused |= await self._upsert(some)
         return refused
 
-    async def _upsert(self, ready: Sequence[Ready]) -> dict[Key, str]:
+    async def _upsert(self, ready: Sequence[PreparedWrite]) -> dict[ProductKey, str]:
         """One request, halved for as long as Qdrant refuses it, until only the culprits are left out."""
         new = [r.point for r in ready if r.guard is None]
         changed = [r.point for r in ready if r.guard is not None]
-        guards = only_if(r.guard for r in ready if r.guard is not None)
+        guards = guard_filter(r.guard for r in ready if r.guard is not None)
         try:
             await self._points.write(new=new, changed=changed, only_if=guards)
-        except Refused as error:
+        except InvalidRequest as error:
             if len(ready) == 1:
                 return {ready[0].key: f"the index refuses the point: {error}"}
             half = len(ready) // 2
             return await self._upsert(ready[:half]) | await self._upsert(ready[half:])
         return {}
 
-    async def _moved(self, ready: Sequence[Ready]) -> set[Key]:
+    async def _moved(self, ready: Sequence[PreparedWrite]) -> set[ProductKey]:
         """A refused point stays as it is without a word: only reading shows which were written.
 
         One that was written and at once overwritten by a rival counts as moved too: to decide it again does no harm.
@@ -157,7 +159,9 @@ class QdrantIndex:
         if not ready:
             return set()
         ids = [r.point.id.uuid for r in ready]
-        if await self._points.count(these(ids, (r.point.payload[GUARD].string_value for r in ready))) == len(ready):
+        if await self._points.count(ids_filter(ids, (r.point.payload[GUARD].string_value for r in ready))) == len(
+            ready
+        ):
             return set()
         found = await self._points.get(ids, payload=including(GUARD))
         written = {i: _guard(point) for i, point in found.items()}
@@ -174,8 +178,8 @@ def _batches(items: Collection[T], size: int) -> Iterator[list[T]]:
         yield some
 
 
-def _within(ready: Sequence[Ready], max_bytes: int) -> Iterator[list[Ready]]:
-    some: list[Ready] = []
+def _within(ready: Sequence[PreparedWrite], max_bytes: int) -> Iterator[list[PreparedWrite]]:
+    some: list[PreparedWrite] = []
     size = 0
     for r in ready:
         if some and size + r.size > max_bytes:

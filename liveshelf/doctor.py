@@ -13,7 +13,7 @@ from liveshelf.wiring.parser_config import contract_of
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One thing looked at, and what there is to say of it."""
 
     part: str
@@ -21,7 +21,7 @@ class Finding:
     says: str
 
 
-def findings(settings: Settings) -> Iterator[Finding]:
+def diagnose(settings: Settings) -> Iterator[Diagnosis]:
     """Looks at one part after the other. What cannot be looked at for want of another is left out."""
     yield from _settings(settings)
     yield _broker(settings)
@@ -31,26 +31,26 @@ def findings(settings: Settings) -> Iterator[Finding]:
         model = model_of(settings)
         space = model.space
     except LiveshelfError as error:
-        yield Finding("model", False, str(error))
+        yield Diagnosis("model", False, str(error))
         return
-    yield Finding("model", True, f"{settings.model} loads; its vectors are of the space {space.id}; {model.runs}")
+    yield Diagnosis("model", True, f"{settings.model} loads; its vectors are of the space {space.id}; {model.runs}")
     yield asyncio.run(_index(settings, space))
 
 
-def _settings(settings: Settings) -> Iterator[Finding]:
+def _settings(settings: Settings) -> Iterator[Diagnosis]:
     for name in unknown_variables():
-        yield Finding("settings", False, f"{name} is no setting: correct its name (see docs/settings.md)")
+        yield Diagnosis("settings", False, f"{name} is no setting: correct its name (see docs/settings.md)")
     for root in settings.image_file_roots:
         if not root.is_dir():
-            yield Finding("settings", False, f"LIVESHELF_IMAGE_FILE_ROOTS names {root}, which is no folder")
+            yield Diagnosis("settings", False, f"LIVESHELF_IMAGE_FILE_ROOTS names {root}, which is no folder")
     try:
         contract_of(settings)
     except LiveshelfError as error:
-        yield Finding("settings", False, str(error))
-    yield Finding("settings", True, "every value is one that is allowed")
+        yield Diagnosis("settings", False, str(error))
+    yield Diagnosis("settings", True, "every value is one that is allowed")
 
 
-def _broker(settings: Settings) -> Finding:
+def _broker(settings: Settings) -> Diagnosis:
     from liveshelf.wiring.kafka import kafka_of, topics_of
     from streams.topics import partitions_of
 
@@ -58,17 +58,17 @@ def _broker(settings: Settings) -> Finding:
     try:
         there = partitions_of(kafka_of(settings), topics)
     except LiveshelfError as error:
-        return Finding("broker", False, str(error))
+        return Diagnosis("broker", False, str(error))
     few = {name: count for name, count in there.items() if 0 < count < topics.partitions}
     if few:
         said = ", ".join(f"{name} has {count}" for name, count in few.items())
-        return Finding("broker", False, f"{said} partitions of {topics.partitions}: set LIVESHELF_PARTITIONS to that")
+        return Diagnosis("broker", False, f"{said} partitions of {topics.partitions}: set LIVESHELF_PARTITIONS to that")
     missing = [name for name, count in there.items() if not count]
     says = f"{settings.kafka} answers"
-    return Finding("broker", True, says + (f"; {', '.join(missing)} will be created" if missing else ""))
+    return Diagnosis("broker", True, says + (f"; {', '.join(missing)} will be created" if missing else ""))
 
 
-async def _index(settings: Settings, space: Space) -> Finding:
+async def _index(settings: Settings, space: Space) -> Diagnosis:
     from indexer.collection import collection_name, serving
     from indexer.qdrant.connection import connect
     from liveshelf.wiring.encoder import collection_policy_of
@@ -78,17 +78,17 @@ async def _index(settings: Settings, space: Space) -> Finding:
     try:
         served = await serving(client, settings.collection)
     except LiveshelfError as error:
-        return Finding("index", False, str(error))
+        return Diagnosis("index", False, str(error))
     finally:
         await client.close()
     wanted = collection_name(collection_policy_of(settings), space)
     if served is None:
-        return Finding("index", True, f"{settings.qdrant_url} answers; {wanted} will be created")
+        return Diagnosis("index", True, f"{settings.qdrant_url} answers; {wanted} will be created")
     if served != wanted:
-        return Finding(
+        return Diagnosis(
             "index",
             False,
             f"{settings.collection} holds {served}, and this model makes {wanted}: use the "
             "model that made it, or another LIVESHELF_COLLECTION",
         )
-    return Finding("index", True, f"{settings.qdrant_url} answers and {settings.collection} holds {served}")
+    return Diagnosis("index", True, f"{settings.qdrant_url} answers and {settings.collection} holds {served}")

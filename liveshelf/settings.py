@@ -9,8 +9,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from catalog.errors import Misuse
-from catalog.ingest.image_retry import RepairPolicy
+from catalog.errors import InvalidInput
+from catalog.ingest.image_retry import ImageRetryPolicy
 from liveshelf.setting_types import Folders, Names, Ports, Seconds, Url
 
 PREFIX = "LIVESHELF_"
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
         True, description="Whether photos that could not be had are tried again by themselves; false: with a put alone."
     )
     repair_after_s: Seconds = Field(
-        tuple(RepairPolicy().delays_s),
+        tuple(ImageRetryPolicy().delays_s),
         description="Waits before each new try of a photo that could not be had, in seconds; after the last none.",
     )
     placeholder_titles: int = Field(
@@ -239,11 +239,14 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: object) -> Settings:
-    """The settings of this process. Raises Misuse naming each variable that is wrong, why, and what is allowed."""
+    """The settings of this process.
+
+    Raises InvalidInput naming each variable that is wrong, why, and what is allowed.
+    """
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
-        raise Misuse("; ".join(_sentence(dict(e)) for e in error.errors())) from None
+        raise InvalidInput("; ".join(_sentence(dict(e)) for e in error.errors())) from None
 
 
 def variable(name: str) -> str:

@@ -11,22 +11,22 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
 
-from catalog.ports import ImageSource, Shelf
-from catalog.query.candidates import Gather
-from catalog.query.search import Find
+from catalog.ports import ImageSource, ProductReader
+from catalog.query.candidates import CandidateService
+from catalog.query.search import SearchService
 from search.auth.caller import Caller, Scope, caller_of
-from search.auth.key_file import Keyring
-from search.errors import Edge, answer_errors
+from search.auth.key_file import KeyFile
+from search.errors import ErrorMiddleware, answer_errors
 from search.health import Health
-from search.middleware.admission import TIMEOUT_HEADER, Admission
-from search.middleware.authentication import Door
+from search.middleware.admission import TIMEOUT_HEADER, AdmissionMiddleware
+from search.middleware.authentication import AuthMiddleware
 from search.page import page_routes
-from search.parsing.query_builder import Asker
+from search.parsing.query_builder import QueryBuilder
 from search.policy import SearchPolicy
-from search.routes.candidates import candidates
-from search.routes.encode import encoding
-from search.routes.products import products
-from search.routes.search import finding
+from search.routes.candidates import candidate_routes
+from search.routes.encode import encode_routes
+from search.routes.products import product_routes
+from search.routes.search import search_routes
 from search.schemas.responses import HealthBody
 
 DESCRIPTION = """Finds live products by words, by a photo, by both, or by a mix of several, and like one that is there.
@@ -40,26 +40,26 @@ DEFAULT = SearchPolicy()
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Dependencies:
     """What the service is made of.
 
     `images` fetches what queries and photos refer to, if it is no file of ours. `collection` is where Qdrant has the
     products, for those who ask it themselves.
     """
 
-    find: Find
-    gather: Gather
-    shelf: Shelf
+    find: SearchService
+    gather: CandidateService
+    shelf: ProductReader
     images: ImageSource
     health: Callable[[], Awaitable[Health]]
     collection: str
 
 
 def create_app(
-    parts: Parts,
+    parts: Dependencies,
     *,
     policy: SearchPolicy = DEFAULT,
-    keys: Keyring | None = None,
+    keys: KeyFile | None = None,
     routers: Sequence[APIRouter] = (),
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
@@ -75,17 +75,17 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(Admission, policy=policy)
-    app.add_middleware(Door, policy=policy, keys=keys)
+    app.add_middleware(AdmissionMiddleware, policy=policy)
+    app.add_middleware(AuthMiddleware, policy=policy, keys=keys)
     if policy.origins:
         _let_pages_ask(app, policy)
-    app.add_middleware(Edge)
+    app.add_middleware(ErrorMiddleware)
     answer_errors(app, policy)
-    asker = Asker(parts.images, policy)
-    app.include_router(finding(parts.find, asker, policy, clock))
-    app.include_router(candidates(parts.gather, asker, policy))
-    app.include_router(encoding(parts.find, asker, policy, collection=parts.collection))
-    app.include_router(products(parts.shelf, parts.images, policy, clock))
+    asker = QueryBuilder(parts.images, policy)
+    app.include_router(search_routes(parts.find, asker, policy, clock))
+    app.include_router(candidate_routes(parts.gather, asker, policy))
+    app.include_router(encode_routes(parts.find, asker, policy, collection=parts.collection))
+    app.include_router(product_routes(parts.shelf, parts.images, policy, clock))
     for router in routers:
         app.include_router(router)
     _add_health(app, parts.health)

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from catalog.errors import ImageProblem, LiveshelfError, Misuse, NotThere, Unavailable
+from catalog.errors import ImageProblem, InvalidInput, LiveshelfError, NotFound, Unavailable
 from search.policy import SearchPolicy
 from search.schemas.responses import ErrorBody, Problem
 
@@ -31,7 +31,7 @@ _HEADERS = {
 }
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """A request turned away at the door, with the status that says why."""
 
     def __init__(
@@ -97,7 +97,7 @@ def answer_errors(app: FastAPI, policy: SearchPolicy) -> None:
     """Give the app an answer to every error raised on purpose."""
 
     async def refused(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Refused)  # noqa: S101
+        assert isinstance(error, ApiError)  # noqa: S101
         return error.response
 
     async def not_there(request: Request, error: Exception) -> Response:
@@ -126,9 +126,9 @@ def answer_errors(app: FastAPI, policy: SearchPolicy) -> None:
     async def gone(request: Request, error: Exception) -> Response:
         return Response(status_code=400)  # nobody is there to read it
 
-    app.add_exception_handler(Refused, refused)
-    app.add_exception_handler(NotThere, not_there)
-    app.add_exception_handler(Misuse, misuse)
+    app.add_exception_handler(ApiError, refused)
+    app.add_exception_handler(NotFound, not_there)
+    app.add_exception_handler(InvalidInput, misuse)
     app.add_exception_handler(ImageProblem, image)
     app.add_exception_handler(Unavailable, unavailable)
     app.add_exception_handler(RequestValidationError, unvalidated)
@@ -136,7 +136,7 @@ def answer_errors(app: FastAPI, policy: SearchPolicy) -> None:
     app.add_exception_handler(ClientDisconnect, gone)
 
 
-class Edge:
+class ErrorMiddleware:
     """The outermost layer: safe headers on every answer, and 500 as JSON for what nobody expected (logged once)."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from catalog.errors import Unavailable
-from catalog.ports import Shelf
+from catalog.ports import ProductReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Health:
     message: str = ""
 
 
-def index_health(shelf: Shelf, *, space: str, within: float = 2.0) -> Callable[[], Awaitable[Health]]:
+def index_health(shelf: ProductReader, *, space: str, within: float = 2.0) -> Callable[[], Awaitable[Health]]:
     """A health check that asks the index to count its products, and takes no answer `within` seconds for a no."""
 
     async def health() -> Health:

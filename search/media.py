@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 
 WEB = ("http", "https")
 HEAVY = "data"
@@ -37,12 +37,12 @@ def scheme(url: str) -> str:
     return before.lower() if colon else ""
 
 
-def address(key: Key, n: int = 0) -> str:
+def address(key: ProductKey, n: int = 0) -> str:
     """Where this server gives out a product's nth photo."""
     return f"/products/{quote(key.id, safe='')}/photo?tenant={quote(key.tenant, safe='')}&n={n}"
 
 
-def addresses(key: Key, payload: Mapping[str, object]) -> list[str]:
+def addresses(key: ProductKey, payload: Mapping[str, object]) -> list[str]:
     """A product's photos as a client can fetch them: the shop's own on the web, anything else through this server."""
     images = payload.get("images")
     if not isinstance(images, Sequence):

@@ -16,7 +16,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 
 DRAIN = 10  # seconds that queries under way have to be answered after a stop was asked for
 
@@ -33,9 +33,9 @@ async def serve(
     """Answer on host:port until SIGTERM or SIGINT, then finish what is under way.
 
     `on_stop` is called at the signal: it ends answers that would have no end. Port 0 takes any free one. `ready_file`
-    gets {"port", "pid"} in one piece once the server listens, and is gone when it stops. Raises Misuse for an address
-    that cannot be had, and for one that others can reach unless `insecure`: whoever gives that knows that keys are
-    asked for, or that none are needed.
+    gets {"port", "pid"} in one piece once the server listens, and is gone when it stops. Raises InvalidInput for an
+    address that cannot be had, and for one that others can reach unless `insecure`: whoever gives that knows that keys
+    are asked for, or that none are needed.
     """
     listener = _listen(host, port, insecure)
     config = uvicorn.Config(
@@ -64,11 +64,11 @@ def run(app: ASGIApp, host: str, port: int, ready_file: Path | None = None, *, i
 
 def _listen(host: str, port: int, insecure: bool) -> socket.socket:
     if not 0 <= port <= 65_535:  # the resolver would take the remainder
-        raise Misuse(f"{port} is no port: choose one up to 65535, or 0 for any free one")
+        raise InvalidInput(f"{port} is no port: choose one up to 65535, or 0 for any free one")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         if not insecure and not ipaddress.ip_address(address[0]).is_loopback:
-            raise Misuse(
+            raise InvalidInput(
                 f"{host} can be reached from other machines and queries need no key: make one with `liveshelf keys"
                 " add`, listen on 127.0.0.1, or where a proxy or a network policy guards this one, allow it as insecure"
             )
@@ -81,7 +81,7 @@ def _listen(host: str, port: int, insecure: bool) -> socket.socket:
             raise
         return listener
     except OSError as error:
-        raise Misuse(
+        raise InvalidInput(
             f"{host} port {port} cannot be listened on ({error}): choose another, or 0 for any free one"
         ) from None
 

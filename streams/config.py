@@ -11,7 +11,7 @@ Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 
 @dataclass(frozen=True, slots=True)
-class Security:
+class KafkaSecurity:
     """How the broker is spoken to. `ca_file` is a PEM file of the authority that signed its certificate."""
 
     protocol: Protocol = "PLAINTEXT"
@@ -33,7 +33,7 @@ class Security:
 
 
 @dataclass(frozen=True, slots=True)
-class Kafka:
+class KafkaConfig:
     """Where the broker is and as which consumer group a worker reads. `bootstrap` is host:port, several by commas.
 
     `member` is a name that a worker keeps over restarts, no two alive with the same: with it a worker that was killed
@@ -43,7 +43,7 @@ class Kafka:
     bootstrap: str = "localhost:9092"
     group: str = "liveshelf"
     member: str | None = None
-    security: Security = Security()
+    security: KafkaSecurity = KafkaSecurity()
 
     @property
     def servers(self) -> list[str]:
@@ -67,7 +67,7 @@ class Kafka:
 
 
 @dataclass(frozen=True, slots=True)
-class Topics:
+class TopicConfig:
     """The topics and what they are created with.
 
     Partitions bound how many workers can share a topic. `max_bytes` is the largest event; quarantine takes a little
@@ -101,7 +101,7 @@ class BatchPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class OutageRetryPolicy:
     """The wait before a stage is tried again: uniform between 0 and a ceiling that doubles up to `max_s` seconds."""
 
     initial_s: float = 0.2
@@ -129,7 +129,7 @@ class WorkerPolicy:
     """
 
     batch: BatchPolicy = BatchPolicy()
-    retry: RetryPolicy = RetryPolicy()
+    retry: OutageRetryPolicy = OutageRetryPolicy()
     stall: StallPolicy = StallPolicy()
     commit_every_s: float = 1.0
     drain_s: float = 20.0

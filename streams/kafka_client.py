@@ -15,15 +15,15 @@ from kafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from catalog.errors import LiveshelfError, Misuse, Unavailable
-from streams.config import Kafka
+from catalog.errors import InvalidInput, LiveshelfError, Unavailable
+from streams.config import KafkaConfig
 
 CONNECT_MS = 5_000
 
 
 @contextmanager
-def admin_client(kafka: Kafka) -> Iterator[KafkaAdminClient]:
-    """A kafka-python admin client, closed at the end. Raises Unavailable, or Misuse for what was refused."""
+def admin_client(kafka: KafkaConfig) -> Iterator[KafkaAdminClient]:
+    """A kafka-python admin client, closed at the end. Raises Unavailable, or InvalidInput for what was refused."""
     check_address(kafka)
     with sentences(kafka):
         client = KafkaAdminClient(**kafka.client_options(), bootstrap_timeout_ms=CONNECT_MS)
@@ -33,7 +33,7 @@ def admin_client(kafka: Kafka) -> Iterator[KafkaAdminClient]:
             client.close()
 
 
-def read_topic(kafka: Kafka, topic: str, *, start: tuple[int, int] | None = None) -> Iterator[Any]:
+def read_topic(kafka: KafkaConfig, topic: str, *, start: tuple[int, int] | None = None) -> Iterator[Any]:
     """kafka-python's ConsumerRecords of a topic, from its start to what is its end now, partition by partition.
 
     With `start`, a partition and an offset, only what that partition has from there on.
@@ -66,7 +66,7 @@ def _read(consumer: Any, topic: str, start: tuple[int, int] | None) -> Iterator[
                     yield message
 
 
-def check_address(kafka: Kafka) -> None:
+def check_address(kafka: KafkaConfig) -> None:
     """Raises Unavailable when none of the broker's addresses can be connected to.
 
     kafka-python would try for long, and its clients leave their sockets open when they could not be made.
@@ -78,27 +78,29 @@ def check_address(kafka: Kafka) -> None:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_MS / 1000):
                 return
         except ValueError:
-            raise Misuse(f"The broker's address {server!r} is not host:port: correct it.") from None
+            raise InvalidInput(f"The broker's address {server!r} is not host:port: correct it.") from None
         except OSError as error:
             reason = error
     raise sentence(kafka, reason or OSError())
 
 
 @contextmanager
-def sentences(kafka: Kafka) -> Iterator[None]:
-    """Turns what kafka-python raises into Unavailable or Misuse, naming the broker."""
+def sentences(kafka: KafkaConfig) -> Iterator[None]:
+    """Turns what kafka-python raises into Unavailable or InvalidInput, naming the broker."""
     try:
         yield
     except (KafkaError, OSError) as error:
         raise sentence(kafka, error) from error
 
 
-def sentence(kafka: Kafka, error: Exception) -> LiveshelfError:
+def sentence(kafka: KafkaConfig, error: Exception) -> LiveshelfError:
     """What went wrong with the broker and what to do next."""
     if isinstance(error, AuthorizationError | SaslAuthenticationFailedError):
-        return Misuse(f"The broker at {kafka.bootstrap} refuses this user ({_name(error)}): check name and rights.")
+        return InvalidInput(
+            f"The broker at {kafka.bootstrap} refuses this user ({_name(error)}): check name and rights."
+        )
     if isinstance(error, UnknownTopicOrPartitionError):
-        return Misuse(f"The broker at {kafka.bootstrap} does not have that topic: create the topics first.")
+        return InvalidInput(f"The broker at {kafka.bootstrap} does not have that topic: create the topics first.")
     return Unavailable(
         f"The broker at {kafka.bootstrap} does not answer ({_name(error)}): start it, or correct its address."
     )

@@ -7,8 +7,8 @@ from typing import Any
 
 from kafka.errors import TopicAlreadyExistsError, for_code
 
-from catalog.errors import Misuse
-from streams.config import Kafka, Topics
+from catalog.errors import InvalidInput
+from streams.config import KafkaConfig, TopicConfig
 from streams.kafka_client import admin_client
 
 DAY_MS = 24 * 3600 * 1000
@@ -16,10 +16,10 @@ DAY_MS = 24 * 3600 * 1000
 HEADERS_BYTES = 64 * 1024
 
 
-def create_topics(kafka: Kafka, topics: Topics) -> list[str]:
+def create_topics(kafka: KafkaConfig, topics: TopicConfig) -> list[str]:
     """Creates the topics that are not there yet; the names of those it created.
 
-    Raises Misuse for a topic that exists with fewer partitions than asked or that the broker refuses to create,
+    Raises InvalidInput for a topic that exists with fewer partitions than asked or that the broker refuses to create,
     Unavailable when the broker does not answer.
     """
     wanted = _wanted(topics)
@@ -30,29 +30,31 @@ def create_topics(kafka: Kafka, topics: Topics) -> list[str]:
         partitions = {topic["name"]: len(topic["partitions"]) for topic in client.describe_topics(list(wanted))}
     for name, count in partitions.items():
         if count < topics.partitions:
-            raise Misuse(
+            raise InvalidInput(
                 f"The topic {name} has {count} partitions, not {topics.partitions}: ask for {count}, or use a new "
                 f"topic, for adding partitions would break the order of a product's events."
             )
     return created
 
 
-def check_topics(kafka: Kafka, names: Iterable[str]) -> None:
-    """Raises Misuse for a topic that is not there, Unavailable when the broker does not answer."""
+def check_topics(kafka: KafkaConfig, names: Iterable[str]) -> None:
+    """Raises InvalidInput for a topic that is not there, Unavailable when the broker does not answer."""
     with admin_client(kafka) as client:
         missing = sorted(set(names) - set(client.list_topics()))
     if missing:
-        raise Misuse(f"The broker at {kafka.bootstrap} has no topic {' and no topic '.join(missing)}: create it first.")
+        raise InvalidInput(
+            f"The broker at {kafka.bootstrap} has no topic {' and no topic '.join(missing)}: create it first."
+        )
 
 
-def partitions_of(kafka: Kafka, topics: Topics) -> dict[str, int]:
-    """How many partitions each of the topics has, 0 where it does not exist. Raises Unavailable and Misuse."""
+def partitions_of(kafka: KafkaConfig, topics: TopicConfig) -> dict[str, int]:
+    """How many partitions each of the topics has, 0 where it does not exist. Raises Unavailable and InvalidInput."""
     with admin_client(kafka) as client:
         there = {topic["name"]: len(topic["partitions"]) for topic in client.describe_topics()}
     return {name: there.get(name, 0) for name in _wanted(topics)}
 
 
-def _wanted(topics: Topics) -> dict[str, dict[str, Any]]:
+def _wanted(topics: TopicConfig) -> dict[str, dict[str, Any]]:
     events = {"max.message.bytes": str(topics.max_bytes)}
     days = topics.quarantine_days
     quarantine = {
@@ -72,5 +74,5 @@ def _is_new(topic: dict[str, Any]) -> bool:
         return False
     if topic["error_code"]:
         reason = topic.get("error_message") or error.__name__
-        raise Misuse(f"The broker does not create the topic {topic['name']}: {str(reason).rstrip('.')}.")
+        raise InvalidInput(f"The broker does not create the topic {topic['name']}: {str(reason).rstrip('.')}.")
     return True

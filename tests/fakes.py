@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from catalog.domain.filters import AnyOf, Condition, Exists, Not
-from catalog.domain.index_query import Ask
-from catalog.domain.product import Content, ImageState, Key, Scalar
+from catalog.domain.index_query import IndexQuery
+from catalog.domain.product import Content, ImageState, ProductKey, Scalar
 from catalog.domain.record import Reject
 from catalog.domain.space import FUSED, IMAGE, Space
-from catalog.domain.state import Known, Payload, known_from
-from catalog.ports import Encoded, Hit, Outcome, Prepared, Vector, Write
+from catalog.domain.state import IndexedState, Payload, known_from
+from catalog.ports import EncodedItem, Hit, PreparedItem, ProductWrite, Vector, WriteResult
 from catalog.query.rank_fusion import fused
 
 SPACE = Space(model="fake", revision="1", preprocessing="none", vectors={FUSED: 8, IMAGE: 4})
@@ -39,33 +39,35 @@ class FakeIndex:
 
     space: Space = SPACE
     failure: Exception | None = None
-    points: dict[Key, tuple[Payload, Mapping[str, Vector]]] = field(default_factory=dict)
-    batches: list[list[Write]] = field(default_factory=list)
+    points: dict[ProductKey, tuple[Payload, Mapping[str, Vector]]] = field(default_factory=dict)
+    batches: list[list[ProductWrite]] = field(default_factory=list)
 
-    async def known(self, keys: Collection[Key], *, whole: Collection[Key] = ()) -> dict[Key, Known]:
+    async def known(
+        self, keys: Collection[ProductKey], *, whole: Collection[ProductKey] = ()
+    ) -> dict[ProductKey, IndexedState]:
         self._fail()
         return {key: known_from(self.points[key][0]) for key in keys if key in self.points}
 
-    async def write(self, writes: Sequence[Write]) -> Outcome:
+    async def write(self, writes: Sequence[ProductWrite]) -> WriteResult:
         self._fail()
         self.batches.append(list(writes))
         invalid = {w.key: reason for w in writes if (reason := self._invalid(w))}
         moved = {w.key for w in writes if w.key not in invalid and not self._apply(w)}
-        return Outcome(frozenset(moved), invalid)
+        return WriteResult(frozenset(moved), invalid)
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[Payload]:
         self._fail()
         live = [{**p, **key._asdict()} for key, (p, _) in self.points.items() if p["live"]]
         return [p for p in live if (at := p.get("image_retry_at")) is not None and at <= now_ms][:limit]
 
-    async def search(self, ask: Ask) -> list[Hit]:
+    async def search(self, ask: IndexQuery) -> list[Hit]:
         self._fail()
         there = {
             key: point
             for key, point in self.points.items()
             if key not in ask.without and _holds_all(key, point[0], ask.conditions)
         }
-        channels: list[list[tuple[Key, float]]] = []
+        channels: list[list[tuple[ProductKey, float]]] = []
         if ask.vector is not None:
             looks = {key: v[ask.using] for key, (_, v) in there.items() if ask.using in v}
             channels.append(_best({key: float(np.dot(ask.vector, look)) for key, look in looks.items()}))
@@ -78,7 +80,7 @@ class FakeIndex:
         found = fused(ask.fusion, channels[0][:pool], channels[1][:pool]) if len(channels) == 2 else channels[0]
         return [Hit(key, score, _public(there[key][0])) for key, score in found[ask.offset : ask.offset + ask.limit]]
 
-    async def get(self, key: Key) -> Payload | None:
+    async def get(self, key: ProductKey) -> Payload | None:
         self._fail()
         payload, _ = self.points.get(key, ({"live": False}, {}))
         return _public(payload) if payload["live"] else None
@@ -87,7 +89,7 @@ class FakeIndex:
         self._fail()
         return sum(_holds_all(key, payload, conditions) for key, (payload, _) in self.points.items())
 
-    async def vectors(self, key: Key) -> Mapping[str, Vector] | None:
+    async def vectors(self, key: ProductKey) -> Mapping[str, Vector] | None:
         self._fail()
         payload, vectors = self.points.get(key, ({"live": False}, {}))
         return vectors if payload["live"] else None
@@ -114,7 +116,7 @@ class FakeIndex:
                 counts.update(set(_members({**payload, **key._asdict()}, field)) - {None})
         return sorted(counts.items(), key=lambda found: (-found[1], str(found[0])))[:limit]
 
-    async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> Sequence[tuple[Key, Payload]]:
+    async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> Sequence[tuple[ProductKey, Payload]]:
         self._fail()
         live = [(key, _public(p)) for key, (p, _) in self.points.items() if _holds_all(key, p, conditions)]
         return sorted(live, key=lambda each: -each[1]["event_time"])[:limit]
@@ -123,7 +125,7 @@ class FakeIndex:
         if self.failure is not None:
             raise self.failure
 
-    def _invalid(self, write: Write) -> str | None:
+    def _invalid(self, write: ProductWrite) -> str | None:
         for name, vector in (write.vectors or {}).items():
             if vector.shape != (self.space.vectors.get(name),):
                 return f"the vector {name!r} has shape {vector.shape}"
@@ -131,7 +133,7 @@ class FakeIndex:
                 return f"the vector {name!r} is not finite"
         return None
 
-    def _apply(self, write: Write) -> bool:
+    def _apply(self, write: ProductWrite) -> bool:
         payload, vectors = self.points.get(write.key, (None, {}))
         revision = payload["revision"] if payload else None
         if revision == write.payload["revision"]:
@@ -149,7 +151,7 @@ def _public(payload: Payload) -> Payload:
     return {name: value for name, value in payload.items() if name not in INTERNALS}
 
 
-def _best(scores: Mapping[Key, float]) -> list[tuple[Key, float]]:
+def _best(scores: Mapping[ProductKey, float]) -> list[tuple[ProductKey, float]]:
     return sorted(scores.items(), key=lambda found: -found[1])
 
 
@@ -158,7 +160,7 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"[^\W_]+", plain.lower()))
 
 
-def _holds_all(key: Key, payload: Payload, conditions: Sequence[Condition]) -> bool:
+def _holds_all(key: ProductKey, payload: Payload, conditions: Sequence[Condition]) -> bool:
     return bool(payload["live"]) and all(_holds({**payload, **key._asdict()}, c) for c in conditions)
 
 
@@ -204,21 +206,21 @@ class FakeEncoder:
     away: dict[str, ImageState] = field(default_factory=dict)
     fetched: list[Content] = field(default_factory=list)
 
-    async def prepare(self, items: Sequence[Content]) -> Sequence[Prepared]:
+    async def prepare(self, items: Sequence[Content]) -> Sequence[PreparedItem]:
         self.fetched += items
-        return [Prepared(self._photo(item), "", item) for item in items]
+        return [PreparedItem(self._photo(item), "", item) for item in items]
 
     def _photo(self, item: Content) -> ImageState:
         if not item.images:
             return ImageState.NONE
         return min((self.away.get(url, ImageState.OK) for url in item.images), key=lambda s: s is not ImageState.OK)
 
-    async def encode(self, prepared: Sequence[Prepared]) -> Sequence[Encoded | None]:
+    async def encode(self, prepared: Sequence[PreparedItem]) -> Sequence[EncodedItem | None]:
         if self.failure is not None:
             raise self.failure
         return [self._encode(p) for p in prepared]
 
-    def _encode(self, prepared: Prepared) -> Encoded | None:
+    def _encode(self, prepared: PreparedItem) -> EncodedItem | None:
         content = prepared.inputs
         assert isinstance(content, Content)
         self.encoded.append(content)
@@ -227,7 +229,7 @@ class FakeEncoder:
         vectors = {FUSED: unit(content.title, self.space.vectors[FUSED])}
         if prepared.image_state is ImageState.OK and IMAGE in self.space.vectors:
             vectors[IMAGE] = unit(content.images[0], self.space.vectors[IMAGE])
-        return Encoded(vectors, prepared.image_state)
+        return EncodedItem(vectors, prepared.image_state)
 
     async def encode_query(self, *, text: str | None, image: bytes | None) -> Vector:
         seed = text if text is not None else (image or b"").decode("latin-1")

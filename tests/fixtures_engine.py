@@ -12,9 +12,9 @@ import pytest
 from qdrant_client import AsyncQdrantClient
 
 from catalog.domain.space import Space
-from catalog.ports import Facets, Index, Looks, Shelf
+from catalog.ports import FacetReader, ProductReader, ProductWriter, VectorReader
 from embedded.engine.process import EngineProcess
-from indexer import CollectionPolicy, QdrantFacets, QdrantIndex, QdrantShelf, collection_name, connect, ensure
+from indexer import CollectionPolicy, QdrantFacetReader, QdrantReader, QdrantWriter, collection_name, connect, ensure
 
 SERVER = "LIVESHELF_TEST_QDRANT_URL"
 
@@ -23,11 +23,11 @@ SERVER = "LIVESHELF_TEST_QDRANT_URL"
 class Subject:
     """Both sides of one empty collection, and a second writer with a connection of its own."""
 
-    index: Index
-    shelf: Shelf
-    rival: Index
-    looks: Looks
-    facets: Facets
+    index: ProductWriter
+    shelf: ProductReader
+    rival: ProductWriter
+    looks: VectorReader
+    facets: FacetReader
     collection: str = ""
 
 
@@ -61,13 +61,13 @@ async def collection_at(url: str, space: Space) -> AsyncIterator[Subject]:
     async with client_of(url) as client, client_of(url) as second:
         try:
             collection = await ensure(client, space, policy)
-            shelf = QdrantShelf(client, collection=policy.name, space=space)
+            shelf = QdrantReader(client, collection=policy.name, space=space)
             yield Subject(
-                index=QdrantIndex(client, collection=collection, space=space),
+                index=QdrantWriter(client, collection=collection, space=space),
                 shelf=shelf,
                 looks=shelf,
-                facets=QdrantFacets(client, collection=policy.name, fresh_s=0.0),
-                rival=QdrantIndex(second, collection=collection, space=space),
+                facets=QdrantFacetReader(client, collection=policy.name, fresh_s=0.0),
+                rival=QdrantWriter(second, collection=collection, space=space),
                 collection=collection,
             )
         finally:

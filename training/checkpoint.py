@@ -13,21 +13,26 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from encoders.towers.single_stream import SingleStream
-from training.distributed import World
-from training.late_fusion import Late
+from training.distributed import Distributed
+from training.late_fusion import LateFusionTowers
 from training.recipe import Recipe
-from training.tasks.negatives import Bank
+from training.tasks.negatives import MemoryBank
 
 FILE = "state.safetensors"
 
 
-class State:
+class TrainingState:
     """The towers and tasks, their optimizer, their moving average, the bank; how far, and how well."""
 
     def __init__(
-        self, recipe: Recipe, towers: SingleStream | Late, tasks: nn.ModuleDict, bank: Bank | None, world: World
+        self,
+        recipe: Recipe,
+        towers: SingleStream | LateFusionTowers,
+        tasks: nn.ModuleDict,
+        bank: MemoryBank | None,
+        world: Distributed,
     ) -> None:
         self.recipe, self.towers, self.tasks, self.bank, self.world = recipe, towers, tasks, bank, world
         self.average = copy.deepcopy(towers).requires_grad_(False) if recipe.optim.ema else None
@@ -36,7 +41,7 @@ class State:
         self.progress = Progress()
 
     @property
-    def served(self) -> SingleStream | Late:
+    def served(self) -> SingleStream | LateFusionTowers:
         """The towers that are validated and written out."""
         return self.average or self.towers
 
@@ -60,22 +65,24 @@ class State:
         partial.rename(folder / FILE)
 
     def load(self, folder: Path) -> None:
-        """Go on from what `save` wrote. Raises Misuse where there is nothing, or that of another recipe."""
+        """Go on from what `save` wrote. Raises InvalidInput where there is nothing, or that of another recipe."""
         path = folder / FILE
         try:
             with safe_open(path, framework="pt") as file:
                 said: dict[str, Any] = json.loads(file.metadata()["state"])
                 found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except FileNotFoundError as err:
-            raise Misuse(f"There is nothing to resume in {folder}: train without --resume first.") from err
+            raise InvalidInput(f"There is nothing to resume in {folder}: train without --resume first.") from err
         except (SafetensorError, OSError, KeyError, ValueError) as err:
-            raise Misuse(f"{path} cannot be read: train again without --resume.") from err
+            raise InvalidInput(f"{path} cannot be read: train again without --resume.") from err
         if difference := _difference(json.loads(said["recipe"]), json.loads(self.recipe.json())):
-            raise Misuse(f"{folder} was trained with {difference}: resume with the same recipe, or name another --out.")
+            raise InvalidInput(
+                f"{folder} was trained with {difference}: resume with the same recipe, or name another --out."
+            )
         self._prepare_optimizer()
         mine = self._tensors()
         if mine.keys() != found.keys():
-            raise Misuse(f"{path} is of another version: train again without --resume.")
+            raise InvalidInput(f"{path} is of another version: train again without --resume.")
         with torch.no_grad():
             for name, value in mine.items():
                 value.copy_(found[name])
@@ -115,7 +122,7 @@ class Progress:
     since: int = 0
 
 
-def _optimizer(recipe: Recipe, towers: SingleStream | Late, tasks: nn.ModuleDict) -> torch.optim.AdamW:
+def _optimizer(recipe: Recipe, towers: SingleStream | LateFusionTowers, tasks: nn.ModuleDict) -> torch.optim.AdamW:
     """AdamW. What has one dimension or is a position decays not; the backbones' layers move at a rate of their own."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     named = [*towers.named_parameters(), *(("tasks." + name, weight) for name, weight in tasks.named_parameters())]

@@ -12,19 +12,19 @@ from torch import Tensor, distributed
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Distributed:
     """One of `size` processes that train one model. All of them must call the same methods in the same order."""
 
     rank: int = 0
     size: int = 1
 
     @staticmethod
-    def join(device: torch.device) -> World:
+    def join(device: torch.device) -> Distributed:
         """Meet the other processes where torchrun started several; otherwise be alone."""
         if not distributed.is_torchelastic_launched():
-            return World()
+            return Distributed()
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        return World(distributed.get_rank(), distributed.get_world_size())
+        return Distributed(distributed.get_rank(), distributed.get_world_size())
 
     @contextmanager
     def first(self) -> Iterator[None]:
@@ -64,7 +64,7 @@ class _Gather(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, mine: Tensor, world: World) -> Tensor:
+    def forward(ctx: Any, mine: Tensor, world: Distributed) -> Tensor:
         ctx.world, ctx.rows = world, len(mine)
         return _all(mine, world)
 
@@ -76,7 +76,7 @@ class _Gather(torch.autograd.Function):
         return whole[first : first + ctx.rows], None
 
 
-def _all(mine: Tensor, world: World) -> Tensor:
+def _all(mine: Tensor, world: Distributed) -> Tensor:
     parts = [torch.empty_like(mine) for _ in range(world.size)]
     distributed.all_gather(parts, mine.detach().contiguous())
     return torch.cat(parts)

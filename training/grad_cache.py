@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from encoders.towers.single_stream import Item, Read, SingleStream, Text
-from training.data.batch import Batch, View
-from training.late_fusion import Late
+from encoders.towers.single_stream import ItemInput, SingleStream, TextInput, TowerOutput
+from training.data.batch import TrainBatch, View
+from training.late_fusion import LateFusionTowers
 
-Losses = Callable[[Mapping[str, Read]], Tensor]
+Losses = Callable[[Mapping[str, TowerOutput]], Tensor]
 _GROUPS = 4
 
 
 def backward(
-    towers: SingleStream | Late,
-    batch: Batch,
+    towers: SingleStream | LateFusionTowers,
+    batch: TrainBatch,
     losses: Losses,
     *,
     chunk: int,
@@ -64,16 +64,16 @@ def _chunks(views: Mapping[str, View], size: int) -> Iterator[tuple[str, View]]:
             yield name, view[start : start + (size or len(view))]
 
 
-def _read(towers: SingleStream | Late, view: View, seed: int, number: int) -> Read:
+def _read(towers: SingleStream | LateFusionTowers, view: View, seed: int, number: int) -> TowerOutput:
     torch.manual_seed((seed * 1009 + number) % 2**63)
     return by_length(towers, view)
 
 
-def by_length(towers: SingleStream | Late, view: View) -> Read:
+def by_length(towers: SingleStream | LateFusionTowers, view: View) -> TowerOutput:
     """What `towers.read` says, texts of like length read together: else half of what is computed would be padding."""
-    if isinstance(towers, Late):
+    if isinstance(towers, LateFusionTowers):
         return towers.read(view)
-    title = view if isinstance(view, Text) else view.title
+    title = view if isinstance(view, TextInput) else view.title
     lengths, longest = title.seen.sum(1), title.seen.shape[1]
     if len(title) < _GROUPS * 2 or not longest:
         return towers.read(view)
@@ -81,32 +81,32 @@ def by_length(towers: SingleStream | Late, view: View) -> Read:
     parts = []
     for rows in order.tensor_split(_GROUPS):
         length = int(lengths[rows[-1]])
-        short = Text(title.states[rows, :length], title.seen[rows, :length])
-        if not isinstance(view, Text):
+        short = TextInput(title.states[rows, :length], title.seen[rows, :length])
+        if not isinstance(view, TextInput):
             hidden = None if view.hidden is None else view.hidden[rows]
-            read = towers.read(Item(short, view.photos[rows], view.there[rows], hidden))
+            read = towers.read(ItemInput(short, view.photos[rows], view.there[rows], hidden))
         else:
             read = towers.read(short)
         parts.append(_padded(read, length, longest))
     back = order.argsort()
     whole = _whole(parts)
-    return Read(whole.tokens[back], whole.seen[back], whole.vector[back])
+    return TowerOutput(whole.tokens[back], whole.seen[back], whole.vector[back])
 
 
-def _padded(read: Read, length: int, longest: int) -> Read:
+def _padded(read: TowerOutput, length: int, longest: int) -> TowerOutput:
     """Room after the first `length` tokens, which are a title's, so that there are `longest`."""
     missing = longest - length
     tokens, seen = (
         torch.cat((x[:, :length], x.new_zeros(len(x), missing, *x.shape[2:]), x[:, length:]), 1)
         for x in (read.tokens, read.seen)
     )
-    return Read(tokens, seen, read.vector)
+    return TowerOutput(tokens, seen, read.vector)
 
 
-def _leaf(read: Read) -> Read:
-    return Read(read.tokens.detach().requires_grad_(), read.seen, read.vector.detach().requires_grad_())
+def _leaf(read: TowerOutput) -> TowerOutput:
+    return TowerOutput(read.tokens.detach().requires_grad_(), read.seen, read.vector.detach().requires_grad_())
 
 
-def _whole(parts: list[Read]) -> Read:
+def _whole(parts: list[TowerOutput]) -> TowerOutput:
     tokens, seen, vectors = zip(*((part.tokens, part.seen, part.vector) for part in parts), strict=True)
-    return Read(torch.cat(tokens), torch.cat(seen), torch.cat(vectors))
+    return TowerOutput(torch.cat(tokens), torch.cat(seen), torch.cat(vectors))

@@ -8,14 +8,14 @@ from torch import nn
 
 from encoders.models.late_fusion import Backbones
 from encoders.towers.backbones import CELL_DIM, TEXT_DIM, WHOLE_DIM
-from encoders.towers.single_stream import Shape, SingleStream
+from encoders.towers.single_stream import SingleStream, TowerShape
 from training.data.corpus import Corpus
-from training.data.features import States
+from training.data.features import FeatureStates
 
 _SAMPLE = 4096
 
 
-def fresh(shape: Shape, corpus: Corpus, backbones: Backbones, *, seed: int) -> SingleStream:
+def initialize(shape: TowerShape, corpus: Corpus, backbones: Backbones, *, seed: int) -> SingleStream:
     """Towers in which both texts keep the backbone's similarities, and photos say little as yet."""
     torch.manual_seed(seed)
     towers = SingleStream(shape)
@@ -41,7 +41,7 @@ def fresh(shape: Shape, corpus: Corpus, backbones: Backbones, *, seed: int) -> S
     return towers
 
 
-def directions(all_states: list[States], width: int, draw: np.random.Generator) -> torch.Tensor:
+def directions(all_states: list[FeatureStates], width: int, draw: np.random.Generator) -> torch.Tensor:
     """(width, TEXT_DIM): texts' main directions, by their means, scaled so that a token's numbers are around one."""
     means = []
     for states in all_states:

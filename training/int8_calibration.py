@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from encoders.images import ImagePolicy, decode
 from encoders.model import Inputs
 from encoders.models.late_fusion import Backbones
@@ -44,7 +44,7 @@ def layers_of(tower: TextTower | ImageTower) -> dict[str, nn.Module]:
     }
 
 
-class Watched:
+class ActivationRanges:
     """The least and the most of each channel that went into a tower's layers, while it is in force."""
 
     def __init__(self, tower: TextTower | ImageTower) -> None:
@@ -63,7 +63,7 @@ class Watched:
 
 def ranges(batch: Sequence[Inputs], backbones: Backbones) -> dict[str, Tensor]:
     """For each layer float16 (2, channels), its tower's name before its own."""
-    text, image = Watched(backbones.text_tower), Watched(backbones.image_tower)
+    text, image = ActivationRanges(backbones.text_tower), ActivationRanges(backbones.image_tower)
     with torch.inference_mode():
         for inputs in batch:
             if inputs.tokens:
@@ -76,7 +76,7 @@ def ranges(batch: Sequence[Inputs], backbones: Backbones) -> dict[str, Tensor]:
 
 
 def products(catalogue: Path, backbones: Backbones, *, count: int, seed: int) -> Iterator[Inputs]:
-    """Some of what may be trained on, drawn at random. Raises Misuse."""
+    """Some of what may be trained on, drawn at random. Raises InvalidInput."""
     examples = read(catalogue)
     taught = np.flatnonzero(parts_of(examples, SplitPolicy(seed=seed)) == TRAIN)
     for row in np.random.default_rng(seed).permutation(taught)[:count].tolist():
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for catalogue in options.catalogues
             for inputs in products(catalogue, backbones, count=options.count, seed=options.seed)
         ]
-    except Misuse as error:
+    except InvalidInput as error:
         parser.error(str(error))
     save_file(ranges(seen, backbones), options.out)
 

@@ -8,49 +8,51 @@ from torch import Tensor, nn
 
 from encoders.towers import late_fusion as fusion
 from encoders.towers.backbones import CELL_DIM, CHANNELS, IMAGE_DIM, TEXT_DIM, WHOLE_DIM
-from encoders.towers.late_fusion import Fusion
-from encoders.towers.single_stream import Item, Read, Shape, Text
+from encoders.towers.late_fusion import LateFusion
+from encoders.towers.single_stream import ItemInput, TextInput, TowerOutput, TowerShape
 from training.data.corpus import Corpus
 from training.initialize import directions
 
 
-class Late(nn.Module):
+class LateFusionTowers(nn.Module):
     """The heads of `encoders.fusion` behind the interface of `SingleStream`. It has no tokens of its own."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: TowerShape) -> None:
         super().__init__()
         self.shape = shape
-        self.fusion = Fusion(fusion.Shape(TEXT_DIM, IMAGE_DIM, shape.dim, 2 * shape.width, shape.photo_side))
+        self.fusion = LateFusion(
+            fusion.LateFusionShape(TEXT_DIM, IMAGE_DIM, shape.dim, 2 * shape.width, shape.photo_side)
+        )
 
-    def read(self, given: Text | Item) -> Read:
+    def read(self, given: TextInput | ItemInput) -> TowerOutput:
         # So few numbers are computed as exactly as they are compared.
-        device = given.seen.device if isinstance(given, Text) else given.there.device
+        device = given.seen.device if isinstance(given, TextInput) else given.there.device
         with torch.autocast(device.type, enabled=False):
-            return self.query(given) if isinstance(given, Text) else self.item(given)
+            return self.query(given) if isinstance(given, TextInput) else self.item(given)
 
-    def query(self, text: Text) -> Read:
+    def query(self, text: TextInput) -> TowerOutput:
         vector = self.fusion.text(_mean(text))
-        return Read(vector[:, None], text.seen.any(1, keepdim=True), vector)
+        return TowerOutput(vector[:, None], text.seen.any(1, keepdim=True), vector)
 
-    def item(self, item: Item) -> Read:
+    def item(self, item: ItemInput) -> TowerOutput:
         there, titled = item.there.any(1), item.title.seen.any(1)
         photos = (
             item.photos[:, :1] if item.photos.shape[1] else item.photos.new_zeros(len(item), 1, self.shape.features)
         )
         image = self.fusion.image(pooled(photos[:, 0], self.shape.cells))
         vector = self.fusion.fuse(self.fusion.text(_mean(item.title)), image, has_text=titled, has_image=there)
-        return Read(vector[:, None], (titled | there)[:, None], vector)
+        return TowerOutput(vector[:, None], (titled | there)[:, None], vector)
 
     def standardised(self, photos: Tensor) -> tuple[Tensor, Tensor]:
         """For tasks that hide cells, of which late fusion has none."""
         return photos[..., :0], photos[..., :0]
 
 
-def fresh(shape: Shape, corpus: Corpus, *, seed: int) -> Late:
+def fresh(shape: TowerShape, corpus: Corpus, *, seed: int) -> LateFusionTowers:
     """Heads that start as the main directions of the texts, and photos standardised, with no bend in them yet."""
     torch.manual_seed(seed)
     draw = np.random.default_rng(seed)
-    late = Late(shape)
+    late = LateFusionTowers(shape)
     heads = late.fusion
     rows = np.intersect1d(np.flatnonzero(corpus.has_photo), corpus.train.item)
     with torch.no_grad():
@@ -81,7 +83,7 @@ def pooled(photos: Tensor, cells: int) -> Tensor:
     return torch.cat((*parts, whole), 1)
 
 
-def _mean(text: Text) -> Tensor:
+def _mean(text: TextInput) -> Tensor:
     kept = text.seen[..., None].to(text.states.dtype)
     mean: Tensor = (text.states * kept).sum(1) / kept.sum(1).clamp(min=1)
     return mean

@@ -11,7 +11,7 @@ from typing import Any
 FILE = "metrics.jsonl"
 
 
-class Figures:
+class MetricsLog:
     """One line for each step, and one call of `shown` for a person to see it."""
 
     def __init__(self, out: Path, shown: Callable[[Mapping[str, float]], None], *, resume: bool) -> None:

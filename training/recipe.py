@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from encoders.towers.backbones import STRIDE, TEXT_LAYERS
-from encoders.towers.single_stream import Shape
+from encoders.towers.single_stream import TowerShape
 
 T = TypeVar("T")
 _LOSSES = ("am_softmax", "softmax", "sigmoid")
@@ -22,7 +22,7 @@ RECIPES = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class DataConfig:
     """Catalogues with a query log each: a file, or a pattern of files such as `log-*.parquet`.
 
     Products are split by brand, title and photo: nothing of what is validated or tested on is trained on.
@@ -54,7 +54,7 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
-class Tasks:
+class TaskWeights:
     """The weight of each task's loss; a task of weight 0 is not there."""
 
     qic: float = 1.0
@@ -99,7 +99,7 @@ class Tasks:
 
 
 @dataclass(frozen=True, slots=True)
-class Negatives:
+class NegativesConfig:
     """Where negatives come from besides the process's own batch."""
 
     across: bool = True
@@ -116,7 +116,7 @@ class Negatives:
 
 
 @dataclass(frozen=True, slots=True)
-class Optim:
+class OptimConfig:
     """How the weights move. `batch` is per process; `chunk` products at a time go through the towers with gradient."""
 
     steps: int = 2000
@@ -151,31 +151,31 @@ class Recipe:
     """All of it. `python -m liveshelf train RECIPE --set optim.steps=100` changes one number."""
 
     seed: int = 0
-    towers: Shape = field(default_factory=Shape)
-    data: Data = field(default_factory=Data)
-    tasks: Tasks = field(default_factory=Tasks)
-    negatives: Negatives = field(default_factory=Negatives)
-    optim: Optim = field(default_factory=Optim)
+    towers: TowerShape = field(default_factory=TowerShape)
+    data: DataConfig = field(default_factory=DataConfig)
+    tasks: TaskWeights = field(default_factory=TaskWeights)
+    negatives: NegativesConfig = field(default_factory=NegativesConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
 
     def json(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True)
 
 
 def load(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe of that file, or of that name here, with `section.key=value` changes. Raises Misuse."""
+    """The recipe of that file, or of that name here, with `section.key=value` changes. Raises InvalidInput."""
     path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
     try:
         said = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as err:
         own = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
-        raise Misuse(f"There is no recipe {name!r}: name a .toml file, or one of {own}.") from err
+        raise InvalidInput(f"There is no recipe {name!r}: name a .toml file, or one of {own}.") from err
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-        raise Misuse(f"The recipe {path} is no TOML: {err}.") from err
+        raise InvalidInput(f"The recipe {path} is no TOML: {err}.") from err
     return checked(changed(_of(Recipe(), said, str(path)), changes))
 
 
 def checked(recipe: Recipe) -> Recipe:
-    """The recipe, if its values fit one another. Raises Misuse."""
+    """The recipe, if its values fit one another. Raises InvalidInput."""
     wrong = {
         "tasks.loss must be am_softmax, softmax or sigmoid": recipe.tasks.loss not in _LOSSES,
         "optim.precision must be bf16, fp16 or fp32": recipe.optim.precision not in _PRECISIONS,
@@ -198,16 +198,19 @@ def checked(recipe: Recipe) -> Recipe:
     }
     for said, is_wrong in wrong.items():
         if is_wrong:
-            raise Misuse(f"The recipe: {said}.")
+            raise InvalidInput(f"The recipe: {said}.")
     return recipe
 
 
 def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
-    """The recipe with `section.key=value` changes, values as in TOML, where a bare word is text. Raises Misuse."""
+    """The recipe with `section.key=value` changes, values as in TOML, where a bare word is text.
+
+    Raises InvalidInput.
+    """
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals:
-            raise Misuse(f"{change!r} changes nothing: write --set section.key=value.")
+            raise InvalidInput(f"{change!r} changes nothing: write --set section.key=value.")
         *section, key = name.strip().split(".")
         tree: dict[str, Any] = {key: _value(text.strip())}
         for part in reversed(section):
@@ -224,11 +227,11 @@ def _value(text: str) -> Any:
 
 
 def _of(base: T, said: Mapping[str, Any], where: str) -> T:
-    """`base`, a dataclass, with what is said instead. Raises Misuse for what it does not have."""
+    """`base`, a dataclass, with what is said instead. Raises InvalidInput for what it does not have."""
     start: Any = base
     known = {one.name for one in fields(start)}
     if unknown := sorted(said.keys() - known):
-        raise Misuse(f"{where}: there is no {unknown[0]!r}: there are {', '.join(sorted(known))}.")
+        raise InvalidInput(f"{where}: there is no {unknown[0]!r}: there are {', '.join(sorted(known))}.")
     kinds = get_type_hints(type(start))
     values = {
         name: _checked(getattr(start, name), value, kinds[name], f"{where}: {name}") for name, value in said.items()
@@ -247,5 +250,5 @@ def _checked(old: Any, new: Any, kind: Any, where: str) -> Any:
     elif isinstance(old, float) and type(new) is int:
         new = float(new)
     if type(new) is not type(old):
-        raise Misuse(f"{where} is {new!r}: it must be a value like {old!r}.")
+        raise InvalidInput(f"{where} is {new!r}: it must be a value like {old!r}.")
     return new

@@ -12,10 +12,10 @@ from training.data import test_set as held_back
 from training.data.corpus import corpus
 from training.data.features import Progress
 from training.data.sources import sources
-from training.distributed import World
-from training.metrics_log import Figures
+from training.distributed import Distributed
+from training.metrics_log import MetricsLog
 from training.recipe import Recipe
-from training.trainer import Run, train
+from training.trainer import TrainingRun, train
 
 
 def run(
@@ -28,7 +28,7 @@ def run(
     Of several processes only the first is heard.
     """
     torch.manual_seed(recipe.seed)
-    world = World.join(torch.device(device))
+    world = Distributed.join(torch.device(device))
     if world.rank:
         shown, progress = _silent, _silent
     where = torch.device(device, world.rank) if device == "cuda" else torch.device(device)
@@ -42,8 +42,8 @@ def run(
         found = corpus(read, recipe, backbones, cache=cache, told=progress)
     if world.rank == 0:
         held_back.write(read, out)
-    figures = Figures(out, shown, resume=resume) if world.rank == 0 else _silent
-    best = train(found, recipe, backbones, Run(out, resume=resume, world=world), figures)
+    figures = MetricsLog(out, shown, resume=resume) if world.rank == 0 else _silent
+    best = train(found, recipe, backbones, TrainingRun(out, resume=resume, world=world), figures)
     return best if world.rank == 0 else {}
 
 

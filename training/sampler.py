@@ -12,10 +12,10 @@ from torch import Tensor
 
 from encoders.models.late_fusion import Backbones, padded
 from encoders.towers.backbones import CELL_DIM, TEXT_LAYERS
-from encoders.towers.single_stream import Item, Text
-from training.data.batch import Batch, View
+from encoders.towers.single_stream import ItemInput, TextInput
+from training.data.batch import TrainBatch, View
 from training.data.corpus import Corpus
-from training.distributed import World
+from training.distributed import Distributed
 from training.recipe import Recipe
 from training.tasks.mlm import hide
 
@@ -23,12 +23,12 @@ Standardise = Callable[[Tensor], tuple[Tensor, Tensor]]
 Rows = NDArray[np.int64]
 
 
-class Draws:
+class BatchSampler:
     """Draws interactions by weight, and makes the views. The processes of a world share one draw."""
 
     def __init__(
         self, corpus: Corpus, recipe: Recipe, *, views: frozenset[str], backbones: Backbones, standardise: Standardise,
-        world: World,
+        world: Distributed,
     ) -> None:  # fmt: skip
         """`standardise` is the towers' own, for the features that hidden cells are told by."""
         self._corpus, self._recipe, self._views = corpus, recipe, views
@@ -36,7 +36,7 @@ class Draws:
         self._upto = np.cumsum(corpus.train.weight / corpus.train.weight.sum())
         self._words = corpus.words()
 
-    def at(self, step: int, part: int = 0) -> Batch:
+    def at(self, step: int, part: int = 0) -> TrainBatch:
         """This process's batch of a step; `part` counts the batches of a step of several."""
         size, seed = self._recipe.optim.batch, self._recipe.seed
         drawn = np.random.default_rng((seed, step, part)).random(size * self._world.size)
@@ -45,7 +45,7 @@ class Draws:
         draw = np.random.default_rng((seed, step, part, self._world.rank))
         return self._batch(self._corpus.train.query[mine], self._corpus.train.item[mine], draw)
 
-    def _batch(self, queries: Rows, rows: Rows, draw: np.random.Generator) -> Batch:
+    def _batch(self, queries: Rows, rows: Rows, draw: np.random.Generator) -> TrainBatch:
         corpus, policy, data = self._corpus, self._recipe.tasks, self._recipe.data
         hide_title, hide_photo = (draw.random(len(rows)) < share for share in (data.hide_title, data.hide_photo))
         # Never both: a product of nothing teaches nothing.
@@ -62,9 +62,12 @@ class Draws:
             plain = draw.choice(len(corpus.plain), min(policy.plain, len(corpus.plain)), replace=False)
             text = corpus.plain.text(plain)
             none = torch.zeros(len(plain), 0, *item.photos.shape[2:], dtype=item.photos.dtype)
-            views |= {"plain_query": text, "plain_item": Item(text, none, torch.zeros(len(plain), 0, dtype=torch.bool))}
+            views |= {
+                "plain_query": text,
+                "plain_item": ItemInput(text, none, torch.zeros(len(plain), 0, dtype=torch.bool)),
+            }
         vectors = corpus.plain_vectors[plain] if "plain_query" in views else corpus.plain_vectors[:0]
-        batch = Batch(
+        batch = TrainBatch(
             views={name: view for name, view in views.items() if name in self._views},
             queries=torch.from_numpy(queries),
             rows=torch.from_numpy(rows),
@@ -77,12 +80,12 @@ class Draws:
         )
         return self._masked(batch, item, draw) if "masked" in self._views else batch
 
-    def _item(self, title: Text, rows: Rows, shown: NDArray[np.bool_]) -> Item:
+    def _item(self, title: TextInput, rows: Rows, shown: NDArray[np.bool_]) -> ItemInput:
         photos = torch.from_numpy(self._corpus.photos[rows])
         photos = photos if photos.dtype == torch.uint8 else photos.float()
-        return Item(title, photos[:, None], torch.from_numpy(shown)[:, None])
+        return ItemInput(title, photos[:, None], torch.from_numpy(shown)[:, None])
 
-    def _masked(self, batch: Batch, item: Item, draw: np.random.Generator) -> Batch:
+    def _masked(self, batch: TrainBatch, item: ItemInput, draw: np.random.Generator) -> TrainBatch:
         """The batch with the views that have something hidden."""
         policy, some = self._recipe.tasks, min(self._recipe.tasks.masked, len(batch.rows))
         first = item[:some]
@@ -96,7 +99,7 @@ class Draws:
             title, hidden_ids["masked"] = self._hide(titles, generator)
             kept = first.title.seen.any(1)
             hidden_ids["masked"][~kept] = -1
-            first = replace(first, title=Text(title.states, title.seen & kept[:, None]))
+            first = replace(first, title=TextInput(title.states, title.seen & kept[:, None]))
             asked = [self._corpus.tokens_asked(number) for number in batch.queries[:some].tolist()]
             views["masked_query"], hidden_ids["masked_query"] = self._hide(asked, generator)
         views["masked"] = replace(first, hidden=hidden)
@@ -113,16 +116,16 @@ class Draws:
             first_cell=first.title.seen.shape[1],
         )
 
-    def _hide(self, tokens: Sequence[Sequence[int]], generator: torch.Generator) -> tuple[Text, Tensor]:
+    def _hide(self, tokens: Sequence[Sequence[int]], generator: torch.Generator) -> tuple[TextInput, Tensor]:
         ids, seen = padded(tokens)
         given, hidden = hide(ids, seen, self._recipe.tasks.mask_tokens, words=self._words, generator=generator)
         layers = TEXT_LAYERS - self._recipe.towers.text_layers
         with torch.no_grad():
             tower, device = self._backbones.text_tower, self._backbones.device
             states = tower.states(given.to(device), seen.to(device), layers).float().cpu()
-        return Text(states, seen), hidden
+        return TextInput(states, seen), hidden
 
-    def _features(self, item: Item) -> Tensor:
+    def _features(self, item: ItemInput) -> Tensor:
         if item.photos.dtype != torch.uint8:
             return item.photos
         with torch.no_grad():
@@ -131,11 +134,11 @@ class Draws:
             return found
 
 
-def shelf_of(corpus: Corpus, size: int) -> Iterator[tuple[Rows, Item]]:
+def shelf_of(corpus: Corpus, size: int) -> Iterator[tuple[Rows, ItemInput]]:
     """The items that validation searches, some at a time, whole."""
     for start in range(0, len(corpus.shelf), size):
         rows = corpus.shelf[start : start + size]
         photos = torch.from_numpy(corpus.photos[rows])
         photos = photos if photos.dtype == torch.uint8 else photos.float()
         title = corpus.titles.text(rows, corpus.has_title[rows])
-        yield rows, Item(title, photos[:, None], torch.from_numpy(corpus.has_photo[rows])[:, None])
+        yield rows, ItemInput(title, photos[:, None], torch.from_numpy(corpus.has_photo[rows])[:, None])

@@ -16,19 +16,19 @@ from torch import Tensor
 from encoders.models.late_fusion import Backbones
 from encoders.models.load import CHECKPOINT, LATE
 from encoders.towers import late_fusion as fusion
-from encoders.towers.single_stream import Read, SingleStream, save
+from encoders.towers.single_stream import SingleStream, TowerOutput, save
 from training import late_fusion
-from training.checkpoint import State
-from training.data.batch import Batch
+from training.checkpoint import TrainingState
+from training.data.batch import TrainBatch
 from training.data.corpus import Corpus
-from training.distributed import World
+from training.distributed import Distributed
 from training.grad_cache import backward
-from training.initialize import fresh
-from training.late_fusion import Late
+from training.initialize import initialize
+from training.late_fusion import LateFusionTowers
 from training.recipe import Recipe
-from training.sampler import Draws
+from training.sampler import BatchSampler
 from training.tasks import tasks_of, views_of, weight_of
-from training.tasks.negatives import Bank
+from training.tasks.negatives import MemoryBank
 from training.tasks.qic import QIC
 from training.validation import recall
 
@@ -39,19 +39,19 @@ _KINDS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TrainingRun:
     """Where a training writes, whether it goes on from there, who trains with it, what stops it before its end."""
 
     out: Path
     resume: bool = False
-    world: World = field(default_factory=World)
+    world: Distributed = field(default_factory=Distributed)
     until: int | None = None
     """Stop after this step, as if killed right after its state was written."""
 
     clock: Callable[[], float] = time.monotonic
 
 
-def train(corpus: Corpus, recipe: Recipe, backbones: Backbones, run: Run, told: Told) -> dict[str, float]:
+def train(corpus: Corpus, recipe: Recipe, backbones: Backbones, run: TrainingRun, told: Told) -> dict[str, float]:
     """Train to the recipe's end or until recall stands still; the best towers are in `run.out`. Gives the best recall.
 
     Raises Misuse where there is nothing to resume.
@@ -76,15 +76,17 @@ def train(corpus: Corpus, recipe: Recipe, backbones: Backbones, run: Run, told: 
     return {"best": state.progress.best, "step": state.progress.best_step}
 
 
-def begin(corpus: Corpus, recipe: Recipe, backbones: Backbones, world: World) -> tuple[State, Draws]:
+def begin(
+    corpus: Corpus, recipe: Recipe, backbones: Backbones, world: Distributed
+) -> tuple[TrainingState, BatchSampler]:
     """Fresh towers and tasks, the same in every process, and the batches they will see."""
     device = backbones.device
-    towers: SingleStream | Late
+    towers: SingleStream | LateFusionTowers
     if recipe.towers.late:
         towers = late_fusion.fresh(recipe.towers, corpus, seed=recipe.seed).to(device)
     else:
-        towers = fresh(recipe.towers, corpus, backbones, seed=recipe.seed).to(device)
-    bank = Bank(recipe.negatives.bank, recipe.towers.dim).to(device) if recipe.negatives.bank else None
+        towers = initialize(recipe.towers, corpus, backbones, seed=recipe.seed).to(device)
+    bank = MemoryBank(recipe.negatives.bank, recipe.towers.dim).to(device) if recipe.negatives.bank else None
     words = corpus.words()
     vectors = backbones.text_tower.words.weight.detach().float().cpu()[words]
     torch.manual_seed(recipe.seed)  # what was drawn before depends on what of the backbones was loaded by then
@@ -94,11 +96,13 @@ def begin(corpus: Corpus, recipe: Recipe, backbones: Backbones, world: World) ->
         cells, whole = towers.standardised(photos.to(device))
         return cells.cpu(), whole.cpu()
 
-    draws = Draws(corpus, recipe, views=views_of(tasks), backbones=backbones, standardise=standardise, world=world)
-    return State(recipe, towers.train(), tasks, bank, world), draws
+    draws = BatchSampler(
+        corpus, recipe, views=views_of(tasks), backbones=backbones, standardise=standardise, world=world
+    )
+    return TrainingState(recipe, towers.train(), tasks, bank, world), draws
 
 
-def step(state: State, draws: Draws) -> dict[str, float]:
+def step(state: TrainingState, draws: BatchSampler) -> dict[str, float]:
     """One step of all weights. Gives each task's loss, the gradient's norm and the rate."""
     recipe, number = state.recipe, state.progress.step
     optim, device = recipe.optim, next(state.towers.parameters()).device
@@ -133,7 +137,9 @@ def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=kind, enabled=kind != torch.float32)
 
 
-def _total(state: State, read: Mapping[str, Read], batch: Batch, figures: dict[str, float]) -> Tensor:
+def _total(
+    state: TrainingState, read: Mapping[str, TowerOutput], batch: TrainBatch, figures: dict[str, float]
+) -> Tensor:
     """The weighted sum of the tasks' losses, scaled for the step; each loss goes into the figures."""
     recipe, losses = state.recipe, []
     with _bank(state, batch, read):
@@ -146,7 +152,7 @@ def _total(state: State, read: Mapping[str, Read], batch: Batch, figures: dict[s
 
 
 @contextmanager
-def _bank(state: State, batch: Batch, read: Mapping[str, Read]) -> Iterator[None]:
+def _bank(state: TrainingState, batch: TrainBatch, read: Mapping[str, TowerOutput]) -> Iterator[None]:
     """Open the bank to the contrast once it is time; afterwards this batch's items go into it."""
     if state.bank is None or "qic" not in state.tasks:
         yield
@@ -162,7 +168,7 @@ def _bank(state: State, batch: Batch, read: Mapping[str, Read]) -> Iterator[None
     state.bank.push(state.world.gather(vectors.float()), state.world.gather(batch.rows))
 
 
-def _set_rate(state: State) -> float:
+def _set_rate(state: TrainingState) -> float:
     """Linear warm-up, then a half cosine to zero."""
     optim, done = state.recipe.optim, state.progress.step
     warm = min(1.0, (done + 1) / max(optim.warmup, 1))
@@ -173,7 +179,7 @@ def _set_rate(state: State) -> float:
     return rate
 
 
-def _validated(state: State, corpus: Corpus, run: Run, told: Told, figures: dict[str, float]) -> None:
+def _validated(state: TrainingState, corpus: Corpus, run: TrainingRun, told: Told, figures: dict[str, float]) -> None:
     """Validate, keep the towers if they are the best so far, then the state."""
     progress = state.progress
     with autocast(state.recipe, next(state.towers.parameters()).device):
@@ -191,13 +197,13 @@ def _validated(state: State, corpus: Corpus, run: Run, told: Told, figures: dict
         state.save(run.out)
 
 
-def _write(towers: SingleStream | Late, out: Path) -> None:
-    if isinstance(towers, Late):
+def _write(towers: SingleStream | LateFusionTowers, out: Path) -> None:
+    if isinstance(towers, LateFusionTowers):
         fusion.save(towers.fusion, out / LATE)
     else:
         save(towers, out / CHECKPOINT)
 
 
-def _stands_still(state: State) -> bool:
+def _stands_still(state: TrainingState) -> bool:
     patience = state.recipe.optim.patience
     return 0 < patience <= state.progress.since

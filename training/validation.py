@@ -8,14 +8,14 @@ import torch
 from encoders.towers.single_stream import SingleStream
 from training.data.batch import moved
 from training.data.corpus import Corpus
-from training.late_fusion import Late
+from training.late_fusion import LateFusionTowers
 from training.sampler import shelf_of
-from training.tasks.negatives import Known
+from training.tasks.negatives import Positives
 
 _BATCH = 128
 
 
-def recall(towers: SingleStream | Late, corpus: Corpus, *, queries: int, k: int = 10) -> dict[str, float]:
+def recall(towers: SingleStream | LateFusionTowers, corpus: Corpus, *, queries: int, k: int = 10) -> dict[str, float]:
     """recall@k of `queries` validation queries, by whole product and by photo alone.
 
     They are taken at even distances, for the first ones of a log are its commonest. A query's recall is the share of
@@ -38,7 +38,7 @@ def recall(towers: SingleStream | Late, corpus: Corpus, *, queries: int, k: int 
             photo.append(towers.item(moved(item.without_title(), device)).vector)
         cosines = {"recall@10": query @ torch.cat(fused).T, "photo recall@10": query @ torch.cat(photo).T}
     towers.train(was)
-    known = Known(
+    known = Positives(
         corpus.validation.query, corpus.validation.item, queries=len(corpus.queries), items=len(corpus.titles)
     )
     right = known.among(torch.from_numpy(asked), torch.from_numpy(corpus.shelf))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
-from catalog.domain.product import Attribute, Key, Product
+from catalog.domain.product import Attribute, Product, ProductKey
 
 
-class Stamp(NamedTuple):
+class VersionStamp(NamedTuple):
     """When something was said, in the shop's own order; the later stamp wins, whatever the arrival order.
 
     `rank` and `tie` settle equal versions the same way however often and in whatever order they come: a delete beats
@@ -44,15 +44,15 @@ class Put:
     version: int
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ProductKey:
         return self.product.key
 
     @property
-    def stamp(self) -> Stamp:
+    def stamp(self) -> VersionStamp:
         p = self.product
         offer = [p.offer.price, p.offer.currency, p.offer.available]
         said = [p.content.title, p.content.images, dict(p.attributes), offer]
-        return Stamp(self.version, PUT_RANK, digest(said))
+        return VersionStamp(self.version, PUT_RANK, digest(said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Patch:
     `fields` maps "price", "currency", "available" or "attributes.NAME" to the new value; None takes the value away.
     """
 
-    key: Key
+    key: ProductKey
     version: int
     fields: Mapping[str, Attribute | None]
 
@@ -71,12 +71,12 @@ class Patch:
 class Delete:
     """The product is gone as of `version`."""
 
-    key: Key
+    key: ProductKey
     version: int
 
     @property
-    def stamp(self) -> Stamp:
-        return Stamp(self.version, DELETE_RANK, "")
+    def stamp(self) -> VersionStamp:
+        return VersionStamp(self.version, DELETE_RANK, "")
 
 
 Change = Put | Patch | Delete

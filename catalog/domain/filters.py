@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from catalog.domain.json_text import kind, show
 from catalog.domain.product import Scalar
 from catalog.domain.state import ATTRIBUTE, OFFER_FIELDS
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 
 OWN_FIELDS = (*OFFER_FIELDS, "tenant")
 BOUNDS = ("gt", "gte", "lt", "lte")
@@ -83,7 +83,7 @@ def name_of(field: str) -> str:
 
 
 def parse_filter(spec: Mapping[str, object]) -> tuple[Condition, ...]:
-    """The conditions a JSON filter stands for. Raises Misuse, naming the field and what is allowed."""
+    """The conditions a JSON filter stands for. Raises InvalidInput, naming the field and what is allowed."""
     return tuple(condition for name, value in spec.items() for condition in _conditions(name, value))
 
 
@@ -99,19 +99,19 @@ def _conditions(name: str, value: object) -> Iterator[Condition]:
         yield Not(_range(name, inner) if isinstance(inner, Mapping) else _any_of(name, inner))
     if "exists" in value:
         if not isinstance(value["exists"], bool):
-            raise Misuse(f"the filter on {name!r} needs true or false for exists, not {show(value['exists'])}")
+            raise InvalidInput(f"the filter on {name!r} needs true or false for exists, not {show(value['exists'])}")
         yield Exists(path(name)) if value["exists"] else Not(Exists(path(name)))
 
 
 def _any_of(name: str, value: object) -> AnyOf:
     values = tuple(value) if isinstance(value, list | tuple) else (value,)
     if not values:
-        raise Misuse(f"the filter on {name!r} is an empty list: give at least one value, or leave the field out")
+        raise InvalidInput(f"the filter on {name!r} is an empty list: give at least one value, or leave the field out")
     for v in values:
         if not isinstance(v, str | int | float | bool):
-            raise Misuse(f"the filter on {name!r} has {kind(v)} where a string, a number, true or false belongs")
+            raise InvalidInput(f"the filter on {name!r} has {kind(v)} where a string, a number, true or false belongs")
         if isinstance(v, int | float) and not _is_number(v):
-            raise Misuse(f"the filter on {name!r} has a number that no product can have")
+            raise InvalidInput(f"the filter on {name!r} has a number that no product can have")
     return AnyOf(path(name), values)
 
 
@@ -119,12 +119,12 @@ def _range(name: str, bounds: Mapping[object, object]) -> Range:
     known: dict[str, float] = {}
     for bound, value in bounds.items():
         if bound not in BOUNDS:
-            raise Misuse(f"the filter on {name!r} has {bound!r}; there are {', '.join(BOUNDS)}, not, exists")
+            raise InvalidInput(f"the filter on {name!r} has {bound!r}; there are {', '.join(BOUNDS)}, not, exists")
         if isinstance(value, bool) or not isinstance(value, int | float) or not _is_number(value):
-            raise Misuse(f"the range on {name!r} needs a finite number for {bound}, not {str(value)[:40]}")
+            raise InvalidInput(f"the range on {name!r} needs a finite number for {bound}, not {str(value)[:40]}")
         known[str(bound)] = float(value)
     if not known:
-        raise Misuse(f"the range on {name!r} is empty: give at least one of {', '.join(BOUNDS)}")
+        raise InvalidInput(f"the range on {name!r} is empty: give at least one of {', '.join(BOUNDS)}")
     return Range(path(name), **known)
 
 

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.domain.filters import Condition
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.space import FUSED
 
 
 @dataclass(frozen=True, slots=True)
-class Rrf:
+class ReciprocalRankFusion:
     """Reciprocal rank fusion: a product's score is the sum of weight / (k + rank) over the channels it is found in.
 
     Ranks count from 1. Cormack, Clarke, Büttcher, SIGIR 2009, where k is 60.
@@ -25,7 +25,7 @@ class Rrf:
 
 
 @dataclass(frozen=True, slots=True)
-class Weighted:
+class WeightedFusion:
     """A weighted sum of the channels' scores, each scaled to 0..1 over what its channel found; absent counts as 0."""
 
     dense: float = 0.5
@@ -35,11 +35,11 @@ class Weighted:
         return 1.0 - self.dense
 
 
-Fusion = Rrf | Weighted
+Fusion = ReciprocalRankFusion | WeightedFusion
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class IndexQuery:
     """One search: by `vector`, by `words`, or by both, fused. At least one of them is given.
 
     `vector` is float32 of shape (dim,) of the named vector `using`; `words` are looked for in titles, by BM25. `pool`
@@ -51,12 +51,12 @@ class Ask:
     vector: NDArray[np.float32] | None = None
     words: str | None = None
     using: str = FUSED
-    fusion: Fusion = Rrf()
+    fusion: Fusion = ReciprocalRankFusion()
     pool: int = 200
     limit: int = 20
     offset: int = 0
     conditions: tuple[Condition, ...] = ()
-    without: tuple[Key, ...] = ()
+    without: tuple[ProductKey, ...] = ()
     exact: bool = False
     ef: int | None = None
     within_s: float | None = None

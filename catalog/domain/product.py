@@ -11,7 +11,7 @@ Scalar = str | int | float | bool
 Attribute = Scalar | tuple[Scalar, ...]
 
 
-class Key(NamedTuple):
+class ProductKey(NamedTuple):
     """What names a product: ids are unique within a tenant only."""
 
     tenant: str
@@ -39,7 +39,7 @@ class Content:
 class Product:
     """A product as a shop describes it."""
 
-    key: Key
+    key: ProductKey
     content: Content
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     offer: Offer = Offer()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from catalog.domain.change import Change, Patch, Put, Stamp, digest
+from catalog.domain.change import Change, Patch, Put, VersionStamp, digest
 from catalog.domain.product import Attribute, Content
 
 Payload = dict[str, Any]
@@ -22,15 +22,15 @@ ATTRIBUTE = "attributes."
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ProductState:
     """What is known of a product. `fields` holds offer and attributes by the names patches use.
 
     `content` is there only where a put brought it just now: it is not read back from the index. Whether the product is
     on the shelf `live` alone tells.
     """
 
-    base: Stamp | None = None
-    patched: Mapping[str, Stamp] = field(default_factory=dict)
+    base: VersionStamp | None = None
+    patched: Mapping[str, VersionStamp] = field(default_factory=dict)
     live: bool = False
     content: Content | None = None
     fields: Fields = field(default_factory=dict)
@@ -45,7 +45,7 @@ class State:
         return max((s.version for s in stamps), default=None)
 
 
-def apply(state: State, change: Change) -> State:
+def apply(state: ProductState, change: Change) -> ProductState:
     """The state after one more change, which may be older than what the state already holds."""
     if isinstance(change, Patch):
         return _patch(state, change)
@@ -55,7 +55,7 @@ def apply(state: State, change: Change) -> State:
     kept = {name: stamp for name, stamp in state.patched.items() if stamp.version >= change.version}
     fields = _put_fields(change) if isinstance(change, Put) else {}
     fields |= {name: state.fields.get(name) for name in kept}
-    return State(
+    return ProductState(
         base=newest,
         patched=kept,
         live=isinstance(change, Put),
@@ -64,12 +64,12 @@ def apply(state: State, change: Change) -> State:
     )
 
 
-def _patch(state: State, change: Patch) -> State:
+def _patch(state: ProductState, change: Patch) -> ProductState:
     if state.base is not None and change.version < state.base.version:
         return state
     patched, fields = dict(state.patched), dict(state.fields)
     for name, value in change.fields.items():
-        stamp = Stamp(change.version, 0, digest(value))
+        stamp = VersionStamp(change.version, 0, digest(value))
         if name in patched and stamp <= patched[name]:
             continue
         patched[name] = stamp
@@ -88,7 +88,7 @@ def _put_fields(put: Put) -> dict[str, Attribute | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
+class PendingImageRetry:
     """A photo that could not be had and may yet be.
 
     `tries` is how often it was tried, `at` when to try again in milliseconds since the epoch; None: not by itself.
@@ -99,17 +99,17 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class IndexedState:
     """What the index has of a product: its state, and of which content in which space its vectors were made.
 
     With a `retry` they were made without the photo, and are made again whenever the product is next put. `held` is the
     whole point where it was asked for; it belongs to the index that read it, and nobody else looks inside.
     """
 
-    state: State
+    state: ProductState
     revision: str
     fingerprint: str | None = None
-    retry: Retry | None = None
+    retry: PendingImageRetry | None = None
     held: object | None = field(default=None, repr=False, compare=False)
 
 
@@ -118,24 +118,26 @@ RETRY_FIELDS = ("image_tries", "image_retry_at")
 KNOWN_FIELDS = ("clock", "live", "attributes", *OFFER_FIELDS, "revision", "fingerprint", *RETRY_FIELDS)
 
 
-def known_from(payload: Mapping[str, Any]) -> Known:
+def known_from(payload: Mapping[str, Any]) -> IndexedState:
     """The index's knowledge of a product, from the payload of its point."""
     clock = payload["clock"]
     fields = {n: payload[n] for n in OFFER_FIELDS if payload.get(n) is not None}
     for name, value in (payload.get("attributes") or {}).items():
         fields[ATTRIBUTE + name] = tuple(value) if isinstance(value, list) else value
-    state = State(
+    state = ProductState(
         base=_stamp(clock["base"]) if clock["base"] else None,
         patched={name: _stamp(stamp) for name, stamp in clock["patched"].items()},
         live=payload["live"],
         fields=fields,
     )
     tries = payload.get("image_tries")
-    retry = None if tries is None else Retry(tries, payload.get("image_retry_at"))
-    return Known(state, payload["revision"], payload.get("fingerprint"), retry)
+    retry = None if tries is None else PendingImageRetry(tries, payload.get("image_retry_at"))
+    return IndexedState(state, payload["revision"], payload.get("fingerprint"), retry)
 
 
-def payload_of(state: State, *, fingerprint: str | None, event_time: int, retry: Retry | None = None) -> Payload:
+def payload_of(
+    state: ProductState, *, fingerprint: str | None, event_time: int, retry: PendingImageRetry | None = None
+) -> Payload:
     """The payload of a state, less what travels only with new content: title, images and the image's state.
 
     `event_time` is the record time of the newest event applied, in milliseconds since the epoch.
@@ -154,7 +156,7 @@ def payload_of(state: State, *, fingerprint: str | None, event_time: int, retry:
     }
 
 
-def retry_payload(state: State, fingerprint: str | None, retry: Retry | None) -> Payload:
+def retry_payload(state: ProductState, fingerprint: str | None, retry: PendingImageRetry | None) -> Payload:
     """The fields of a payload that change when only the retry does: its own, where there is one, and the revision.
 
     The moment of the retry is part of the revision: of two who would both make the next try one is refused.
@@ -165,13 +167,13 @@ def retry_payload(state: State, fingerprint: str | None, retry: Retry | None) ->
     return {"image_tries": retry.tries, "image_retry_at": retry.at, "revision": revision}
 
 
-def _clock(state: State) -> Payload:
+def _clock(state: ProductState) -> Payload:
     return {
         "base": list(state.base) if state.base else None,
         "patched": {name: list(stamp) for name, stamp in sorted(state.patched.items())},
     }
 
 
-def _stamp(parts: list[Any]) -> Stamp:
+def _stamp(parts: list[Any]) -> VersionStamp:
     version, rank, tie = parts
-    return Stamp(int(version), int(rank), str(tie))
+    return VersionStamp(int(version), int(rank), str(tie))

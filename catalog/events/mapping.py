@@ -30,12 +30,12 @@ FAR = 1e30
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Unmapped(ValueError):
+class MappingError(ValueError):
     """A record that the mapping cannot be applied to. The text begins with the mapping's key and says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class RecordMapping:
     """Which column of a row holds what. A column is named by its path, with dots into objects.
 
     `envelope` says what the row comes in: "none", or Debezium's, with or without its schema. `version` is then a path
@@ -61,7 +61,7 @@ class Mapping:
     envelope: str = "none"
 
     def event(self, said: object) -> object:
-        """The product event of a record's JSON value; an event of the contract as it is. Raises Unmapped."""
+        """The product event of a record's JSON value; an event of the contract as it is. Raises MappingError."""
         if isinstance(said, dict) and said.get("op") in OPERATIONS and "id" in said:
             return said
         if self.envelope == "none":
@@ -86,7 +86,7 @@ class Mapping:
     def _event(self, row: dict[str, Any], envelope: dict[str, Any], *, gone: bool) -> dict[str, Any]:
         event: dict[str, Any] = {"op": "delete" if gone else "put", "id": self._value("id", row)}
         if event["id"] is None:
-            raise Unmapped(f"id: there is nothing in {self.id} of the row")
+            raise MappingError(f"id: there is nothing in {self.id} of the row")
         if self.tenant is not None:
             event["tenant"] = _digits(self._value("tenant", row))
         if self.version is not None:
@@ -111,7 +111,7 @@ class Mapping:
         place = row if path.startswith(ROW) else envelope
         value = _held(place, path.removeprefix(ROW), "version")
         if value is None:
-            raise Unmapped(f"version: there is nothing in {path}")
+            raise MappingError(f"version: there is nothing in {path}")
         if isinstance(value, str):
             return int(value) if INTEGER.fullmatch(value) else self._moment(value)
         return value
@@ -123,7 +123,7 @@ class Mapping:
             moment = None
         if moment is None:
             what = "an integer nor a time in ISO form" if self.version_is == "time" else "an integer"
-            raise Unmapped(f"version: {self.version} is {show(text)}, not {what}")
+            raise MappingError(f"version: {self.version} is {show(text)}, not {what}")
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return (moment - EPOCH) // timedelta(milliseconds=1)
 
@@ -142,7 +142,7 @@ class Mapping:
             return None
         if isinstance(value, str):
             if not NUMBER.fullmatch(value):
-                raise Unmapped(f"price: {self.price} is {show(value)}, not a number")
+                raise MappingError(f"price: {self.price} is {show(value)}, not a number")
             value = float(value)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         # What is far from any price is left as it is, for the contract to refuse.
@@ -159,7 +159,7 @@ class Mapping:
             word = value.strip().lower()
             if word in YES or word in NO:
                 return word in YES
-        raise Unmapped(f"{key}: {getattr(self, key)} is {show(value)}, neither true nor false nor a number")
+        raise MappingError(f"{key}: {getattr(self, key)} is {show(value)}, neither true nor false nor a number")
 
     def _attributes(self, row: Table[str, Any]) -> dict[str, Any]:
         kept: dict[str, Any] = {}
@@ -185,18 +185,18 @@ def _unwrapped(said: object) -> dict[str, Any]:
 def _changed(envelope: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     """The row that an envelope is about, and whether it is gone."""
     if (op := envelope.get("op")) not in CHANGES:
-        raise Unmapped(f"envelope: op is {show(op)}, none of {', '.join(CHANGES)}")
+        raise MappingError(f"envelope: op is {show(op)}, none of {', '.join(CHANGES)}")
     before, after = envelope.get("before"), envelope.get("after")
     gone = op == "d" or after is None
     row = after if not gone or before is None else before
     if row is None:
-        raise Unmapped("envelope: before and after are null; let the database's log say at least the key of a row")
+        raise MappingError("envelope: before and after are null; let the database's log say at least the key of a row")
     return _object(row, "a row of an envelope"), gone
 
 
 def _object(said: object, what: str) -> dict[str, Any]:
     if not isinstance(said, dict):
-        raise Unmapped(f"envelope: {what} is a JSON object, not {show(said)}")
+        raise MappingError(f"envelope: {what} is a JSON object, not {show(said)}")
     return said
 
 
@@ -213,7 +213,7 @@ def _at(row: Table[str, Any], path: str) -> Any:
 def _held(row: Table[str, Any], path: str, key: str) -> Any:
     value = _at(row, path)
     if value == UNAVAILABLE:
-        raise Unmapped(
+        raise MappingError(
             f"{key}: the database's log has no value of {path}, which did not change; make it log whole rows "
             "(in PostgreSQL REPLICA IDENTITY FULL)"
         )
@@ -226,7 +226,7 @@ def _listed(text: str, column: str) -> Any:
         value = json.loads(text)
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is not text
     except (ValueError, RecursionError):
-        raise Unmapped(f"images: {column} is {show(text)}, which begins like a list and is none") from None
+        raise MappingError(f"images: {column} is {show(text)}, which begins like a list and is none") from None
     return value
 
 

@@ -1,4 +1,4 @@
-"""The file that describes a mapping: TOML, its keys those of `Mapping`."""
+"""The file that describes a mapping: TOML, its keys those of `RecordMapping`."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import tomllib
 from dataclasses import fields
 from typing import Any
 
-from catalog.errors import Misuse
-from catalog.events.mapping import ENVELOPES, VERSION_KINDS, Mapping
+from catalog.errors import InvalidInput
+from catalog.events.mapping import ENVELOPES, VERSION_KINDS, RecordMapping
 
 
-def read_mapping(text: str) -> Mapping:
-    """The mapping that a TOML document describes. Raises Misuse, naming the key that is wrong."""
+def read_mapping(text: str) -> RecordMapping:
+    """The mapping that a TOML document describes. Raises InvalidInput, naming the key that is wrong."""
     try:
         given = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise Misuse(f"The mapping is not TOML: {error}.") from None
-    known = [one.name for one in fields(Mapping)]
+        raise InvalidInput(f"The mapping is not TOML: {error}.") from None
+    known = [one.name for one in fields(RecordMapping)]
     for key in given:
         if key not in known:
             raise _wrong(key, f"there is no such key; there are {', '.join(known)}")
-    mapping = Mapping(**{key: _checked(key, value) for key, value in ({"id": None} | given).items()})
+    mapping = RecordMapping(**{key: _checked(key, value) for key, value in ({"id": None} | given).items()})
     if mapping.title is None and not mapping.images:
         raise _wrong("title", "name the column of title or of images, for a product needs one to be found by")
     if (mapping.version is None) != (mapping.version_is is None):
@@ -29,7 +29,7 @@ def read_mapping(text: str) -> Mapping:
 
 
 def _checked(key: str, value: object) -> Any:
-    """A value of the document as the dataclass has it. Raises Misuse."""
+    """A value of the document as the dataclass has it. Raises InvalidInput."""
     if key == "images":
         return _columns(key, value if isinstance(value, list) else [value])
     if key == "attributes":
@@ -63,5 +63,5 @@ def _column(key: str, value: object) -> str:
     return value
 
 
-def _wrong(key: str, why: str) -> Misuse:
-    return Misuse(f"mapping.{key}: {why}.")
+def _wrong(key: str, why: str) -> InvalidInput:
+    return InvalidInput(f"mapping.{key}: {why}.")

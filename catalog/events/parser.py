@@ -17,17 +17,17 @@ from typing import Any, cast
 from catalog.domain.attributes import MAX_INT, attribute_of
 from catalog.domain.change import Change, Delete, Patch, Put
 from catalog.domain.json_text import kind, show
-from catalog.domain.product import Attribute, Content, Key, Offer, Product
+from catalog.domain.product import Attribute, Content, Offer, Product, ProductKey
 from catalog.domain.record import Record, Reject, Stage
 from catalog.domain.state import ATTRIBUTE, OFFER_FIELDS
-from catalog.events.mapping import Mapping, Unmapped
-from catalog.events.version_skew import too_far_ahead
+from catalog.events.mapping import MappingError, RecordMapping
+from catalog.events.version_skew import version_skew_error
 
 CONTRACT_FIELDS = ("op", "id", "tenant", "version", "title", "images", "attributes", "offer")
 
 
 @dataclass(frozen=True, slots=True)
-class Contract:
+class ParserConfig:
     """What the settings add to the schema: whose products those without a tenant are, and how records become events.
 
     `max_ahead_ms` is how far ahead of now a version may be that is a time: one far ahead would win over every later
@@ -35,12 +35,12 @@ class Contract:
     """
 
     tenant: str = "default"
-    mapping: Mapping | None = None
+    mapping: RecordMapping | None = None
     max_ahead_ms: int | None = 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ParsedEvent:
     """One event read. `dropped` names the fields that could not be kept, for the count."""
 
     change: Change
@@ -48,7 +48,7 @@ class Parsed:
     dropped: tuple[str, ...] = ()
 
 
-class _Bad(Exception):
+class _BadEvent(Exception):
     pass
 
 
@@ -57,12 +57,12 @@ def schema() -> dict[str, Any]:
     return cast(dict[str, Any], json.loads(files("catalog.events").joinpath("event.schema.json").read_text("utf-8")))
 
 
-def key_bytes(key: Key) -> bytes:
+def key_bytes(key: ProductKey) -> bytes:
     """The Kafka key of a product: a JSON array of tenant and id, so that no two products share one."""
     return json.dumps([key.tenant, key.id], ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def parse_key(raw: bytes, contract: Contract) -> Key:
+def parse_key(raw: bytes, contract: ParserConfig) -> ProductKey:
     """The product a Kafka key names: what `key_bytes` made, or else the plain id in the settings' tenant.
 
     With a mapping also an object with the column of the id. Raises ValueError where the bytes are not UTF-8 or name
@@ -74,7 +74,7 @@ def parse_key(raw: bytes, contract: Contract) -> Key:
     except ValueError:
         parts = None
     if isinstance(parts, list) and len(parts) == 2 and all(isinstance(p, str) and p for p in parts):
-        return Key(parts[0], parts[1])
+        return ProductKey(parts[0], parts[1])
     if contract.mapping is not None and isinstance(parts, dict):
         id_ = contract.mapping.key(parts)
         text = str(id_) if isinstance(id_, str | int) else ""
@@ -82,10 +82,10 @@ def parse_key(raw: bytes, contract: Contract) -> Key:
         text = parts
     if not text:
         raise ValueError("an empty key names no product")
-    return Key(contract.tenant, text)
+    return ProductKey(contract.tenant, text)
 
 
-def parse(record: Record, contract: Contract, *, now_ms: int | None = None) -> Parsed | Reject | None:
+def parse(record: Record, contract: ParserConfig, *, now_ms: int | None = None) -> ParsedEvent | Reject | None:
     """The change a record asks for, or why it cannot be read.
 
     `now_ms`, in milliseconds since the epoch, is what versions that are times are held against; None leaves that out.
@@ -97,59 +97,59 @@ def parse(record: Record, contract: Contract, *, now_ms: int | None = None) -> P
         if record.value is None:
             if mapping is not None and mapping.envelope != "none":
                 return None
-            parsed = Parsed(_tombstone(record, contract), record)
+            parsed = ParsedEvent(_tombstone(record, contract), record)
             return _in_time(parsed, contract, now_ms, dated=False)
         said = _load(record.value)
-    except _Bad as bad:
+    except _BadEvent as bad:
         return Reject(record, Stage.PARSE, str(bad))
     try:
         event = mapping.event(said) if mapping else said
         parsed = _event(event, record, contract)
-    except Unmapped as unmapped:
+    except MappingError as unmapped:
         return Reject(record, Stage.SCHEMA, f"mapping.{unmapped}")
-    except _Bad as bad:
+    except _BadEvent as bad:
         return Reject(record, Stage.SCHEMA, str(bad) + (_origin(str(bad), mapping) if event is not said else ""))
     return _in_time(parsed, contract, now_ms, dated=isinstance(event, dict) and event.get("version") is not None)
 
 
-def _in_time(parsed: Parsed, contract: Contract, now_ms: int | None, *, dated: bool) -> Parsed | Reject:
+def _in_time(parsed: ParsedEvent, contract: ParserConfig, now_ms: int | None, *, dated: bool) -> ParsedEvent | Reject:
     """What was parsed, unless its version is too far ahead. `dated`: the event has a version of its own."""
     counted = dated and contract.mapping is not None and contract.mapping.version_is == "counter"
     if now_ms is None or contract.max_ahead_ms is None or counted:
         return parsed
     version, most = parsed.change.version, contract.max_ahead_ms
-    reason = too_far_ahead(version, now_ms=now_ms, most_ms=most, stands_in=not dated)
+    reason = version_skew_error(version, now_ms=now_ms, most_ms=most, stands_in=not dated)
     return parsed if reason is None else Reject(parsed.record, Stage.SCHEMA, reason)
 
 
-def _origin(reason: str, mapping: Mapping | None) -> str:
+def _origin(reason: str, mapping: RecordMapping | None) -> str:
     """Where the mapping takes the field from that a reason begins with."""
     name = reason.partition(":")[0]
     column = mapping.source(name) if mapping else None
     return f" (mapping.{name.removeprefix('offer.')} reads it from {column})" if column else ""
 
 
-def named(record: Record, contract: Contract) -> frozenset[Key]:
+def named(record: Record, contract: ParserConfig) -> frozenset[ProductKey]:
     """The products a record seems to be about, by its key and by its value; for looking through what was refused."""
     keys = set()
     with suppress(ValueError):
         keys.add(parse_key(record.key or b"", contract))
-    with suppress(_Bad):
+    with suppress(_BadEvent):
         event = _load(record.value or b"null")
-        with suppress(Unmapped):
+        with suppress(MappingError):
             event = contract.mapping.event(event) if contract.mapping else event
         if isinstance(event, dict):
-            keys.add(Key(_text(event, "tenant", 1, 128) or contract.tenant, _id(event)))
+            keys.add(ProductKey(_text(event, "tenant", 1, 128) or contract.tenant, _id(event)))
     return frozenset(keys)
 
 
-def _tombstone(record: Record, contract: Contract) -> Delete:
+def _tombstone(record: Record, contract: ParserConfig) -> Delete:
     if not record.key:
-        raise _Bad("a record without key and value names no product to delete")
+        raise _BadEvent("a record without key and value names no product to delete")
     try:
         key = parse_key(record.key, contract)
     except ValueError as error:
-        raise _Bad(f"the key of a record without value names no product: {error}") from None
+        raise _BadEvent(f"the key of a record without value names no product: {error}") from None
     return Delete(key, _version(None, record))
 
 
@@ -166,21 +166,21 @@ def _load(value: bytes) -> object:
         if b"\\u" in value:
             json.dumps(event, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is not text
     except UnicodeDecodeError as error:
-        raise _Bad(f"not UTF-8: byte {error.start} is {value[error.start]:#04x}") from None
+        raise _BadEvent(f"not UTF-8: byte {error.start} is {value[error.start]:#04x}") from None
     except UnicodeEncodeError:
-        raise _Bad("a \\u escape stands for half a character") from None
+        raise _BadEvent("a \\u escape stands for half a character") from None
     except (ValueError, RecursionError) as error:
-        raise _Bad(f"not JSON: {error}") from None
+        raise _BadEvent(f"not JSON: {error}") from None
     return event
 
 
-def _event(event: object, record: Record, contract: Contract) -> Parsed:
+def _event(event: object, record: Record, contract: ParserConfig) -> ParsedEvent:
     if not isinstance(event, dict):
-        raise _Bad(f"an event is a JSON object, not {kind(event)}")
+        raise _BadEvent(f"an event is a JSON object, not {kind(event)}")
     op = event.get("op", "put")
     if op not in ("put", "patch", "delete") or not isinstance(op, str):
-        raise _Bad(f"op: {show(op)} is none of put, patch, delete")
-    key = Key(_text(event, "tenant", 1, 128) or contract.tenant, _id(event))
+        raise _BadEvent(f"op: {show(op)} is none of put, patch, delete")
+    key = ProductKey(_text(event, "tenant", 1, 128) or contract.tenant, _id(event))
     version = _version(event.get("version"), record)
     # Every field is read whatever the op, so that a malformed one is never passed over.
     title, images = _text(event, "title", 0, 10_000), _images(event)
@@ -188,41 +188,41 @@ def _event(event: object, record: Record, contract: Contract) -> Parsed:
     offer, ignored = _offer(event)
     dropped += ignored
     if op == "delete":
-        return Parsed(Delete(key, version), record, tuple(dropped))
+        return ParsedEvent(Delete(key, version), record, tuple(dropped))
     if op == "patch":
         for name, given in (("title", title), ("images", images)):
             if given is not None:
-                raise _Bad(f"{name}: a patch changes offer and attributes only; send a put to change the {name}")
+                raise _BadEvent(f"{name}: a patch changes offer and attributes only; send a put to change the {name}")
         fields: dict[str, Attribute | None] = {**offer, **{ATTRIBUTE + n: v for n, v in attributes.items()}}
-        return Parsed(Patch(key, version, fields), record, tuple(dropped))
+        return ParsedEvent(Patch(key, version, fields), record, tuple(dropped))
     if not (title and title.strip()) and not images:
-        raise _Bad("title: a put needs a title that is not blank, or an image, to be found by")
+        raise _BadEvent("title: a put needs a title that is not blank, or an image, to be found by")
     content = Content((title or "").strip(), tuple(images or ()))
     said = {n: v for n, v in attributes.items() if v is not None}
     product = Product(key, content, said, Offer(**cast(dict[str, Any], offer)))
-    return Parsed(Put(product, version), record, tuple(dropped))
+    return ParsedEvent(Put(product, version), record, tuple(dropped))
 
 
 def _id(event: Table[str, object]) -> str:
     if "id" not in event:
-        raise _Bad("id: missing; every event names its product")
+        raise _BadEvent("id: missing; every event names its product")
     value = event["id"]
     if isinstance(value, str) and 1 <= len(value) <= 512:
         return value
     whole = _whole(value)
     if whole is not None and -MAX_INT - 1 <= whole <= MAX_INT:
         return str(whole)
-    raise _Bad(f"id: {show(value)} is not a string of 1 to 512 characters, nor a 64-bit integer")
+    raise _BadEvent(f"id: {show(value)} is not a string of 1 to 512 characters, nor a 64-bit integer")
 
 
 def _version(value: object, record: Record) -> int:
     if value is None:
         if record.timestamp < 0:
-            raise _Bad("version: missing, and the record has no timestamp to stand for it")
+            raise _BadEvent("version: missing, and the record has no timestamp to stand for it")
         return record.timestamp
     whole = _whole(value)
     if whole is None or not 0 <= whole <= MAX_INT:
-        raise _Bad(f"version: {show(value)} is not an integer from 0 to {MAX_INT}")
+        raise _BadEvent(f"version: {show(value)} is not an integer from 0 to {MAX_INT}")
     return whole
 
 
@@ -231,7 +231,7 @@ def _text(event: Table[str, object], name: str, least: int, most: int) -> str | 
     if value is None:
         return None
     if not isinstance(value, str) or not least <= len(value) <= most:
-        raise _Bad(f"{name}: {show(value)} is not a string of {least} to {most} characters")
+        raise _BadEvent(f"{name}: {show(value)} is not a string of {least} to {most} characters")
     return value
 
 
@@ -240,10 +240,10 @@ def _images(event: Table[str, object]) -> list[str] | None:
     if value is None:
         return None
     if not isinstance(value, list) or len(value) > 64:
-        raise _Bad(f"images: {show(value)} is not a list of at most 64 URLs")
+        raise _BadEvent(f"images: {show(value)} is not a list of at most 64 URLs")
     for position, url in enumerate(value):
         if not isinstance(url, str) or not url:
-            raise _Bad(f"images: entry {position} is {show(url)}, not a URL")
+            raise _BadEvent(f"images: entry {position} is {show(url)}, not a URL")
     return value
 
 
@@ -251,7 +251,7 @@ def _attributes(event: Table[str, object]) -> tuple[dict[str, Attribute | None],
     """What is kept as attributes (unknown fields of the event first), and the names of what cannot be."""
     given = event.get("attributes")
     if given is not None and not isinstance(given, dict):
-        raise _Bad(f"attributes: {show(given)} is not an object")
+        raise _BadEvent(f"attributes: {show(given)} is not an object")
     unknown = {name: value for name, value in event.items() if name not in CONTRACT_FIELDS}
     kept: dict[str, Attribute | None] = {}
     dropped = []
@@ -268,7 +268,7 @@ def _offer(event: Table[str, object]) -> tuple[dict[str, Attribute | None], list
     if given is None:
         return {}, []
     if not isinstance(given, dict):
-        raise _Bad(f"offer: {show(given)} is not an object")
+        raise _BadEvent(f"offer: {show(given)} is not an object")
     allowed: dict[str, tuple[Callable[[Any], bool], str]] = {
         "price": (_is_price, "a number from 0 to 1e15"),
         "currency": (lambda v: isinstance(v, str) and 1 <= len(v) <= 8, "a string of 1 to 8 characters"),
@@ -276,7 +276,7 @@ def _offer(event: Table[str, object]) -> tuple[dict[str, Attribute | None], list
     }
     for name, (right, what) in allowed.items():
         if given.get(name) is not None and not right(given[name]):
-            raise _Bad(f"offer.{name}: {show(given[name])} is not {what}")
+            raise _BadEvent(f"offer.{name}: {show(given[name])} is not {what}")
     fields = {n: float(v) if n == "price" and v is not None else v for n, v in given.items() if n in OFFER_FIELDS}
     return fields, [f"offer.{n}" for n in given if n not in OFFER_FIELDS]
 

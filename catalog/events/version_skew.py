@@ -7,7 +7,7 @@ TIME_LIKE = 10**12
 HOUR_MS = 3_600_000
 
 
-def too_far_ahead(version: int, *, now_ms: int, most_ms: int, stands_in: bool) -> str | None:
+def version_skew_error(version: int, *, now_ms: int, most_ms: int, stands_in: bool) -> str | None:
     """Why a version is not to be taken, None where it is.
 
     `stands_in` says that it is the record's timestamp, which is a time however small. `now_ms` is in milliseconds since

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import reduce
 
 from catalog.domain.fingerprint import fingerprint
-from catalog.domain.product import Content, Key
+from catalog.domain.product import Content, ProductKey
 from catalog.domain.space import Space
-from catalog.domain.state import Known, Payload, State, apply, payload_of
-from catalog.events.parser import Parsed
-from catalog.ingest.image_retry import RepairPolicy
-from catalog.ports import Encoded, Write
+from catalog.domain.state import IndexedState, Payload, ProductState, apply, payload_of
+from catalog.events.parser import ParsedEvent
+from catalog.ingest.image_retry import ImageRetryPolicy
+from catalog.ports import EncodedItem, ProductWrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class InlinePolicy:
 class Decision:
     """What is to become of one product: the state it moves to, and whether its vectors must be made first."""
 
-    key: Key
-    known: Known | None
-    state: State
+    key: ProductKey
+    known: IndexedState | None
+    state: ProductState
     fingerprint: str | None
     encode: Content | None
     event_time: int
@@ -39,12 +39,12 @@ class Decision:
     @property
     def stale(self) -> bool:
         """Nothing that was said is news: there is nothing to write."""
-        return self.state == (self.known.state if self.known else State())
+        return self.state == (self.known.state if self.known else ProductState())
 
 
-def decide(key: Key, said: Sequence[Parsed], known: Known | None, space: Space) -> Decision:
+def decide(key: ProductKey, said: Sequence[ParsedEvent], known: IndexedState | None, space: Space) -> Decision:
     """What the changes of one product, in any order and any number of times, make of what the index knows of it."""
-    before = known.state if known else State()
+    before = known.state if known else ProductState()
     state = reduce(apply, (p.change for p in said), before)
     mark = known.fingerprint if known else None
     encode = None
@@ -61,12 +61,12 @@ def decide(key: Key, said: Sequence[Parsed], known: Known | None, space: Space) 
 
 def write_of(
     decision: Decision,
-    encoded: Mapping[str, Encoded],
+    encoded: Mapping[str, EncodedItem],
     inline: InlinePolicy = InlinePolicy(),
-    repair: RepairPolicy = RepairPolicy(),
+    repair: ImageRetryPolicy = ImageRetryPolicy(),
     *,
     now_ms: int,
-) -> Write:
+) -> ProductWrite:
     """The point of a decision, guarded by the state it was decided on.
 
     `encoded` holds vectors by fingerprint. From `now_ms`, in milliseconds since the epoch, a photo that could not be
@@ -86,10 +86,10 @@ def write_of(
     expect = d.known.revision if d.known else None
     identity: Payload = {"tenant": d.key.tenant, "id": d.key.id}
     if made is not None:
-        return Write(d.key, expect, identity | payload, made.vectors)
+        return ProductWrite(d.key, expect, identity | payload, made.vectors)
     if not d.state.live:
-        return Write(d.key, expect, identity | payload, {})
-    return Write(d.key, expect, payload, None, d.known.held if d.known else None)
+        return ProductWrite(d.key, expect, identity | payload, {})
+    return ProductWrite(d.key, expect, payload, None, d.known.held if d.known else None)
 
 
 def _content_payload(content: Content, inline: InlinePolicy) -> Payload:

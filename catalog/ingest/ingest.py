@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.record import Record, Reject
 from catalog.domain.state import KNOWN_FIELDS, Payload, known_from
 from catalog.errors import Unavailable
-from catalog.events.parser import Contract, Parsed, parse
-from catalog.ingest.batch import Batch
+from catalog.events.parser import ParsedEvent, ParserConfig, parse
+from catalog.ingest.batch import IngestBatch
 from catalog.ingest.decide import InlinePolicy, decide, write_of
-from catalog.ingest.image_retry import RepairPolicy
+from catalog.ingest.image_retry import ImageRetryPolicy
 from catalog.ingest.reject_limit import RejectLimit, RejectMeter
-from catalog.ports import Index, ItemEncoder, Outcome, Quarantine, Write
+from catalog.ports import ItemEncoder, ProductWrite, ProductWriter, Quarantine, WriteResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class IngestPolicy:
     may be in the batches in flight.
     """
 
-    contract: Contract = Contract()
+    contract: ParserConfig = ParserConfig()
     inline: InlinePolicy = InlinePolicy()
     limit: RejectLimit = RejectLimit()
-    repair: RepairPolicy = RepairPolicy()
+    repair: ImageRetryPolicy = ImageRetryPolicy()
     max_rounds: int = 20
     remembered: int = 2048
 
@@ -48,7 +48,7 @@ class Ingest:
     def __init__(
         self,
         *,
-        index: Index,
+        index: ProductWriter,
         encoder: ItemEncoder,
         quarantine: Quarantine,
         policy: IngestPolicy = IngestPolicy(),
@@ -64,12 +64,12 @@ class Ingest:
         self._policy = policy
         self._clock = clock
         self._meter = RejectMeter(policy.limit, clock=clock or time.monotonic)
-        self._written: dict[Key, tuple[int, Payload]] = {}
+        self._written: dict[ProductKey, tuple[int, Payload]] = {}
         self._writes_made = 0
 
-    async def plan(self, records: Sequence[Record]) -> Batch:
+    async def plan(self, records: Sequence[Record]) -> IngestBatch:
         """Read the records, and decide what each product becomes."""
-        batch = Batch(records=len(records))
+        batch = IngestBatch(records=len(records))
         now_ms = round(self._clock() * 1000) if self._clock else None
         for record in records:
             match parse(record, self._policy.contract, now_ms=now_ms):
@@ -77,19 +77,19 @@ class Ingest:
                     batch.rejects.append(reject)
                 case None:
                     pass
-                case Parsed() as parsed:
+                case ParsedEvent() as parsed:
                     batch.said.setdefault(parsed.change.key, []).append(parsed)
         batch.due.update(batch.said)
         await self._decide(batch)
         return batch
 
-    async def prepare(self, batch: Batch) -> None:
+    async def prepare(self, batch: IngestBatch) -> None:
         """Network and CPU: fetch and decode photos, tokenize titles. A photo that cannot be had is a value."""
         wanted = {mark: content for mark, content in batch.wanted().items() if mark not in batch.prepared}
         if wanted:
             batch.prepared.update(zip(wanted, await self._encoder.prepare(list(wanted.values())), strict=True))
 
-    async def encode(self, batch: Batch) -> None:
+    async def encode(self, batch: IngestBatch) -> None:
         """Device: one forward. What gives no finite vector is refused; its neighbours go on."""
         while True:
             # Both do nothing for a batch that comes through the steps in turn; what is decided again may need them.
@@ -107,7 +107,7 @@ class Ingest:
                     batch.encoded[mark] = one
             self._refuse(batch, culprits)
 
-    async def write(self, batch: Batch) -> None:
+    async def write(self, batch: IngestBatch) -> None:
         """The index first, then quarantine: once this returns the records may be acknowledged."""
         rounds = 0
         while True:
@@ -131,11 +131,11 @@ class Ingest:
             self._meter.check()
             await self._quarantine.put(batch.rejects)
 
-    def _writes(self, batch: Batch) -> list[Write]:
+    def _writes(self, batch: IngestBatch) -> list[ProductWrite]:
         policy, now_ms = self._policy, round((self._clock or time.time)() * 1000)
         return [write_of(d, batch.encoded, policy.inline, policy.repair, now_ms=now_ms) for d in batch.open.values()]
 
-    def _catch_up(self, batch: Batch) -> None:
+    def _catch_up(self, batch: IngestBatch) -> None:
         """Decide again what the batches before this one have moved since it was planned.
 
         What they wrote is known without asking. It may be out of date in its turn: the guard tells, and where nothing
@@ -151,7 +151,7 @@ class Ingest:
             else:
                 batch.open[key] = decision
 
-    def _settle(self, batch: Batch, writes: Sequence[Write], outcome: Outcome) -> None:
+    def _settle(self, batch: IngestBatch, writes: Sequence[ProductWrite], outcome: WriteResult) -> None:
         self._writes_made += 1
         for write in writes:
             key = write.key
@@ -168,12 +168,12 @@ class Ingest:
         while len(self._written) > self._policy.remembered:
             del self._written[next(iter(self._written))]
 
-    def _refuse(self, batch: Batch, culprits: set[str]) -> None:
+    def _refuse(self, batch: IngestBatch, culprits: set[str]) -> None:
         for key, d in list(batch.open.items()):
             if d.encode is not None and d.fingerprint in culprits:
                 batch.refuse_content(key, d.encode, "the encoder gave no finite vector for this title and image")
 
-    async def _decide(self, batch: Batch) -> None:
+    async def _decide(self, batch: IngestBatch) -> None:
         while batch.due:
             keys = list(batch.due)
             batch.asked = self._writes_made

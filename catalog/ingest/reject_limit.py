@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from catalog.domain.record import Reject
-from catalog.errors import Hopeless
+from catalog.errors import FatalError
 
 BUCKETS = 60
 KINDS = 64
@@ -57,13 +57,13 @@ class RejectMeter:
                 bucket.said.setdefault(kind, f"{reject.reason} (stage {reject.stage.value})")
 
     def check(self) -> None:
-        """Raises Hopeless when more is refused than the limit allows."""
+        """Raises FatalError when more is refused than the limit allows."""
         self._bucket()
         records = sum(bucket.records for bucket in self._buckets)
         refused = sum(bucket.refused for bucket in self._buckets)
         if refused < self._limit.least or refused <= self._limit.share * records:
             return
-        raise Hopeless(
+        raise FatalError(
             f"{refused} of the last {records} records were refused, most often because of: {self._most_frequent()}. "
             "The worker stops before the rest of the topic goes to quarantine: correct the events or go back to the "
             "version of the worker that could read them, then start it again; if they are to be refused, set "

@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from catalog.domain.filters import Condition, name_of
 from catalog.domain.product import Scalar
 from catalog.errors import Unavailable
-from catalog.ports import Facets
-from catalog.query.query import Count, Query
+from catalog.ports import FacetReader
+from catalog.query.query import FacetRequest, Query
 
 Values = Sequence[tuple[Scalar, int]]
 Counts = Mapping[str, Values]
 
 
-class Counting:
+class FacetCounter:
     """Facets of all live products that satisfy a query's conditions, whatever else it looks for."""
 
-    def __init__(self, facets: Facets) -> None:
+    def __init__(self, facets: FacetReader) -> None:
         self._facets = facets
 
     async def __call__(self, query: Query) -> Counts:
@@ -37,10 +37,12 @@ class Counting:
         }
         return counted, tuple(why for _, why in found if why)
 
-    async def _count(self, count: Count, conditions: Sequence[Condition]) -> Values:
+    async def _count(self, count: FacetRequest, conditions: Sequence[Condition]) -> Values:
         return await self._facets.facet(count.field, conditions, limit=count.limit)
 
-    async def _tried(self, count: Count, conditions: Sequence[Condition], within: float) -> tuple[Values | None, str]:
+    async def _tried(
+        self, count: FacetRequest, conditions: Sequence[Condition], within: float
+    ) -> tuple[Values | None, str]:
         try:
             async with asyncio.timeout(within):
                 return await self._count(count, conditions), ""

@@ -6,22 +6,22 @@ from collections.abc import Collection, Mapping
 
 from catalog.domain.filters import OWN_FIELDS, AnyOf, Condition, Exists, Not, Range, field_of, name_of
 from catalog.domain.json_text import kind, show
-from catalog.errors import Misuse, Unavailable
-from catalog.ports import Facets, Shelf
+from catalog.errors import InvalidInput, Unavailable
+from catalog.ports import FacetReader, ProductReader
 from catalog.query.query import Query, only
 
 HOLDS = {"keyword": "text", "number": "numbers", "bool": "true or false", "any": "anything"}
 MOST_NAMED = 20
 
 
-class Fields:
+class FieldChecker:
     """What can be filtered on, counted and grouped by.
 
     An attribute that the index has no record of may be filtered on all the same, where any product that the asker sees
     has it.
     """
 
-    def __init__(self, *, facets: Facets, shelf: Shelf) -> None:
+    def __init__(self, *, facets: FacetReader, shelf: ProductReader) -> None:
         self._facets = facets
         self._shelf = shelf
 
@@ -35,7 +35,7 @@ class Fields:
         return [field for field in known if field in counted]
 
     async def check(self, query: Query) -> None:
-        """Raises Misuse for a field that no product has, or that holds something else, with the fields there are."""
+        """Raises InvalidInput, which lists the fields, for a field that no product has or that holds something else."""
         if not (query.conditions or query.facets or query.group_by):
             return
         try:
@@ -44,7 +44,7 @@ class Fields:
             return  # the search will say so, or answer without what depends on it
         for count in query.facets:
             if count.field not in known:
-                raise Misuse(f"facets: {name_of(count.field)!r} is not counted; {_listed(known)}")
+                raise InvalidInput(f"facets: {name_of(count.field)!r} is not counted; {_listed(known)}")
         for condition in query.conditions:
             await self._check_there("filter", field_of(condition), known, query)
             await self._check_type(condition, known, query)
@@ -53,7 +53,7 @@ class Fields:
 
     async def _check_there(self, what: str, field: str, known: Mapping[str, str], query: Query) -> None:
         if field not in known and not await self._any(Exists(field), query):
-            raise Misuse(f"{what}: no product has {name_of(field)!r}; {_listed(known)}")
+            raise InvalidInput(f"{what}: no product has {name_of(field)!r}; {_listed(known)}")
 
     async def _check_type(self, condition: Condition, known: Mapping[str, str], query: Query) -> None:
         """What an attribute holds is told by some products: another type is taken where any product has it."""
@@ -61,7 +61,7 @@ class Fields:
         holds = known.get(inner.field, "any")
         odd = _odd(inner, holds)
         if odd is not None and (inner.field in OWN_FIELDS or not await self._any(odd, query)):
-            raise Misuse(f"filter: {name_of(inner.field)!r} holds {HOLDS[holds]}, {_said(odd)}")
+            raise InvalidInput(f"filter: {name_of(inner.field)!r} holds {HOLDS[holds]}, {_said(odd)}")
 
     async def _any(self, condition: Condition, query: Query) -> bool:
         return bool(await self._shelf.count((condition, *only(query.tenant))))

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from catalog.domain.index_query import Ask
+from catalog.domain.index_query import IndexQuery
 from catalog.domain.state import ATTRIBUTE, Payload
-from catalog.ports import Hit, Shelf
+from catalog.ports import Hit, ProductReader
 from catalog.query.query import Query, Sort
-from catalog.query.validate import FindPolicy
+from catalog.query.validate import QueryPolicy
 
 
-async def best_groups(shelf: Shelf, query: Query, ask: Ask, policy: FindPolicy) -> list[list[Hit]]:
+async def search_hits(shelf: ProductReader, query: Query, ask: IndexQuery, policy: QueryPolicy) -> list[list[Hit]]:
     """The groups that a query wants, each with its best hit first; a hit alone is a group where nothing is grouped.
 
     Groups are made of, and prices put in order among, the best of a window, which grows until there are groups enough.

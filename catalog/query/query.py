@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from catalog.domain.filters import AnyOf, Condition
-from catalog.domain.index_query import Ask, Fusion
-from catalog.domain.product import Key, Scalar
+from catalog.domain.index_query import Fusion, IndexQuery
+from catalog.domain.product import ProductKey, Scalar
 from catalog.domain.space import FUSED
 from catalog.ports import Hit
 
@@ -29,7 +29,7 @@ class Sort(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class QueryPart:
     """One thing that hits are like: words, the bytes of a picture, both read together, or a product that is there.
 
     A negative weight means unlike. A part of weight 0 is as good as not given.
@@ -37,12 +37,12 @@ class Part:
 
     text: str | None = None
     image: bytes | None = None
-    product: Key | None = None
+    product: ProductKey | None = None
     weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class FacetRequest:
     """A field whose values are to be counted, and how many values at most."""
 
     field: str
@@ -58,7 +58,7 @@ class Query:
     `group_size` - 1 more come with it. `within_s` is the time for everything, None for the policy's.
     """
 
-    parts: tuple[Part, ...] = ()
+    parts: tuple[QueryPart, ...] = ()
     mode: Mode | None = None
     fusion: Fusion | None = None
     using: str = FUSED
@@ -66,7 +66,7 @@ class Query:
     ef: int | None = None
     conditions: tuple[Condition, ...] = ()
     tenant: str | None = None
-    facets: tuple[Count, ...] = ()
+    facets: tuple[FacetRequest, ...] = ()
     group_by: str | None = None
     group_size: int = 3
     sort: Sort | None = None
@@ -86,20 +86,20 @@ def only(tenant: str | None) -> tuple[Condition, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ResolvedQuery:
     """A query as it is asked of the index.
 
     `mode` is how it is answered, and `degraded` why that is less than was asked for: a sentence each.
     """
 
-    ask: Ask
+    ask: IndexQuery
     mode: Mode
     degraded: tuple[str, ...] = ()
     encode_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """The answer to a query. Times are in milliseconds.
 
     `variants` are the other products of a hit's group, by the hit's key; None where nothing was grouped. `facets` has
@@ -112,6 +112,6 @@ class Found:
     search_ms: float
     mode: Mode = Mode.DENSE
     degraded: tuple[str, ...] = ()
-    variants: Mapping[Key, Sequence[Hit]] | None = None
+    variants: Mapping[ProductKey, Sequence[Hit]] | None = None
     facets: Mapping[str, Sequence[tuple[Scalar, int]]] = field(default_factory=dict)
     total_ms: float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import TypeVar
 
-from catalog.domain.index_query import Fusion, Rrf
+from catalog.domain.index_query import Fusion, ReciprocalRankFusion
 
 T = TypeVar("T", bound=Hashable)
 
@@ -27,7 +27,7 @@ def fused(
 
 def _shares(fusion: Fusion, scores: Sequence[float]) -> list[float]:
     """What each rank of a channel is worth before its weight."""
-    if isinstance(fusion, Rrf):
+    if isinstance(fusion, ReciprocalRankFusion):
         return [1.0 / (fusion.k + rank) for rank in range(1, len(scores) + 1)]
     low, high = min(scores, default=0.0), max(scores, default=0.0)
     # A channel that tells nothing apart found all of it equally well.

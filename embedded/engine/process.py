@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from embedded.child_process import Child, Command, tail
+from embedded.child_process import ChildProcess, Command, tail
 from embedded.data_folder import Ownership
 from embedded.errors import EmbeddedError
 
@@ -20,7 +20,7 @@ _SOURCE = Path(__file__).parents[2]
 class EngineProcess:
     """A running engine that keeps its data in one folder and answers on one port of the loopback address."""
 
-    def __init__(self, child: Child, port: int) -> None:
+    def __init__(self, child: ChildProcess, port: int) -> None:
         """Use EngineProcess.start."""
         self._child = child
         self.port = port
@@ -39,7 +39,9 @@ class EngineProcess:
         log, ready = data / "engine.log", data / f"ready-{uuid.uuid4().hex}.json"
         argv = [sys.executable, "-P", "-m", "embedded.engine", "--data", str(data), "--port", str(port)]
         argv += ["--ready-file", str(ready)] + ["--optimize"] * optimize
-        child = Child(Command(argv, env={"LC_ALL": "C.UTF-8", "PYTHONPATH": str(_SOURCE)}, log=log, grace=_GRACE_S))
+        child = ChildProcess(
+            Command(argv, env={"LC_ALL": "C.UTF-8", "PYTHONPATH": str(_SOURCE)}, log=log, grace=_GRACE_S)
+        )
         try:
             if child.wait_until(ready.exists, timeout=timeout):
                 return cls(child, json.loads(ready.read_text())["port"])

@@ -18,7 +18,7 @@ import grpc
 
 from embedded.data_folder import Ownership
 from embedded.engine.atomic_files import write_json
-from embedded.engine.service.servicer import Calls
+from embedded.engine.service.servicer import Servicer
 from embedded.engine.store import Store
 from embedded.errors import EmbeddedError
 
@@ -60,7 +60,7 @@ async def _serve(store: Store, address: str, ready_file: Path | None) -> None:
         ThreadPoolExecutor(_READERS, "reader") as readers,
         ThreadPoolExecutor(1, "other") as others,
     ):
-        calls = Calls(store, writer=writer, readers=readers)
+        calls = Servicer(store, writer=writer, readers=readers)
         # Not the asynchronous one: handing each call from its loop to a thread and back costs 0.3 ms of CPU more.
         server = grpc.server(
             others,
@@ -114,7 +114,7 @@ def _tell_ready(port: int, ready_file: Path | None) -> None:
         print(json.dumps(ready), flush=True)  # noqa: T201
 
 
-async def _keep_flushed(store: Store, calls: Calls, writer: ThreadPoolExecutor) -> None:
+async def _keep_flushed(store: Store, calls: Servicer, writer: ThreadPoolExecutor) -> None:
     while True:
         await asyncio.sleep(_WATCH_S)
         quiet = time.monotonic() - calls.last_call > _QUIET_S

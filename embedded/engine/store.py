@@ -19,8 +19,8 @@ from google.protobuf import json_format
 from qdrant_client import grpc as pb
 
 from embedded.engine.atomic_files import sync_folder, write_json
-from embedded.engine.cache.hit_bytes import Brief
-from embedded.engine.cache.points import Kept
+from embedded.engine.cache.hit_bytes import HitBytesCache
+from embedded.engine.cache.points import PointCache
 from embedded.engine.codec import collection_config as configs
 from embedded.engine.codec.points import Dimensions
 from embedded.engine.codec.status import check_name, exists, invalid, missing, variant
@@ -39,13 +39,13 @@ class Collection:
     shard: edge.EdgeShard
     optimized: bool = False
     dimensions: Dimensions = field(init=False)
-    brief: Brief = field(init=False, default_factory=Brief)
-    kept: Kept = field(init=False)
+    brief: HitBytesCache = field(init=False, default_factory=HitBytesCache)
+    kept: PointCache = field(init=False)
 
     def __post_init__(self) -> None:
         dimensions = configs.dimensions(self.config)
         object.__setattr__(self, "dimensions", dimensions)
-        object.__setattr__(self, "kept", Kept({name: dim for name, dim in dimensions.items() if dim is not None}))
+        object.__setattr__(self, "kept", PointCache({name: dim for name, dim in dimensions.items() if dim is not None}))
 
 
 class Store:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from encoders.batching.executor import Threads, Turn
+from encoders.batching.executor import Priority, PriorityThreadPool
 from encoders.model import Inputs
 
 TOGETHER = 8
@@ -21,13 +21,13 @@ Read = Callable[[str, bytes | None], Inputs]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
+class _PendingItem:
     text: str
     data: bytes | None
     answer: asyncio.Future[Inputs]
 
 
-class Reading:
+class DecodeBatcher:
     """One lane's way to the threads that decode.
 
     A job takes one after the other of what waits, for a few milliseconds: then it is asked again whose turn it is. So a
@@ -36,20 +36,20 @@ class Reading:
     """
 
     def __init__(
-        self, read: Read, threads: Threads, turn: Turn, *, clock: Callable[[], float] = time.perf_counter
+        self, read: Read, threads: PriorityThreadPool, turn: Priority, *, clock: Callable[[], float] = time.perf_counter
     ) -> None:
         """`read` is called in the threads; `clock` gives seconds."""
         self._read = read
         self._threads = threads
         self._turn = turn
         self._clock = clock
-        self._waiting: deque[_Asked] = deque()
+        self._waiting: deque[_PendingItem] = deque()
         self._called = False  # a job is asked for and has not begun
         self._lock = threading.Lock()
 
     async def __call__(self, text: str, data: bytes | None) -> Inputs:
         """A text and a photo as the model reads them. Raises what `read` raises, and Unavailable."""
-        asked = _Asked(text, data, asyncio.get_running_loop().create_future())
+        asked = _PendingItem(text, data, asyncio.get_running_loop().create_future())
         with self._lock:
             self._waiting.append(asked)
             self._call()
@@ -65,7 +65,7 @@ class Reading:
             self._called = False
             if len(self._waiting) > 1:
                 self._call()
-        done: list[tuple[_Asked, Inputs | Exception]] = []
+        done: list[tuple[_PendingItem, Inputs | Exception]] = []
         until = self._clock() + SLICE_S
         while (asked := self._next()) is not None:
             done.append((asked, self._made(asked)))
@@ -77,7 +77,7 @@ class Reading:
             if self._waiting:
                 self._call()
 
-    def _next(self) -> _Asked | None:
+    def _next(self) -> _PendingItem | None:
         with self._lock:
             while self._waiting:
                 asked = self._waiting.popleft()
@@ -85,14 +85,14 @@ class Reading:
                     return asked
             return None
 
-    def _made(self, asked: _Asked) -> Inputs | Exception:
+    def _made(self, asked: _PendingItem) -> Inputs | Exception:
         try:
             return self._read(asked.text, asked.data)
         except Exception as err:  # it is raised where the answer is awaited
             return err
 
 
-def _answer(done: list[tuple[_Asked, Inputs | Exception]]) -> None:
+def _answer(done: list[tuple[_PendingItem, Inputs | Exception]]) -> None:
     for asked, made in done:
         if asked.answer.cancelled():
             continue

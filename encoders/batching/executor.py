@@ -13,13 +13,13 @@ from contextlib import AbstractContextManager, nullcontext
 from enum import IntEnum
 from typing import Any, TypeVar
 
-from catalog.errors import Hopeless, Unavailable
+from catalog.errors import FatalError, Unavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Turn(IntEnum):
+class Priority(IntEnum):
     """Who goes first when both wait."""
 
     QUERY = 0
@@ -27,7 +27,7 @@ class Turn(IntEnum):
     BACKFILL = 2
 
 
-class Turns:
+class FairShare:
     """Whose turn it is. Of the time that live and back-fill work take while both wait, back-fill gets `share`."""
 
     def __init__(self, share: float) -> None:
@@ -35,18 +35,18 @@ class Turns:
         self._share = share
         self._owed = 0.0  # seconds that back-fill has had less than its share
 
-    def next(self, waiting: Sequence[bool]) -> Turn:
+    def next(self, waiting: Sequence[bool]) -> Priority:
         """Of those that wait, by turn."""
-        turn = next(turn for turn in Turn if waiting[turn])
-        return Turn.BACKFILL if turn is Turn.LIVE and waiting[Turn.BACKFILL] and self._owed > 0 else turn
+        turn = next(turn for turn in Priority if waiting[turn])
+        return Priority.BACKFILL if turn is Priority.LIVE and waiting[Priority.BACKFILL] and self._owed > 0 else turn
 
-    def took(self, turn: Turn, seconds: float, waiting: Sequence[bool]) -> None:
+    def took(self, turn: Priority, seconds: float, waiting: Sequence[bool]) -> None:
         """What was begun when `waiting` was asked about has taken so long."""
-        if waiting[Turn.LIVE] and waiting[Turn.BACKFILL] and turn is not Turn.QUERY:
-            self._owed += seconds * self._share - (seconds if turn is Turn.BACKFILL else 0.0)
+        if waiting[Priority.LIVE] and waiting[Priority.BACKFILL] and turn is not Priority.QUERY:
+            self._owed += seconds * self._share - (seconds if turn is Priority.BACKFILL else 0.0)
 
 
-class Threads:
+class PriorityThreadPool:
     """Runs functions in `threads` threads; of each turn at most `waiting` wait."""
 
     def __init__(
@@ -63,15 +63,15 @@ class Threads:
         self._waiting = waiting
         self._clock = clock
         self._lock = threading.Lock()
-        self._turns = Turns(share)
-        self._queues: dict[Turn, deque[Callable[[], None]]] = {turn: deque() for turn in Turn}
+        self._turns = FairShare(share)
+        self._queues: dict[Priority, deque[Callable[[], None]]] = {turn: deque() for turn in Priority}
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=begin)
 
-    async def run(self, call: Callable[[], R], *, turn: Turn) -> R:
+    async def run(self, call: Callable[[], R], *, turn: Priority) -> R:
         """What `call` returns. Raises Unavailable when too many of its turn wait, and what `call` raises."""
         return await asyncio.wrap_future(self.submit(call, turn=turn))
 
-    def submit(self, call: Callable[[], R], *, turn: Turn) -> Future[R]:
+    def submit(self, call: Callable[[], R], *, turn: Priority) -> Future[R]:
         """`run` for whoever does not wait, from any thread."""
         done: Future[R] = Future()
 
@@ -96,7 +96,7 @@ class Threads:
 
     def _next(self) -> None:
         with self._lock:
-            waiting = [bool(self._queues[turn]) for turn in Turn]
+            waiting = [bool(self._queues[turn]) for turn in Priority]
             turn = self._turns.next(waiting)
             job = self._queues[turn].popleft()
         started = self._clock()
@@ -105,7 +105,7 @@ class Threads:
             self._turns.took(turn, self._clock() - started, waiting)
 
 
-def in_halves(
+def run_splitting_on_oom(
     forward: Callable[[Sequence[T]], list[R]],
     batch: Sequence[T],
     *,
@@ -113,7 +113,7 @@ def in_halves(
 ) -> list[R]:
     """`forward(batch)` under torch's inference mode, in halves where the device has no memory for the whole.
 
-    `on_too_large` hears how many items it had none for. Raises Hopeless when one item alone does not fit, or when the
+    `on_too_large` hears how many items it had none for. Raises FatalError when one item alone does not fit, or when the
     device is lost.
     """
     try:
@@ -121,15 +121,17 @@ def in_halves(
             return forward(batch)
     except _errors("OutOfMemoryError", MemoryError) as err:
         if len(batch) == 1:
-            raise Hopeless("The device has no memory for a single item: use a larger one or a smaller model.") from err
+            raise FatalError(
+                "The device has no memory for a single item: use a larger one or a smaller model."
+            ) from err
     except _errors("AcceleratorError") as err:
-        raise Hopeless("The device that encodes is lost: restart the process.") from err
+        raise FatalError("The device that encodes is lost: restart the process.") from err
     # Outside the handler, so that what the failed forward held is let go before the cache is emptied.
     on_too_large(len(batch))
     if (torch := _torch()) and torch.cuda.is_available():
         torch.cuda.empty_cache()
     half = len(batch) // 2
-    return in_halves(forward, batch[:half], on_too_large=on_too_large) + in_halves(
+    return run_splitting_on_oom(forward, batch[:half], on_too_large=on_too_large) + run_splitting_on_oom(
         forward, batch[half:], on_too_large=on_too_large
     )
 

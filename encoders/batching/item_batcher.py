@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from catalog.ports import Vector
 from encoders.batching.batch_size import ForwardSize
-from encoders.batching.executor import Threads, Turn
+from encoders.batching.executor import Priority, PriorityThreadPool
 from encoders.model import Inputs
 
 Made = dict[str, Vector] | None
@@ -19,7 +19,7 @@ Forward = Callable[[Sequence[Inputs]], list[Made]]
 
 
 @dataclass(slots=True, eq=False)
-class _Batch:
+class _PendingBatch:
     inputs: Sequence[Inputs]
     made: list[Made]
     left: int
@@ -27,9 +27,9 @@ class _Batch:
 
 
 @dataclass(slots=True, eq=False)
-class _Item:
+class _PendingItem:
     number: int
-    batch: _Batch
+    batch: _PendingBatch
     place: int
 
     @property
@@ -37,7 +37,7 @@ class _Item:
         return self.batch.inputs[self.place]
 
 
-class Items:
+class ItemBatcher:
     """The way of one lane's items to the device.
 
     A forward is asked for as soon as there are items, and takes those that came first when it begins, of however many
@@ -47,13 +47,15 @@ class Items:
     lane has in flight.
     """
 
-    def __init__(self, forward: Forward, device: Threads, sizes: Mapping[bool, ForwardSize], turn: Turn) -> None:
+    def __init__(
+        self, forward: Forward, device: PriorityThreadPool, sizes: Mapping[bool, ForwardSize], turn: Priority
+    ) -> None:
         """`sizes`, by whether there is a photo, say how many items go into a forward, which runs at its `turn`."""
         self._forward = forward
         self._device = device
         self._sizes = sizes
         self._turn = turn
-        self._waiting: dict[bool, deque[_Item]] = {photo: deque() for photo in sizes}
+        self._waiting: dict[bool, deque[_PendingItem]] = {photo: deque() for photo in sizes}
         self._numbers = 0
         self._called = False  # a forward is asked for and has not begun
         self._lock = threading.Lock()
@@ -65,11 +67,11 @@ class Items:
         """
         if not inputs:
             return []
-        batch = _Batch(inputs, [None] * len(inputs), len(inputs))
+        batch = _PendingBatch(inputs, [None] * len(inputs), len(inputs))
         with self._lock:
             for place in sorted(range(len(inputs)), key=lambda i: len(inputs[i].tokens)):
                 self._numbers += 1
-                self._waiting[inputs[place].pixels is not None].append(_Item(self._numbers, batch, place))
+                self._waiting[inputs[place].pixels is not None].append(_PendingItem(self._numbers, batch, place))
             self._call()
         return await asyncio.wrap_future(batch.answer)
 
@@ -94,20 +96,20 @@ class Items:
         else:
             self._note(items, made)
 
-    def _next(self) -> list[_Item]:
+    def _next(self) -> list[_PendingItem]:
         """Those that came first, of the kind that came first."""
         there = {photo: items for photo, items in self._waiting.items() if items}
         if not there:
             return []
         photo = min(there, key=lambda kind: there[kind][0].number)
-        found: list[_Item] = []
+        found: list[_PendingItem] = []
         while there[photo] and len(found) < self._sizes[photo].now:
             item = there[photo].popleft()
             if not item.batch.answer.done():  # otherwise nobody waits for it any more
                 found.append(item)
         return found
 
-    def _note(self, items: Sequence[_Item], made: Sequence[Made]) -> None:
+    def _note(self, items: Sequence[_PendingItem], made: Sequence[Made]) -> None:
         ready = []
         with self._lock:
             for item, one in zip(items, made, strict=True):
@@ -119,7 +121,7 @@ class Items:
             if batch.answer.set_running_or_notify_cancel():
                 batch.answer.set_result(batch.made)
 
-    def _fail(self, batch: _Batch, error: BaseException) -> None:
+    def _fail(self, batch: _PendingBatch, error: BaseException) -> None:
         with self._lock:
             if not batch.answer.done() and batch.answer.set_running_or_notify_cancel():
                 batch.answer.set_exception(error)

@@ -25,17 +25,17 @@ Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class CachePolicy:
+class FeatureCachePolicy:
     """How much is remembered: at most `entries`, and at most `max_bytes` of arrays. No entries: nothing is."""
 
     entries: int = 4096
     max_bytes: int = 64 * 1024 * 1024
 
 
-class Recent(Generic[K, V]):
+class LruCache(Generic[K, V]):
     """The entries used last, within a policy. Any thread may ask."""
 
-    def __init__(self, policy: CachePolicy) -> None:
+    def __init__(self, policy: FeatureCachePolicy) -> None:
         self._policy = policy
         self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._lock = threading.Lock()
@@ -65,16 +65,16 @@ class Recent(Generic[K, V]):
                 self.bytes -= gone
 
 
-class PhotoCache:
+class ImageFeatureCache:
     """A model's item side with a memory: of the image tower's features, or of whole results where it has no such tower.
 
     `hits` counts the photos that did not go through the model; while several threads ask, it is near the truth.
     """
 
-    def __init__(self, model: Model, policy: CachePolicy) -> None:
+    def __init__(self, model: Model, policy: FeatureCachePolicy) -> None:
         self._model = model
-        self._features: Recent[str, Features] = Recent(policy)
-        self._results: Recent[tuple[tuple[int, ...], str], dict[str, Vector]] = Recent(policy)
+        self._features: LruCache[str, Features] = LruCache(policy)
+        self._results: LruCache[tuple[tuple[int, ...], str], dict[str, Vector]] = LruCache(policy)
         self.hits = 0
 
     def items(self, batch: Sequence[Inputs]) -> list[dict[str, Vector] | None]:

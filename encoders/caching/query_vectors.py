@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from catalog.domain.space import Space
 from catalog.ports import QueryEncoder, Vector
-from encoders.caching.image_features import CachePolicy, Recent
+from encoders.caching.image_features import FeatureCachePolicy, LruCache
 from encoders.model import Model
 from encoders.towers.preprocessing import tidy
 
@@ -18,12 +18,12 @@ _CASED, _UNCASED = "Red SHOES Größe ÄÖÜ", "red shoes größe äöü"
 
 
 @dataclass
-class _Flight:
+class _SharedForward:
     task: asyncio.Task[Vector]
     waiting: int = 0
 
 
-class RememberedQueries:
+class QueryVectorCache:
     """A QueryEncoder before another: texts it has met are answered from memory, and equal ones at once are one query.
 
     Texts are equal that are the same in Unicode's composed form (NFC) with each run of white space as one space, and,
@@ -31,12 +31,12 @@ class RememberedQueries:
     whoever came first. Queries with a photo pass through. `hits` counts what did not go to the encoder.
     """
 
-    def __init__(self, encoder: QueryEncoder, *, policy: CachePolicy, uncased: bool = False) -> None:
+    def __init__(self, encoder: QueryEncoder, *, policy: FeatureCachePolicy, uncased: bool = False) -> None:
         """`policy` bounds what is kept, in bytes too. The vectors it gives cannot be written to: many hold them."""
         self._encoder = encoder
         self._uncased = uncased
-        self._recent: Recent[tuple[str, str], Vector] = Recent(policy)
-        self._flights: dict[tuple[str, str], _Flight] = {}
+        self._recent: LruCache[tuple[str, str], Vector] = LruCache(policy)
+        self._flights: dict[tuple[str, str], _SharedForward] = {}
         self.hits = 0
 
     @property
@@ -62,7 +62,7 @@ class RememberedQueries:
     async def _together(self, key: tuple[str, str]) -> Vector:
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._flights[key] = _Flight(asyncio.create_task(self._ask(key)))
+            flight = self._flights[key] = _SharedForward(asyncio.create_task(self._ask(key)))
         else:
             self.hits += 1
         flight.waiting += 1

@@ -1,11 +1,19 @@
 """Photos from where a shop keeps them: fetched within limits, decoded to RGB."""
 
 from encoders.images.decode import decode
-from encoders.images.fetcher import Images
-from encoders.images.host_circuits import BreakerPolicy
-from encoders.images.http_cache import CachePolicy
+from encoders.images.fetcher import ImageFetcher
+from encoders.images.host_circuits import HostCircuitPolicy
+from encoders.images.http_cache import HttpCachePolicy
 from encoders.images.policy import ImagePolicy
-from encoders.images.retry import AgainPolicy
+from encoders.images.retry import FetchRetryPolicy
 from encoders.images.s3 import S3Policy
 
-__all__ = ["AgainPolicy", "BreakerPolicy", "CachePolicy", "ImagePolicy", "Images", "S3Policy", "decode"]
+__all__ = [
+    "FetchRetryPolicy",
+    "HostCircuitPolicy",
+    "HttpCachePolicy",
+    "ImageFetcher",
+    "ImagePolicy",
+    "S3Policy",
+    "decode",
+]

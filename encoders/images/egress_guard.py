@@ -30,7 +30,7 @@ async def resolve(host: str, port: int) -> list[str]:
     return [str(where[4][0]) for where in found]
 
 
-class Allowed:
+class AllowedDestinations:
     """What may be reached: public addresses at `ports`; the hosts, addresses and networks of `names` at any port."""
 
     def __init__(self, names: Iterable[str], *, ports: Iterable[int] = WEB_PORTS) -> None:
@@ -48,10 +48,10 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class EgressGuard:
     """Resolves a host and says where it may be reached."""
 
-    allowed: Allowed
+    allowed: AllowedDestinations
     resolve: Resolve = resolve
 
     async def addresses(self, host: str, port: int) -> list[str]:
@@ -89,7 +89,7 @@ class Guard:
 class GuardedBackend(httpcore.AsyncNetworkBackend):
     """TCP connections to guarded addresses only; no Unix sockets."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: EgressGuard) -> None:
         self._guard = guard
         self._plain = httpcore.AnyIOBackend()
 

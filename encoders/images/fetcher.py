@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from encoders.images.concurrency import Turns
+from encoders.images.concurrency import FetchLimiter
 from encoders.images.egress_guard import Resolve, resolve
-from encoders.images.host_circuits import Breakers
-from encoders.images.http import Web
+from encoders.images.host_circuits import HostCircuits
+from encoders.images.http import HttpImages
 from encoders.images.local import capped, read_data, read_file, too_large
 from encoders.images.policy import ImagePolicy
-from encoders.images.retry import again
-from encoders.images.s3 import S3
+from encoders.images.retry import retry_fetch
+from encoders.images.s3 import S3Images
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ SHORT = 64 * 1024
 HALF = re.compile("[\ud800-\udfff]")  # JSON can spell a surrogate alone; no address can
 
 
-class Images:
+class ImageFetcher:
     """Photos from http(s), s3, file and data URLs within a policy. Implements catalog.ports.ImageSource.
 
     One client with kept-alive connections serves all fetches; close it with `aclose` or use `async with`.
@@ -49,13 +49,13 @@ class Images:
         self._policy = policy
         self._clock = clock
         self._uniform = uniform
-        self._breakers = Breakers(policy.breaker, clock=clock)
-        self._turns = Turns(total=policy.concurrency, per_host=policy.per_host)
-        self._web = Web(policy, resolve)
+        self._breakers = HostCircuits(policy.breaker, clock=clock)
+        self._turns = FetchLimiter(total=policy.concurrency, per_host=policy.per_host)
+        self._web = HttpImages(policy, resolve)
         waits = {"connect_timeout_s": policy.connect_timeout_s, "read_timeout_s": policy.read_timeout_s}
-        self._s3 = S3(policy.s3, **waits)
+        self._s3 = S3Images(policy.s3, **waits)
 
-    async def __aenter__(self) -> Images:
+    async def __aenter__(self) -> ImageFetcher:
         return self
 
     async def __aexit__(
@@ -131,7 +131,7 @@ class Images:
                     finally:
                         left -= self._clock() - started
 
-        return await again(ask, self._policy.again, time_left=lambda: left, uniform=self._uniform)
+        return await retry_fetch(ask, self._policy.again, time_left=lambda: left, uniform=self._uniform)
 
 
 def _host(url: str) -> str:

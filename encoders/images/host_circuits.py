@@ -19,7 +19,7 @@ from catalog.errors import ImageProblem
 
 
 @dataclass(frozen=True, slots=True)
-class BreakerPolicy:
+class HostCircuitPolicy:
     """After `failures` in a row a host is left alone for `open_s` seconds, then asked once; at most `hosts` are kept.
 
     A failure is a try that ends as UNAVAILABLE, charged to the host that the URL names, wherever that one sends on to.
@@ -31,7 +31,7 @@ class BreakerPolicy:
     hosts: int = 1024
 
 
-class Open(ImageProblem):
+class CircuitOpen(ImageProblem):
     """A host that is left alone for now: it was not asked."""
 
     def __init__(self, reason: str) -> None:
@@ -39,20 +39,20 @@ class Open(ImageProblem):
 
 
 @dataclass(slots=True)
-class _Host:
+class _HostCircuit:
     failures: int = 0
     until: float = 0.0
     probing: bool = False
 
 
-class Breakers:
+class HostCircuits:
     """The hosts that have failed of late, least recently used forgotten first."""
 
-    def __init__(self, policy: BreakerPolicy, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, policy: HostCircuitPolicy, *, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` gives seconds."""
         self._policy = policy
         self._clock = clock
-        self._hosts: OrderedDict[str, _Host] = OrderedDict()
+        self._hosts: OrderedDict[str, _HostCircuit] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -78,7 +78,7 @@ class Breakers:
         else:
             self._hosts.pop(host, None)
 
-    def _admit(self, host: str) -> _Host | None:
+    def _admit(self, host: str) -> _HostCircuit | None:
         """The state of a host that this is the probe of, None where the circuit is closed."""
         known = self._hosts.get(host)
         if known is None or known.failures < self._policy.failures:
@@ -86,12 +86,12 @@ class Breakers:
         left = known.until - self._clock()
         if left > 0 or known.probing:
             when = f"again in {max(1, round(left))} s" if left > 0 else "again just now"
-            raise Open(f"{host} has failed {known.failures} times in a row; it is asked {when}")
+            raise CircuitOpen(f"{host} has failed {known.failures} times in a row; it is asked {when}")
         known.probing = True
         return known
 
     def _failed(self, host: str) -> None:
-        known = self._hosts.setdefault(host, _Host())
+        known = self._hosts.setdefault(host, _HostCircuit())
         self._hosts.move_to_end(host)
         known.failures += 1
         known.probing = False

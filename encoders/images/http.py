@@ -10,8 +10,8 @@ import httpx
 
 from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from encoders.images.egress_guard import Allowed, Guard, Resolve
-from encoders.images.http_cache import Kept, PhotoFiles
+from encoders.images.egress_guard import AllowedDestinations, EgressGuard, Resolve
+from encoders.images.http_cache import CachedImage, HttpImageCache
 from encoders.images.local import capped, too_large
 from encoders.images.policy import ImagePolicy
 from encoders.images.transport import GuardedTransport
@@ -22,13 +22,13 @@ NOT_MODIFIED = 304
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
-class Web:
+class HttpImages:
     """Bodies of http(s) URLs, within a policy."""
 
     def __init__(self, policy: ImagePolicy, resolve: Resolve) -> None:
         self._policy = policy
-        self._files = None if policy.cache is None else PhotoFiles(policy.cache)
-        guard = Guard(Allowed(policy.allow_hosts, ports=policy.allow_ports), resolve)
+        self._files = None if policy.cache is None else HttpImageCache(policy.cache)
+        guard = EgressGuard(AllowedDestinations(policy.allow_hosts, ports=policy.allow_ports), resolve)
         self._client = httpx.AsyncClient(
             transport=GuardedTransport(guard, connections=policy.concurrency, ca_file=policy.ca_file),
             timeout=httpx.Timeout(policy.read_timeout_s, connect=policy.connect_timeout_s),
@@ -45,11 +45,11 @@ class Web:
         if self._files is not None:
             await self._files.aclose()
 
-    async def kept(self, url: str) -> Kept | None:
+    async def kept(self, url: str) -> CachedImage | None:
         """What was fetched before."""
         return None if self._files is None else await self._files.get(url)
 
-    async def get(self, url: str, host: str, within_s: float, kept: Kept | None) -> bytes:
+    async def get(self, url: str, host: str, within_s: float, kept: CachedImage | None) -> bytes:
         """The body, or that of `kept` where its host says that it is the same. Raises ImageProblem."""
         try:
             async with asyncio.timeout(within_s), self._client.stream("GET", url, headers=_conditions(kept)) as answer:
@@ -73,7 +73,7 @@ class Web:
             await self._files.put(url, body, answer.headers)
         return body
 
-    async def _unchanged(self, url: str, host: str, kept: Kept, answer: httpx.Response) -> bytes:
+    async def _unchanged(self, url: str, host: str, kept: CachedImage, answer: httpx.Response) -> bytes:
         assert self._files is not None  # noqa: S101  nothing is kept without it
         if answer.history:
             await self._files.drop(url)
@@ -97,7 +97,7 @@ class Web:
         return b"".join(parts)
 
 
-def _conditions(kept: Kept | None) -> dict[str, str]:
+def _conditions(kept: CachedImage | None) -> dict[str, str]:
     return {} if kept is None else kept.conditions
 
 

@@ -34,7 +34,7 @@ TOUCH_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class CachePolicy:
+class HttpCachePolicy:
     """The file, and the bytes of photos it may hold; those unused for longest go first."""
 
     path: Path
@@ -42,7 +42,7 @@ class CachePolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedImage:
     """A photo as it was, what its host calls that state of it, and whether it may be used without asking."""
 
     body: bytes
@@ -57,10 +57,10 @@ class Kept:
         return {name: value for name, value in asked.items() if value}
 
 
-class PhotoFiles:
+class HttpImageCache:
     """The cache, as one process uses it, in a thread of its own."""
 
-    def __init__(self, policy: CachePolicy, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, policy: HttpCachePolicy, *, now: Callable[[], float] = time.time) -> None:
         """`now` gives seconds since the epoch: processes and restarts must agree on it."""
         self._policy = policy
         self._now = now
@@ -71,7 +71,7 @@ class PhotoFiles:
         await self._run(self._forget, None)
         self._thread.shutdown()
 
-    async def get(self, url: str) -> Kept | None:
+    async def get(self, url: str) -> CachedImage | None:
         """What is kept of a URL, None where nothing is."""
         return await self._run(lambda: self._get(_place(url)), None)
 
@@ -117,7 +117,7 @@ class PhotoFiles:
             self._base = base
         return self._base
 
-    def _get(self, place: bytes) -> Kept | None:
+    def _get(self, place: bytes) -> CachedImage | None:
         base = self._open()
         columns = "etag, modified, fresh_until, used, crc, body"
         row = base.execute(f"SELECT {columns} FROM photos WHERE url = ?", (place,)).fetchone()  # noqa: S608
@@ -131,7 +131,7 @@ class PhotoFiles:
         if used < now - TOUCH_S:
             self._do("UPDATE photos SET used = ? WHERE url = ?", now, place)
         # A clock that was set back must not keep a photo fresh for longer than any host may ask.
-        return Kept(body, str(etag), str(modified), now < fresh_until <= now + LONGEST_S)
+        return CachedImage(body, str(etag), str(modified), now < fresh_until <= now + LONGEST_S)
 
     def _put(self, row: tuple[object, ...]) -> None:
         self._do("INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?, ?)", *row)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from encoders.images.egress_guard import WEB_PORTS
-from encoders.images.host_circuits import BreakerPolicy
-from encoders.images.http_cache import CachePolicy
-from encoders.images.retry import AgainPolicy
+from encoders.images.host_circuits import HostCircuitPolicy
+from encoders.images.http_cache import HttpCachePolicy
+from encoders.images.retry import FetchRetryPolicy
 from encoders.images.s3 import S3Policy
 
 
@@ -39,7 +39,7 @@ class ImagePolicy:
     per_host: int = 8
     formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
     user_agent: str = "liveshelf"
-    again: AgainPolicy = AgainPolicy()
-    breaker: BreakerPolicy = BreakerPolicy()
+    again: FetchRetryPolicy = FetchRetryPolicy()
+    breaker: HostCircuitPolicy = HostCircuitPolicy()
     s3: S3Policy = S3Policy()
-    cache: CachePolicy | None = None
+    cache: HttpCachePolicy | None = None

@@ -12,7 +12,7 @@ import stamina
 
 from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from encoders.images.host_circuits import Open
+from encoders.images.host_circuits import CircuitOpen
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ logging.getLogger("stamina").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
-class AgainPolicy:
+class FetchRetryPolicy:
     """At most `tries` in all; the wait before the next is uniform from 0 to a ceiling that doubles up to `max_s`."""
 
     tries: int = 3
@@ -29,9 +29,9 @@ class AgainPolicy:
     max_s: float = 2.0
 
 
-async def again(
+async def retry_fetch(
     ask: Callable[[], Awaitable[T]],
-    policy: AgainPolicy,
+    policy: FetchRetryPolicy,
     *,
     time_left: Callable[[], float],
     uniform: Callable[[float, float], float] = random.uniform,
@@ -44,7 +44,11 @@ async def again(
 
     def wait(error: Exception) -> bool | float:
         nonlocal ceiling
-        if not isinstance(error, ImageProblem) or error.state is not ImageState.UNAVAILABLE or isinstance(error, Open):
+        if (
+            not isinstance(error, ImageProblem)
+            or error.state is not ImageState.UNAVAILABLE
+            or isinstance(error, CircuitOpen)
+        ):
             return False
         seconds = uniform(0.0, ceiling)
         ceiling = min(policy.max_s, ceiling * 2)

@@ -29,7 +29,7 @@ class S3Policy:
     threads: int = 8
 
 
-class S3:
+class S3Images:
     """Objects of the allowed buckets. The client is made when the first is asked for."""
 
     def __init__(self, policy: S3Policy, *, connect_timeout_s: float, read_timeout_s: float) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpcore
 import httpx
 
-from encoders.images.egress_guard import Guard, GuardedBackend
+from encoders.images.egress_guard import EgressGuard, GuardedBackend
 
 KEEPALIVE_S = 30.0
 FAILURES = (
@@ -43,7 +43,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     There are `connections` at most. `ca_file` is an authority that is trusted beside the public ones.
     """
 
-    def __init__(self, guard: Guard, *, connections: int, ca_file: Path | None = None) -> None:
+    def __init__(self, guard: EgressGuard, *, connections: int, ca_file: Path | None = None) -> None:
         trusted = ssl.create_default_context()
         if ca_file is not None:
             trusted.load_verify_locations(ca_file)

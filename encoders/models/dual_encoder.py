@@ -14,16 +14,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from catalog.domain.space import FUSED, IMAGE, Space
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from encoders.model import Inputs, Rows
 from encoders.towers.preprocessing import tidy
 
 
-class Dual:
+class DualEncoder:
     """Two towers that share a space; an item with both a title and a photo is the normalised mean of the two."""
 
     def __init__(self, reference: str, *, device: str = "cpu") -> None:
-        """`reference` is REPO-OR-PATH, or the same with @REVISION. Raises Misuse for one that cannot be had."""
+        """`reference` is REPO-OR-PATH, or the same with @REVISION. Raises InvalidInput for one that cannot be had."""
         where, _, revision = reference.partition("@")
         self.device = torch.device(device)
         self._model, self._processor = _pretrained(where, revision or None)
@@ -117,17 +117,19 @@ def _pretrained(where: str, revision: str | None) -> tuple[Any, Any]:
         model, loading = AutoModel.from_pretrained(where, use_safetensors=True, output_loading_info=True, **said)
         processor = AutoProcessor.from_pretrained(where, **said)  # type: ignore[no-untyped-call]
     except SafetensorError as err:
-        raise Misuse(f"The weights of hf:{where} came over incomplete: fetch them again.") from err
+        raise InvalidInput(f"The weights of hf:{where} came over incomplete: fetch them again.") from err
     except (OSError, ValueError, KeyError, ImportError) as err:
-        raise Misuse(
+        raise InvalidInput(
             f"The model hf:{where} cannot be had: check its name, its revision, that it is stored as safetensors and, "
             "without a network, that it is in the local cache or that a folder is named."
         ) from err
     # Transformers would go on with numbers drawn at random in their place.
     if missing := sorted(loading["missing_keys"]):
-        raise Misuse(f"The weights of hf:{where} lack {missing[0]} and {len(missing) - 1} more: fetch them again.")
+        raise InvalidInput(
+            f"The weights of hf:{where} lack {missing[0]} and {len(missing) - 1} more: fetch them again."
+        )
     if not hasattr(model, "get_text_features") or not hasattr(model, "get_image_features"):
-        raise Misuse(f"hf:{where} has no text and image tower in one space: name a CLIP- or SigLIP-style model.")
+        raise InvalidInput(f"hf:{where} has no text and image tower in one space: name a CLIP- or SigLIP-style model.")
     return model, processor
 
 

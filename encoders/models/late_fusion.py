@@ -18,7 +18,7 @@ from encoders.runtime import RuntimePolicy
 from encoders.runtime.plans import digest as digest
 from encoders.runtime.plans import pooled_plan, text_plan
 from encoders.runtime.policy import Precision
-from encoders.runtime.prepare import Workshop, fastest_precision
+from encoders.runtime.prepare import TowerLoader, fastest_precision
 from encoders.runtime.tower import Tower
 from encoders.towers import backbone_files as backbones
 from encoders.towers.backbones import ImageTower, TextTower, image_tower, text_tower
@@ -29,7 +29,7 @@ from encoders.towers.preprocessing import load_tokenizer
 PAD = 16
 
 
-class Small:
+class LateFusionModel:
     """Two frozen towers and the fusion. All vectors live in one space, so any query may search any named vector."""
 
     def __init__(
@@ -51,7 +51,7 @@ class Small:
         words, tokenizer, lite0 = backbones.files()
         self.photo_side = shape.photo_side
         self._tokenizer = load_tokenizer(tokenizer)
-        self.workshop = Workshop(runtime, device, precision)
+        self.workshop = TowerLoader(runtime, device, precision)
         self._see = self.workshop.tower(pooled_plan(lite0, shape.photo_side))
         self._read = self.workshop.tower(text_plan(words, TEXT_LAYERS))
         self.space = Space(

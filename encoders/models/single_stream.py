@@ -14,7 +14,7 @@ from encoders.model import Inputs
 from encoders.runtime import RuntimePolicy
 from encoders.runtime.plans import digest, grid_plan, part_plan, text_plan
 from encoders.runtime.policy import Precision
-from encoders.runtime.prepare import Workshop
+from encoders.runtime.prepare import TowerLoader
 from encoders.towers.backbone_files import files, padded, prepared
 from encoders.towers.dims import TEXT_LAYERS, shape_of
 from encoders.towers.preprocessing import load_tokenizer
@@ -29,7 +29,7 @@ ASKED_ALONE, TITLE_ALONE = (12, 16, 32, 64), (16, 32, 64)
 _KINDS = ((True, True), (True, False), (False, True))
 
 
-class Trained:
+class SingleStreamModel:
     """A SplitModel. A text alone passes the query tower as a query, and the item tower as an item."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Trained:
         words, tokenizer, lite0 = files()
         self.photo_side = shape.photo_side
         self._tokenizer = load_tokenizer(tokenizer)
-        self.workshop = Workshop(runtime, device, precision, threads=threads)
+        self.workshop = TowerLoader(runtime, device, precision, threads=threads)
         tower = self.workshop.tower
         self._read = tower(text_plan(words, TEXT_LAYERS - shape.text_layers))
         own = shape.image_tower

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from encoders.towers.backbones import ImageTower, TextTower, image_tower, text_tower
 from encoders.towers.dims import TEXT_DIM
-from encoders.towers.single_stream import Item, SingleStream, Text, read
+from encoders.towers.single_stream import ItemInput, SingleStream, TextInput, read
 
 
-class States(nn.Module):
+class TextStates(nn.Module):
     """Token ids and a bool mask of what is no padding, (texts, length) each, to `TextTower.states`."""
 
     def __init__(self, tower: TextTower, layers: int) -> None:
@@ -23,7 +23,7 @@ class States(nn.Module):
         return self.tower.states(ids, seen, self.layers)
 
 
-class Grid(nn.Module):
+class PhotoGrid(nn.Module):
     """Photos to `ImageTower.grid`."""
 
     def __init__(self, tower: ImageTower) -> None:
@@ -39,43 +39,43 @@ class _Part(nn.Module):
         super().__init__()
         self.towers = towers
 
-    def text(self, states: Tensor, seen: Tensor) -> Text:
-        return Text(states.to(self.towers.text_in.weight.dtype), seen)
+    def text(self, states: Tensor, seen: Tensor) -> TextInput:
+        return TextInput(states.to(self.towers.text_in.weight.dtype), seen)
 
 
-class Query(_Part):
+class QueryTower(_Part):
     """Token states (n, length, TEXT_DIM) and a bool mask of what is no padding, as a query: unit vectors (n, dim)."""
 
     def forward(self, states: Tensor, seen: Tensor) -> Tensor:
         return self.towers.query(self.text(states, seen)).vector
 
 
-class Title(_Part):
+class TitleTower(_Part):
     """The same, as an item that has no photo."""
 
     def forward(self, states: Tensor, seen: Tensor) -> Tensor:
         none = states.new_zeros(len(states), 0, self.towers.shape.features)
-        return self.towers.item(Item(self.text(states, seen), none, seen[:, :0])).vector
+        return self.towers.item(ItemInput(self.text(states, seen), none, seen[:, :0])).vector
 
 
-class Photo(_Part):
+class PhotoTower(_Part):
     """What the image tower says of a photo (n, features), as an item that has no title."""
 
     def forward(self, photos: Tensor) -> Tensor:
         there = torch.ones_like(photos[:, :1], dtype=torch.bool)
         none = self.text(photos.new_zeros(len(photos), 0, TEXT_DIM), there[:, :0])
-        return self.towers.item(Item(none, photos[:, None], there)).vector
+        return self.towers.item(ItemInput(none, photos[:, None], there)).vector
 
 
-class Views(_Part):
+class ItemViews(_Part):
     """An item's title and its photo, to `SingleStream.views`."""
 
     def forward(self, states: Tensor, seen: Tensor, photos: Tensor) -> Tensor:
         there = torch.ones_like(photos[:, :1], dtype=torch.bool)
-        return self.towers.views(Item(self.text(states, seen), photos[:, None], there))
+        return self.towers.views(ItemInput(self.text(states, seen), photos[:, None], there))
 
 
-_PARTS: dict[str, type[_Part]] = {"query": Query, "title": Title, "photo": Photo, "views": Views}
+_PARTS: dict[str, type[_Part]] = {"query": QueryTower, "title": TitleTower, "photo": PhotoTower, "views": ItemViews}
 
 
 def part(checkpoint: Path, name: str, precision: torch.dtype) -> nn.Module:
@@ -84,7 +84,7 @@ def part(checkpoint: Path, name: str, precision: torch.dtype) -> nn.Module:
 
 
 def states(words: Path, layers: int, precision: torch.dtype) -> nn.Module:
-    return States(text_tower(words), layers).to(precision)
+    return TextStates(text_tower(words), layers).to(precision)
 
 
 def pooled(weights: Path, precision: torch.dtype) -> nn.Module:
@@ -93,7 +93,7 @@ def pooled(weights: Path, precision: torch.dtype) -> nn.Module:
 
 def grid(weights: Path, precision: torch.dtype) -> nn.Module:
     """Of the backbone's weights."""
-    return Grid(image_tower(weights)).to(precision)
+    return PhotoGrid(image_tower(weights)).to(precision)
 
 
 def own_grid(checkpoint: Path, precision: torch.dtype) -> nn.Module:
@@ -101,4 +101,4 @@ def own_grid(checkpoint: Path, precision: torch.dtype) -> nn.Module:
     own = read(checkpoint).narrow(precision).image
     if own is None:
         raise ValueError("these towers see photos through the frozen backbone")
-    return Grid(own)
+    return PhotoGrid(own)

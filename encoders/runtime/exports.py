@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from encoders.runtime.tower import Array, Plan, Runtime, Tower, TowerProblem
+from encoders.runtime.tower import Array, Runtime, Tower, TowerError, TowerPlan
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +31,10 @@ KEPT_DAYS = 30
 _MANIFEST, _EXAMPLE = "export.json", "example.safetensors"
 
 
-def from_export(plan: Plan, runtime: Runtime, folder: Path) -> Tower:
+def from_export(plan: TowerPlan, runtime: Runtime, folder: Path) -> Tower:
     """The tower from its export below `folder`, which is made where none is, or where it is damaged.
 
-    Raises TowerProblem where the runtime cannot, or does not agree with torch.
+    Raises TowerError where the runtime cannot, or does not agree with torch.
     """
     where = folder / f"{plan.name}-{_key(plan, runtime)}"
     if where.exists():
@@ -44,13 +44,13 @@ def from_export(plan: Plan, runtime: Runtime, folder: Path) -> Tower:
             with suppress(OSError):
                 where.touch()
             return tower
-        except (OSError, ValueError, KeyError, SafetensorError, TowerProblem) as err:
+        except (OSError, ValueError, KeyError, SafetensorError, TowerError) as err:
             log.warning("The export %s is of no use and is made anew: %s.", where, err)
             _remove(where)
     return _made(plan, runtime, where)
 
 
-def _made(plan: Plan, runtime: Runtime, where: Path) -> Tower:
+def _made(plan: TowerPlan, runtime: Runtime, where: Path) -> Tower:
     new = _new_folder(where.parent)
     try:
         runtime.export(plan, new)
@@ -60,16 +60,16 @@ def _made(plan: Plan, runtime: Runtime, where: Path) -> Tower:
         there = _put(new, where)
         return _agreeing(runtime.load(there), there)
     except OSError as err:
-        raise TowerProblem(f"{where} cannot be written: {err}") from err
+        raise TowerError(f"{where} cannot be written: {err}") from err
     finally:
         _remove(new)
 
 
-def _in_torch(plan: Plan) -> Array:
+def _in_torch(plan: TowerPlan) -> Array:
     # Where all exports are kept torch is not loaded: that would be 500 MB of memory and three seconds of a start.
-    from encoders.runtime.torch_eager import InTorch
+    from encoders.runtime.torch_eager import TorchTower
 
-    return np.ascontiguousarray(InTorch(plan)(*plan.example))
+    return np.ascontiguousarray(TorchTower(plan)(*plan.example))
 
 
 def _put(new: Path, where: Path) -> Path:
@@ -97,7 +97,7 @@ def _agreeing(tower: Tower, folder: Path) -> Tower:
     found = tower(*(kept[f"input{n}"] for n in range(len(kept))))
     cosine = _least_cosine(found, expected)
     if not cosine >= LEAST_COSINE:
-        raise TowerProblem(f"its output is not that of torch, of which it has a cosine of {cosine:.3f}")
+        raise TowerError(f"its output is not that of torch, of which it has a cosine of {cosine:.3f}")
     return tower
 
 
@@ -129,7 +129,7 @@ def _digests(folder: Path) -> dict[str, str]:
     return found
 
 
-def _key(plan: Plan, runtime: Runtime) -> str:
+def _key(plan: TowerPlan, runtime: Runtime) -> str:
     said = json.dumps([LAYOUT, plan.weights, plan.code, plan.shapes, runtime.version])
     return blake2b(said.encode(), digest_size=8).hexdigest()
 

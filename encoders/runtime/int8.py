@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from encoders.runtime.tower import Plan
+from encoders.runtime.tower import TowerPlan
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,7 @@ _CODE = Path(__file__).with_name("int8_layers.py")
 _ABLE = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
-def in_int8(plan: Plan) -> Plan:
+def in_int8(plan: TowerPlan) -> TowerPlan:
     """The plan of a frozen backbone, its layers rounded to 8 bits: what runs it computes in int8 where it can."""
 
     def reference(precision: torch.dtype) -> nn.Module:

@@ -41,10 +41,10 @@ def round_layers(tower: nn.Module, ranges: Mapping[str, Tensor]) -> None:
     for name, (low, high) in ranges.items():
         layer = tower.get_submodule(name)
         plain = layer if isinstance(layer, nn.Linear) else layer.get_submodule("conv")
-        tower.set_submodule(name, _Rounded(plain, low.float(), high.float()))
+        tower.set_submodule(name, _Int8Layer(plain, low.float(), high.float()))
 
 
-class _Rounded(nn.Module):
+class _Int8Layer(nn.Module):
     """A layer whose weights and inputs are rounded to 8 bits: weights channel by channel, inputs all alike.
 
     So that inputs may be all alike, channels that reach far are made smaller and their weights larger, as SmoothQuant

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.runtime.policy import Precision
-from encoders.runtime.tower import Array, Plan, Tower, TowerProblem
+from encoders.runtime.tower import Array, Tower, TowerError, TowerPlan
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ _FILE = "tower.xml"
 _HINTS = {"bfloat16": "bf16", "float32": "f32"}
 
 
-class OpenVino:
+class OpenVinoRuntime:
     """A Runtime. One export serves every processor; in what precision it is run is decided when it is loaded.
 
     OpenVINO is never called in the main thread: it gives the thread that calls it a stack for signals, which is gone
@@ -33,16 +33,16 @@ class OpenVino:
     def __init__(self, *, precision: Precision, forwards: int, threads: int, nice: int = 0) -> None:
         """`forwards` at once, each on `threads` threads that stand back by `nice`.
 
-        Raises TowerProblem where OpenVINO cannot run.
+        Raises TowerError where OpenVINO cannot run.
         """
         self._nice = nice
         try:
             import openvino
         except ImportError as err:
-            raise TowerProblem("openvino is not installed") from err
+            raise TowerError("openvino is not installed") from err
         self._core: Any = openvino.Core()
         if "CPU" not in _in_thread(lambda: self._core.available_devices, 0):
-            raise TowerProblem("OpenVINO does not know this processor")
+            raise TowerError("OpenVINO does not know this processor")
         self.version = f"OpenVINO {openvino.__version__}"
         self.says = f"OpenVINO {openvino.__version__.partition('-')[0]}"
         self.precision = _HINTS[precision]
@@ -54,10 +54,10 @@ class OpenVino:
             "ENABLE_CPU_PINNING": False,
         }
 
-    def export(self, plan: Plan, folder: Path) -> None:
+    def export(self, plan: TowerPlan, folder: Path) -> None:
         _in_thread(lambda: self._export(plan, folder), 0)
 
-    def _export(self, plan: Plan, folder: Path) -> None:
+    def _export(self, plan: TowerPlan, folder: Path) -> None:
         import openvino
         from openvino.passes import ConstantFolding, Manager
 
@@ -73,14 +73,14 @@ class OpenVino:
             openvino.save_model(model, folder / _FILE, compress_to_fp16=False)
             del decoder
         except RuntimeError as err:
-            raise TowerProblem(f"OpenVINO cannot read it: {_said(err)}") from err
+            raise TowerError(f"OpenVINO cannot read it: {_said(err)}") from err
 
     def load(self, folder: Path) -> Tower:
         try:
             compiled = _in_thread(lambda: self._core.compile_model(folder / _FILE, "CPU", self._options), self._nice)
             return _Compiled(compiled)
         except RuntimeError as err:
-            raise TowerProblem(f"OpenVINO cannot load it: {_said(err)}") from err
+            raise TowerError(f"OpenVINO cannot load it: {_said(err)}") from err
 
 
 class _Compiled:
@@ -104,12 +104,12 @@ class _Compiled:
                 [np.ascontiguousarray(array) for array in inputs], share_inputs=True, share_outputs=True
             )
         except RuntimeError as err:
-            raise TowerProblem(f"OpenVINO failed: {_said(err)}") from err
+            raise TowerError(f"OpenVINO failed: {_said(err)}") from err
         # A copy, for the next call of this thread writes into the same memory.
         return np.array(found[0])
 
 
-def _decoded(plan: Plan) -> tuple[Any, Any]:
+def _decoded(plan: TowerPlan) -> tuple[Any, Any]:
     # What `openvino.convert_model` does, without its waiting for a server that counts its users.
     import torch
     from openvino.frontend import FrontEndManager

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from encoders.runtime.tower import Array, Plan
-from encoders.towers.dims import TEXT_DIM, TEXT_LAYERS, Shape
+from encoders.runtime.tower import Array, TowerPlan
+from encoders.towers.dims import TEXT_DIM, TEXT_LAYERS, TowerShape
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ _STREAM_CODE = (*_CODE, _TOWERS / "single_stream.py")
 _SEEN = np.array([[True] * 9, [True] * 5 + [False] * 4])
 
 
-def text_plan(words: Path, layers: int = TEXT_LAYERS) -> Plan:
+def text_plan(words: Path, layers: int = TEXT_LAYERS) -> TowerPlan:
     """Token ids and what is no padding to states: `TextTower.states` after the first `layers` layers."""
 
     def reference(precision: torch.dtype) -> nn.Module:
@@ -32,13 +32,13 @@ def text_plan(words: Path, layers: int = TEXT_LAYERS) -> Plan:
         return states(words, layers, precision)
 
     ids = np.random.default_rng(0).integers(1000, 30_000, (2, 9))
-    return Plan(
+    return TowerPlan(
         name=f"text-{layers}", weights=digest(words), code=digest(*_CODE), reference=reference,
         example=(ids, _SEEN), shapes=((-1, -1), (-1, -1)), frozen=True,
     )  # fmt: skip
 
 
-def pooled_plan(weights: Path, side: int) -> Plan:
+def pooled_plan(weights: Path, side: int) -> TowerPlan:
     """Photos to pooled features: `ImageTower.forward`."""
 
     def reference(precision: torch.dtype) -> nn.Module:
@@ -49,7 +49,7 @@ def pooled_plan(weights: Path, side: int) -> Plan:
     return _photo_plan("photo", side, weights, reference, frozen=True)
 
 
-def grid_plan(weights: Path, side: int, *, own: bool = False) -> Plan:
+def grid_plan(weights: Path, side: int, *, own: bool = False) -> TowerPlan:
     """Photos to their grids: `ImageTower.grid`. With `own`, `weights` is a checkpoint that has an image tower."""
 
     def reference(precision: torch.dtype) -> nn.Module:
@@ -60,7 +60,7 @@ def grid_plan(weights: Path, side: int, *, own: bool = False) -> Plan:
     return _photo_plan("grid", side, weights, reference, frozen=not own)
 
 
-def part_plan(checkpoint: Path, name: str, shape: Shape) -> Plan:
+def part_plan(checkpoint: Path, name: str, shape: TowerShape) -> TowerPlan:
     """`query`, `title`, `photo` or `views` of `encoders.stream_parts`, of what `encoders.single_stream.save` wrote."""
 
     def reference(precision: torch.dtype) -> nn.Module:
@@ -75,7 +75,7 @@ def part_plan(checkpoint: Path, name: str, shape: Shape) -> Plan:
     shapes: tuple[tuple[int, ...], ...] = () if name == "photo" else ((-1, -1, TEXT_DIM), (-1, -1))
     if name in ("photo", "views"):
         example, shapes = (*example, photos), (*shapes, (-1, shape.features))
-    return Plan(
+    return TowerPlan(
         name=name, weights=digest(checkpoint), code=digest(*_STREAM_CODE), reference=reference,
         example=example, shapes=shapes,
     )  # fmt: skip
@@ -83,9 +83,9 @@ def part_plan(checkpoint: Path, name: str, shape: Shape) -> Plan:
 
 def _photo_plan(
     name: str, side: int, weights: Path, reference: Callable[[torch.dtype], nn.Module], *, frozen: bool
-) -> Plan:
+) -> TowerPlan:
     photos = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
-    return Plan(
+    return TowerPlan(
         name=f"{name}-{side}", weights=digest(weights), code=digest(*_CODE), reference=reference,
         example=(photos,), shapes=((-1, side, side, 3),), frozen=frozen,
     )  # fmt: skip

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from encoders.runtime.exports import from_export
 from encoders.runtime.int8 import computes_in_int8, in_int8
 from encoders.runtime.policy import Precision, RuntimePolicy
-from encoders.runtime.tower import Array, Plan, Runtime, Tower, TowerProblem
+from encoders.runtime.tower import Array, Runtime, Tower, TowerError, TowerPlan
 
 log = logging.getLogger(__name__)
 
 
-class Workshop:
+class TowerLoader:
     """Prepares the towers of one model. `says` is a sentence for people: what runs them, and what is lost."""
 
     def __init__(
@@ -56,10 +56,10 @@ class Workshop:
                 self.says += " and int8"
             elif policy.precision == "int8":
                 self.says += ", for this processor is not known to compute in int8"
-        except TowerProblem as err:
+        except TowerError as err:
             self._lost(err)
 
-    def tower(self, plan: Plan) -> Tower:
+    def tower(self, plan: TowerPlan) -> Tower:
         """The tower that is planned, in torch where no runtime has it. Raises what the plan's reference raises."""
         if self._runtime is None:
             return self._in_torch(plan)
@@ -70,21 +70,21 @@ class Workshop:
             else:
                 with tempfile.TemporaryDirectory(prefix="liveshelf-", ignore_cleanup_errors=True) as folder:
                     fast = from_export(made, self._runtime, Path(folder))
-        except TowerProblem as err:
+        except TowerError as err:
             self._lost(err)
             return self._in_torch(plan)
         return _WithFallback(plan.name, fast, lambda: self._in_torch(plan))
 
-    def _in_torch(self, plan: Plan) -> Tower:
+    def _in_torch(self, plan: TowerPlan) -> Tower:
         import torch
 
-        from encoders.runtime.torch_eager import InTorch
+        from encoders.runtime.torch_eager import TorchTower
 
         if self._threads is not None:
             torch.set_num_threads(self._threads)
-        return InTorch(plan, device=self._device, precision=self.precision)
+        return TorchTower(plan, device=self._device, precision=self.precision)
 
-    def _lost(self, problem: TowerProblem) -> None:
+    def _lost(self, problem: TowerError) -> None:
         self.says = f"torch runs it, at half of OpenVINO's speed or less, because {problem}"
         log.warning("Torch runs the model, at half of OpenVINO's speed or less: %s.", problem)
 
@@ -103,11 +103,11 @@ class _WithFallback:
         if not self._failed:
             try:
                 return self._runs(*inputs)
-            except TowerProblem as err:
+            except TowerError as err:
                 self._fall_back(err)
         return self._runs(*inputs)
 
-    def _fall_back(self, problem: TowerProblem) -> None:
+    def _fall_back(self, problem: TowerError) -> None:
         with self._lock:
             if not self._failed:
                 log.warning("Torch runs the %s tower from now on: %s.", self._name, problem)
@@ -128,7 +128,7 @@ def fastest_precision(device: str) -> Precision:
 
 
 def _openvino(policy: RuntimePolicy, precision: Precision) -> Runtime:
-    from encoders.runtime.openvino import OpenVino
+    from encoders.runtime.openvino import OpenVinoRuntime
 
     threads = policy.threads or max(1, (os.cpu_count() or 1) // policy.forwards)
-    return OpenVino(precision=precision, forwards=policy.forwards, threads=threads, nice=policy.nice)
+    return OpenVinoRuntime(precision=precision, forwards=policy.forwards, threads=threads, nice=policy.nice)

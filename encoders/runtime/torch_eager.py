@@ -7,13 +7,13 @@ import torch
 from numpy.typing import NDArray
 
 from encoders.runtime.policy import Precision
-from encoders.runtime.tower import Array, Plan
+from encoders.runtime.tower import Array, TowerPlan
 
 
-class InTorch:
+class TorchTower:
     """A Tower, as the plan says it in torch. Any number of threads may call it."""
 
-    def __init__(self, plan: Plan, *, device: str = "cpu", precision: Precision = "float32") -> None:
+    def __init__(self, plan: TowerPlan, *, device: str = "cpu", precision: Precision = "float32") -> None:
         self._device = torch.device(device)
         self._module = plan.reference(getattr(torch, precision)).to(self._device)
 

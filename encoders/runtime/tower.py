@@ -19,12 +19,12 @@ Tower = Callable[..., NDArray[np.float32]]
 """A part of a model that is run as a whole: arrays to one array, row by row."""
 
 
-class TowerProblem(Exception):
+class TowerError(Exception):
     """A runtime that is not there, or does not run this tower as torch does. Torch does instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class TowerPlan:
     """A tower that a runtime may prepare.
 
     `reference` makes it in torch, to compute in a precision. `example` are inputs of which torch's output is kept
@@ -56,10 +56,10 @@ class Runtime(Protocol):
         """The same for people."""
         ...
 
-    def export(self, plan: Plan, folder: Path) -> None:
-        """Write the tower, as torch has it, into an empty folder. Raises TowerProblem."""
+    def export(self, plan: TowerPlan, folder: Path) -> None:
+        """Write the tower, as torch has it, into an empty folder. Raises TowerError."""
         ...
 
     def load(self, folder: Path) -> Tower:
-        """What was exported into the folder, ready to run. Raises TowerProblem."""
+        """What was exported into the folder, ready to run. Raises TowerError."""
         ...

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from encoders.model import Inputs
 from encoders.towers.preprocessing import square, tidy
 
@@ -30,7 +30,7 @@ _FILES = (
 def files() -> tuple[Path, Path, Path]:
     """The weights of MiniLM, its tokenizer and the weights of EfficientNet-Lite0, as their packages carry them.
 
-    Raises Misuse where they are not installed whole.
+    Raises InvalidInput where they are not installed whole.
     """
     words, tokenizer, lite0 = (file_of(*one) for one in _FILES)
     return words, tokenizer, lite0
@@ -61,12 +61,15 @@ def padded(
 
 
 def file_of(package: str, name: str, size: int) -> Path:
-    """A file that a package carries. Raises Misuse where the package is not installed, or not all of the file is."""
+    """A file that a package carries.
+
+    Raises InvalidInput where the package is not installed, or not all of the file is.
+    """
     # The package's own module is not imported: one of them is ready to import the whole of sentence-transformers.
     spec, install = find_spec(package), f"install {package.replace('_', '-')}"
     if spec is None or not spec.submodule_search_locations:
-        raise Misuse(f"The model's weights are not installed: {install} from the registry.")
+        raise InvalidInput(f"The model's weights are not installed: {install} from the registry.")
     file = Path(spec.submodule_search_locations[0]) / name
     if not file.is_file() or file.stat().st_size != size:
-        raise Misuse(f"{file} is missing or incomplete: {install} again.")
+        raise InvalidInput(f"{file} is missing or incomplete: {install} again.")
     return file

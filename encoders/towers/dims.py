@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 
 TEXT_DIM = 384
 TEXT_LAYERS = 6
@@ -36,7 +36,7 @@ STRIDE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class TowerShape:
     """The sizes of the towers, and the side in pixels of the photos they were trained on."""
 
     dim: int = 256
@@ -71,12 +71,14 @@ class Shape:
         return self.cells * CELL_DIM + WHOLE_DIM
 
 
-def shape_of(checkpoint: Path) -> Shape:
-    """The shape of the towers in a file written by `encoders.single_stream.save`. Raises Misuse."""
+def shape_of(checkpoint: Path) -> TowerShape:
+    """The shape of the towers in a file written by `encoders.single_stream.save`. Raises InvalidInput."""
     try:
         with safe_open(checkpoint, framework="np") as file:
-            return Shape(**json.loads(file.metadata()["shape"]))
+            return TowerShape(**json.loads(file.metadata()["shape"]))
     except FileNotFoundError as err:
-        raise Misuse(f"There is no checkpoint at {checkpoint}: train one with `liveshelf train`.") from err
+        raise InvalidInput(f"There is no checkpoint at {checkpoint}: train one with `liveshelf train`.") from err
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as err:
-        raise Misuse(f"{checkpoint} is not a checkpoint of this version's: train one with `liveshelf train`.") from err
+        raise InvalidInput(
+            f"{checkpoint} is not a checkpoint of this version's: train one with `liveshelf train`."
+        ) from err

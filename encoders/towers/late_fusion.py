@@ -12,12 +12,12 @@ from safetensors.torch import save as packed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from encoders.towers.single_stream import write_whole
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class LateFusionShape:
     """The sizes of the heads, and the side in pixels of the photos they were trained on."""
 
     text: int = 384
@@ -27,14 +27,14 @@ class Shape:
     photo_side: int = 128
 
 
-class Fusion(nn.Module):
+class LateFusion(nn.Module):
     """Backbone features to unit vectors of one space.
 
     A title alone is its text vector, a photo alone its image vector; both together are mixed by a gate per dimension
     and a correction that sees both.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: LateFusionShape) -> None:
         super().__init__()
         self.shape = shape
         self.text_line = nn.Linear(shape.text, shape.dim, bias=False)
@@ -73,22 +73,22 @@ def _mlp(ins: int, hidden: int, outs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(ins, hidden), nn.GELU(), nn.Dropout(0.1), last)
 
 
-def save(fusion: Fusion, path: Path) -> None:
+def save(fusion: LateFusion, path: Path) -> None:
     """Write the heads in half precision, their shape in the file's metadata."""
     state = {name: value.half().contiguous() for name, value in fusion.state_dict().items()}
     write_whole(path, packed(state, metadata={"shape": json.dumps(asdict(fusion.shape))}))
 
 
-def read(path: Path) -> Fusion:
-    """The heads in a file written by `save`, in float32, ready to run. Raises Misuse."""
+def read(path: Path) -> LateFusion:
+    """The heads in a file written by `save`, in float32, ready to run. Raises InvalidInput."""
     try:
         with safe_open(path, framework="pt") as file:
-            shape = Shape(**json.loads(file.metadata()["shape"]))
+            shape = LateFusionShape(**json.loads(file.metadata()["shape"]))
             state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        fusion = Fusion(shape)
+        fusion = LateFusion(shape)
         fusion.load_state_dict(state)
     except FileNotFoundError as err:
-        raise Misuse(f"There is no checkpoint at {path}: train one with `liveshelf train late`.") from err
+        raise InvalidInput(f"There is no checkpoint at {path}: train one with `liveshelf train late`.") from err
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as err:
-        raise Misuse(f"{path} is not a checkpoint of the fusion: train one with `liveshelf train late`.") from err
+        raise InvalidInput(f"{path} is not a checkpoint of the fusion: train one with `liveshelf train late`.") from err
     return fusion.eval().requires_grad_(False)

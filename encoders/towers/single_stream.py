@@ -19,16 +19,16 @@ from safetensors.torch import save as packed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from encoders.towers.backbones import ImageTower, TextLayer, attended
 from encoders.towers.dims import CELL_DIM, TEXT_DIM, WHOLE_DIM, shape_of
-from encoders.towers.dims import Shape as Shape
+from encoders.towers.dims import TowerShape as TowerShape
 
 _CLAMP = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextInput:
     """Token states of the text backbone, float (n, length, TEXT_DIM), and bool (n, length): what is no padding."""
 
     states: Tensor
@@ -37,12 +37,12 @@ class Text:
     def __len__(self) -> int:
         return len(self.states)
 
-    def __getitem__(self, rows: slice) -> Text:
-        return Text(self.states[rows], self.seen[rows])
+    def __getitem__(self, rows: slice) -> TextInput:
+        return TextInput(self.states[rows], self.seen[rows])
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ItemInput:
     """A title without tokens is no title; `photos` is float (n, images, Shape.features), `there` bool (n, images).
 
     Where the model has an image tower of its own they may be uint8 (n, images, side, side, 3).
@@ -50,7 +50,7 @@ class Item:
     there, and the whole photo's token is left out, since it would tell.
     """
 
-    title: Text
+    title: TextInput
     photos: Tensor
     there: Tensor
     hidden: Tensor | None = None
@@ -58,22 +58,22 @@ class Item:
     def __len__(self) -> int:
         return len(self.photos)
 
-    def __getitem__(self, rows: slice) -> Item:
+    def __getitem__(self, rows: slice) -> ItemInput:
         hidden = None if self.hidden is None else self.hidden[rows]
-        return Item(self.title[rows], self.photos[rows], self.there[rows], hidden)
+        return ItemInput(self.title[rows], self.photos[rows], self.there[rows], hidden)
 
-    def without_title(self) -> Item:
+    def without_title(self) -> ItemInput:
         """The same with no title."""
-        none = Text(self.title.states[:, :0], self.title.seen[:, :0])
+        none = TextInput(self.title.states[:, :0], self.title.seen[:, :0])
         return replace(self, title=none)
 
-    def without_photos(self) -> Item:
+    def without_photos(self) -> ItemInput:
         """The same with no photo."""
         return replace(self, photos=self.photos[:, :0], there=self.there[:, :0], hidden=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class TowerOutput:
     """What a tower makes of its input: tokens (n, length, width), which of them are there, unit vectors (n, dim).
 
     An item's tokens are its title's, then for each photo its cells and the whole. A row with nothing in it is zeros.
@@ -87,7 +87,7 @@ class Read:
 class Block(nn.Module):
     """A pre-norm transformer layer that starts as the identity, so that training starts from the backbones' meaning."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: TowerShape) -> None:
         super().__init__()
         wide = shape.expansion * shape.width
         self.heads, self.dropout = shape.heads, shape.dropout
@@ -111,7 +111,7 @@ class Block(nn.Module):
 class Head(nn.Module):
     """A query's own head: a line, and a bend that starts at zero."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: TowerShape) -> None:
         super().__init__()
         self.line = nn.Linear(TEXT_DIM, shape.width, bias=False)
         self.bend = nn.Sequential(
@@ -127,7 +127,7 @@ class Head(nn.Module):
 class SingleStream(nn.Module):
     """Both towers. `read` takes either kind of input."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: TowerShape) -> None:
         super().__init__()
         self.shape = shape
         self.text = nn.ModuleList(TextLayer() for _ in range(shape.text_layers))
@@ -146,16 +146,16 @@ class SingleStream(nn.Module):
         self.to_item = nn.Linear(shape.width, shape.dim, bias=False)
         self.to_query = nn.Linear(shape.width, shape.dim, bias=False)
 
-    def read(self, given: Text | Item) -> Read:
+    def read(self, given: TextInput | ItemInput) -> TowerOutput:
         """A text as a query, or an item. Raises nothing; what is missing is masked."""
-        return self.query(given) if isinstance(given, Text) else self.item(given)
+        return self.query(given) if isinstance(given, TextInput) else self.item(given)
 
-    def query(self, text: Text) -> Read:
+    def query(self, text: TextInput) -> TowerOutput:
         if self.query_in is None or self.query_text is None:
             tokens = self._stream(self._title(text), text.seen)
         else:
             tokens = self.query_in(_through(self.query_text, text))
-        return Read(tokens, text.seen, self._pooled(tokens, text.seen, self.to_query))
+        return TowerOutput(tokens, text.seen, self._pooled(tokens, text.seen, self.to_query))
 
     def narrow(self, precision: torch.dtype) -> SingleStream:
         """The same, computing in that precision; what photos are standardised by stays exact."""
@@ -165,15 +165,15 @@ class SingleStream(nn.Module):
             self.get_buffer(name).data = value
         return self
 
-    def item(self, item: Item) -> Read:
+    def item(self, item: ItemInput) -> TowerOutput:
         parts = [(self._title(item.title), item.title.seen), self._photos(item)]
         # A part of no length at all is left out, which makes runtimes that trace this see one part less.
         some = [part for part in parts if part[1].shape[1]] or parts
         seen = torch.cat([part[1] for part in some], 1)
         tokens = self._stream(torch.cat([part[0] for part in some], 1), seen)
-        return Read(tokens, seen, self._pooled(tokens, seen, self.to_item))
+        return TowerOutput(tokens, seen, self._pooled(tokens, seen, self.to_item))
 
-    def views(self, item: Item) -> Tensor:
+    def views(self, item: ItemInput) -> Tensor:
         """Unit vectors (n, 3, dim): of items with title and photos, of the photos alone and of the title alone.
 
         The same as three calls of `item`, but for what title and photos are before the stream, which is made once.
@@ -189,12 +189,12 @@ class SingleStream(nn.Module):
         whole = (photos[..., -WHOLE_DIM:] - self.whole_mean) * self.whole_scale
         return ((cells - self.cell_mean) * self.cell_scale).clamp(-_CLAMP, _CLAMP), whole.clamp(-_CLAMP, _CLAMP)
 
-    def _title(self, text: Text) -> Tensor:
+    def _title(self, text: TextInput) -> Tensor:
         states = _through(self.text, text).to(self.text_in.weight.dtype)
         x: Tensor = self.text_in(states)
         return x + self.kinds[0].to(x.dtype)
 
-    def _photos(self, item: Item) -> tuple[Tensor, Tensor]:
+    def _photos(self, item: ItemInput) -> tuple[Tensor, Tensor]:
         """(n, images * (cells + 1), width) and which of them are there."""
         n, images = item.there.shape
         photos = item.photos
@@ -225,7 +225,7 @@ class SingleStream(nn.Module):
         return F.normalize(project(mean).float(), dim=1)
 
 
-def _through(layers: nn.ModuleList, text: Text) -> Tensor:
+def _through(layers: nn.ModuleList, text: TextInput) -> Tensor:
     x = text.states
     if len(layers) and text.states.shape[1]:
         attended = text.seen | ~text.seen.any(1, keepdim=True)
@@ -254,10 +254,10 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def read(path: Path) -> SingleStream:
-    """The towers in a file written by `save`, in float32, ready to run. Raises Misuse."""
+    """The towers in a file written by `save`, in float32, ready to run. Raises InvalidInput."""
     towers = SingleStream(shape_of(path))
     try:
         towers.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as err:
-        raise Misuse(f"{path} is not a checkpoint of this version's: train one with `liveshelf train`.") from err
+        raise InvalidInput(f"{path} is not a checkpoint of this version's: train one with `liveshelf train`.") from err
     return towers.eval().requires_grad_(False)

@@ -9,19 +9,19 @@ from typing import Any
 
 from qdrant_client import AsyncQdrantClient, grpc
 
-from catalog.errors import Hopeless
-from indexer.qdrant.errors import Refused, calls
+from catalog.errors import FatalError
+from indexer.qdrant.errors import InvalidRequest, calls
 from resilience.circuit_breaker import Circuit
 
 # A guard holds on every replica alike only if one node puts all writes of a shard in order.
 ORDERING = grpc.WriteOrdering(type=grpc.WriteOrderingType.Strong)
 
 
-class Points:
+class PointsClient:
     """The points of one collection or alias. `timeout_s` is the deadline of every call.
 
     All calls go through one circuit breaker, so who shares this object leaves a Qdrant that is down alone together.
-    Every method raises Unavailable, Hopeless, and Refused for a request that Qdrant calls invalid.
+    Every method raises Unavailable, FatalError, and InvalidRequest for a request that Qdrant calls invalid.
     """
 
     def __init__(self, client: AsyncQdrantClient, *, collection: str, timeout_s: float) -> None:
@@ -35,7 +35,7 @@ class Points:
     ) -> dict[str, grpc.RetrievedPoint]:
         """The points there are, by id, with all their vectors or those named.
 
-        Raises Hopeless where even this is refused: it is never a product's fault.
+        Raises FatalError where even this is refused: it is never a product's fault.
         """
         request = grpc.GetPoints(
             collection_name=self._collection,
@@ -46,8 +46,8 @@ class Points:
         try:
             with self._asking("read points"):
                 response = await self._stub.Get(request, timeout=self._timeout)
-        except Refused as error:
-            raise Hopeless(f"Qdrant refuses to read points of {self._collection!r}: {error}") from error
+        except InvalidRequest as error:
+            raise FatalError(f"Qdrant refuses to read points of {self._collection!r}: {error}") from error
         return {point.id.uuid: point for point in response.result}
 
     async def write(

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from qdrant_client import AsyncQdrantClient
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 
 GRPC_PORT = 6334
 
@@ -19,16 +19,18 @@ def connect(url: str, *, api_key: str | None, timeout_s: float) -> AsyncQdrantCl
     """A client of the Qdrant at `url`; nothing is sent before the first call.
 
     `url` is the address of Qdrant's gRPC port, as in http://127.0.0.1:6334 (6334 where the port is left out); https
-    turns TLS on. `timeout_s` is the deadline of calls about collections, rounded up to whole seconds. Raises Misuse
-    for a URL that is none. Close the client with `await client.close()`, in the event loop that used it.
+    turns TLS on. `timeout_s` is the deadline of calls about collections, rounded up to whole seconds. Raises
+    InvalidInput for a URL that is none. Close the client with `await client.close()`, in the event loop that used it.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or GRPC_PORT
     except ValueError as error:
-        raise Misuse(f"{url!r} is not an address of Qdrant ({error}); give one like http://127.0.0.1:6334") from error
+        raise InvalidInput(
+            f"{url!r} is not an address of Qdrant ({error}); give one like http://127.0.0.1:6334"
+        ) from error
     if parts.scheme not in ("http", "https") or not host or parts.path.strip("/"):
-        raise Misuse(f"{url!r} is not an address of Qdrant's gRPC port; give one like http://127.0.0.1:6334")
+        raise InvalidInput(f"{url!r} is not an address of Qdrant's gRPC port; give one like http://127.0.0.1:6334")
     return AsyncQdrantClient(
         host=f"[{host}]" if ":" in host else host,
         grpc_port=port,

@@ -9,10 +9,10 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 
-from catalog.errors import Hopeless, LiveshelfError, Misuse, Unavailable
+from catalog.errors import FatalError, InvalidInput, LiveshelfError, Unavailable
 
 
-class Refused(Misuse):
+class InvalidRequest(InvalidInput):
     """Qdrant says that the request itself is invalid. Its text is Qdrant's reason."""
 
 
@@ -23,7 +23,7 @@ FORBIDDEN = frozenset({StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED}
 
 @contextmanager
 def calls(what: str) -> Iterator[None]:
-    """Within, what a call raises becomes Unavailable, Hopeless or Refused; `what` says what was being done."""
+    """Within, what a call raises becomes Unavailable, FatalError or InvalidRequest; `what` says what was being done."""
     try:
         yield
     except AioRpcError as error:
@@ -34,14 +34,14 @@ def calls(what: str) -> Iterator[None]:
 
 def _translated(what: str, code: StatusCode, details: str) -> LiveshelfError:
     if code in INVALID:
-        return Refused(details)
+        return InvalidRequest(details)
     if code in FORBIDDEN:
-        return Hopeless(
+        return FatalError(
             f"Qdrant does not let us {what} ({details or code.name}): set LIVESHELF_QDRANT_API_KEY to a key that may"
         )
     if code == StatusCode.NOT_FOUND:
-        return Hopeless(f"Qdrant cannot {what}: {details}; start a worker with this collection name to make it")
+        return FatalError(f"Qdrant cannot {what}: {details}; start a worker with this collection name to make it")
     if code == StatusCode.UNIMPLEMENTED:
-        return Hopeless(f"Qdrant cannot {what} ({details}): run Qdrant 1.18 or newer, and give its gRPC address")
+        return FatalError(f"Qdrant cannot {what} ({details}): run Qdrant 1.18 or newer, and give its gRPC address")
     # The rest (unavailable, deadline, exhausted, aborted, and errors inside the server such as a full disk) can heal.
     return Unavailable(f"Qdrant did not {what} ({code.name}): {details}")

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from qdrant_client import grpc
 
 from catalog.domain.filters import AnyOf, Condition, Exists, Not
-from catalog.domain.product import Key, Scalar
+from catalog.domain.product import ProductKey, Scalar
 from catalog.domain.state import ATTRIBUTE
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from indexer.qdrant.points import point_id
 
 # Integers beyond this differ from their neighbours only as integers, not as the doubles that ranges compare.
@@ -20,25 +20,25 @@ EXACT = 2**53
 PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def live_and(conditions: Sequence[Condition], *, without: Sequence[Key] = ()) -> grpc.Filter:
+def live_and(conditions: Sequence[Condition], *, without: Sequence[ProductKey] = ()) -> grpc.Filter:
     """Matches the live products that satisfy all conditions, `without` some.
 
-    Raises Misuse for what no point can hold.
+    Raises InvalidInput for what no point can hold.
     """
     try:
         must = [_match("live", grpc.Match(boolean=True)), *(_condition(c) for c in conditions)]
         return grpc.Filter(must=must, must_not=[_has_id(without)] if without else [])
     except ValueError as error:  # lone surrogates, integers beyond 64 bits
-        raise Misuse(f"the filter has a value that no product can have: {error}") from error
+        raise InvalidInput(f"the filter has a value that no product can have: {error}") from error
 
 
 def path_of(field: str) -> str:
-    """A payload field's name as Qdrant's path to it. Raises Misuse for an attribute that no path leads to."""
+    """A payload field's name as Qdrant's path to it. Raises InvalidInput for an attribute that no path leads to."""
     name = field.removeprefix(ATTRIBUTE)
     if name == field or PLAIN.fullmatch(name):
         return field
     if not name or '"' in name:
-        raise Misuse(f"the attribute {name!r} cannot be filtered on: its name is empty or has a quote in it")
+        raise InvalidInput(f"the attribute {name!r} cannot be filtered on: its name is empty or has a quote in it")
     return f'{ATTRIBUTE}"{name}"'
 
 
@@ -60,7 +60,7 @@ def _condition(condition: Condition) -> grpc.Condition:
     return _range(condition.field, grpc.Range(**bounds))
 
 
-def _has_id(keys: Sequence[Key]) -> grpc.Condition:
+def _has_id(keys: Sequence[ProductKey]) -> grpc.Condition:
     return grpc.Condition(has_id=grpc.HasIdCondition(has_id=[grpc.PointId(uuid=point_id(key)) for key in keys]))
 
 

@@ -14,10 +14,10 @@ from uuid import UUID
 import numpy as np
 from qdrant_client import grpc
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.space import Space
-from catalog.domain.state import KNOWN_FIELDS, Known, Payload, known_from
-from catalog.ports import Vector, Write
+from catalog.domain.state import KNOWN_FIELDS, IndexedState, Payload, known_from
+from catalog.ports import ProductWrite, Vector
 from indexer.qdrant.bm25 import LEXICAL, write_document
 from indexer.qdrant.payload import fill, payload_from
 
@@ -38,14 +38,14 @@ class InvalidPoint(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredPoint:
     """A whole point as it was read, and its fields of KNOWN_FIELDS as plain Python."""
 
     point: grpc.RetrievedPoint
     fields: Payload
 
 
-def point_id(key: Key) -> str:
+def point_id(key: ProductKey) -> str:
     """The id of a product's point: a UUID of version 5, the same in every process.
 
     The name is the JSON of [tenant, id], so that no two keys share one, and ASCII, so that every string has one.
@@ -61,7 +61,7 @@ def guard_of(point: str, revision: str) -> str:
     return blake2b(f"{point} {revision}".encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-def point_of(write: Write, space: Space) -> grpc.PointStruct:
+def point_of(write: ProductWrite, space: Space) -> grpc.PointStruct:
     """The point of a write that replaces it whole. Raises InvalidPoint."""
     point = _point(write)
     # In place, here and below: a message given to another's constructor is copied, with all its floats.
@@ -76,7 +76,7 @@ def point_of(write: Write, space: Space) -> grpc.PointStruct:
     return point
 
 
-def merged(write: Write, current: Held) -> grpc.PointStruct:
+def merged(write: ProductWrite, current: StoredPoint) -> grpc.PointStruct:
     """The current point with the fields of a payload-only write. Raises InvalidPoint."""
     point = grpc.PointStruct()
     point.payload.MergeFrom(current.point.payload)
@@ -86,12 +86,12 @@ def merged(write: Write, current: Held) -> grpc.PointStruct:
     return point
 
 
-def held(point: grpc.RetrievedPoint) -> Held:
+def stored_point(point: grpc.RetrievedPoint) -> StoredPoint:
     """What was read of a point, whose payload has at least the fields of KNOWN_FIELDS."""
-    return Held(point, payload_from(point.payload, _KNOWN))
+    return StoredPoint(point, payload_from(point.payload, _KNOWN))
 
 
-def known_of(there: Held) -> Known:
+def known_of(there: StoredPoint) -> IndexedState:
     """What a point says of its product."""
     clock = there.fields["clock"]
     # Points written before the clock was kept as text have it as a structure.
@@ -104,31 +104,31 @@ def dense(vector: Vector) -> grpc.DenseVector:
     return message
 
 
-def key_from(fields: Mapping[str, grpc.Value]) -> Key:
-    return Key(fields["tenant"].string_value, fields["id"].string_value)
+def key_from(fields: Mapping[str, grpc.Value]) -> ProductKey:
+    return ProductKey(fields["tenant"].string_value, fields["id"].string_value)
 
 
-def these(ids: Iterable[str], guards: Iterable[str]) -> grpc.Filter:
+def ids_filter(ids: Iterable[str], guards: Iterable[str]) -> grpc.Filter:
     """Matches the points of these ids that carry one of these guards."""
-    found = only_if(guards)
+    found = guard_filter(guards)
     found.must.add().has_id.has_id.extend(grpc.PointId(uuid=i) for i in ids)
     return found
 
 
-def only_if(guards: Iterable[str]) -> grpc.Filter:
+def guard_filter(guards: Iterable[str]) -> grpc.Filter:
     """Matches the points that carry one of these guards."""
     match = grpc.Match(keywords=grpc.RepeatedStrings(strings=guards))
     return grpc.Filter(must=[grpc.Condition(field=grpc.FieldCondition(key=GUARD, match=match))])
 
 
-def _point(write: Write) -> grpc.PointStruct:
+def _point(write: ProductWrite) -> grpc.PointStruct:
     """The point but for its vectors."""
     point = grpc.PointStruct()
     _fill(point, write)
     return point
 
 
-def _fill(point: grpc.PointStruct, write: Write, over: Mapping[str, Any] = MappingProxyType({})) -> None:
+def _fill(point: grpc.PointStruct, write: ProductWrite, over: Mapping[str, Any] = MappingProxyType({})) -> None:
     """The id, and the fields of the payload, over what the point has of them: those that are not so already."""
     identity = point.id.uuid = point_id(write.key)
     own = {**write.key._asdict(), GUARD: guard_of(identity, write.payload["revision"])}

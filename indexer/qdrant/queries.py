@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from qdrant_client import grpc
 
-from catalog.domain.index_query import Ask
+from catalog.domain.index_query import IndexQuery
 from catalog.domain.space import Space
-from catalog.errors import Misuse, Unavailable
+from catalog.errors import InvalidInput, Unavailable
 from indexer.qdrant.bm25 import LEXICAL, write_document
 from indexer.qdrant.filters import live_and
 from indexer.qdrant.points import dense
@@ -33,8 +33,8 @@ class GraphPolicy:
     oversampling: float | None = None
 
 
-def queries_of(ask: Ask, space: Space, policy: GraphPolicy = GraphPolicy()) -> list[grpc.QueryPoints]:
-    """One query for each channel, the dense one first, without collection, limit and payload. Raises Misuse."""
+def queries_of(ask: IndexQuery, space: Space, policy: GraphPolicy = GraphPolicy()) -> list[grpc.QueryPoints]:
+    """One query for each channel, the dense one first, without collection, limit and payload. Raises InvalidInput."""
     where = live_and(ask.conditions, without=ask.without)
     found = []
     if ask.vector is not None:
@@ -42,11 +42,11 @@ def queries_of(ask: Ask, space: Space, policy: GraphPolicy = GraphPolicy()) -> l
     if ask.words is not None:
         found.append(_lexical(ask.words, where))
     if not found:
-        raise Misuse("a search needs a vector or words: give it some text or an image")
+        raise InvalidInput("a search needs a vector or words: give it some text or an image")
     return found
 
 
-def pool_of(ask: Ask) -> int:
+def pool_of(ask: IndexQuery) -> int:
     """How many each channel brings to a fusion."""
     return max(ask.pool, ask.offset + ask.limit)
 
@@ -57,7 +57,7 @@ def scores_of(found: Sequence[grpc.ScoredPoint]) -> list[tuple[str, float]]:
 
 
 @asynccontextmanager
-async def within(seconds: float | None) -> AsyncIterator[None]:
+async def deadline(seconds: float | None) -> AsyncIterator[None]:
     """What is done inside is called off after `seconds`; raises Unavailable then.
 
     It says nothing about Qdrant's health, so no circuit opens for those who would have waited longer.
@@ -69,10 +69,10 @@ async def within(seconds: float | None) -> AsyncIterator[None]:
         raise Unavailable(f"Qdrant did not search within {seconds} s") from error
 
 
-def _dense(ask: Ask, space: Space, where: grpc.Filter, policy: GraphPolicy) -> grpc.QueryPoints:
+def _dense(ask: IndexQuery, space: Space, where: grpc.Filter, policy: GraphPolicy) -> grpc.QueryPoints:
     vector = ask.vector
     if vector is None or vector.shape != (space.vectors.get(ask.using),) or not np.isfinite(vector).all():
-        raise Misuse(f"the query's vector is not one of the vectors {ask.using!r} of the space {space.id}")
+        raise InvalidInput(f"the query's vector is not one of the vectors {ask.using!r} of the space {space.id}")
     params = grpc.SearchParams(exact=ask.exact, hnsw_ef=ask.ef or policy.ef)
     if policy.rescore is not None or policy.oversampling is not None:
         quantization = grpc.QuantizationSearchParams(rescore=policy.rescore, oversampling=policy.oversampling)
@@ -86,5 +86,5 @@ def _lexical(words: str, where: grpc.Filter) -> grpc.QueryPoints:
     try:
         write_document(query.query.nearest.document, words)
     except ValueError as error:
-        raise Misuse(f"the words of the query are no text: {error}") from error
+        raise InvalidInput(f"the words of the query are no text: {error}") from error
     return query

@@ -11,12 +11,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from catalog.errors import Misuse, Unavailable
+from catalog.errors import InvalidInput, Unavailable
 from catalog.events import parser as events
 from liveshelf.settings import Settings, secret
 
 if TYPE_CHECKING:
-    from liveshelf_client import Found
+    from liveshelf_client import SearchResult
 
 
 @click.command()
@@ -46,10 +46,10 @@ def search(
     url: str | None,
 ) -> None:
     """Search by TEXT, by a photo, or by both, through the running search service."""
-    from liveshelf_client import Away, Client, SearchOptions
+    from liveshelf_client import Client, SearchOptions, UnavailableError
 
     if not text and image is None:
-        raise Misuse("an empty query finds nothing: give some text, or --image FILE")
+        raise InvalidInput("an empty query finds nothing: give some text, or --image FILE")
     options: SearchOptions = {"limit": limit, "filter": _filter(filters)}
     if mode is not None:
         options["mode"] = mode
@@ -57,7 +57,7 @@ def search(
     with Client(address, api_key=secret(settings.api_key)) as client:
         try:
             found = client.search(text, image=image, **options)
-        except Away as error:
+        except UnavailableError as error:
             hint = "" if error.status else ": start one with `liveshelf up` or `liveshelf serve`"
             raise Unavailable(f"{error}{hint}") from None
     if as_json:
@@ -78,14 +78,14 @@ def schema() -> None:
 @click.pass_obj
 def check(settings: Settings) -> None:
     """Say in plain words what of the settings, the broker, the index and the model is wrong."""
-    from liveshelf.doctor import findings
+    from liveshelf.doctor import diagnose
 
     wrong = 0
-    for finding in findings(settings):
+    for finding in diagnose(settings):
         click.echo(f"{'ok   ' if finding.ok else 'WRONG'}  {finding.part}: {finding.says}")
         wrong += not finding.ok
     if wrong:
-        raise Misuse(f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong; see above")
+        raise InvalidInput(f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong; see above")
 
 
 def _filter(given: tuple[str, ...]) -> dict[str, Any]:
@@ -95,12 +95,12 @@ def _filter(given: tuple[str, ...]) -> dict[str, Any]:
             try:
                 spec |= json.loads(one)
             except ValueError as error:
-                raise Misuse(f"--filter {one}: not JSON ({error})") from None
+                raise InvalidInput(f"--filter {one}: not JSON ({error})") from None
         elif "=" in one:
             name, _, value = one.partition("=")
             spec.setdefault(name.strip(), []).append(_value(value.strip()))
         else:
-            raise Misuse(f"--filter {one}: give FIELD=VALUE, or a JSON object")
+            raise InvalidInput(f"--filter {one}: give FIELD=VALUE, or a JSON object")
     return spec
 
 
@@ -108,7 +108,7 @@ def _value(text: str) -> str | bool:
     return {"true": True, "false": False}.get(text, text)
 
 
-def _table(found: Found) -> None:
+def _table(found: SearchResult) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("score", "id", "title", "price", "age"):
         table.add_column(heading, justify="left" if heading in ("id", "title") else "right")

@@ -38,10 +38,10 @@ def bench(settings: Settings, *, words: Sequence[str], items: int, file: Path | 
     """
     from liveshelf import sample
     from liveshelf.bench.harness.figures import Figure
-    from liveshelf.bench.parts.all import asked, measure
+    from liveshelf.bench.parts.all import measure, parse_parts
 
     console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
-    parts, catalogue = asked(words)
+    parts, catalogue = parse_parts(words)
     path = catalogue or sample.draw(sample_folder(settings))
     found: dict[str, list[Figure]] = {}
     for part in parts:

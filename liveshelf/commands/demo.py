@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from catalog.errors import Hopeless
+from catalog.errors import FatalError
 from liveshelf.commands.parts import sample_folder
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
@@ -32,7 +32,7 @@ def demo(settings: Settings, *, once: bool) -> None:
     """Load a sample shop through Kafka, search it, change it while it runs, and stay up until Ctrl-C."""
     from liveshelf import sample
     from liveshelf.demo.tour import Tour
-    from liveshelf.wiring.local import Local
+    from liveshelf.wiring.local import LocalShelf
 
     console = Console(highlight=False)
     folder = sample_folder(settings)
@@ -44,7 +44,7 @@ def demo(settings: Settings, *, once: bool) -> None:
         photos.mkdir()
         told = {"data": data, "image_file_roots": (folder, photos), "log_level": "WARNING", "port": _free(settings)}
         console.print("Starting broker, engine, worker and search.")
-        with Local(settings.model_copy(update=told)) as local:
+        with LocalShelf(settings.model_copy(update=told)) as local:
             console.print(f"They run after {time.monotonic() - started:.1f} s.\n")
             with httpx.Client(base_url=local.url, timeout=30) as search, _live(local.settings) as live:
                 tour = Tour(search=search, live=live, folder=folder, photos=photos)
@@ -77,7 +77,7 @@ def _load(settings: Settings, folder: Path, tour: Any, search: httpx.Client) -> 
             if first is None and count >= TO_SEARCH_FIRST and tour.find(text="a mug")[0]:
                 first = time.monotonic()
             if time.monotonic() > end:
-                raise Hopeless(f"after {LOADED_WITHIN_S:.0f} s only {count} of {sent} products are searchable")
+                raise FatalError(f"after {LOADED_WITHIN_S:.0f} s only {count} of {sent} products are searchable")
             time.sleep(0.3)
         done(count)
     return first or time.monotonic()

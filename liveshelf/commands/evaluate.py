@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from catalog.errors import Misuse
-from evaluation.comparison import ALL, Depths, Evaluated, Findings, as_json, compare
+from catalog.errors import InvalidInput
+from evaluation.comparison import ALL, Comparison, Depths, EvaluatedModel, as_json, compare
 from evaluation.comparison import evaluate as rankings
 from evaluation.intervals import ChancePolicy
 from evaluation.judgements import NAMES, Judgements, read_judgements
@@ -24,7 +24,7 @@ from liveshelf.progress import bar
 from liveshelf.settings import Settings
 
 if TYPE_CHECKING:
-    from liveshelf.evaluate.contestants import Contestants, Products
+    from liveshelf.evaluate.contestants import Contestants, ProductTable
 
 BM25 = "bm25"
 
@@ -106,7 +106,9 @@ def _write(out: Path, said: dict[str, Any], html: str) -> None:
     click.echo(f"More, and pictures: {out / 'evaluation.html'}", err=True)
 
 
-def _evaluated(contestants: Contestants, names: Sequence[str], judged: Judgements, depths: Depths) -> list[Evaluated]:
+def _evaluated(
+    contestants: Contestants, names: Sequence[str], judged: Judgements, depths: Depths
+) -> list[EvaluatedModel]:
     """Each model's rankings. What BM25 finds in as many places is what a lexical channel finds."""
     words = rank(contestants.scores(BM25), judged.queries, k=depths.first, left_out=judged.left_out)
     found = []
@@ -117,7 +119,7 @@ def _evaluated(contestants: Contestants, names: Sequence[str], judged: Judgement
     return found
 
 
-def _tell(products: Products, judged: Judgements) -> None:
+def _tell(products: ProductTable, judged: Judgements) -> None:
     for row in products.bad[:SHOWN_ROWS]:
         click.echo(f"{row.file} row {row.row}: {row.reason}", err=True)
     if products.bad:
@@ -127,7 +129,7 @@ def _tell(products: Products, judged: Judgements) -> None:
     click.echo(f"{len(judged.queries)} judged queries, {len(products.ids)} products.", err=True)
 
 
-def _print(found: Findings) -> None:
+def _print(found: Comparison) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = WIDE
@@ -161,6 +163,6 @@ def _columns(given: tuple[str, ...]) -> dict[str, str]:
     for one in given:
         field, _, column = one.partition("=")
         if not field or not column:
-            raise Misuse(f"--map {one}: give FIELD=COLUMN, with a FIELD of {', '.join(NAMES)}")
+            raise InvalidInput(f"--map {one}: give FIELD=COLUMN, with a FIELD of {', '.join(NAMES)}")
         pairs[field] = column
     return pairs

@@ -10,16 +10,16 @@ from typing import IO, Any
 import click
 
 from catalog.domain.record import Record, Reject
-from catalog.errors import Misuse
-from catalog.events.parser import Contract, Parsed, parse
+from catalog.errors import InvalidInput
+from catalog.events.parser import ParsedEvent, ParserConfig, parse
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
 from liveshelf.wiring.kafka import kafka_of, topics_of
 from liveshelf.wiring.parser_config import contract_of
-from liveshelf.wiring.unreadable_files import ClosedFiles
-from streams.publish.catalogue_files import BadRow, Catalogue, Row
+from liveshelf.wiring.unreadable_files import UnreadableFiles
+from streams.publish.catalogue_files import BadRow, Catalogue, CatalogueRow
 from streams.publish.catalogue_files import backfill as publish_catalogue
-from streams.publish.columns import Columns
+from streams.publish.columns import ColumnMapping
 from streams.publish.publisher import Publisher
 from streams.publish.wait_applied import wait_until_applied
 from streams.topics import create_topics
@@ -46,9 +46,9 @@ def produce(settings: Settings, *, file: IO[bytes]) -> None:
             if not line.strip():
                 continue
             read = _read(line, contract)
-            if not isinstance(read, Parsed):
+            if not isinstance(read, ParsedEvent):
                 publisher.flush()
-                raise Misuse(f"line {number}: {read.reason}; the {sent} events before it were sent")
+                raise InvalidInput(f"line {number}: {read.reason}; the {sent} events before it were sent")
             publisher.send(read.change.key, line.strip())
             sent += 1
     click.echo(f"{sent} events are in {settings.topic}.", err=True)
@@ -97,16 +97,18 @@ def backfill(
     for row in bad[:SHOWN]:
         click.echo(f"{row.file} row {row.row}: {row.reason}", err=True)
     if bad:
-        raise Misuse(f"{len(bad)} of {total} rows are no events{', the first of them above' * (len(bad) > SHOWN)}")
+        raise InvalidInput(
+            f"{len(bad)} of {total} rows are no events{', the first of them above' * (len(bad) > SHOWN)}"
+        )
 
 
 def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow], *, wait: bool) -> int:
     kafka, started = kafka_of(settings), time.monotonic()
     create_topics(kafka, topics_of(settings))
     with Publisher(kafka, settings.backfill_topic, tenant=settings.tenant) as publisher, bar("sent", total) as done:
-        rows, files = iter(range(1, total + 1)), ClosedFiles(settings.image_file_roots)
+        rows, files = iter(range(1, total + 1)), UnreadableFiles(settings.image_file_roots)
 
-        def on_row(row: Row | BadRow) -> None:
+        def on_row(row: CatalogueRow | BadRow) -> None:
             files.see(row)
             done(next(rows))
 
@@ -130,7 +132,7 @@ def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow
 
 
 def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow]) -> int:
-    good, contract, files = 0, contract_of(settings), ClosedFiles(settings.image_file_roots)
+    good, contract, files = 0, contract_of(settings), UnreadableFiles(settings.image_file_roots)
     with bar("checked", total) as done:
         for number, row in enumerate(catalogue, start=1):
             files.see(row)
@@ -148,7 +150,7 @@ def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRo
     return good
 
 
-def _read(line: bytes, contract: Contract) -> Parsed | Reject:
+def _read(line: bytes, contract: ParserConfig) -> ParsedEvent | Reject:
     """What the worker would make of these bytes."""
     now_ms = round(time.time() * 1000)
     read = parse(Record(None, line, "", 0, 0, now_ms), contract, now_ms=now_ms)
@@ -156,13 +158,13 @@ def _read(line: bytes, contract: Contract) -> Parsed | Reject:
     return read
 
 
-def _columns(mapping: tuple[str, ...]) -> Columns:
+def _columns(mapping: tuple[str, ...]) -> ColumnMapping:
     given: dict[str, Any] = {}
     for one in mapping:
         field, _, column = one.partition("=")
         if field not in MAPPED or not column:
-            raise Misuse(f"--map {one}: give FIELD=COLUMN, with a FIELD of {', '.join(MAPPED)}")
+            raise InvalidInput(f"--map {one}: give FIELD=COLUMN, with a FIELD of {', '.join(MAPPED)}")
         given[field] = (*given.get(field, ()), column) if field == "images" else column
     if "id" not in given or not given.keys() & {"title", "images"}:
-        raise Misuse("--map: name the columns of id and of title or images; with --map none is found by name")
-    return Columns(**({"title": None} | given))
+        raise InvalidInput("--map: name the columns of id and of title or images; with --map none is found by name")
+    return ColumnMapping(**({"title": None} | given))

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from liveshelf.commands.times import Span
 from liveshelf.settings import Settings
 from search.auth.api_key import Grant, new_key, read_grants, write_grants
@@ -49,13 +49,13 @@ def add(
     NAME says whose it is, for the list.
     """
     if tenant is not None and all_tenants:
-        raise Misuse("give --tenant or --all-tenants, not both")
+        raise InvalidInput("give --tenant or --all-tenants, not both")
     if not 1 <= len(name) <= 64:
-        raise Misuse("a name has 1 to 64 characters")
+        raise InvalidInput("a name has 1 to 64 characters")
     file = _file(settings)
     there = read_grants(file)
     if any(grant.name == name for grant in there):
-        raise Misuse(f"there is a key named {name!r} already: revoke it first, or choose another name")
+        raise InvalidInput(f"there is a key named {name!r} already: revoke it first, or choose another name")
     key, id_, digest = new_key()
     now = datetime.now(UTC).replace(microsecond=0)
     grant = Grant(
@@ -110,14 +110,14 @@ def revoke(settings: Settings, *, which: str) -> None:
     grants = read_grants(file)
     left = [grant for grant in grants if which not in (grant.name, grant.id)]
     if len(left) == len(grants):
-        raise Misuse(f"there is no key {which!r}: `liveshelf keys list` shows them")
+        raise InvalidInput(f"there is no key {which!r}: `liveshelf keys list` shows them")
     write_grants(file, left)
     click.echo(f"{which} is revoked; a running service refuses it from the next second on.", err=True)
 
 
 def _file(settings: Settings) -> Path:
     if settings.keys is None:
-        raise Misuse("no file of keys is named: set LIVESHELF_KEYS to one, such as /etc/liveshelf/keys.json")
+        raise InvalidInput("no file of keys is named: set LIVESHELF_KEYS to one, such as /etc/liveshelf/keys.json")
     return settings.keys
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from catalog.errors import Hopeless, Misuse
+from catalog.errors import FatalError, InvalidInput
 from liveshelf.settings import Settings, load_settings
 
 SAMPLE = "sample"
@@ -104,9 +104,9 @@ def up(settings: Settings) -> None:
 
     They listen where the settings say, so the other commands find them; their data and logs are below LIVESHELF_DATA.
     """
-    from liveshelf.wiring.local import Local
+    from liveshelf.wiring.local import LocalShelf
 
-    with Local(settings, broker_port=_port(settings.kafka), engine_port=_port(settings.qdrant_url)) as local:
+    with LocalShelf(settings, broker_port=_port(settings.kafka), engine_port=_port(settings.qdrant_url)) as local:
         click.echo(
             f"Kafka {local.settings.kafka}, engine {local.settings.qdrant_url}, data in {settings.data}.", err=True
         )
@@ -116,10 +116,10 @@ def up(settings: Settings) -> None:
 
 
 def _port(address: str) -> int:
-    """The port of an address of this machine. Raises Misuse for another machine's."""
+    """The port of an address of this machine. Raises InvalidInput for another machine's."""
     parts = urlsplit(address if "//" in address else f"//{address}")
     if parts.hostname not in ("127.0.0.1", "localhost", "::1") or not parts.port:
-        raise Misuse(f"{address} is not this machine: `liveshelf up` runs its own broker and engine on 127.0.0.1")
+        raise InvalidInput(f"{address} is not this machine: `liveshelf up` runs its own broker and engine on 127.0.0.1")
     return parts.port
 
 
@@ -129,4 +129,4 @@ def _until_stopped(poll: Callable[[], int | None], what: str) -> None:
         signal.signal(number, lambda *_: stopped.set())
     while not stopped.wait(0.2):
         if (status := poll()) is not None:
-            raise Hopeless(f"{what} ended with exit status {status}; its log is in its data folder")
+            raise FatalError(f"{what} ended with exit status {status}; its log is in its data folder")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evaluation.judgements import Judgements, of_titles, read_judgements
-from evaluation.precision_gate import Gated, GatePolicy, Made, gate
+from evaluation.precision_gate import CatalogueVectors, GatePolicy, GateResult, gate
 from liveshelf.settings import Settings
 
 if TYPE_CHECKING:
-    from liveshelf.evaluate.contestants import Products
+    from liveshelf.evaluate.contestants import ProductTable
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 MOST = GatePolicy()
@@ -60,7 +60,7 @@ def precision(
     for way in (exact, settings):
         loaded = Contestants(way, products, folder).encoded(name)
         runs.append(loaded.model.runs)
-        made.append(Made(loaded.vectors, "fused", loaded.queries))
+        made.append(CatalogueVectors(loaded.vectors, "fused", loaded.queries))
     policy = GatePolicy(cosine=cosine, loss=loss / 100)
     found = gate(made[0], made[1], judged, policy)
     misses = list(found.misses())
@@ -71,7 +71,7 @@ def precision(
     click.echo("It passes.", err=as_json)
 
 
-def _judged(products: Products, judgements: Path | None, queries: Path | None) -> Judgements:
+def _judged(products: ProductTable, judgements: Path | None, queries: Path | None) -> Judgements:
     if judgements is None:
         return of_titles(products.titles)
     judged = read_judgements(judgements, products.ids, texts=queries)
@@ -80,7 +80,7 @@ def _judged(products: Products, judgements: Path | None, queries: Path | None) -
     return judged
 
 
-def _figures(found: Gated) -> dict[str, Any]:
+def _figures(found: GateResult) -> dict[str, Any]:
     return {
         "cosine": {name: asdict(near) for name, near in found.nearness.items()},
         "recall": {"reference": found.reference, "served": found.other, "mixed": found.mixed},
@@ -90,7 +90,7 @@ def _figures(found: Gated) -> dict[str, Any]:
     }
 
 
-def _table(said: dict[str, Any], found: Gated) -> str:
+def _table(said: dict[str, Any], found: GateResult) -> str:
     k, low = found.policy.places, f"p{100 * found.policy.quantile:g}"
     return "\n".join(
         [

@@ -12,7 +12,7 @@ from liveshelf.commands.times import Span, shown
 from liveshelf.settings import Settings, secret
 
 if TYPE_CHECKING:
-    from indexer import Tombstones
+    from indexer import TombstoneStore
 
 SHOWN = 20
 
@@ -32,12 +32,12 @@ def purge(settings: Settings, *, older_than: int, waiting: bool, dry_run: bool) 
 
 
 async def _purge(settings: Settings, before: int, *, waiting: bool, dry_run: bool) -> None:
-    from indexer import Tombstones, connect
+    from indexer import TombstoneStore, connect
 
     timeout = settings.qdrant_timeout_s
     client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
     try:
-        tombstones = Tombstones(client, collection=settings.collection, timeout_s=timeout)
+        tombstones = TombstoneStore(client, collection=settings.collection, timeout_s=timeout)
         count = tombstones.count if dry_run else tombstones.remove
         would = "would be" if dry_run else "were"
         click.echo(f"{await count(before)} deleted products {would} forgotten.", err=True)
@@ -48,7 +48,7 @@ async def _purge(settings: Settings, before: int, *, waiting: bool, dry_run: boo
         await client.close()
 
 
-async def _list_waiting(tombstones: Tombstones, before: int) -> None:
+async def _list_waiting(tombstones: TombstoneStore, before: int) -> None:
     number = 0
     async for one in tombstones.waiting(before):
         number += 1

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from catalog.domain.record import Stage
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from catalog.events.parser import named
 from liveshelf.commands.times import When, shown
 from liveshelf.progress import bar
@@ -23,8 +23,8 @@ from liveshelf.wiring.kafka import kafka_of, topics_of
 from liveshelf.wiring.parser_config import contract_of
 from streams.quarantine.replay import plan
 from streams.quarantine.replay import replay as send_back
-from streams.quarantine.selection import Choice, Removable, choose, entry_at, everything, removable, remove
-from streams.quarantine.topic import Entry
+from streams.quarantine.selection import Removable, Selection, entry_at, everything, removable, remove, select
+from streams.quarantine.topic import QuarantineEntry
 
 REASON_WIDTH = 70
 PRODUCT_WIDTH = 40
@@ -38,7 +38,7 @@ def quarantine() -> None:
 
 
 def _choosing(replayed: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Options that make a Choice, which the command gets as `choice`; `replayed` is their default."""
+    """Options that make a Selection, which the command gets as `choice`; `replayed` is their default."""
     options = (
         click.option("--stage", type=click.Choice([stage.value for stage in Stage]), help="Where it was refused."),
         click.option("--reason", metavar="TEXT", help="Part of the reason, in any case."),
@@ -62,7 +62,7 @@ def _choosing(replayed: str) -> Callable[[Callable[..., None]], Callable[..., No
             names = ("reason", "since", "until", "product", "tenant", "limit")
             fields = {name: given.pop(name) for name in names}
             stage, replayed = given.pop("stage"), REPLAYED[given.pop("replayed")]
-            choice = Choice(stage=stage and Stage(stage), replayed=replayed, **fields)
+            choice = Selection(stage=stage and Stage(stage), replayed=replayed, **fields)
             command(settings, choice=choice, **given)
 
         return functools.reduce(lambda made, option: option(made), reversed(options), chosen)
@@ -74,7 +74,7 @@ def _choosing(replayed: str) -> Callable[[Callable[..., None]], Callable[..., No
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, in the order they are kept.")
 @click.pass_obj
 @_choosing("no")
-def list_(settings: Settings, *, choice: Choice, as_json: bool) -> None:
+def list_(settings: Settings, *, choice: Selection, as_json: bool) -> None:
     """List what was refused; as a table, the newest 50 unless --limit says otherwise."""
     rows = (_row(entry, settings) for entry in _entries(settings, choice, everything=as_json))
     if as_json:
@@ -122,14 +122,14 @@ def show(settings: Settings, *, place: str, raw: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 @_choosing("no")
-def replay(settings: Settings, *, choice: Choice, dry_run: bool, yes: bool) -> None:
+def replay(settings: Settings, *, choice: Selection, dry_run: bool, yes: bool) -> None:
     """Send records back to the topic they came from, with their own key, bytes and timestamp.
 
     What has been overtaken meanwhile changes nothing, so a replay may be repeated; what is refused again comes into
     quarantine again.
     """
     kafka, topics, contract = kafka_of(settings), topics_of(settings), contract_of(settings)
-    planned = plan(kafka, topics, choose(kafka, topics.quarantine, choice, contract), contract)
+    planned = plan(kafka, topics, select(kafka, topics.quarantine, choice, contract), contract)
     for why, count in planned.left_out.items():
         click.echo(f"{count} left out: {why}.", err=True)
     for topic, count in planned.topics.items():
@@ -157,15 +157,15 @@ def replay(settings: Settings, *, choice: Choice, dry_run: bool, yes: bool) -> N
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 @_choosing("any")
-def purge(settings: Settings, *, choice: Choice, all_: bool, dry_run: bool, yes: bool) -> None:
+def purge(settings: Settings, *, choice: Selection, all_: bool, dry_run: bool, yes: bool) -> None:
     """Remove records for good, as far as Kafka can.
 
     Kafka deletes only the oldest of a partition: a record that is meant stays while an older one that is not meant lies
     before it in its partition. --until TIME removes all that came before then, whatever it is.
     """
     kafka, topic = kafka_of(settings), settings.quarantine_topic
-    if all_ == (choice != Choice()):
-        raise Misuse("Say what to remove: --all, or at least one of --until and the other filters, and not both.")
+    if all_ == (choice != Selection()):
+        raise InvalidInput("Say what to remove: --all, or at least one of --until and the other filters, and not both.")
     what = everything(kafka, topic) if all_ else removable(kafka, topic, choice, contract_of(settings))
     if what.left:
         click.echo(_staying(what), err=True)
@@ -187,10 +187,10 @@ def _staying(what: Removable) -> str:
     )
 
 
-def _entries(settings: Settings, choice: Choice, *, everything: bool) -> Iterator[Entry]:
+def _entries(settings: Settings, choice: Selection, *, everything: bool) -> Iterator[QuarantineEntry]:
     """In the order they are kept; a table takes its newest of them all."""
     meant = choice if everything else choice.unlimited()
-    return choose(kafka_of(settings), settings.quarantine_topic, meant, contract_of(settings))
+    return select(kafka_of(settings), settings.quarantine_topic, meant, contract_of(settings))
 
 
 class _Counted:
@@ -206,7 +206,7 @@ class _Counted:
             yield row
 
 
-def _row(entry: Entry, settings: Settings) -> dict[str, Any]:
+def _row(entry: QuarantineEntry, settings: Settings) -> dict[str, Any]:
     record = entry.reject.record
     keys = sorted(named(record, contract_of(settings)))
     return {
@@ -258,7 +258,7 @@ def _printable(text: str) -> str:
 def _place(text: str) -> tuple[int, int]:
     partition, _, offset = text.partition(":")
     if not (partition.isdecimal() and offset.isdecimal()):
-        raise Misuse(
+        raise InvalidInput(
             f"{text} is no place in quarantine: give PARTITION:OFFSET, as `liveshelf quarantine list` shows it."
         )
     return int(partition), int(offset)

@@ -20,7 +20,7 @@ PHOTO_SEED = 11
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class StepResult:
     """One step: what was asked or done, what came of it, and whether it is what it should be."""
 
     title: str
@@ -43,42 +43,46 @@ class Tour:
             self._products: dict[str, Event] = {e["id"]: e for e in map(json.loads, lines)}
         self._seen = sample.seen(folder)
 
-    def by_words(self) -> Shown:
+    def by_words(self) -> StepResult:
         """Words that stand in a title."""
         wanted = next(iter(self._products.values()))
         words = wanted["title"].partition(",")[0]
         hits, ms = self.find(text=words)
-        return Shown("By words of a title", f"“{words}”", hits[:3], f"{ms:.0f} ms", hits[0]["title"] == wanted["title"])
+        return StepResult(
+            "By words of a title", f"“{words}”", hits[:3], f"{ms:.0f} ms", hits[0]["title"] == wanted["title"]
+        )
 
-    def by_look(self) -> Shown:
+    def by_look(self) -> StepResult:
         """Something that no title says: what colour a thing is."""
         colour, kind = self._common_look()
         hits, ms = self.find(text=f"{colour} {kind}")
         found = [self._seen[h["id"]].look for h in hits[:5]]
         same = sum((f.colour, f.kind) == (colour, kind) for f in found)
         note = f"{ms:.0f} ms; {same} of the first 5 are {colour} {kind}s, and no title says a colour"
-        return Shown("By what only the photos show", f"“{colour} {kind}”", hits[:3], note, same >= 3)
+        return StepResult("By what only the photos show", f"“{colour} {kind}”", hits[:3], note, same >= 3)
 
-    def by_image(self) -> Shown:
+    def by_image(self) -> StepResult:
         """A photo that is not in the catalogue, of a thing that is not in it."""
         spec = sample.unseen(self._folder, "chair", PHOTO_SEED)
         hits, ms = self.find(image=sample.jpeg(sample.photo(spec)))
         same = sum(self._seen[h["id"]].look.kind == spec.look.kind for h in hits[:5])
         said = f"a new photo of a {spec.look.colour} {spec.look.pattern} {spec.look.kind}"
-        return Shown(
+        return StepResult(
             "By a photo", said, hits[:3], f"{ms:.0f} ms; {same} of the first 5 are {spec.look.kind}s", same >= 4
         )
 
-    def new_price(self) -> Shown:
+    def new_price(self) -> StepResult:
         """A price patch, until a search shows it."""
         wanted = list(self._products.values())[1]
         price = round(wanted["offer"]["price"] * 0.75, 2)
         patch = {"op": "patch", "id": wanted["id"], "offer": {"price": price}}
         hits, ms = self._until(patch, {"text": wanted["title"]}, lambda h: _of(h, wanted).get("price") == price)
         said = f"{wanted['title']}: {wanted['offer']['price']:.2f} to {price:.2f} {wanted['offer']['currency']}"
-        return Shown("A price changes", said, _only(hits, wanted), f"searchable {ms:.0f} ms after its event", ms > 0)
+        return StepResult(
+            "A price changes", said, _only(hits, wanted), f"searchable {ms:.0f} ms after its event", ms > 0
+        )
 
-    def new_photo(self) -> Shown:
+    def new_photo(self) -> StepResult:
         """A put with another photo, until a search by its look finds the product first."""
         wanted = list(self._products.values())[2]
         before = self._seen[wanted["id"]].look
@@ -95,14 +99,16 @@ class Tour:
         said = f"{wanted['title']}: {before.colour} {before.pattern} to {after.colour} {after.pattern}"
         was = f"was {rank}. of 1,000 for its new look" if rank else "was not among 1,000 for its new look"
         note = f"searchable {ms:.0f} ms after its event; {was}, is {_rank(hits, wanted)}."
-        return Shown("A photo changes", said, _only(hits, wanted), note, ms > 0)
+        return StepResult("A photo changes", said, _only(hits, wanted), note, ms > 0)
 
-    def deletion(self) -> Shown:
+    def deletion(self) -> StepResult:
         """A delete, until no search shows the product."""
         wanted = list(self._products.values())[3]
         delete = {"op": "delete", "id": wanted["id"]}
         hits, ms = self._until(delete, {"text": wanted["title"]}, lambda h: not _of(h, wanted))
-        return Shown("A product is deleted", wanted["title"], hits[:1], f"gone {ms:.0f} ms after its event", ms > 0)
+        return StepResult(
+            "A product is deleted", wanted["title"], hits[:1], f"gone {ms:.0f} ms after its event", ms > 0
+        )
 
     def find(self, *, text: str | None = None, image: bytes | None = None, limit: int = 50) -> tuple[list[Any], float]:
         """The hits, and the milliseconds the answer took."""

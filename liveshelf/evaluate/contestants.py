@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from catalog.domain.product import Content
 from catalog.domain.space import FUSED, IMAGE, Space
-from catalog.errors import ImageProblem, Misuse
-from catalog.query.validate import FindPolicy
+from catalog.errors import ImageProblem, InvalidInput
+from catalog.query.validate import QueryPolicy
 from encoders import EncoderService, Model
-from encoders.images import ImagePolicy, Images, decode
+from encoders.images import ImageFetcher, ImagePolicy, decode
 from encoders.offline import query_vectors
 from evaluation.bm25 import bm25
 from evaluation.hybrid_scores import hybrid
 from evaluation.index_recall import exact_recall
 from evaluation.intervals import Estimate, bootstrap
 from evaluation.ranking import Scores, by_vectors
-from indexer import QdrantShelf, collection_name, connect
+from indexer import QdrantReader, collection_name, connect
 from liveshelf.progress import bar
 from liveshelf.settings import Settings, secret
 from liveshelf.wiring.encoder import collection_policy_of, encode_policy_of, graph_policy_of, image_policy_of, model_of
@@ -37,7 +37,7 @@ _AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Products:
+class ProductTable:
     """The products of a catalogue, each id once, and the rows that are none."""
 
     ids: tuple[str, ...]
@@ -49,10 +49,10 @@ class Products:
         return tuple(content.title for content in self.contents)
 
 
-def products_of(path: Path, only: Path | None = None) -> Products:
+def products_of(path: Path, only: Path | None = None) -> ProductTable:
     """What `liveshelf backfill` reads, the later of two rows with one id; with `only`, the ids that file lists.
 
-    Raises Misuse where nothing is left.
+    Raises InvalidInput where nothing is left.
     """
     wanted = _listed(only) if only else None
     found: dict[str, Content] = {}
@@ -65,19 +65,19 @@ def products_of(path: Path, only: Path | None = None) -> Products:
             urls = tuple(url for url in images if isinstance(url, str)) if isinstance(images, list) else ()
             found[str(row.event["id"])] = Content(str(row.event.get("title") or ""), urls)
     if not found:
-        raise Misuse(f"No product of {path} is left to search among{f': check {only}' if only else ''}.")
-    return Products(tuple(found), tuple(found.values()), tuple(bad))
+        raise InvalidInput(f"No product of {path} is left to search among{f': check {only}' if only else ''}.")
+    return ProductTable(tuple(found), tuple(found.values()), tuple(bad))
 
 
 def _listed(file: Path) -> frozenset[str]:
     try:
         return frozenset(line.strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip())
     except UnicodeDecodeError:
-        raise Misuse(f"{file} is not UTF-8: save it as UTF-8.") from None
+        raise InvalidInput(f"{file} is not UTF-8: save it as UTF-8.") from None
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class EncodedCatalogue:
     """A model and what it made of the products: float32 (products, dim) by name, NaN where it made nothing.
 
     `asked` has the queries that it encoded, each once however many ways the products are searched.
@@ -101,19 +101,19 @@ class Contestants:
     nothing else of a product, MODEL all of it.
     """
 
-    def __init__(self, settings: Settings, products: Products, folder: Path) -> None:
+    def __init__(self, settings: Settings, products: ProductTable, folder: Path) -> None:
         """`folder` is where the catalogue lies: photos below it may be read."""
         roots = (*settings.image_file_roots, folder.resolve())
         self._settings = settings.model_copy(update={"image_file_roots": roots})
         self._products = products
-        self._loaded: dict[str, Loaded] = {}
+        self._loaded: dict[str, EncodedCatalogue] = {}
 
     def scores(self, name: str) -> Scores:
-        """Raises Misuse where there is no such model."""
+        """Raises InvalidInput where there is no such model."""
         if name == BM25:
             return bm25(self._products.titles)
         if name.startswith(HYBRID):
-            policy = FindPolicy()
+            policy = QueryPolicy()
             dense = self.scores(name.removeprefix(HYBRID))
             return hybrid(dense, self.scores(BM25), fusion=policy.fusion, pool=policy.windows[0])
         prefix = _prefix(name)
@@ -126,24 +126,24 @@ class Contestants:
         items = loaded.vectors[{TITLE: TITLE, PHOTO: IMAGE, "": FUSED}[prefix]]
         return by_vectors(loaded.queries, items)
 
-    def encoded(self, name: str) -> Loaded:
-        """The model of that name with the products' vectors, by the names that its space has. Raises Misuse."""
+    def encoded(self, name: str) -> EncodedCatalogue:
+        """The model of that name with the products' vectors, by the names that its space has. Raises InvalidInput."""
         loaded = self._load(name)
         if FUSED not in loaded.vectors:
             loaded.vectors.update(self._encode(loaded.model, self._products.contents, f"products by {name}"))
         return loaded
 
     def model(self, name: str) -> Model:
-        """The model of that name, whatever of a product it is to encode. Raises Misuse where there is none."""
+        """The model of that name, whatever of a product it is to encode. Raises InvalidInput where there is none."""
         if name == BM25 or name.startswith(HYBRID):
-            raise Misuse(f"{name} has no vectors to search the live collection with: name another --model.")
+            raise InvalidInput(f"{name} has no vectors to search the live collection with: name another --model.")
         return self._load(name).model
 
-    def _load(self, name: str) -> Loaded:
+    def _load(self, name: str) -> EncodedCatalogue:
         name = name.removeprefix(_prefix(name))
         if name not in self._loaded:
             model = model_of(self._settings, name)
-            self._loaded[name] = Loaded(model)
+            self._loaded[name] = EncodedCatalogue(model)
         return self._loaded[name]
 
     def pictures(self, rows: Sequence[int]) -> dict[int, str]:
@@ -169,7 +169,7 @@ def _prefix(name: str) -> str:
 def live_recall(settings: Settings, model: Model, queries: Sequence[str], k: int) -> Estimate:
     """Of the first k that an exact search of the live collection finds, the share that an ordinary one does.
 
-    Raises Unavailable where the index does not answer, Misuse for a model of another space than the collection's.
+    Raises Unavailable where the index does not answer, InvalidInput for a model of another space than the collection's.
     """
     return asyncio.run(_live_recall(settings, model, query_vectors(model, queries), k))
 
@@ -179,7 +179,7 @@ async def _live_recall(settings: Settings, model: Model, vectors: NDArray[np.flo
     client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
     try:
         name = collection_name(collection_policy_of(settings), model.space)
-        shelf = QdrantShelf(
+        shelf = QdrantReader(
             client, collection=name, space=model.space, timeout_s=timeout, policy=graph_policy_of(settings)
         )
         return bootstrap(await exact_recall(shelf, vectors, using=FUSED, k=k))
@@ -193,7 +193,7 @@ async def _encoded(
     space: Space = model.space
     found = {name: np.full((len(contents), dim), np.nan, np.float32) for name, dim in space.vectors.items()}
     async with (
-        Images(image_policy_of(settings)) as images,
+        ImageFetcher(image_policy_of(settings)) as images,
         EncoderService(model, images, encode_policy_of(settings)) as service,
     ):
         for start in range(0, len(contents), _AT_ONCE):
@@ -205,13 +205,13 @@ async def _encoded(
     return found
 
 
-async def _pictures(policy: ImagePolicy, products: Products, rows: Sequence[int]) -> dict[int, str]:
-    async with Images(policy) as images:
+async def _pictures(policy: ImagePolicy, products: ProductTable, rows: Sequence[int]) -> dict[int, str]:
+    async with ImageFetcher(policy) as images:
         made = await asyncio.gather(*(_picture(images, policy, products.contents[row]) for row in rows))
     return {row: url for row, url in zip(rows, made, strict=True) if url}
 
 
-async def _picture(images: Images, policy: ImagePolicy, content: Content) -> str:
+async def _picture(images: ImageFetcher, policy: ImagePolicy, content: Content) -> str:
     for url in content.images:
         try:
             photo = decode(await images.fetch(url), policy, target=THUMBNAIL)

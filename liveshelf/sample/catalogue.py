@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from liveshelf.sample.kinds import KINDS
 from liveshelf.sample.looks import COLOURS, Look, Spec
 from liveshelf.sample.scene import photo
-from liveshelf.sample.stock import VIEWS, Item, some_look, stock
+from liveshelf.sample.stock import VIEWS, SampleProduct, some_look, stock
 
 DRAWING = 3  # raised whenever the same seed gives other products or photos than before
 PRODUCTS, SEEN, IMAGES, STAMP = "products.jsonl", "seen.jsonl", "images", "complete"
@@ -34,7 +34,8 @@ def draw(folder: Path, *, count: int = 2400, seed: int = 7, progress: Progress |
     """Draw the catalogue into `folder` and return the path of its products.jsonl.
 
     At once when the folder already holds the very same catalogue; what is half drawn or of another seed is drawn anew.
-    `progress` is told how many photos are done, and of how many. Raises Misuse for a folder that holds something else.
+    `progress` is told how many photos are done, and of how many. Raises InvalidInput for a folder that holds something
+    else.
     """
     products = folder / PRODUCTS
     stamp = json.dumps({"drawing": DRAWING, "count": count, "seed": seed}) + "\n"
@@ -59,10 +60,15 @@ def jpeg(image: Image.Image) -> bytes:
 
 
 def seen(folder: Path) -> dict[str, Spec]:
-    """What the photo of each product of a drawn catalogue shows, by product id. Raises Misuse if it is not drawn."""
+    """What the photo of each product of a drawn catalogue shows, by product id.
+
+    Raises InvalidInput if it is not drawn.
+    """
     text = _read(folder / SEEN)
     if text is None:
-        raise Misuse(f"there is no sample catalogue in {folder}: draw it with python -m liveshelf.sample {folder}")
+        raise InvalidInput(
+            f"there is no sample catalogue in {folder}: draw it with python -m liveshelf.sample {folder}"
+        )
     rows = (json.loads(line) for line in text.splitlines())
     return {row["id"]: _spec(row) for row in rows}
 
@@ -71,11 +77,11 @@ def redraw(product_id: str, folder: Path, *, view: int | None = None, **changes:
     """A new photo of a product of the catalogue, as JPEG.
 
     `changes` are another `shape`, `colour`, `pattern` or `part` (the colour of its part); `view` is the seed of another
-    shot of it, the same as before if None. Raises Misuse for an unknown product or look.
+    shot of it, the same as before if None. Raises InvalidInput for an unknown product or look.
     """
     known = seen(folder)
     if product_id not in known:
-        raise Misuse(f"the sample catalogue has no product {product_id!r}: its ids are in {folder / SEEN}")
+        raise InvalidInput(f"the sample catalogue has no product {product_id!r}: its ids are in {folder / SEEN}")
     spec = known[product_id]
     look = replace(spec.look, **changes)
     _check(look)
@@ -85,7 +91,7 @@ def redraw(product_id: str, folder: Path, *, view: int | None = None, **changes:
 def unseen(folder: Path, kind: str, seed: int) -> Spec:
     """A photo for a query: a thing of this kind whose look no product of the catalogue has."""
     if kind not in KINDS:
-        raise Misuse(f"there is no kind {kind!r}: the kinds are {', '.join(KINDS)}")
+        raise InvalidInput(f"there is no kind {kind!r}: the kinds are {', '.join(KINDS)}")
     rng = np.random.default_rng([seed, 23])
     look = some_look(kind, rng, other_than={spec.look for spec in seen(folder).values()})
     return Spec(look, int(rng.integers(VIEWS)))
@@ -101,10 +107,10 @@ def _check(look: Look) -> None:
     fields = (("shape", kind.shapes), ("colour", COLOURS), ("pattern", kind.patterns), ("part", COLOURS))
     for name, allowed in fields:
         if getattr(look, name) not in allowed:
-            raise Misuse(f"a {look.kind} has no {name} {getattr(look, name)!r}: there is {', '.join(allowed)}")
+            raise InvalidInput(f"a {look.kind} has no {name} {getattr(look, name)!r}: there is {', '.join(allowed)}")
 
 
-def _photos(items: Sequence[Item], folder: Path) -> Iterator[int]:
+def _photos(items: Sequence[SampleProduct], folder: Path) -> Iterator[int]:
     """Draw every photo; yields the size of a chunk after each."""
     work = partial(_draw_chunk, folder)
     chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
@@ -117,7 +123,7 @@ def _photos(items: Sequence[Item], folder: Path) -> Iterator[int]:
         yield from pool.map(work, chunks)
 
 
-def _draw_chunk(folder: Path, items: Sequence[Item]) -> int:
+def _draw_chunk(folder: Path, items: Sequence[SampleProduct]) -> int:
     for item in items:
         (folder / f"{item.id}.jpg").write_bytes(jpeg(photo(item.spec)))
     return CHUNK
@@ -132,7 +138,9 @@ def _clear(folder: Path) -> None:
         - {f"{n}.part" for n in (PRODUCTS, SEEN, STAMP)}
     )
     if strange:
-        raise Misuse(f"{folder} holds {min(strange)}, which is no part of a sample catalogue: name an empty folder")
+        raise InvalidInput(
+            f"{folder} holds {min(strange)}, which is no part of a sample catalogue: name an empty folder"
+        )
     for name in (STAMP, PRODUCTS, SEEN):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / IMAGES, ignore_errors=True)

@@ -16,7 +16,7 @@ VIEWS = 2**31
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class SampleProduct:
     """One product: what the shop says of it, and what its photo shows."""
 
     id: str
@@ -59,7 +59,7 @@ class Item:
         }
 
 
-def stock(count: int, seed: int) -> list[Item]:
+def stock(count: int, seed: int) -> list[SampleProduct]:
     """`count` products, as many of each kind, no two that look the same; the kinds take turns."""
     rng = np.random.default_rng(seed)
     taken: set[Look] = set()
@@ -68,7 +68,7 @@ def stock(count: int, seed: int) -> list[Item]:
     items = []
     for number in range(count):
         line, spec = next(lines[names[number % len(names)]])
-        items.append(Item(f"sku-{number + 1:05d}", line, spec, bool(rng.random() >= UNAVAILABLE)))
+        items.append(SampleProduct(f"sku-{number + 1:05d}", line, spec, bool(rng.random() >= UNAVAILABLE)))
     return items
 
 

@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from catalog.domain.state import ATTRIBUTE
-from catalog.query.validate import FindPolicy
+from catalog.query.validate import QueryPolicy
 from encoders import Model, load
-from encoders.batching.query_batcher import QueriesPolicy
+from encoders.batching.query_batcher import QueryBatchPolicy
 from encoders.caching.placeholders import PlaceholderPolicy
-from encoders.images import CachePolicy, ImagePolicy, Images, S3Policy
+from encoders.images import HttpCachePolicy, ImageFetcher, ImagePolicy, S3Policy
 from encoders.lane import EncodePolicy
 from encoders.runtime import RuntimePolicy
 from encoders.service import EncoderService
@@ -58,10 +58,10 @@ def public_image_policy_of(settings: Settings) -> ImagePolicy:
     )
 
 
-def _cache_policy_of(settings: Settings) -> CachePolicy | None:
+def _cache_policy_of(settings: Settings) -> HttpCachePolicy | None:
     if not settings.image_cache_mb:
         return None
-    return CachePolicy(settings.cache.expanduser() / "photos.sqlite", settings.image_cache_mb * 1_000_000)
+    return HttpCachePolicy(settings.cache.expanduser() / "photos.sqlite", settings.image_cache_mb * 1_000_000)
 
 
 def encode_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) -> EncodePolicy:
@@ -69,7 +69,7 @@ def encode_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) ->
         batch=32 if settings.device == "cpu" else 256,  # larger ones leave a core's cache, and are slower
         forwards=forwards,
         nice=nice,
-        queries=QueriesPolicy(words=settings.query_batch),
+        queries=QueryBatchPolicy(words=settings.query_batch),
         fetches=settings.image_concurrency,
         photos=image_policy_of(settings),
         placeholders=PlaceholderPolicy(titles=settings.placeholder_titles),
@@ -94,8 +94,8 @@ def graph_policy_of(settings: Settings) -> GraphPolicy:
     return GraphPolicy(ef=settings.hnsw_ef, rescore=settings.rescore, oversampling=settings.oversampling)
 
 
-def find_policy_of(settings: Settings) -> FindPolicy:
-    return FindPolicy(parent=ATTRIBUTE + settings.parent_attribute)
+def find_policy_of(settings: Settings) -> QueryPolicy:
+    return QueryPolicy(parent=ATTRIBUTE + settings.parent_attribute)
 
 
 def forwards_of(settings: Settings) -> int:
@@ -151,7 +151,7 @@ async def encoder_of(
     """
     forwards = forwards or forwards_of(settings)
     async with AsyncExitStack() as stack:
-        images = await stack.enter_async_context(Images(image_policy_of(settings)))
+        images = await stack.enter_async_context(ImageFetcher(image_policy_of(settings)))
         if model is None:
             model = stack.enter_context(loading(settings, forwards=forwards, nice=nice))
         policy = encode_policy_of(settings, forwards=forwards, nice=nice)

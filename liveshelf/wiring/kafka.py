@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from liveshelf.settings import Settings, secret
-from streams.config import Kafka, Security, Topics
+from streams.config import KafkaConfig, KafkaSecurity, TopicConfig
 
 
-def kafka_of(settings: Settings) -> Kafka:
+def kafka_of(settings: Settings) -> KafkaConfig:
     s = settings
-    security = Security(
+    security = KafkaSecurity(
         protocol=s.kafka_security,
         mechanism=s.kafka_sasl,
         username=s.kafka_username,
         password=secret(s.kafka_password),
         ca_file=str(s.kafka_ca_file) if s.kafka_ca_file else None,
     )
-    return Kafka(bootstrap=s.kafka, group=s.group, member=s.member, security=security)
+    return KafkaConfig(bootstrap=s.kafka, group=s.group, member=s.member, security=security)
 
 
-def topics_of(settings: Settings) -> Topics:
+def topics_of(settings: Settings) -> TopicConfig:
     s = settings
-    return Topics(
+    return TopicConfig(
         live=s.topic,
         backfill=s.backfill_topic,
         quarantine=s.quarantine_topic,

@@ -9,16 +9,16 @@ from types import TracebackType
 from typing import Self
 
 from embedded.broker import Broker
-from embedded.child_process import Child, Command
+from embedded.child_process import ChildProcess, Command
 from embedded.data_folder import DataFolder
 from embedded.engine.process import EngineProcess
-from embedded.process_group import Group, Member
+from embedded.process_group import GroupMember, ProcessGroup
 from liveshelf.settings import Settings, environment
 
 DRAIN_MARGIN_S = 5.0
 
 
-class Local:
+class LocalShelf:
     """The four parts on the data folder of the settings; a context manager that starts and stops them.
 
     Ports of 0 take free ones. While it runs, `settings` say where everything is; raises EmbeddedError where a part
@@ -29,9 +29,9 @@ class Local:
         self.settings = settings
         folder = DataFolder(settings.data.resolve())
         self._run, self._logs = folder.run, folder.logs
-        broker = Member("broker", lambda: self._broker(folder, broker_port), folder.broker / "broker.log")
-        engine = Member("engine", lambda: self._engine(folder, engine_port), folder.engine / "engine.log")
-        self.group = Group([[broker, engine], [self._command("worker"), self._command("serve")]])
+        broker = GroupMember("broker", lambda: self._broker(folder, broker_port), folder.broker / "broker.log")
+        engine = GroupMember("engine", lambda: self._engine(folder, engine_port), folder.engine / "engine.log")
+        self.group = ProcessGroup([[broker, engine], [self._command("worker"), self._command("serve")]])
 
     @property
     def url(self) -> str:
@@ -61,7 +61,7 @@ class Local:
         self.settings = self.settings.model_copy(update={"qdrant_url": engine.url})
         return engine
 
-    def _command(self, name: str) -> Member:
+    def _command(self, name: str) -> GroupMember:
         # The environment is made when the member starts: by then broker and engine have said where they are.
         ready = self._ready_file(name)
         log = self._logs / f"{name}.log"
@@ -75,7 +75,7 @@ class Local:
                 grace=settings.drain_seconds + DRAIN_MARGIN_S,
             )
 
-        return Member(name, lambda: Child(command()), log, ready.exists)
+        return GroupMember(name, lambda: ChildProcess(command()), log, ready.exists)
 
     def _ready_file(self, name: str) -> Path:
         return self._run / f"{name}.ready"

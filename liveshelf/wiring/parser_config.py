@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from catalog.errors import Misuse
-from catalog.events.mapping import Mapping
+from catalog.errors import InvalidInput
+from catalog.events.mapping import RecordMapping
 from catalog.events.mapping_file import read_mapping
-from catalog.events.parser import Contract
+from catalog.events.parser import ParserConfig
 from liveshelf.settings import Settings
 
 
-def contract_of(settings: Settings) -> Contract:
-    """What the settings add to the contract. Raises Misuse where the mapping cannot be read."""
-    return Contract(
+def contract_of(settings: Settings) -> ParserConfig:
+    """What the settings add to the contract. Raises InvalidInput where the mapping cannot be read."""
+    return ParserConfig(
         tenant=settings.tenant,
         mapping=_mapping(settings.mapping) if settings.mapping else None,
         max_ahead_ms=settings.max_ahead_s * 1000 or None,
     )
 
 
-def _mapping(file: Path) -> Mapping:
+def _mapping(file: Path) -> RecordMapping:
     try:
         return read_mapping(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise Misuse(f"LIVESHELF_MAPPING: {file} cannot be read ({error}): name a TOML file.") from None
+        raise InvalidInput(f"LIVESHELF_MAPPING: {file} cannot be read ({error}): name a TOML file.") from None

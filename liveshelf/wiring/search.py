@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 from catalog.ports import ImageSource, QueryEncoder
-from catalog.query.candidates import Gather
-from catalog.query.search import Find
-from encoders.caching.image_features import CachePolicy
-from encoders.caching.query_vectors import RememberedQueries
-from encoders.images import Images
+from catalog.query.candidates import CandidateService
+from catalog.query.search import SearchService
+from encoders.caching.image_features import FeatureCachePolicy
+from encoders.caching.query_vectors import QueryVectorCache
+from encoders.images import ImageFetcher
 from encoders.service import EncoderService
-from indexer import QdrantCandidates, QdrantFacets, QdrantRecent, QdrantShelf, connect, ensure
+from indexer import QdrantCandidateReader, QdrantFacetReader, QdrantReader, QdrantRecentProducts, connect, ensure
 from liveshelf.settings import Settings, secret
 from liveshelf.wiring.encoder import (
     collection_policy_of,
@@ -25,7 +25,16 @@ from liveshelf.wiring.encoder import (
     public_image_policy_of,
     query_threads_of,
 )
-from search import Keyring, Live, Parts, SearchPolicy, create_app, index_health, live_routes, serve
+from search import (
+    Dependencies,
+    KeyFile,
+    ProductStream,
+    SearchPolicy,
+    create_app,
+    index_health,
+    product_stream_routes,
+    serve,
+)
 
 MOST_TEXTS = 1_000_000
 STRANGE = frozenset({"http", "https", "data"})
@@ -34,15 +43,15 @@ HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 async def run_search(settings: Settings, *, insecure: bool = False) -> None:
     """The search service, until SIGTERM."""
-    keys = None if settings.keys is None else Keyring(settings.keys)
+    keys = None if settings.keys is None else KeyFile(settings.keys)
     async with AsyncExitStack() as stack:
         sharing = settings.model_copy(update={"threads": query_threads_of(settings)})
         encoder = await stack.enter_async_context(encoder_of(sharing, forwards=1))
-        images = await stack.enter_async_context(Images(public_image_policy_of(settings)))
-        photos = await stack.enter_async_context(Images(image_policy_of(settings)))
-        pictures = Pictures(asked=images, ours=photos)
+        images = await stack.enter_async_context(ImageFetcher(public_image_policy_of(settings)))
+        photos = await stack.enter_async_context(ImageFetcher(image_policy_of(settings)))
+        pictures = QueryImages(asked=images, ours=photos)
         parts, live = await stack.enter_async_context(parts_of(settings, remembering(encoder, settings), pictures))
-        app = create_app(parts, routers=[live_routes(live)], policy=search_policy_of(settings), keys=keys)
+        app = create_app(parts, routers=[product_stream_routes(live)], policy=search_policy_of(settings), keys=keys)
         # Modules, model and routes stay: the collector would hold all queries for 0.1 s whenever it looks through them.
         gc.collect()
         gc.freeze()
@@ -51,7 +60,9 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
 
 
 @asynccontextmanager
-async def parts_of(settings: Settings, encoder: QueryEncoder, images: ImageSource) -> AsyncIterator[tuple[Parts, Live]]:
+async def parts_of(
+    settings: Settings, encoder: QueryEncoder, images: ImageSource
+) -> AsyncIterator[tuple[Dependencies, ProductStream]]:
     """What the service is made of, on the collection of the encoder's space, which exists when this has entered.
 
     Raises Unavailable where the index does not answer, and Hopeless where the collection is of another kind.
@@ -60,24 +71,24 @@ async def parts_of(settings: Settings, encoder: QueryEncoder, images: ImageSourc
     client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
     try:
         name = await ensure(client, space, collection_policy_of(settings))
-        shelf = QdrantShelf(client, collection=name, space=space, timeout_s=timeout, policy=graph)
-        candidates = QdrantCandidates(client, collection=name, space=space, timeout_s=timeout, policy=graph)
-        facets = QdrantFacets(client, collection=name, timeout_s=timeout)
-        find = Find(shelf=shelf, encoder=encoder, looks=shelf, facets=facets, policy=find_policy_of(settings))
-        parts = Parts(
+        shelf = QdrantReader(client, collection=name, space=space, timeout_s=timeout, policy=graph)
+        candidates = QdrantCandidateReader(client, collection=name, space=space, timeout_s=timeout, policy=graph)
+        facets = QdrantFacetReader(client, collection=name, timeout_s=timeout)
+        find = SearchService(shelf=shelf, encoder=encoder, looks=shelf, facets=facets, policy=find_policy_of(settings))
+        parts = Dependencies(
             find=find,
-            gather=Gather(candidates=candidates, find=find),
+            gather=CandidateService(candidates=candidates, find=find),
             shelf=shelf,
             images=images,
             health=index_health(shelf, space=space.id),
             collection=name,
         )
-        yield parts, Live(QdrantRecent(client, collection=name, timeout_s=timeout))
+        yield parts, ProductStream(QdrantRecentProducts(client, collection=name, timeout_s=timeout))
     finally:
         await client.close()
 
 
-class Pictures:
+class QueryImages:
     """ImageSource that keeps the shop's own folders and buckets apart from what the web, or a query, may name."""
 
     def __init__(self, *, asked: ImageSource, ours: ImageSource) -> None:
@@ -93,8 +104,8 @@ def remembering(encoder: EncoderService, settings: Settings) -> QueryEncoder:
     """The encoder of queries, with a memory of texts where the settings have room for one."""
     if not settings.query_cache_mb:
         return encoder
-    room = CachePolicy(entries=MOST_TEXTS, max_bytes=settings.query_cache_mb * 1_000_000)
-    return RememberedQueries(encoder, policy=room, uncased=encoder.uncased)
+    room = FeatureCachePolicy(entries=MOST_TEXTS, max_bytes=settings.query_cache_mb * 1_000_000)
+    return QueryVectorCache(encoder, policy=room, uncased=encoder.uncased)
 
 
 def search_policy_of(settings: Settings) -> SearchPolicy:

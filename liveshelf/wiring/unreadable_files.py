@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from streams.publish.catalogue_files import BadRow, Row
+from streams.publish.catalogue_files import BadRow, CatalogueRow
 
 
-class ClosedFiles:
+class UnreadableFiles:
     """Photos that events name as files which these settings do not let a worker read."""
 
     def __init__(self, roots: Sequence[Path]) -> None:
@@ -17,8 +17,8 @@ class ClosedFiles:
         self._products = 0
         self._folder: Path | None = None
 
-    def see(self, row: Row | BadRow) -> None:
-        images = row.event.get("images") if isinstance(row, Row) else None
+    def see(self, row: CatalogueRow | BadRow) -> None:
+        images = row.event.get("images") if isinstance(row, CatalogueRow) else None
         urls = [url for url in images if isinstance(url, str)] if isinstance(images, list) else []
         files = [Path(unquote(urlsplit(url).path)) for url in urls if url.startswith("file:")]
         closed = [file for file in files if not any(file.is_relative_to(root) for root in self._roots)]

@@ -11,14 +11,14 @@ from concurrent.futures import Future
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
-from catalog.ingest.batch import Batch
-from catalog.ingest.image_retry import Repair, RepairPolicy
+from catalog.ingest.batch import IngestBatch
+from catalog.ingest.image_retry import ImageRetrier, ImageRetryPolicy
 from catalog.ingest.ingest import Ingest, IngestPolicy
 from catalog.ingest.reject_limit import RejectLimit
-from encoders.batching.executor import Turn
+from encoders.batching.executor import Priority
 from encoders.model import Model
 from encoders.service import EncoderService
-from indexer import QdrantIndex, QdrantUnhealed, RequestPolicy, connect, ensure
+from indexer import QdrantImageRetryQueue, QdrantWriter, RequestPolicy, connect, ensure
 from liveshelf.settings import Settings, secret
 from liveshelf.wiring.encoder import collection_policy_of, encoder_of
 from liveshelf.wiring.kafka import kafka_of, topics_of
@@ -58,7 +58,7 @@ async def worker_of(
         encoder = await stack.enter_async_context(encoder_of(settings, nice=settings.nice, model=model))
         collection = await ensure(client, encoder.space, collection_policy_of(settings))
         requests = RequestPolicy(timeout_s=timeout)
-        index = QdrantIndex(client, collection=collection, space=encoder.space, policy=requests)
+        index = QdrantWriter(client, collection=collection, space=encoder.space, policy=requests)
         quarantine = await stack.enter_async_context(KafkaQuarantine(kafka, topics))
         policy = IngestPolicy(
             contract=contract_of(settings),
@@ -67,27 +67,27 @@ async def worker_of(
         )
         batch = BatchPolicy(max_records=settings.batch_size, within_s=settings.batch_wait_ms / 1000)
 
-        def lane(name: str, turn: Turn) -> Pipeline[Batch]:
+        def lane(name: str, turn: Priority) -> Pipeline[IngestBatch]:
             way = encoder.lane(turn)
             ingest = Ingest(index=index, encoder=way, quarantine=quarantine, policy=policy, clock=time.time)
             return Pipeline(ingest, lane=name, batch=batch)
 
-        lanes = {topics.live: lane("live", Turn.LIVE), topics.backfill: lane("back-fill", Turn.BACKFILL)}
+        lanes = {topics.live: lane("live", Priority.LIVE), topics.backfill: lane("back-fill", Priority.BACKFILL)}
         stall = StallPolicy(seconds=max(settings.stall_seconds, 2 * timeout))
         limits = WorkerPolicy(
             batch=batch, stall=stall, drain_s=settings.drain_seconds, session_s=settings.session_seconds
         )
-        repair = Repair(
+        repair = ImageRetrier(
             index=index,
-            unhealed=QdrantUnhealed(client, collection=collection, timeout_s=timeout),
-            encoder=encoder.lane(Turn.BACKFILL),
+            unhealed=QdrantImageRetryQueue(client, collection=collection, timeout_s=timeout),
+            encoder=encoder.lane(Priority.BACKFILL),
             policy=policy.repair,
         )
         yield Worker(kafka, lanes, policy=limits, beside=[repair.run] if settings.repair else []), encoder
 
 
-def repair_policy_of(settings: Settings) -> RepairPolicy:
-    return RepairPolicy(delays_s=settings.repair_after_s if settings.repair else ())
+def repair_policy_of(settings: Settings) -> ImageRetryPolicy:
+    return ImageRetryPolicy(delays_s=settings.repair_after_s if settings.repair else ())
 
 
 @asynccontextmanager

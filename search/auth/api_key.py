@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from search.auth.caller import Caller, Scope
 
 PREFIX = "ls"
@@ -75,24 +75,24 @@ def find_grant(grants: dict[str, Grant], key: str) -> Grant | None:
 
 
 def read_grants(file: Path) -> tuple[Grant, ...]:
-    """The grants of a file; none where there is no file. Raises Misuse."""
+    """The grants of a file; none where there is no file. Raises InvalidInput."""
     try:
         return _File.model_validate_json(file.read_bytes()).keys
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise Misuse(f"the keys in {file} cannot be read ({error.strerror}): let this user read it") from None
+        raise InvalidInput(f"the keys in {file} cannot be read ({error.strerror}): let this user read it") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         said = f"{where}: {first['msg']}" if where else first["msg"]
-        raise Misuse(
+        raise InvalidInput(
             f"{file} is no file of keys ({said}): restore it, or remove it and make new ones with `liveshelf keys add`"
         ) from None
 
 
 def write_grants(file: Path, grants: Iterable[Grant]) -> None:
-    """The file, whole or not at all, for this user alone to read. Raises Misuse."""
+    """The file, whole or not at all, for this user alone to read. Raises InvalidInput."""
     text = json.dumps({"keys": [grant.model_dump(mode="json") for grant in grants]}, indent=2, ensure_ascii=False)
     part = file.with_name(f".{file.name}.{os.getpid()}")
     try:
@@ -104,6 +104,6 @@ def write_grants(file: Path, grants: Iterable[Grant]) -> None:
             os.fsync(out.fileno())
         part.replace(file)
     except OSError as error:
-        raise Misuse(
+        raise InvalidInput(
             f"the keys cannot be kept in {file} ({error.strerror}): name a file in a folder of yours"
         ) from None

@@ -8,7 +8,7 @@ from enum import StrEnum
 from fastapi import Request
 
 from catalog.domain.filters import AnyOf, Condition
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 
 
 class Scope(StrEnum):
@@ -30,7 +30,7 @@ class Caller:
         """What every product that this caller is shown satisfies; goes with every search, facet and count."""
         return () if self.tenant is None else (AnyOf("tenant", (self.tenant,)),)
 
-    def may_see(self, key: Key) -> bool:
+    def may_see(self, key: ProductKey) -> bool:
         """Whether a product is one that this caller is shown."""
         return self.tenant in (None, key.tenant)
 

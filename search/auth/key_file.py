@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from search.auth.api_key import Grant, find_grant, read_grants
 
 log = logging.getLogger(__name__)
@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
 
 
-class Keyring:
-    """Raises Misuse when it is made of a file that is none, or that holds no key."""
+class KeyFile:
+    """Raises InvalidInput when it is made of a file that is none, or that holds no key."""
 
     def __init__(self, file: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._file = file
@@ -26,7 +26,9 @@ class Keyring:
         self._looked = clock()
         self._grants = {grant.id: grant for grant in read_grants(file)}
         if not self._grants:
-            raise Misuse(f"there is no key in {file}: make one with `liveshelf keys add NAME`, or unset LIVESHELF_KEYS")
+            raise InvalidInput(
+                f"there is no key in {file}: make one with `liveshelf keys add NAME`, or unset LIVESHELF_KEYS"
+            )
 
     def find(self, key: str) -> Grant | None:
         """What the key may do, None where it is no key of ours. Whether it has expired is for the caller to say."""
@@ -43,7 +45,7 @@ class Keyring:
         self._seen = stamp
         try:
             self._grants = {grant.id: grant for grant in read_grants(self._file)}
-        except Misuse as error:
+        except InvalidInput as error:
             # Whoever edited it sees the log; meanwhile the keys that were good go on, and no new ones come.
             log.error("the keys stay as they were: %s", error)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-class Rates:
+class RateLimiter:
     """One bucket for each name; there are as many as there are keys."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -8,16 +8,16 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from search.errors import Refused
+from search.errors import ApiError
 from search.middleware.authentication import is_open
-from search.middleware.concurrency import Deadline, Desk, Holding
+from search.middleware.concurrency import ConcurrencyLimiter, Deadline, HeldSlot
 from search.policy import SearchPolicy
 
 TIMEOUT_HEADER = "x-timeout-ms"
 ENDLESS = frozenset({"/live"})
 
 
-class Admission:
+class AdmissionMiddleware:
     """An ASGI layer. The body is read first, so that a client that sends slowly has nobody's turn meanwhile.
 
     The pages and what streams without end pass through.
@@ -26,7 +26,7 @@ class Admission:
     def __init__(self, app: ASGIApp, *, policy: SearchPolicy) -> None:
         self._app = app
         self._policy = policy
-        self._desk = Desk(policy)
+        self._desk = ConcurrencyLimiter(policy)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or is_open(scope["path"]) or scope["path"] in ENDLESS:
@@ -38,7 +38,7 @@ class Admission:
                 body = await self._read(Headers(scope=scope), receive, holding)
                 if body is not None:
                     await self._answer(scope, body, receive, send, within)
-        except Refused as refused:
+        except ApiError as refused:
             await refused.response(scope, receive, send)
 
     def _within(self, headers: Headers) -> float:
@@ -46,10 +46,10 @@ class Admission:
         if asked is None:
             return self._policy.answer_within
         if not re.fullmatch(r"[1-9][0-9]{0,8}", asked):
-            raise Refused(422, "invalid", f"{TIMEOUT_HEADER}: {asked[:20]!r} is no number of milliseconds, from 1")
+            raise ApiError(422, "invalid", f"{TIMEOUT_HEADER}: {asked[:20]!r} is no number of milliseconds, from 1")
         return min(int(asked) / 1000, self._policy.answer_within)
 
-    async def _read(self, headers: Headers, receive: Receive, holding: Holding) -> bytes | None:
+    async def _read(self, headers: Headers, receive: Receive, holding: HeldSlot) -> bytes | None:
         """The whole body, None where the client left before it was here."""
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:18]) > self._policy.max_body:
@@ -69,7 +69,7 @@ class Admission:
                         return b"".join(chunks)
         except TimeoutError:
             within = f"{self._policy.read_within:g} s"
-            raise Refused(408, "timeout", f"the request did not arrive within {within}") from None
+            raise ApiError(408, "timeout", f"the request did not arrive within {within}") from None
 
     async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send, within: float) -> None:
         gone = asyncio.ensure_future(_gone(receive))
@@ -86,14 +86,16 @@ class Admission:
                 raise
             if not gone.done() and not sending.begun:
                 message = f"no answer within {deadline.seconds:g} s: try again in a moment"
-                raise Refused(503, "timeout", message, headers={"retry-after": str(self._policy.retry_after)}) from None
+                raise ApiError(
+                    503, "timeout", message, headers={"retry-after": str(self._policy.retry_after)}
+                ) from None
         finally:
             deadline.close()
             gone.cancel()
 
-    def _too_large(self) -> Refused:
+    def _too_large(self) -> ApiError:
         cap = self._policy.max_upload / 2**20
-        return Refused(
+        return ApiError(
             413, "too_large", f"the image is larger than the {cap:g} MiB a query may carry: send a smaller one"
         )
 

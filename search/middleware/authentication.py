@@ -13,9 +13,9 @@ from starlette.types import Scope as Asked
 
 from search.auth.api_key import Grant
 from search.auth.caller import Caller, Scope
-from search.auth.key_file import Keyring, utc_now
-from search.auth.rate_limit import Rates
-from search.errors import Refused
+from search.auth.key_file import KeyFile, utc_now
+from search.auth.rate_limit import RateLimiter
+from search.errors import ApiError
 from search.policy import SearchPolicy
 
 COOKIE = "liveshelf_key"
@@ -32,7 +32,7 @@ def is_open(path: str) -> bool:
     return path in OPEN or path.startswith(OPEN_BELOW)
 
 
-class Door:
+class AuthMiddleware:
     """An ASGI layer that sets `request.state.caller`, or answers 401, 403, 421 or 429. Without keys all may do all."""
 
     def __init__(
@@ -40,14 +40,14 @@ class Door:
         app: ASGIApp,
         *,
         policy: SearchPolicy,
-        keys: Keyring | None = None,
-        rates: Rates | None = None,
+        keys: KeyFile | None = None,
+        rates: RateLimiter | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._app = app
         self._policy = policy
         self._keys = keys
-        self._rates = rates or Rates()
+        self._rates = rates or RateLimiter()
         self._now = now
 
     async def __call__(self, scope: Asked, receive: Receive, send: Send) -> None:
@@ -56,7 +56,7 @@ class Door:
                 scope.setdefault("state", {})["caller"] = self._caller(
                     scope["path"], scope["method"], Headers(scope=scope)
                 )
-            except Refused as refused:
+            except ApiError as refused:
                 await refused.response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -73,10 +73,10 @@ class Door:
         if is_open(path):
             return grant.caller if grant else STRANGER
         if grant is None:
-            raise Refused(401, "key", UNKNOWN if key else NO_KEY, headers={"www-authenticate": "Bearer"})
+            raise ApiError(401, "key", UNKNOWN if key else NO_KEY, headers={"www-authenticate": "Bearer"})
         if Scope.READ not in grant.scopes:
             held = ", ".join(sorted(grant.scopes))
-            raise Refused(403, "scope", f"this key may {held}, not read: use one with the scope read")
+            raise ApiError(403, "scope", f"this key may {held}, not read: use one with the scope read")
         self._check_rate(grant)
         return grant.caller
 
@@ -84,7 +84,7 @@ class Door:
         """Guards a service on the loopback against pages elsewhere whose name was made to mean this machine."""
         allowed = self._policy.hosts
         if allowed and host_of(headers.get("host", "")) not in allowed:
-            raise Refused(
+            raise ApiError(
                 421, "host", "this service does not answer to that host name: name it in LIVESHELF_ALLOWED_HOSTS"
             )
 
@@ -93,12 +93,12 @@ class Door:
         if method in ("GET", "HEAD", "OPTIONS") or headers.get("sec-fetch-site") != "cross-site":
             return
         if headers.get("origin") not in self._policy.origins:
-            raise Refused(403, "origin", "pages of that site may not ask here: name it in LIVESHELF_CORS_ORIGINS")
+            raise ApiError(403, "origin", "pages of that site may not ask here: name it in LIVESHELF_CORS_ORIGINS")
 
     def _check_rate(self, grant: Grant) -> None:
         if grant.rate and (wait := self._rates.wait(grant.id, grant.rate)):
             message = f"this key may ask {grant.rate:g} times a second: try again in a moment"
-            raise Refused(429, "rate", message, headers={"retry-after": str(math.ceil(wait))})
+            raise ApiError(429, "rate", message, headers={"retry-after": str(math.ceil(wait))})
 
 
 def host_of(header: str) -> str:

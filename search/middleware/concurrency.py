@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager, contextmanager
 
 from fastapi import Request
 
-from search.errors import Refused
+from search.errors import ApiError
 from search.policy import SearchPolicy
 
 
-class Desk:
+class ConcurrencyLimiter:
     """A bounded number of turns, a bounded queue for them, and a bound on the bytes that all of them hold."""
 
     def __init__(self, policy: SearchPolicy) -> None:
@@ -23,7 +23,7 @@ class Desk:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Raises Refused (429) when too many wait already, and when it was not this one's turn in time."""
+        """Raises ApiError (429) when too many wait already, and when it was not this one's turn in time."""
         if self._turns.locked() and self._waiting >= self._policy.max_waiting:
             raise self._busy()
         self._waiting += 1
@@ -40,29 +40,29 @@ class Desk:
             self._turns.release()
 
     @contextmanager
-    def holding(self) -> Iterator[Holding]:
+    def holding(self) -> Iterator[HeldSlot]:
         """Room for the body of one request, given back at the end."""
-        holding = Holding(self)
+        holding = HeldSlot(self)
         try:
             yield holding
         finally:
             self._held -= holding.size
 
     def hold(self, size: int) -> None:
-        """Raises Refused (429) when that is more than may be held."""
+        """Raises ApiError (429) when that is more than may be held."""
         if self._held + size > self._policy.max_held:
             raise self._busy()
         self._held += size
 
-    def _busy(self) -> Refused:
+    def _busy(self) -> ApiError:
         message = "more is being asked than can be answered: try again in a moment"
-        return Refused(429, "busy", message, headers={"retry-after": str(self._policy.retry_after)})
+        return ApiError(429, "busy", message, headers={"retry-after": str(self._policy.retry_after)})
 
 
-class Holding:
+class HeldSlot:
     """What one request holds, in bytes."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ConcurrencyLimiter) -> None:
         self._desk = desk
         self.size = 0
 

@@ -14,7 +14,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from search.errors import Refused
+from search.errors import ApiError
 from search.policy import SearchPolicy
 
 IMAGE = "image"
@@ -29,12 +29,12 @@ async def read_body(
 ) -> tuple[dict[str, Any], list[bytes]]:
     """The fields of a query and the images uploaded with it. `known` are the fields a form may have beside images.
 
-    Raises Refused, and ImageProblem for an upload that is empty.
+    Raises ApiError, and ImageProblem for an upload that is empty.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in ("application/json", "multipart/form-data"):
         asked = f"not {kind}" if kind else "and none is given"
-        raise Refused(415, "unsupported_type", f"the content type is application/json or multipart/form-data, {asked}")
+        raise ApiError(415, "unsupported_type", f"the content type is application/json or multipart/form-data, {asked}")
     body = await request.body()  # which is bounded at the door
     if kind == "application/json":
         return json_object(body, "body"), []
@@ -46,10 +46,10 @@ async def read_body(
 
 
 def json_object(raw: bytes | str, name: str) -> dict[str, Any]:
-    """The JSON object in a text. Raises Refused."""
+    """The JSON object in a text. Raises ApiError."""
     value = _json(raw, name)
     if not isinstance(value, dict):
-        raise Refused(422, "invalid", f"{name}: a JSON object is needed", field=name)
+        raise ApiError(422, "invalid", f"{name}: a JSON object is needed", field=name)
     return value
 
 
@@ -58,7 +58,7 @@ def _json(raw: bytes | str, name: str) -> Any:
         # Not the json module: that takes five times as long over a photo as a data URL, and lets half characters by.
         return from_json(raw, allow_inf_nan=False)
     except ValueError as error:
-        raise Refused(400, "bad_json", f"{name}: not JSON: {error}") from None
+        raise ApiError(400, "bad_json", f"{name}: not JSON: {error}") from None
 
 
 async def _form(request: Request, body: bytes, policy: SearchPolicy) -> FormData:
@@ -75,7 +75,7 @@ async def _form(request: Request, body: bytes, policy: SearchPolicy) -> FormData
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise Refused(400, "bad_form", f"the form cannot be read: {error.message}") from None
+        raise ApiError(400, "bad_form", f"the form cannot be read: {error.message}") from None
     return form
 
 
@@ -87,12 +87,12 @@ def _form_fields(form: FormData, known: Collection[str]) -> dict[str, Any]:
             continue
         if name not in known:
             message = f"{name[:60]}: unknown; the fields of the form are {', '.join((IMAGE, *known))}"
-            raise Refused(422, "invalid", message, field=name[:60])
+            raise ApiError(422, "invalid", message, field=name[:60])
         if len(form.getlist(name)) > 1:
-            raise Refused(422, "invalid", f"{name}: given more than once", field=name)
+            raise ApiError(422, "invalid", f"{name}: given more than once", field=name)
         value = form[name]
         if isinstance(value, UploadFile):
-            raise Refused(422, "invalid", f"{name}: text is needed, not a file", field=name)
+            raise ApiError(422, "invalid", f"{name}: text is needed, not a file", field=name)
         if value:
             fields[name] = _value(name, well_formed(name, value))
     return fields
@@ -114,7 +114,7 @@ def well_formed(name: str, value: str) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise Refused(400, "bad_form", f"{name}: not UTF-8") from None
+        raise ApiError(400, "bad_form", f"{name}: not UTF-8") from None
     return value
 
 
@@ -122,12 +122,12 @@ async def _uploads(form: FormData, policy: SearchPolicy) -> list[bytes]:
     found = []
     for file in form.getlist(IMAGE):
         if not isinstance(file, UploadFile):
-            raise Refused(422, "invalid", "image: a file is needed, not text", field=IMAGE)
+            raise ApiError(422, "invalid", "image: a file is needed, not text", field=IMAGE)
         data = await file.read(policy.max_upload + 1)
         if len(data) > policy.max_upload:
             cap = policy.max_upload / 2**20
             message = f"an image is larger than the {cap:g} MiB that one may have: send a smaller one"
-            raise Refused(413, "too_large", message)
+            raise ApiError(413, "too_large", message)
         if data:
             found.append(data)
         elif file.filename:  # without a name it is a file input that was left alone

@@ -12,13 +12,13 @@ from pydantic import ConfigDict, Field
 
 from catalog.domain.filters import OWN_FIELDS
 from catalog.domain.state import ATTRIBUTE
-from catalog.query.candidates import Gather
+from catalog.query.candidates import CandidateService
 from search.auth.caller import Caller, caller_of
-from search.errors import Refused
+from search.errors import ApiError
 from search.middleware.concurrency import deadline_of
-from search.parsing.query_builder import Asker, read
+from search.parsing.query_builder import QueryBuilder, read
 from search.policy import SearchPolicy
-from search.routes.search import SEARCH_ERRORS, within
+from search.routes.search import SEARCH_ERRORS, time_left
 from search.schemas.candidate_formats import ARROW, JSON, LINES, as_arrow, as_json, as_lines
 from search.schemas.openapi import body_of, errors_of
 from search.schemas.requests import FILTER_EXAMPLE, MAX_MS, FieldName, QueryFields, between
@@ -87,7 +87,7 @@ ERRORS = SEARCH_ERRORS | errors_of(_406="The header Accept names nothing that is
 _KINDS: Mapping[str, str] = {JSON: JSON, "application/*": JSON, "*/*": JSON, LINES: LINES, ARROW: ARROW}
 
 
-def candidates(gather: Gather, asker: Asker, policy: SearchPolicy) -> APIRouter:
+def candidate_routes(gather: CandidateService, asker: QueryBuilder, policy: SearchPolicy) -> APIRouter:
     """The route."""
     routes = APIRouter()
 
@@ -106,7 +106,7 @@ def candidates(gather: Gather, asker: Asker, policy: SearchPolicy) -> APIRouter:
         deadline_of(request).shorten(asked.timeout_ms)
         query = replace(await asker.query(asked, uploads, caller), limit=asked.limit)
         fields = tuple(dict.fromkeys(_path(name) for name in asked.fields))
-        found = await gather(query, fields=fields, within_s=within(request))
+        found = await gather(query, fields=fields, within_s=time_left(request))
         if kind == LINES:
             return StreamingResponse(as_lines(found), media_type=LINES)
         return Response(as_arrow(found) if kind == ARROW else as_json(found), media_type=kind)
@@ -115,7 +115,7 @@ def candidates(gather: Gather, asker: Asker, policy: SearchPolicy) -> APIRouter:
 
 
 def wanted(request: Request) -> str:
-    """The media type that the request accepts most. Raises Refused where it accepts none of ours."""
+    """The media type that the request accepts most. Raises ApiError where it accepts none of ours."""
     best, worth = "", 0.0
     for part in request.headers.get("accept", "*/*").split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
@@ -123,7 +123,7 @@ def wanted(request: Request) -> str:
         if name in _KINDS and quality > worth:
             best, worth = _KINDS[name], quality
     if not best:
-        raise Refused(406, "not_acceptable", f"candidates come as {JSON}, {LINES} or {ARROW}: accept one of them")
+        raise ApiError(406, "not_acceptable", f"candidates come as {JSON}, {LINES} or {ARROW}: accept one of them")
     return best
 
 

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from catalog.query.query import Query
-from catalog.query.search import Find
+from catalog.query.search import SearchService
 from search.auth.caller import Caller, caller_of
 from search.middleware.concurrency import deadline_of
-from search.parsing.query_builder import Asker, read
+from search.parsing.query_builder import QueryBuilder, read
 from search.policy import SearchPolicy
-from search.routes.search import SEARCH_ERRORS, within
+from search.routes.search import SEARCH_ERRORS, time_left
 from search.schemas.openapi import body_of
 from search.schemas.requests import PartsFields
 
@@ -36,7 +36,7 @@ class EncodingBody(BaseModel):
     space: str = Field(description="The vector space.", examples=["builtin-small-1a2b3c4d"])
 
 
-def encoding(find: Find, asker: Asker, policy: SearchPolicy, *, collection: str) -> APIRouter:
+def encode_routes(find: SearchService, asker: QueryBuilder, policy: SearchPolicy, *, collection: str) -> APIRouter:
     """The route. `collection` is what the vectors of queries are compared with."""
     routes = APIRouter()
 
@@ -53,7 +53,7 @@ def encoding(find: Find, asker: Asker, policy: SearchPolicy, *, collection: str)
         asked, uploads = await read(request, EncodeRequest, policy)
         deadline_of(request).shorten(asked.timeout_ms)
         parts = await asker.parts(asked, uploads, caller)
-        query = Query(parts=parts, using=asked.using, tenant=caller.tenant, within_s=within(request))
+        query = Query(parts=parts, using=asked.using, tenant=caller.tenant, within_s=time_left(request))
         vector = await find.vector(query)
         body = EncodingBody(vector=vector.tolist(), using=asked.using, collection=collection, space=find.space.id)
         return Response(body.model_dump_json(), media_type="application/json")

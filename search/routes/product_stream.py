@@ -16,17 +16,17 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
 from catalog.domain.filters import Condition
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.state import Payload
 from catalog.errors import LiveshelfError, Unavailable
-from catalog.ports import Recent
+from catalog.ports import RecentProducts
 from search.auth.caller import Caller, caller_of
 from search.schemas.openapi import errors_of
 from search.schemas.responses import PRODUCT_EXAMPLE, ProductBody
 
 log = logging.getLogger(__name__)
 
-Told = tuple[Key, Payload]
+Told = tuple[ProductKey, Payload]
 Sees = tuple[Condition, ...]
 STILL_HERE = ": still here\n\n"
 STREAM = {
@@ -38,7 +38,7 @@ STREAM = {
 
 
 @dataclass(frozen=True, slots=True)
-class LivePolicy:
+class ProductStreamPolicy:
     """`every` is the pause between two looks at the index and `silence` that after which a listener hears that all is
     well, in seconds. One look brings the `newest` products; `waiting` may wait for a slow listener, and then the oldest
     give way.
@@ -65,11 +65,15 @@ class _Listener:
             self.woken.set()
 
 
-class Live:
+class ProductStream:
     """Looks at the newest products while somebody listens, and tells each listener what is new to it."""
 
     def __init__(
-        self, recent: Recent, policy: LivePolicy = LivePolicy(), *, clock: Callable[[], float] = time.time
+        self,
+        recent: RecentProducts,
+        policy: ProductStreamPolicy = ProductStreamPolicy(),
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """`clock` gives seconds since 1970."""
         self._recent = recent
@@ -154,7 +158,7 @@ class Live:
             listener.met = True
         return now
 
-    def _event(self, key: Key, payload: Payload) -> str:
+    def _event(self, key: ProductKey, payload: Payload) -> str:
         body = ProductBody.of(key, payload, self._clock())
         return f"event: product\ndata: {body.model_dump_json()}\n\n"
 
@@ -169,7 +173,7 @@ def _sign(told: Told) -> tuple[object, ...]:
     return key, payload.get("event_time"), payload.get("content_version"), payload.get("offer_version")
 
 
-def live_routes(live: Live) -> APIRouter:
+def product_stream_routes(live: ProductStream) -> APIRouter:
     """GET /live."""
     routes = APIRouter()
 

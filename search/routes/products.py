@@ -8,13 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import RedirectResponse
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.state import Payload
 from catalog.errors import ImageProblem
-from catalog.ports import ImageSource, Shelf
+from catalog.ports import ImageSource, ProductReader
 from catalog.query.query_vector import none_of
 from search.auth.caller import Caller, caller_of
-from search.errors import Refused
+from search.errors import ApiError
 from search.media import WEB, scheme, sniff
 from search.policy import SearchPolicy
 from search.schemas.openapi import errors_of
@@ -29,12 +29,14 @@ Position = Annotated[int, Query(ge=0, lt=64, description="Which of its photos, f
 Who = Annotated[Caller, Depends(caller_of)]
 
 
-def products(shelf: Shelf, images: ImageSource, policy: SearchPolicy, clock: Callable[[], float]) -> APIRouter:
+def product_routes(
+    shelf: ProductReader, images: ImageSource, policy: SearchPolicy, clock: Callable[[], float]
+) -> APIRouter:
     """The routes. `clock` gives seconds since 1970."""
     routes = APIRouter()
 
-    async def live(product_id: str, tenant: str | None, caller: Caller) -> tuple[Key, Payload]:
-        key = Key(tenant or caller.tenant or policy.tenant, product_id)
+    async def live(product_id: str, tenant: str | None, caller: Caller) -> tuple[ProductKey, Payload]:
+        key = ProductKey(tenant or caller.tenant or policy.tenant, product_id)
         payload = await shelf.get(key) if caller.may_see(key) else None
         if payload is None:
             raise none_of(key)
@@ -60,17 +62,17 @@ def products(shelf: Shelf, images: ImageSource, policy: SearchPolicy, clock: Cal
         key, payload = await live(product_id, tenant, caller)
         urls = payload.get("images") or []
         if n >= len(urls):
-            raise Refused(404, "not_found", f"the product {key.id!r} has {len(urls)} photos; there is no number {n}")
+            raise ApiError(404, "not_found", f"the product {key.id!r} has {len(urls)} photos; there is no number {n}")
         headers = {"cache-control": f"private, max-age={policy.photo_age}"}
         if scheme(urls[n]) in WEB:
             return RedirectResponse(urls[n], 307, headers)
         try:
             data = await images.fetch(urls[n])
         except ImageProblem as problem:
-            raise Refused(404, "not_found", f"photo {n} of {key.id!r} cannot be had: {problem.reason}") from None
+            raise ApiError(404, "not_found", f"photo {n} of {key.id!r} cannot be had: {problem.reason}") from None
         kind = sniff(data)
         if kind is None:
-            raise Refused(404, "not_found", f"photo {n} of {key.id!r} is no image a browser shows")
+            raise ApiError(404, "not_found", f"photo {n} of {key.id!r} is no image a browser shows")
         return Response(data, headers=headers, media_type=kind)
 
     @routes.get(

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
 from catalog.domain.filters import name_of
-from catalog.query.search import Find
+from catalog.query.search import SearchService
 from search.auth.caller import Caller, caller_of
 from search.middleware.concurrency import deadline_of
-from search.parsing.query_builder import Asker, facets_query, read, searched, similar_query
+from search.parsing.query_builder import QueryBuilder, facets_query, read, similar_query, with_result_options
 from search.policy import SearchPolicy
 from search.routes.products import ProductId
 from search.schemas.openapi import body_of, errors_of
@@ -38,7 +38,9 @@ FACETS_ERRORS = errors_of(_422="A parameter makes no sense; the message names it
 Who = Annotated[Caller, Depends(caller_of)]
 
 
-def finding(find: Find, asker: Asker, policy: SearchPolicy, clock: Callable[[], float]) -> APIRouter:
+def search_routes(
+    find: SearchService, asker: QueryBuilder, policy: SearchPolicy, clock: Callable[[], float]
+) -> APIRouter:
     """The routes. `clock` gives seconds since 1970."""
     routes = APIRouter()
 
@@ -53,8 +55,8 @@ def finding(find: Find, asker: Asker, policy: SearchPolicy, clock: Callable[[], 
         """Give text, an image (as a URL, or uploaded in a form), both, or a mix: the live products that answer best."""
         asked, uploads = await read(request, SearchRequest, policy)
         deadline_of(request).shorten(asked.timeout_ms)
-        query = searched(await asker.query(asked, uploads, caller), asked)
-        found = await find(replace(query, within_s=within(request)))
+        query = with_result_options(await asker.query(asked, uploads, caller), asked)
+        found = await find(replace(query, within_s=time_left(request)))
         return _answer(FoundBody.of(found, clock()))
 
     # An id may hold slashes, so this has to be tried before the product itself.
@@ -70,7 +72,7 @@ def finding(find: Find, asker: Asker, policy: SearchPolicy, clock: Callable[[], 
         """The live products most like one that is there, less itself and its variants (those of the same parent)."""
         key = asker.key(product_id, asked.tenant, caller)
         deadline_of(request).shorten(asked.timeout_ms)
-        found = await find.similar(key, replace(similar_query(asked, caller), within_s=within(request)))
+        found = await find.similar(key, replace(similar_query(asked, caller), within_s=time_left(request)))
         return _answer(FoundBody.of(found, clock()))
 
     @routes.get("/facets", summary="What to filter on", response_model=FieldsBody, responses=FACETS_ERRORS)
@@ -88,7 +90,7 @@ def finding(find: Find, asker: Asker, policy: SearchPolicy, clock: Callable[[], 
     return routes
 
 
-def within(request: Request) -> float:
+def time_left(request: Request) -> float:
     """The seconds that are left for the answer: a little less than what the client waits, so that it still gets one."""
     return max(0.9 * deadline_of(request).left, 0.001)
 

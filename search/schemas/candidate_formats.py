@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from catalog.domain.state import ATTRIBUTE
 from catalog.ports import Vector
-from catalog.query.candidates import Gathered
+from catalog.query.candidates import CandidateResult
 
 JSON = "application/json"
 LINES = "application/x-ndjson"
@@ -21,7 +21,7 @@ ARROW = "application/vnd.apache.arrow.stream"
 _TURN = 2000
 
 
-def as_json(gathered: Gathered) -> bytes:
+def as_json(gathered: CandidateResult) -> bytes:
     """One object of lists, all of one length."""
     columns = gathered.columns
     body = {
@@ -36,7 +36,7 @@ def as_json(gathered: Gathered) -> bytes:
     return to_json(body)
 
 
-async def as_lines(gathered: Gathered) -> AsyncIterator[bytes]:
+async def as_lines(gathered: CandidateResult) -> AsyncIterator[bytes]:
     """A line for each candidate; the last one is the summary, an object with `count`."""
     columns = gathered.columns
     names = [_name(field) for field in columns.fields]
@@ -63,7 +63,7 @@ async def as_lines(gathered: Gathered) -> AsyncIterator[bytes]:
     yield b"".join(lines)
 
 
-def as_arrow(gathered: Gathered) -> bytes:
+def as_arrow(gathered: CandidateResult) -> bytes:
     """One record batch; the schema's metadata has the summary, as JSON, under `liveshelf`.
 
     A field whose values are of several types is a column of JSON text, and its metadata says `json`.
@@ -96,7 +96,7 @@ def as_arrow(gathered: Gathered) -> bytes:
     return whole
 
 
-def summary(gathered: Gathered) -> dict[str, Any]:
+def summary(gathered: CandidateResult) -> dict[str, Any]:
     took = {"encode": gathered.encode_ms, "search": gathered.search_ms, "total": gathered.total_ms}
     return {
         "partial": bool(gathered.degraded),

@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from catalog.domain.filters import name_of
-from catalog.domain.product import ImageState, Key, Scalar
+from catalog.domain.product import ImageState, ProductKey, Scalar
 from catalog.domain.state import Payload
 from catalog.ports import Hit
-from catalog.query.query import Found, Mode
+from catalog.query.query import Mode, SearchResult
 from search.media import address, addresses
 
 PRODUCT_EXAMPLE: dict[str, Any] = {
@@ -55,7 +55,7 @@ class ProductBody(BaseModel):
     image_reason: str = Field(description="Why there is no photo in the vector, where there is none.")
 
     @classmethod
-    def of(cls, key: Key, payload: Payload, now: float) -> ProductBody:
+    def of(cls, key: ProductKey, payload: Payload, now: float) -> ProductBody:
         """`now` is in seconds since 1970."""
         return cls(**_fields(key, payload, now))
 
@@ -112,7 +112,7 @@ class FoundBody(BaseModel):
     took_ms: TookBody = Field(description="Where the time went, in milliseconds.")
 
     @classmethod
-    def of(cls, found: Found, now: float) -> FoundBody:
+    def of(cls, found: SearchResult, now: float) -> FoundBody:
         """`now` is in seconds since 1970."""
         variants = found.variants or {}
         return cls(
@@ -186,7 +186,7 @@ class ErrorBody(BaseModel):
     error: Problem = Field(description="What went wrong.")
 
 
-def _fields(key: Key, payload: Payload, now: float) -> dict[str, Any]:
+def _fields(key: ProductKey, payload: Payload, now: float) -> dict[str, Any]:
     said = {name: payload.get(name) for name in ("price", "currency", "available", "content_version", "offer_version")}
     images, event_time = addresses(key, payload), payload.get("event_time")
     return {

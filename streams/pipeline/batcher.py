@@ -13,7 +13,7 @@ T = TypeVar("T")
 FIRST, LEAST = 64, 16
 
 
-class Intake(Generic[T]):
+class Batcher(Generic[T]):
     """Holds at most one batch of items; who puts more waits, and that is the back-pressure."""
 
     def __init__(self, policy: BatchPolicy) -> None:

@@ -1,6 +1,6 @@
 """The stages of successive batches, overlapping; written and acknowledged strictly in the order the records came.
 
-    put ─► Intake ─► plan ─► prepare ─► encode ─► (its turn) ─► write ─► acknowledge
+    put ─► Batcher ─► plan ─► prepare ─► encode ─► (its turn) ─► write ─► acknowledge
 
 Each batch in flight has a task of its own. What reads and computes does so beside the others, as their services allow;
 a batch is written when the one before it is acknowledged.
@@ -17,10 +17,10 @@ from typing import Generic, Protocol, TypeVar
 
 from catalog.domain.record import Record
 from catalog.errors import Unavailable
-from streams.config import BatchPolicy, RetryPolicy
-from streams.pipeline.batcher import Intake
+from streams.config import BatchPolicy, OutageRetryPolicy
+from streams.pipeline.batcher import Batcher
 from streams.pipeline.delivery import Delivery
-from streams.pipeline.retry import until_served
+from streams.pipeline.retry import retry_until_available
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Stages(Protocol[B]):
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class BatchReport:
     """A batch that is through: how many records, and the seconds each stage took, waits for an outage included.
 
     "turn" is the wait for the batches before it.
@@ -52,14 +52,14 @@ class Passage:
 
 
 @dataclass(slots=True)
-class Tally:
+class LaneStats:
     """What a lane has passed since it began. `seconds` by stage are summed over batches, which overlap."""
 
     batches: int = 0
     records: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def add(self, passage: Passage) -> None:
+    def add(self, passage: BatchReport) -> None:
         self.batches += 1
         self.records += len(passage.records)
         for stage, seconds in passage.seconds.items():
@@ -67,7 +67,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StageProgress:
     """Where the oldest batch in flight is, and for how many seconds it has given no sign of life."""
 
     stage: str
@@ -76,7 +76,7 @@ class Standing:
 
 
 @dataclass(slots=True)
-class _Flight(Generic[B]):
+class _BatchInFlight(Generic[B]):
     deliveries: list[Delivery]
     stage: str
     since: float
@@ -90,7 +90,7 @@ class _Flight(Generic[B]):
         return tuple(delivery.record for delivery in self.deliveries)
 
 
-_Step = Callable[[_Flight[B]], Awaitable[None]]
+_Step = Callable[[_BatchInFlight[B]], Awaitable[None]]
 
 
 class Pipeline(Generic[B]):
@@ -102,20 +102,20 @@ class Pipeline(Generic[B]):
         *,
         lane: str,
         batch: BatchPolicy = BatchPolicy(),  # noqa: B008 -- frozen
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 -- frozen
-        observe: Callable[[Passage], None] = lambda passage: None,
+        retry: OutageRetryPolicy = OutageRetryPolicy(),  # noqa: B008 -- frozen
+        observe: Callable[[BatchReport], None] = lambda passage: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lane = lane
         self.taken = 0
-        self.tally = Tally()
+        self.tally = LaneStats()
         self._stages = stages
         self._retry = retry
         self._observe = observe
         self._clock = clock
-        self._intake: Intake[Delivery] = Intake(batch)
+        self._intake: Batcher[Delivery] = Batcher(batch)
         self._slots = asyncio.Semaphore(batch.depth)
-        self._in_flight: list[_Flight[B]] = []
+        self._in_flight: list[_BatchInFlight[B]] = []
 
     @property
     def in_flight(self) -> int:
@@ -128,7 +128,7 @@ class Pipeline(Generic[B]):
         return next((flight.trouble for flight in self._in_flight if flight.trouble), None)
 
     @property
-    def standing(self) -> Standing | None:
+    def standing(self) -> StageProgress | None:
         """How the oldest batch in flight gets on, None where nothing is in flight.
 
         A sign of life is a stage that begins or ends, and a try that fails because a service is away.
@@ -136,7 +136,7 @@ class Pipeline(Generic[B]):
         if not self._in_flight:
             return None
         oldest = self._in_flight[0]
-        return Standing(oldest.stage, self._clock() - oldest.since, len(oldest.deliveries))
+        return StageProgress(oldest.stage, self._clock() - oldest.since, len(oldest.deliveries))
 
     async def put(self, delivery: Delivery) -> None:
         """Hands over a record; waits while the lane is full, and for ever once it is closed."""
@@ -153,7 +153,7 @@ class Pipeline(Generic[B]):
             async with asyncio.TaskGroup() as group:
                 await self._slots.acquire()
                 while deliveries := await self._intake.batch():
-                    flight = _Flight[B](deliveries, "intake", self._clock())
+                    flight = _BatchInFlight[B](deliveries, "intake", self._clock())
                     self._in_flight.append(flight)
                     self._intake.idle(False)
                     group.create_task(self._pass(flight))
@@ -161,7 +161,7 @@ class Pipeline(Generic[B]):
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
-    async def _pass(self, flight: _Flight[B]) -> None:
+    async def _pass(self, flight: _BatchInFlight[B]) -> None:
         await self._insist("plan", self._plan, flight)
         await self._insist("prepare", lambda f: self._stages.prepare(_planned(f)), flight)
         await self._insist("encode", lambda f: self._stages.encode(_planned(f)), flight)
@@ -171,14 +171,14 @@ class Pipeline(Generic[B]):
         await self._insist("write", lambda f: self._stages.write(_planned(f)), flight)
         await self._acknowledge(flight)
 
-    async def _plan(self, flight: _Flight[B]) -> None:
+    async def _plan(self, flight: _BatchInFlight[B]) -> None:
         flight.batch = await self._stages.plan(flight.records)
 
-    async def _turn(self, flight: _Flight[B]) -> None:
+    async def _turn(self, flight: _BatchInFlight[B]) -> None:
         if flight is not self._in_flight[0]:
             await flight.first.wait()
 
-    async def _insist(self, stage: str, step: _Step[B], flight: _Flight[B]) -> None:
+    async def _insist(self, stage: str, step: _Step[B], flight: _BatchInFlight[B]) -> None:
         def failed(error: Unavailable) -> None:
             if self.trouble is None:
                 log.warning("The %s lane pauses at %s until it can go on: %s", self.lane, stage, error)
@@ -187,7 +187,7 @@ class Pipeline(Generic[B]):
 
         started = flight.since = self._clock()
         flight.stage = stage
-        await until_served(lambda: step(flight), self._retry, on_failure=failed)
+        await retry_until_available(lambda: step(flight), self._retry, on_failure=failed)
         flight.since = self._clock()
         flight.seconds[stage] = flight.since - started
         if flight.trouble:
@@ -195,7 +195,7 @@ class Pipeline(Generic[B]):
             if self.trouble is None:
                 log.info("The %s lane goes on at %s.", self.lane, stage)
 
-    async def _acknowledge(self, flight: _Flight[B]) -> None:
+    async def _acknowledge(self, flight: _BatchInFlight[B]) -> None:
         flight.stage = "acknowledge"
         for delivery in flight.deliveries:
             await delivery.ack()
@@ -207,7 +207,7 @@ class Pipeline(Generic[B]):
         self._slots.release()
         self._intake.took(len(flight.deliveries), sum(flight.seconds.values()))
         self._intake.idle(not self._in_flight)
-        passage = Passage(self.lane, flight.records, flight.seconds)
+        passage = BatchReport(self.lane, flight.records, flight.seconds)
         self.tally.add(passage)
         self._observe(passage)
         if log.isEnabledFor(logging.DEBUG):
@@ -215,6 +215,6 @@ class Pipeline(Generic[B]):
             log.debug("%s: %d records, %s", self.lane, len(flight.deliveries), stages)
 
 
-def _planned(flight: _Flight[B]) -> B:
+def _planned(flight: _BatchInFlight[B]) -> B:
     assert flight.batch is not None  # noqa: S101 -- every batch passes `plan` first
     return flight.batch

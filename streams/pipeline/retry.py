@@ -7,12 +7,12 @@ import random
 from collections.abc import Awaitable, Callable
 
 from catalog.errors import Unavailable
-from streams.config import RetryPolicy
+from streams.config import OutageRetryPolicy
 
 
-async def until_served(
+async def retry_until_available(
     step: Callable[[], Awaitable[None]],
-    policy: RetryPolicy,
+    policy: OutageRetryPolicy,
     *,
     on_failure: Callable[[Unavailable], None],
     uniform: Callable[[float, float], float] = random.uniform,

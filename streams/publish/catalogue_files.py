@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet as parquet
 
-from catalog.errors import Misuse
-from streams.publish.columns import Columns, Event, event_of
-from streams.publish.publisher import Publisher, TooLarge
+from catalog.errors import InvalidInput
+from streams.publish.columns import ColumnMapping, Event, event_of
+from streams.publish.publisher import EventTooLarge, Publisher
 from streams.publish.row_values import BadValue, resolve_image
 
 ROWS_AT_ONCE = 256
@@ -22,7 +22,7 @@ JSON_LINES = (".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CatalogueRow:
     """A row that became an event; rows and lines are counted from 1."""
 
     file: Path
@@ -42,10 +42,11 @@ class BadRow:
 class Catalogue:
     """The products in a file or a folder of files. Iterating gives a Row or a BadRow for each of its rows."""
 
-    def __init__(self, path: Path, *, version: int, columns: Columns | None = None) -> None:
+    def __init__(self, path: Path, *, version: int, columns: ColumnMapping | None = None) -> None:
         """`version` is what rows without one carry: one for the whole back-fill, so that fresher live data wins.
 
-        `columns` None recognises them by name, file by file. Raises Misuse when there is nothing to read at `path`.
+        `columns` None recognises them by name, file by file. Raises InvalidInput when there is nothing to read at
+        `path`.
         """
         self.files = tuple(_files(path))
         self._version = version
@@ -56,19 +57,19 @@ class Catalogue:
         """How many rows there are."""
         return sum(_lines(f) if f.suffix in JSON_LINES else _rows(f) for f in self.files)
 
-    def __iter__(self) -> Iterator[Row | BadRow]:
+    def __iter__(self) -> Iterator[CatalogueRow | BadRow]:
         for file in self.files:
             yield from self._lines(file) if file.suffix in JSON_LINES else self._rows(file)
 
-    def _rows(self, file: Path) -> Iterator[Row | BadRow]:
+    def _rows(self, file: Path) -> Iterator[CatalogueRow | BadRow]:
         with _opened(file) as table:
-            columns = self._columns or Columns.recognise(table.schema_arrow.names)
+            columns = self._columns or ColumnMapping.recognise(table.schema_arrow.names)
             batches = table.iter_batches(batch_size=ROWS_AT_ONCE)
             rows = (row for batch in batches for row in batch.to_pylist())
             for number, row in enumerate(rows, start=1):
                 yield self._event(file, number, row, columns)
 
-    def _lines(self, file: Path) -> Iterator[Row | BadRow]:
+    def _lines(self, file: Path) -> Iterator[CatalogueRow | BadRow]:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
@@ -85,31 +86,31 @@ class Catalogue:
                 else:
                     yield self._flat(file, number, row)
 
-    def _flat(self, file: Path, number: int, row: Event) -> Row | BadRow:
+    def _flat(self, file: Path, number: int, row: Event) -> CatalogueRow | BadRow:
         try:
-            columns = self._columns or Columns.recognise(row)
-        except Misuse as error:
+            columns = self._columns or ColumnMapping.recognise(row)
+        except InvalidInput as error:
             return BadRow(file, number, str(error))
         return self._event(file, number, row, columns)
 
-    def _event(self, file: Path, number: int, row: Event, columns: Columns) -> Row | BadRow:
+    def _event(self, file: Path, number: int, row: Event, columns: ColumnMapping) -> CatalogueRow | BadRow:
         try:
             event = event_of(row, columns, folder=file.parent, version=self._version)
         except BadValue as error:
             return BadRow(file, number, str(error))
-        return Row(file, number, event)
+        return CatalogueRow(file, number, event)
 
-    def _of_contract(self, file: Path, number: int, event: Event) -> Row | BadRow:
+    def _of_contract(self, file: Path, number: int, event: Event) -> CatalogueRow | BadRow:
         if event.get("id") in (None, ""):
             return BadRow(file, number, "id is missing")
         if isinstance(images := event.get("images"), list):
             event["images"] = [resolve_image(url, file.parent) if isinstance(url, str) else url for url in images]
         said = {name: value for name, value in event.items() if value is not None}
-        return Row(file, number, {"op": "put", "version": self._version} | said)
+        return CatalogueRow(file, number, {"op": "put", "version": self._version} | said)
 
 
 @dataclass(frozen=True, slots=True)
-class Backfilled:
+class BackfillResult:
     """What a back-fill did: events sent, rows refused, and by partition the offset after the last event."""
 
     sent: int
@@ -122,9 +123,9 @@ def backfill(
     publisher: Publisher,
     *,
     limit: int | None = None,
-    on_row: Callable[[Row | BadRow], None] = lambda row: None,
+    on_row: Callable[[CatalogueRow | BadRow], None] = lambda row: None,
     on_bad: Callable[[BadRow], None] = lambda bad: None,
-) -> Backfilled:
+) -> BackfillResult:
     """Publishes the catalogue, at most `limit` rows of it; every event is kept when it returns.
 
     `on_row` is called after each row, `on_bad` for each that became no event or was too large to be sent. Raises
@@ -139,13 +140,13 @@ def backfill(
             refused += 1
             on_bad(bad)
         on_row(row)
-    return Backfilled(sent, refused, publisher.flush())
+    return BackfillResult(sent, refused, publisher.flush())
 
 
-def _sent(publisher: Publisher, row: Row) -> BadRow | None:
+def _sent(publisher: Publisher, row: CatalogueRow) -> BadRow | None:
     try:
         publisher.send_event(row.event)
-    except TooLarge as error:
+    except EventTooLarge as error:
         return BadRow(row.file, row.row, str(error))
     return None
 
@@ -160,12 +161,14 @@ def _files(path: Path) -> Sequence[Path]:
     if path.is_dir():
         found = sorted(file for file in path.iterdir() if file.suffix in suffixes)
         if not found:
-            raise Misuse(f"There is no .parquet, .jsonl or .ndjson file in {path}: name a folder with some, or a file.")
+            raise InvalidInput(
+                f"There is no .parquet, .jsonl or .ndjson file in {path}: name a folder with some, or a file."
+            )
         return found
     if not path.is_file():
-        raise Misuse(f"There is no file or folder {path}: correct the path.")
+        raise InvalidInput(f"There is no file or folder {path}: correct the path.")
     if path.suffix not in suffixes:
-        raise Misuse(f"{path.name} is neither .parquet nor .jsonl nor .ndjson: convert it to one of them.")
+        raise InvalidInput(f"{path.name} is neither .parquet nor .jsonl nor .ndjson: convert it to one of them.")
     return [path]
 
 
@@ -173,7 +176,7 @@ def _opened(file: Path) -> Any:
     try:
         return parquet.ParquetFile(file, pre_buffer=False)  # buffering holds a whole row group in memory
     except pyarrow.ArrowInvalid as error:
-        raise Misuse(f"{file} is not a parquet file: {error}.") from error
+        raise InvalidInput(f"{file} is not a parquet file: {error}.") from error
 
 
 def _lines(file: Path) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from streams.publish.row_values import (
     BadValue,
     attribute,
@@ -38,7 +38,7 @@ TENANT = ("tenant",)
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ColumnMapping:
     """Which column holds what. Every other column of scalars becomes an attribute, except those in `leave_out`."""
 
     id: str
@@ -52,8 +52,11 @@ class Columns:
     leave_out: frozenset[str] = frozenset()
 
     @classmethod
-    def recognise(cls, names: Iterable[str]) -> Columns:
-        """The columns by their names. Raises Misuse when none looks like an id, or neither a title nor an image."""
+    def recognise(cls, names: Iterable[str]) -> ColumnMapping:
+        """The columns by their names.
+
+        Raises InvalidInput when none looks like an id, or neither a title nor an image.
+        """
         plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(list(names))}
 
         def first(wanted: tuple[str, ...]) -> str | None:
@@ -62,7 +65,7 @@ class Columns:
         id_, title, images = first(ID), first(TITLE), tuple(plain[name] for name in IMAGES if name in plain)
         if id_ is None or (title is None and not images):
             missing = "an id" if id_ is None else "a title or an image"
-            raise Misuse(
+            raise InvalidInput(
                 f"None of the columns {', '.join(plain.values())} looks like {missing}: name it in the mapping."
             )
         return cls(
@@ -83,7 +86,7 @@ class Columns:
         return frozenset(name for name in (*named, *self.images) if name) | self.leave_out
 
 
-def event_of(row: Mapping[str, Any], columns: Columns, *, folder: Path, version: int) -> Event:
+def event_of(row: Mapping[str, Any], columns: ColumnMapping, *, folder: Path, version: int) -> Event:
     """A put event of the data contract, of one row.
 
     Image bytes become data: URLs, relative image paths are taken from `folder`. Nulls, NaN and blank strings are left
@@ -112,7 +115,7 @@ def _get(row: Mapping[str, Any], name: str | None) -> Any:
     return row.get(name) if name else None
 
 
-def _offer(row: Mapping[str, Any], columns: Columns) -> tuple[Event, Event]:
+def _offer(row: Mapping[str, Any], columns: ColumnMapping) -> tuple[Event, Event]:
     """The offer, and as attributes what was meant for it but is not understood, so that nothing is lost."""
     offer: Event = {}
     odd: Event = {}

@@ -12,10 +12,10 @@ from typing import Any, Self
 from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
-from catalog.domain.product import Key
-from catalog.errors import LiveshelfError, Misuse
+from catalog.domain.product import ProductKey
+from catalog.errors import InvalidInput, LiveshelfError
 from catalog.events.parser import key_bytes
-from streams.config import Kafka
+from streams.config import KafkaConfig
 from streams.kafka_client import CONNECT_MS, check_address, sentence, sentences
 
 Event = Mapping[str, Any]
@@ -37,7 +37,7 @@ class PublishPolicy:
     delivery_timeout_s: float = 30.0
 
 
-class TooLarge(Misuse):
+class EventTooLarge(InvalidInput):
     """One event is larger than may be sent; the others are not concerned."""
 
 
@@ -48,7 +48,7 @@ class Publisher:
     """
 
     def __init__(
-        self, kafka: Kafka, topic: str, *, tenant: str = "default", policy: PublishPolicy = PublishPolicy()
+        self, kafka: KafkaConfig, topic: str, *, tenant: str = "default", policy: PublishPolicy = PublishPolicy()
     ) -> None:
         """`tenant` is whose products events without one are. Raises Unavailable when the broker does not answer."""
         self._kafka = kafka
@@ -58,7 +58,7 @@ class Publisher:
         self._room = threading.Condition()
         self._records = 0
         self._bytes = 0
-        self._failure: tuple[Key, Exception] | None = None
+        self._failure: tuple[ProductKey, Exception] | None = None
         self._ends: dict[int, int] = {}
         check_address(kafka)
         with sentences(kafka):
@@ -95,13 +95,13 @@ class Publisher:
         return self.flush()
 
     def send_event(self, event: Event) -> None:
-        """Sends one event of the data contract. Raises TooLarge, or Misuse for one without an id."""
+        """Sends one event of the data contract. Raises EventTooLarge, or InvalidInput for one without an id."""
         if (id_ := event.get("id")) in (None, ""):
-            raise Misuse("An event needs an id to be published: it decides the partition.")
-        key = Key(str(event.get("tenant") or self._tenant), str(id_))
+            raise InvalidInput("An event needs an id to be published: it decides the partition.")
+        key = ProductKey(str(event.get("tenant") or self._tenant), str(id_))
         self.send(key, json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode())
 
-    def send(self, key: Key, value: bytes | None) -> None:
+    def send(self, key: ProductKey, value: bytes | None) -> None:
         """Sends the bytes of one event, None to delete the product; waits while too much is under way."""
         size = len(value or b"")
         self._reserve(size)
@@ -113,7 +113,9 @@ class Publisher:
         except BaseException as error:
             self._release(size)
             if isinstance(error, KafkaTimeoutError):
-                raise Misuse(f"The broker at {self._kafka.bootstrap} has no topic {self._topic}: create it.") from None
+                raise InvalidInput(
+                    f"The broker at {self._kafka.bootstrap} has no topic {self._topic}: create it."
+                ) from None
             raise
         future.add_callback(partial(self._delivered, size))
         future.add_errback(partial(self._failed, key, size))
@@ -153,7 +155,7 @@ class Publisher:
             self._ends[metadata.partition] = max(self._ends.get(metadata.partition, 0), metadata.offset + 1)
         self._release(size)
 
-    def _failed(self, key: Key, size: int, error: Exception) -> None:
+    def _failed(self, key: ProductKey, size: int, error: Exception) -> None:
         with self._room:
             self._failure = self._failure or (key, error)
         self._release(size)
@@ -163,15 +165,17 @@ class Publisher:
             raise _undelivered(self._kafka, *self._failure)
 
 
-def _undelivered(kafka: Kafka, key: Key, error: Exception) -> LiveshelfError:
+def _undelivered(kafka: KafkaConfig, key: ProductKey, error: Exception) -> LiveshelfError:
     if isinstance(error, MessageSizeTooLargeError):
-        return Misuse(f"The broker refuses the event of product {key.id}: it is over the topic's max.message.bytes.")
+        return InvalidInput(
+            f"The broker refuses the event of product {key.id}: it is over the topic's max.message.bytes."
+        )
     reason = sentence(kafka, error)
     return type(reason)(f"The event of product {key.id} was not kept. {reason}")
 
 
-def _too_large(key: Key, size: int, most: int) -> TooLarge:
-    return TooLarge(
+def _too_large(key: ProductKey, size: int, most: int) -> EventTooLarge:
+    return EventTooLarge(
         f"The event of product {key.id} has {size:,} bytes and {most:,} are allowed: "
         f"refer to its photos by URL instead of carrying them, or make them smaller."
     )

@@ -9,12 +9,12 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import RetriableError
 
 from catalog.errors import Unavailable
-from streams.config import Kafka
+from streams.config import KafkaConfig
 from streams.kafka_client import admin_client
 
 
 def wait_until_applied(
-    kafka: Kafka,
+    kafka: KafkaConfig,
     topic: str,
     ends: Mapping[int, int],
     *,

@@ -18,12 +18,12 @@ from kafka.admin import ConfigResource
 from kafka.errors import InvalidTimestampError, MessageSizeTooLargeError
 
 from catalog.domain.record import Record, Reject
-from catalog.errors import Misuse
-from catalog.events.parser import Contract, Parsed, parse
-from streams.config import Kafka, Topics
+from catalog.errors import InvalidInput
+from catalog.events.parser import ParsedEvent, ParserConfig, parse
+from streams.config import KafkaConfig, TopicConfig
 from streams.kafka_client import CONNECT_MS, admin_client, check_address, sentences
 from streams.quarantine.selection import Place
-from streams.quarantine.topic import Entry, marker_headers, read_quarantine
+from streams.quarantine.topic import QuarantineEntry, marker_headers, read_quarantine
 from streams.topics import HEADERS_BYTES
 
 DELIVERY_S = 60.0
@@ -40,7 +40,7 @@ class ReplayPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ReplayPlan:
     """What would be sent: places in quarantine, how many for each topic, and why others cannot be, with how many.
 
     `old` is how many, by topic, are older than its retention: the broker looks every few minutes and drops a segment
@@ -54,14 +54,14 @@ class Plan:
 
 
 def plan(
-    kafka: Kafka,
-    topics: Topics,
-    entries: Iterable[Entry],
-    contract: Contract,
+    kafka: KafkaConfig,
+    topics: TopicConfig,
+    entries: Iterable[QuarantineEntry],
+    contract: ParserConfig,
     *,
     clock: Callable[[], float] = time.time,
-) -> Plan:
-    """Which of the entries can be sent back. Raises Unavailable, Misuse."""
+) -> ReplayPlan:
+    """Which of the entries can be sent back. Raises Unavailable, InvalidInput."""
     configs = _configs(kafka, topics)
     now_ms = round(clock() * 1000)
     places: set[Place] = set()
@@ -78,12 +78,12 @@ def plan(
         retention = int(configs.get(record.topic, {}).get(RETENTION, -1))
         if 0 <= retention < now_ms - record.timestamp:
             old[record.topic] += 1
-    return Plan(frozenset(places), dict(to), dict(left_out), dict(old))
+    return ReplayPlan(frozenset(places), dict(to), dict(left_out), dict(old))
 
 
 def replay(
-    kafka: Kafka,
-    topics: Topics,
+    kafka: KafkaConfig,
+    topics: TopicConfig,
     places: Collection[Place],
     *,
     policy: ReplayPolicy = ReplayPolicy(),
@@ -93,7 +93,7 @@ def replay(
     """Sends back what lies at these places of quarantine and marks it; how many, all of them kept when it returns.
 
     `clock` gives seconds since the epoch, `on_sent` gets how many are through. An entry is marked once its record is
-    kept: after a failure in between it is sent once more, which changes nothing. Raises Unavailable, Misuse.
+    kept: after a failure in between it is sent once more, which changes nothing. Raises Unavailable, InvalidInput.
     """
     sent = 0
     check_address(kafka)
@@ -112,7 +112,7 @@ def replay(
 
 
 def _unsendable(
-    record: Record, topics: Topics, configs: Mapping[str, Mapping[str, str]], contract: Contract
+    record: Record, topics: TopicConfig, configs: Mapping[str, Mapping[str, str]], contract: ParserConfig
 ) -> str | None:
     if record.topic not in (topics.live, topics.backfill):
         return f"came from {record.topic}, which the worker does not read"
@@ -124,13 +124,13 @@ def _unsendable(
     return None
 
 
-def _dated_by_record(record: Record, contract: Contract) -> bool:
+def _dated_by_record(record: Record, contract: ParserConfig) -> bool:
     """Whether the version of what it says is the record's timestamp."""
     undated = parse(replace(record, timestamp=-1), contract)
-    return isinstance(parse(record, contract), Parsed) and isinstance(undated, Reject)
+    return isinstance(parse(record, contract), ParsedEvent) and isinstance(undated, Reject)
 
 
-def _configs(kafka: Kafka, topics: Topics) -> dict[str, dict[str, str]]:
+def _configs(kafka: KafkaConfig, topics: TopicConfig) -> dict[str, dict[str, str]]:
     """What the topics do to timestamps and to old records, by topic; a topic that is not there is absent."""
     with admin_client(kafka) as client:
         there = set(client.list_topics())
@@ -140,7 +140,7 @@ def _configs(kafka: Kafka, topics: Topics) -> dict[str, dict[str, str]]:
     return {name: {key: said["value"] for key, said in config.items()} for name, config in configs.items()}
 
 
-def _producer(kafka: Kafka, topics: Topics) -> Any:
+def _producer(kafka: KafkaConfig, topics: TopicConfig) -> Any:
     return KafkaProducer(
         **kafka.client_options(),
         acks="all",
@@ -154,8 +154,8 @@ def _producer(kafka: Kafka, topics: Topics) -> Any:
     )
 
 
-def _batches(entries: Iterable[Entry], policy: ReplayPolicy) -> Iterator[list[Entry]]:
-    batch: list[Entry] = []
+def _batches(entries: Iterable[QuarantineEntry], policy: ReplayPolicy) -> Iterator[list[QuarantineEntry]]:
+    batch: list[QuarantineEntry] = []
     size = 0
     for entry in entries:
         batch.append(entry)
@@ -167,7 +167,7 @@ def _batches(entries: Iterable[Entry], policy: ReplayPolicy) -> Iterator[list[En
         yield batch
 
 
-def _send_back(producer: Any, batch: list[Entry]) -> None:
+def _send_back(producer: Any, batch: list[QuarantineEntry]) -> None:
     futures = []
     for entry in batch:
         record = entry.reject.record
@@ -187,20 +187,20 @@ def _send_back(producer: Any, batch: list[Entry]) -> None:
         _confirm(entry, future)
 
 
-def _confirm(entry: Entry, future: Any) -> None:
+def _confirm(entry: QuarantineEntry, future: Any) -> None:
     place, record = f"{entry.partition}:{entry.offset}", entry.reject.record
     try:
         future.get(timeout=DELIVERY_S)
     except InvalidTimestampError:
-        raise Misuse(
+        raise InvalidInput(
             f"The broker refuses the timestamp of the record at {place}, {record.timestamp}: it is too far from now "
             f"for message.timestamp.before.max.ms or message.timestamp.after.max.ms of {record.topic}."
         ) from None
     except MessageSizeTooLargeError:
-        raise Misuse(f"The record at {place} is over max.message.bytes of {record.topic}: raise that.") from None
+        raise InvalidInput(f"The record at {place} is over max.message.bytes of {record.topic}: raise that.") from None
 
 
-def _mark(producer: Any, topic: str, batch: list[Entry], *, at: int) -> None:
+def _mark(producer: Any, topic: str, batch: list[QuarantineEntry], *, at: int) -> None:
     futures = [
         producer.send(topic, value=b"", partition=entry.partition, headers=marker_headers(entry, at=at))
         for entry in batch

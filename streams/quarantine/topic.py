@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from catalog.domain.record import Record, Reject, Stage
 from catalog.errors import Unavailable
-from streams.config import Kafka, Topics
+from streams.config import KafkaConfig, TopicConfig
 from streams.kafka_client import read_topic
 from streams.topics import HEADERS_BYTES
 
@@ -37,8 +37,8 @@ class KafkaQuarantine:
 
     def __init__(
         self,
-        kafka: Kafka,
-        topics: Topics,
+        kafka: KafkaConfig,
+        topics: TopicConfig,
         *,
         timeout_s: float = 10.0,
         clock: Callable[[], float] = time.time,
@@ -125,7 +125,7 @@ def _headers(reject: Reject, *, at: int) -> list[tuple[str, bytes]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class QuarantineEntry:
     """A record in quarantine: what was refused, when (milliseconds since the epoch), and where it lies now.
 
     `replayed_at` is when it was last sent back, None where it was not or nobody has looked.
@@ -139,7 +139,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Marker:
+class ReplayMarker:
     """A note that the entry at `entry`, in the marker's own partition, was sent back at `at` (milliseconds)."""
 
     entry: int
@@ -149,24 +149,26 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class ForeignRecord:
     """A message in the topic that liveshelf did not put there."""
 
     partition: int
     offset: int
 
 
-def marker_headers(entry: Entry, *, at: int) -> list[tuple[str, bytes]]:
+def marker_headers(entry: QuarantineEntry, *, at: int) -> list[tuple[str, bytes]]:
     """The headers of the marker that says that an entry was sent back at `at`, milliseconds since the epoch."""
     return [(REPLAYED, str(entry.offset).encode()), (REPLAYED_AT, str(at).encode())]
 
 
-def read_quarantine(kafka: Kafka, topic: str) -> Iterator[Entry]:
+def read_quarantine(kafka: KafkaConfig, topic: str) -> Iterator[QuarantineEntry]:
     """What is in quarantine now, partition by partition in the order it came. Raises Unavailable, Misuse."""
-    return (held for held in read_all(kafka, topic) if isinstance(held, Entry))
+    return (held for held in read_all(kafka, topic) if isinstance(held, QuarantineEntry))
 
 
-def read_all(kafka: Kafka, topic: str, *, start: tuple[int, int] | None = None) -> Iterator[Entry | Marker | Foreign]:
+def read_all(
+    kafka: KafkaConfig, topic: str, *, start: tuple[int, int] | None = None
+) -> Iterator[QuarantineEntry | ReplayMarker | ForeignRecord]:
     """Every message of the topic for what it is; with `start`, one partition only, from an offset on.
 
     Raises Unavailable, Misuse.
@@ -176,19 +178,19 @@ def read_all(kafka: Kafka, topic: str, *, start: tuple[int, int] | None = None) 
         try:
             yield _held(message, place)
         except (KeyError, ValueError, AttributeError):  # headers like ours that are not: not ours to explain
-            yield Foreign(*place)
+            yield ForeignRecord(*place)
 
 
-def _held(message: Any, place: tuple[int, int]) -> Entry | Marker | Foreign:
+def _held(message: Any, place: tuple[int, int]) -> QuarantineEntry | ReplayMarker | ForeignRecord:
     headers = {name: value.decode() for name, value in message.headers if name.startswith(HEADER)}
     if REPLAYED in headers:
-        return Marker(int(headers[REPLAYED]), int(headers[REPLAYED_AT]), *place)
+        return ReplayMarker(int(headers[REPLAYED]), int(headers[REPLAYED_AT]), *place)
     if HEADER + "stage" in headers:
         return _entry(message.key, message.value, headers, place)
-    return Foreign(*place)
+    return ForeignRecord(*place)
 
 
-def _entry(key: bytes | None, value: bytes | None, headers: dict[str, str], place: tuple[int, int]) -> Entry:
+def _entry(key: bytes | None, value: bytes | None, headers: dict[str, str], place: tuple[int, int]) -> QuarantineEntry:
     record = Record(
         key=key,
         value=None if NO_VALUE in headers else value,
@@ -198,4 +200,4 @@ def _entry(key: bytes | None, value: bytes | None, headers: dict[str, str], plac
         timestamp=int(headers[HEADER + "timestamp"]),
     )
     reject = Reject(record, Stage(headers[HEADER + "stage"]), headers[HEADER + "reason"])
-    return Entry(reject, int(headers[HEADER + "quarantined-at"]), *place)
+    return QuarantineEntry(reject, int(headers[HEADER + "quarantined-at"]), *place)

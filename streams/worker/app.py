@@ -14,7 +14,7 @@ import faust
 from faust.tables import TableManager
 from mode import CrashingSupervisor
 
-from streams.config import Kafka, WorkerPolicy
+from streams.config import KafkaConfig, WorkerPolicy
 from streams.pipeline.delivery import Delivery, record_of
 from streams.worker.consumer import MOST, Transport
 
@@ -25,7 +25,7 @@ Put = Callable[[Delivery], Awaitable[None]]
 PATIENCE_S = 7 * 24 * 3600.0
 
 
-class NoTables(TableManager):
+class NoTableManager(TableManager):
     """Faust's own, which at each start waits a second for tables to be made."""
 
     async def on_start(self) -> None:
@@ -42,14 +42,14 @@ class LanesApp(faust.App):
         return Transport(self.conf.broker_consumer, self)
 
 
-def create_app(kafka: Kafka, lanes: Mapping[str, Put], policy: WorkerPolicy = WorkerPolicy()) -> LanesApp:  # noqa: B008
+def create_app(kafka: KafkaConfig, lanes: Mapping[str, Put], policy: WorkerPolicy = WorkerPolicy()) -> LanesApp:  # noqa: B008
     """One application for all lanes, by topic. It reads bytes as they are, tombstones included; start it in a loop."""
     app = LanesApp(
         kafka.group,
         broker=[f"kafka://{server}" for server in kafka.servers],
         broker_credentials=_credentials(kafka),
         store="memory://",
-        TableManager=NoTables,
+        TableManager=NoTableManager,
         web_enabled=False,
         autodiscover=False,
         topic_allow_declare=False,
@@ -90,7 +90,7 @@ def _agent(app: LanesApp, topic: str, put: Put) -> None:
     app.agent(channel, name=f"hand-over-{topic}", concurrency=1)(hand_over)
 
 
-def _credentials(kafka: Kafka) -> faust.SASLCredentials | faust.SSLCredentials | None:
+def _credentials(kafka: KafkaConfig) -> faust.SASLCredentials | faust.SSLCredentials | None:
     security = kafka.security
     context = security.ssl_context()
     if security.authenticated:

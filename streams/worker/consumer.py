@@ -19,7 +19,7 @@ from faust.types.tuples import ConsumerMessage
 MOST = 32
 
 
-class Fetched(ConsumerMessage):
+class FetchedRecords(ConsumerMessage):
     """A message whose key and value are empty: `records` are aiokafka's, of one partition and in order.
 
     They are taken out when they have been handed over.
@@ -33,7 +33,7 @@ class Consumer(aiokafka.Consumer):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._fetched: WeakSet[Fetched] = WeakSet()
+        self._fetched: WeakSet[FetchedRecords] = WeakSet()
 
     @property
     def waiting(self) -> int:
@@ -57,9 +57,9 @@ class Consumer(aiokafka.Consumer):
             for place, records in (found or {}).items()
         }
 
-    def _to_message(self, tp: TP, record: Sequence[Any]) -> Fetched:
+    def _to_message(self, tp: TP, record: Sequence[Any]) -> FetchedRecords:
         last = record[-1]
-        message = Fetched(
+        message = FetchedRecords(
             last.topic, last.partition, last.offset, last.timestamp / 1000, last.timestamp_type, None, None, None, None,
             tp=tp, generation_id=self.app.consumer_generation_id,
         )  # fmt: skip

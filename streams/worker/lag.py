@@ -12,7 +12,7 @@ from faust.exceptions import ConsumerNotStarted
 from catalog.errors import Unavailable
 
 
-async def behind(app: faust.App, *, timeout_s: float) -> int:
+async def consumer_lag(app: faust.App, *, timeout_s: float) -> int:
     """Those that are fetched and not handed over, and those that the broker has and Faust has not fetched.
 
     Counted from where the consumer would fetch next and not from what is committed: behind the last record of a

@@ -21,7 +21,7 @@ LOGGERS = (
 )
 
 
-class OnceInAWhile(logging.Filter):
+class LogThrottle(logging.Filter):
     """Lets a message through once in `every_s` seconds for each text, whatever its arguments.
 
     That a connection was lost is told without a traceback: it says nothing of why.
@@ -44,10 +44,10 @@ class OnceInAWhile(logging.Filter):
         return True
 
 
-_FILTER = OnceInAWhile()
+_FILTER = LogThrottle()
 
 
-def quieten() -> None:
+def throttle_client_logs() -> None:
     """Puts the filter on the loggers of the Kafka clients; more than once is as good as once."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_FILTER)

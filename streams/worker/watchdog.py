@@ -7,25 +7,25 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn, Protocol
 
-from catalog.errors import Hopeless, Unavailable
+from catalog.errors import FatalError, Unavailable
 from streams.config import StallPolicy
-from streams.pipeline.pipeline import Standing
+from streams.pipeline.pipeline import StageProgress
 
 ENDS = "The worker ends, and its records come again"
 
 
-class Stalled(Hopeless):
+class Stalled(FatalError):
     """Something hangs, so an orderly end may hang too."""
 
 
-class Lane(Protocol):
+class WatchedLane(Protocol):
     """What is watched of a lane."""
 
     @property
     def lane(self) -> str: ...
 
     @property
-    def standing(self) -> Standing | None: ...
+    def standing(self) -> StageProgress | None: ...
 
     @property
     def taken(self) -> int: ...
@@ -39,7 +39,7 @@ class Watchdog:
 
     def __init__(
         self,
-        lanes: Sequence[Lane],
+        lanes: Sequence[WatchedLane],
         policy: StallPolicy,
         *,
         behind: Callable[[], Awaitable[int]],

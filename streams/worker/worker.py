@@ -11,13 +11,13 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from catalog.errors import Hopeless, LiveshelfError, Unavailable
-from streams.config import Kafka, WorkerPolicy
+from catalog.errors import FatalError, LiveshelfError, Unavailable
+from streams.config import KafkaConfig, WorkerPolicy
 from streams.pipeline.pipeline import Pipeline
 from streams.topics import check_topics
 from streams.worker.app import LanesApp, create_app
-from streams.worker.lag import behind
-from streams.worker.log_throttle import quieten
+from streams.worker.lag import consumer_lag
+from streams.worker.log_throttle import throttle_client_logs
 from streams.worker.watchdog import Stalled, Watchdog
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Worker:
 
     def __init__(
         self,
-        kafka: Kafka,
+        kafka: KafkaConfig,
         lanes: dict[str, Pipeline[Any]],
         *,
         policy: WorkerPolicy = WorkerPolicy(),  # noqa: B008 -- frozen
@@ -66,10 +66,10 @@ class Worker:
     async def run(self) -> None:
         """Works until `stop`.
 
-        Raises Unavailable when the broker is away at start, Misuse when it lacks a topic, Hopeless when going on is no
-        use or when nothing moves although there is work. During an outage it waits instead; see `ready`.
+        Raises Unavailable when the broker is away at start, Misuse when it lacks a topic, FatalError when going on is
+        no use or when nothing moves although there is work. During an outage it waits instead; see `ready`.
         """
-        quieten()
+        throttle_client_logs()
         # Faust's consumer, in its thread, would wait for ever for a broker that is not there.
         await asyncio.to_thread(check_topics, self._kafka, self._lanes)
         app = create_app(self._kafka, {topic: lane.put for topic, lane in self._lanes.items()}, self._policy)
@@ -105,7 +105,7 @@ class Worker:
         async def waiting() -> int:
             if not self._started:
                 raise Unavailable("The worker has not joined its group yet.")
-            return await behind(app, timeout_s=ASK_S)
+            return await consumer_lag(app, timeout_s=ASK_S)
 
         await Watchdog(self.lanes, self._policy.stall, behind=waiting).run()
 
@@ -142,7 +142,7 @@ async def _crash_of(app: LanesApp) -> None:
     if isinstance(reason, KafkaError):
         raise Unavailable(f"The broker at {app.conf.broker} was lost ({reason!r}): start the worker again.")
     if reason is not None:
-        raise Hopeless(f"Faust stopped: {reason!r}.") from reason
+        raise FatalError(f"Faust stopped: {reason!r}.") from reason
 
 
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:

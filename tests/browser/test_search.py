@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from catalog.domain.filters import AnyOf, Range
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.errors import Unavailable
-from search import Keyring, SearchPolicy
+from search import KeyFile, SearchPolicy
 from tests.browser.conftest import PATIENCE_MS
 from tests.integration.shop import wait_for
 from tests.search.keys import grant
@@ -197,7 +197,7 @@ def test_an_empty_shelf_says_what_to_do_and_fills_by_itself(opened: Open) -> Non
     page.locator("#text").fill("mug")
     expect(page.locator("#left")).to_contain_text("Nothing found")
     page.locator("#text").fill("")
-    shop.shelf.products[Key("default", "mug")] = product("first mug", images=[])
+    shop.shelf.products[ProductKey("default", "mug")] = product("first mug", images=[])
     expect(page.locator("#feed .title")).to_have_text("first mug")
     expect(page.get_by_role("heading", name="The shelf is empty")).to_be_hidden()
     expect(page.locator("#state")).to_have_text("1 product")
@@ -249,8 +249,8 @@ def test_what_changes_on_the_shelf_changes_on_its_card(opened: Open) -> None:
     page.locator("#text").fill("sea green mug")
     card = page.locator("#left .card").first
     expect(card.locator(".offer")).to_contain_text("€12.50")
-    mug = shop.shelf.products[Key("default", "mug")]
-    shop.shelf.products[Key("default", "mug")] = {**mug, "price": 9.0, "event_time": mug["event_time"] + 1}
+    mug = shop.shelf.products[ProductKey("default", "mug")]
+    shop.shelf.products[ProductKey("default", "mug")] = {**mug, "price": 9.0, "event_time": mug["event_time"] + 1}
     expect(card.locator(".offer")).to_contain_text("€9.00")
     assert len(shop.encoder.asked) == 1
 
@@ -258,7 +258,7 @@ def test_what_changes_on_the_shelf_changes_on_its_card(opened: Open) -> None:
 def test_a_key_is_asked_for_where_one_is_needed(opened: Open, tmp_path: Path) -> None:
     key = grant(tmp_path / "keys.json")
     shop = stocked()
-    shop.keys = Keyring(tmp_path / "keys.json")
+    shop.keys = KeyFile(tmp_path / "keys.json")
     page = opened(shop.app())
     dialog = page.get_by_role("dialog", name="This shelf asks for a key")
     expect(dialog).to_contain_text("A key is needed")

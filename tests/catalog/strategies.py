@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from catalog.domain.change import Delete, Patch, Put
-from catalog.domain.product import Content, Key, Offer, Product
+from catalog.domain.product import Content, Offer, Product, ProductKey
 
-KEY = Key("shop", "sku-1")
+KEY = ProductKey("shop", "sku-1")
 versions = st.integers(0, 6)
 titles = st.sampled_from(["mug", "red mug", "lamp"])
 prices = st.sampled_from([None, 1.0, 2.5])

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.events.parser import key_bytes
 from tests.chaos.photos import BAD, GOOD, LATE, PICTURES, url_of
 from tests.simulation.schedule import BACKFILL, CONTRACT, LIVE, Event
@@ -128,7 +128,7 @@ class _Draw:
         self._number = number
         self._world = world
         self._photos = 0
-        self._contents: dict[Key, list[tuple[str, list[str]]]] = {}
+        self._contents: dict[ProductKey, list[tuple[str, list[str]]]] = {}
         count = chance.choice((3, 8, 20))
         self._ids = [f"c{number}-{i}" for i in range(count)]
         self._sick = chance.choice((0.1, 0.3, 0.6))
@@ -151,7 +151,9 @@ class _Draw:
 
     def _good(self, at: float, topic: str, version: int) -> Event:
         chance = self._chance
-        key = Key(chance.choice((CONTRACT.tenant, CONTRACT.tenant, CONTRACT.tenant, "other")), chance.choice(self._ids))
+        key = ProductKey(
+            chance.choice((CONTRACT.tenant, CONTRACT.tenant, CONTRACT.tenant, "other")), chance.choice(self._ids)
+        )
         kind = chance.choices(("put", "patch", "delete", "tombstone"), (50, 30, 12, 5))[0]
         if kind == "tombstone":
             return Event(at, topic, key_bytes(key), None, version)
@@ -167,7 +169,7 @@ class _Draw:
             said["attributes"] = self._some({"color": ("red", ["red", "blue"], None), "size": ("S", 4, None)})
         return Event(at, topic, key_bytes(key), said, version)
 
-    def _content(self, key: Key) -> tuple[str, list[str]]:
+    def _content(self, key: ProductKey) -> tuple[str, list[str]]:
         before = self._contents.setdefault(key, [])
         if before and self._chance.random() < 0.4:
             return self._chance.choice(before)
@@ -212,4 +214,4 @@ class _Draw:
                 put | {"attributes": ["red"]},
             )
         )
-        return Event(at, topic, key_bytes(Key(CONTRACT.tenant, id)), said, version, bad=True)
+        return Event(at, topic, key_bytes(ProductKey(CONTRACT.tenant, id)), said, version, bad=True)

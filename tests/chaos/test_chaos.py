@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from tests.chaos.looks import draw_looks
 from tests.chaos.parts import Parts
 from tests.chaos.photos import KINDS, kind_of, outcomes, picture_of, url_of
@@ -112,7 +112,7 @@ def test_the_judge_of_exits_can_fail() -> None:
     assert exit_faults(["with -11: "], outage=True)
 
 
-def judged(points: list[Found], events: tuple[Event, ...], searched: set[Key] | None = None) -> list[str]:
+def judged(points: list[Found], events: tuple[Event, ...], searched: set[ProductKey] | None = None) -> list[str]:
     looks = {(title, number): _look(title, number) for title in _titles(events) for number in (None, *range(8))}
     seen = {p.key for p in points if p.payload["live"]} if searched is None else searched
     return index_faults(points, events, looks, lenient=False, searched=seen)

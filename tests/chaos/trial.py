@@ -14,11 +14,11 @@ import numpy as np
 from kafka import KafkaProducer
 from qdrant_client import AsyncQdrantClient, grpc
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.space import FUSED
 from indexer import connect
 from indexer.qdrant.bm25 import LEXICAL
-from indexer.qdrant.client import Points, including
+from indexer.qdrant.client import PointsClient, including
 from indexer.qdrant.filters import live_and
 from indexer.qdrant.payload import payload_from
 from indexer.qdrant.points import dense, key_from
@@ -166,7 +166,7 @@ class Shop:
         return wrong
 
 
-def _about(key: Key, schedule: Schedule) -> bool:
+def _about(key: ProductKey, schedule: Schedule) -> bool:
     return key.id.startswith(f"c{schedule.number}-")
 
 
@@ -193,9 +193,9 @@ def _dense(point: Any) -> dict[str, Any]:
     return {n: v for n, v in point.vectors.vectors.vectors.items() if n != LEXICAL or not live}
 
 
-async def _searched(client: AsyncQdrantClient, vector: Any) -> set[Key]:
+async def _searched(client: AsyncQdrantClient, vector: Any) -> set[ProductKey]:
     """Every product that a search sees, through the search service's own way."""
-    points = Points(client, collection="chaos", timeout_s=20)
+    points = PointsClient(client, collection="chaos", timeout_s=20)
     query = grpc.QueryPoints(
         query=grpc.Query(nearest=grpc.VectorInput(dense=dense(vector))),
         using=FUSED,

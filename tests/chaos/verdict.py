@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.domain.product import ImageState, Key
+from catalog.domain.product import ImageState, ProductKey
 from tests.chaos.photos import outcomes
 from tests.chaos.quarantine import Mark
 from tests.simulation.oracle import OFFER, Expected, fold, may_be_refused, must_be_refused
@@ -32,8 +32,8 @@ class Found:
         self.vectors = vectors
 
     @property
-    def key(self) -> Key:
-        return Key(self.payload["tenant"], self.payload["id"])
+    def key(self) -> ProductKey:
+        return ProductKey(self.payload["tenant"], self.payload["id"])
 
     @property
     def product(self) -> Expected:
@@ -50,7 +50,7 @@ class Found:
 
 
 def index_faults(
-    points: Iterable[Found], events: Iterable[Event], looks: Looks, *, lenient: bool, searched: set[Key]
+    points: Iterable[Found], events: Iterable[Event], looks: Looks, *, lenient: bool, searched: set[ProductKey]
 ) -> list[str]:
     """What is wrong in the index, a sentence each: lost, stale, resurrected, or encoded from something else.
 

@@ -11,10 +11,19 @@ from pathlib import Path
 
 import httpx
 import pytest
-from liveshelf_client import Away, Busy, Failed, Forbidden, Invalid, NotFound, Retries, ServiceError
+from liveshelf_client import (
+    AuthError,
+    InvalidRequestError,
+    NotFoundError,
+    RateLimitedError,
+    RetryPolicy,
+    ServerError,
+    ServiceError,
+    UnavailableError,
+)
 
 import liveshelf
-from catalog.errors import LiveshelfError, Misuse, Unavailable
+from catalog.errors import InvalidInput, LiveshelfError, Unavailable
 from tests.search.shop import SPACE, photo, stocked
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -24,10 +33,10 @@ def asynchronous() -> liveshelf.AsyncClient:
     return liveshelf.AsyncClient("http://shop.test", transport=httpx.ASGITransport(stocked().app()))
 
 
-DEFAULT = Retries()
+DEFAULT = RetryPolicy()
 
 
-def answering(*answers: httpx.Response, retries: Retries = DEFAULT) -> tuple[liveshelf.Client, list[float]]:
+def answering(*answers: httpx.Response, retries: RetryPolicy = DEFAULT) -> tuple[liveshelf.Client, list[float]]:
     """A client of a service that gives these answers in turn, and the waits between."""
     left, waits = list(answers), []
     transport = httpx.MockTransport(lambda _: left.pop(0))
@@ -87,17 +96,17 @@ async def test_a_product_by_its_id_whatever_letters_it_has() -> None:
     async with asynchronous() as client:
         assert (await client.product("mug/blue")).title == "blue mug"
         assert (await client.product("mug", tenant="other")).title == "another shop's mug"
-        with pytest.raises(NotFound, match="gone") as raised:
+        with pytest.raises(NotFoundError, match="gone") as raised:
             await client.product("gone")
     assert (raised.value.status, raised.value.type) == (404, "not_found")
 
 
 async def test_what_the_service_refuses_is_its_own_sentence() -> None:
     async with asynchronous() as client:
-        with pytest.raises(Invalid, match=r"limit: 0 is not between") as raised:
+        with pytest.raises(InvalidRequestError, match=r"limit: 0 is not between") as raised:
             await client.search("mug", limit=0)
-        assert isinstance(raised.value, Misuse)
-        with pytest.raises(Invalid, match="unknown") as raised:
+        assert isinstance(raised.value, InvalidInput)
+        with pytest.raises(InvalidRequestError, match="unknown") as raised:
             await client.search("mug", colour="red")  # type: ignore[call-arg]
     assert raised.value.field == "colour"
 
@@ -129,21 +138,21 @@ def test_the_client_for_threads_asks_the_same() -> None:
 @pytest.mark.parametrize(
     ("status", "kind", "family"),
     [
-        (400, Invalid, Misuse),
-        (401, Forbidden, Misuse),
-        (403, Forbidden, Misuse),
-        (404, NotFound, Misuse),
-        (406, Invalid, Misuse),
-        (422, Invalid, Misuse),
-        (429, Busy, Unavailable),
-        (500, Failed, LiveshelfError),
-        (503, Away, Unavailable),
+        (400, InvalidRequestError, InvalidInput),
+        (401, AuthError, InvalidInput),
+        (403, AuthError, InvalidInput),
+        (404, NotFoundError, InvalidInput),
+        (406, InvalidRequestError, InvalidInput),
+        (422, InvalidRequestError, InvalidInput),
+        (429, RateLimitedError, Unavailable),
+        (500, ServerError, LiveshelfError),
+        (503, UnavailableError, Unavailable),
     ],
 )
 def test_errors_are_told_apart_by_what_to_do(
     status: int, kind: type[ServiceError], family: type[LiveshelfError]
 ) -> None:
-    client, _ = answering(refusal(status), retries=Retries(tries=1))
+    client, _ = answering(refusal(status), retries=RetryPolicy(tries=1))
     with client, pytest.raises(kind, match="a sentence") as raised:
         client.search("mug")
     assert isinstance(raised.value, family)
@@ -160,8 +169,8 @@ def test_busy_and_away_are_tried_again_when_the_service_says() -> None:
 
 
 def test_without_a_word_waits_grow_and_end() -> None:
-    client, waits = answering(*[refusal(503)] * 4, retries=Retries(tries=4, first_s=1))
-    with client, pytest.raises(Away):
+    client, waits = answering(*[refusal(503)] * 4, retries=RetryPolicy(tries=4, first_s=1))
+    with client, pytest.raises(UnavailableError):
         client.search("mug")
     assert len(waits) == 3
     assert all(0.5 * 2**n <= wait <= 2**n for n, wait in enumerate(waits))
@@ -169,7 +178,7 @@ def test_without_a_word_waits_grow_and_end() -> None:
 
 def test_a_wait_that_is_too_long_is_the_callers_to_make() -> None:
     client, waits = answering(refusal(429, **{"retry-after": "60"}))
-    with client, pytest.raises(Busy) as raised:
+    with client, pytest.raises(RateLimitedError) as raised:
         client.search("mug")
     assert (waits, raised.value.retry_after) == ([], 60.0)
 
@@ -196,8 +205,8 @@ async def test_the_asynchronous_client_tries_again_too() -> None:
 
 
 def test_nobody_there_is_away() -> None:
-    with liveshelf.Client("http://127.0.0.1:1", retries=Retries(tries=1)) as client:  # noqa: SIM117
-        with pytest.raises(Away, match=r"no search service answers at http://127\.0\.0\.1:1"):
+    with liveshelf.Client("http://127.0.0.1:1", retries=RetryPolicy(tries=1)) as client:  # noqa: SIM117
+        with pytest.raises(UnavailableError, match=r"no search service answers at http://127\.0\.0\.1:1"):
             client.product("mug")
 
 
@@ -213,7 +222,7 @@ def test_nobody_there_is_away() -> None:
 )
 def test_an_answer_that_is_not_liveshelfs_is_said_to_be_none(answer: httpx.Response) -> None:
     client, _ = answering(answer)
-    with client, pytest.raises(Failed, match="is it liveshelf"):
+    with client, pytest.raises(ServerError, match="is it liveshelf"):
         client.search("mug")
 
 

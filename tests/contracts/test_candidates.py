@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from catalog.domain.filters import AnyOf, Range
-from catalog.domain.index_query import Ask, Rrf, Weighted
-from catalog.domain.product import Key
+from catalog.domain.index_query import IndexQuery, ReciprocalRankFusion, WeightedFusion
+from catalog.domain.product import ProductKey
 from catalog.domain.space import FUSED, IMAGE
-from catalog.errors import Misuse, Unavailable
+from catalog.errors import InvalidInput, Unavailable
 from catalog.ports import Vector
-from indexer import QdrantCandidates
+from indexer import QdrantCandidateReader
 from tests.contracts.test_product_writer import put
 from tests.fakes import SPACE, unit
 from tests.fixtures_engine import Subject, client_of, collection_at
@@ -25,30 +25,32 @@ QUERY = unit("query", SPACE.vectors[FUSED])
 @dataclass(frozen=True)
 class Shop:
     parts: Subject
-    channel: QdrantCandidates
+    channel: QdrantCandidateReader
 
 
 @pytest.fixture
 async def shop(qdrant_url: str) -> AsyncIterator[Shop]:
     async with collection_at(qdrant_url, SPACE) as parts, client_of(qdrant_url) as client:
-        yield Shop(parts, QdrantCandidates(client, collection=parts.collection, space=SPACE))
+        yield Shop(parts, QdrantCandidateReader(client, collection=parts.collection, space=SPACE))
 
 
 async def test_the_hits_of_a_search_as_columns(shop: Shop) -> None:
-    keys = [Key("shop", str(n)) for n in range(2100)] + [Key("other", "1")]
+    keys = [ProductKey("shop", str(n)) for n in range(2100)] + [ProductKey("other", "1")]
     for start in range(0, len(keys), 250):
         batch = keys[start : start + 250]
         writes = [put(key, 5 + n, price=1.0 * n, attributes_brand="Arbour") for n, key in enumerate(batch)]
         await shop.parts.index.write(writes)
     found = await shop.channel.candidates(
-        Ask(vector=QUERY, limit=5000), fields=["price", "title", "attributes.brand", "attributes.none", "none"]
+        IndexQuery(vector=QUERY, limit=5000), fields=["price", "title", "attributes.brand", "attributes.none", "none"]
     )
-    hits = await shop.parts.shelf.search(Ask(vector=QUERY, limit=5000))
+    hits = await shop.parts.shelf.search(IndexQuery(vector=QUERY, limit=5000))
     said = [dict(hit.payload) for hit in hits]
     assert len(hits) == len(keys)
     assert sorted(zip(found.tenants, found.ids, strict=True)) == sorted(hit.key for hit in hits)
     order = {hit.key: n for n, hit in enumerate(hits)}
-    of = [order[Key(t, i)] for t, i in zip(found.tenants, found.ids, strict=True)]  # equal scores come in any order
+    of = [
+        order[ProductKey(t, i)] for t, i in zip(found.tenants, found.ids, strict=True)
+    ]  # equal scores come in any order
     np.testing.assert_allclose(found.scores, [hits[n].score for n in of], rtol=1e-6)
     assert found.content_versions.tolist() == [said[n]["content_version"] for n in of]
     assert found.offer_versions.tolist() == [said[n]["offer_version"] for n in of]
@@ -64,22 +66,22 @@ async def test_the_hits_of_a_search_as_columns(shop: Shop) -> None:
 
 
 async def test_conditions_limit_and_the_dead_are_heeded(shop: Shop) -> None:
-    writes = [put(Key("shop", str(n)), 1, price=float(n)) for n in range(10)]
-    gone = put(Key("shop", "gone"), 1, price=1.0)
+    writes = [put(ProductKey("shop", str(n)), 1, price=float(n)) for n in range(10)]
+    gone = put(ProductKey("shop", "gone"), 1, price=1.0)
     gone.payload["live"] = False
     await shop.parts.index.write([*writes, gone])
     conditions = (AnyOf("tenant", ("shop",)), Range("price", gte=3))
-    found = await shop.channel.candidates(Ask(vector=QUERY, limit=5, conditions=conditions))
+    found = await shop.channel.candidates(IndexQuery(vector=QUERY, limit=5, conditions=conditions))
     assert len(found.ids) == 5
     assert set(found.ids) <= {str(n) for n in range(3, 10)}
-    nobody = await shop.channel.candidates(Ask(vector=QUERY, conditions=(AnyOf("tenant", ("nobody",)),)))
+    nobody = await shop.channel.candidates(IndexQuery(vector=QUERY, conditions=(AnyOf("tenant", ("nobody",)),)))
     assert (list(nobody.ids), nobody.scores.shape) == ([], (0,))
 
 
 async def test_what_was_changed_is_seen_by_the_next_query(shop: Shop) -> None:
-    key = Key("shop", "1")
+    key = ProductKey("shop", "1")
     await shop.parts.index.write([put(key, 1, price=1.0)])
-    ask = Ask(vector=QUERY, limit=10)
+    ask = IndexQuery(vector=QUERY, limit=10)
     before = await shop.channel.candidates(ask, fields=["price"])
     again = await shop.channel.candidates(ask, fields=["price"])
     known = await shop.parts.index.known([key])
@@ -90,26 +92,34 @@ async def test_what_was_changed_is_seen_by_the_next_query(shop: Shop) -> None:
 
 
 async def test_other_vectors_can_be_searched_and_wrong_ones_are_refused(shop: Shop) -> None:
-    await shop.parts.index.write([put(Key("shop", "1"), 1)])
+    await shop.parts.index.write([put(ProductKey("shop", "1"), 1)])
     image = unit("1!", SPACE.vectors[IMAGE])
-    assert (await shop.channel.candidates(Ask(vector=image, using=IMAGE))).scores[0] == pytest.approx(1, abs=1e-5)
-    with pytest.raises(Misuse, match="not one of the vectors"):
-        await shop.channel.candidates(Ask(vector=image))
-    with pytest.raises(Misuse, match="quote"):
-        await shop.channel.candidates(Ask(vector=QUERY), fields=['attributes.a"b'])
+    assert (await shop.channel.candidates(IndexQuery(vector=image, using=IMAGE))).scores[0] == pytest.approx(
+        1, abs=1e-5
+    )
+    with pytest.raises(InvalidInput, match="not one of the vectors"):
+        await shop.channel.candidates(IndexQuery(vector=image))
+    with pytest.raises(InvalidInput, match="quote"):
+        await shop.channel.candidates(IndexQuery(vector=QUERY), fields=['attributes.a"b'])
 
 
 async def test_words_alone_and_words_fused_with_vectors(shop: Shop) -> None:
     titles = ["red mug", "blue mug", "red lamp", "sofa"]
-    await shop.parts.index.write([put(Key("shop", title), 1, title=title) for title in titles])
-    words = await shop.channel.candidates(Ask(words="red mug", limit=10))
+    await shop.parts.index.write([put(ProductKey("shop", title), 1, title=title) for title in titles])
+    words = await shop.channel.candidates(IndexQuery(words="red mug", limit=10))
     assert words.ids[0] == "red mug"
     assert set(words.ids) == {"red mug", "blue mug", "red lamp"}
     for ask in (
-        Ask(vector=QUERY, words="red mug", limit=3, pool=4),
-        Ask(vector=QUERY, words="red mug", limit=10, offset=1, fusion=Rrf(k=10, dense=0.5)),
-        Ask(vector=QUERY, words="red mug", limit=10, fusion=Weighted(0.3), conditions=(AnyOf("tenant", ("shop",)),)),
-        Ask(vector=QUERY, words="red mug", limit=10, without=(Key("shop", "sofa"),)),
+        IndexQuery(vector=QUERY, words="red mug", limit=3, pool=4),
+        IndexQuery(vector=QUERY, words="red mug", limit=10, offset=1, fusion=ReciprocalRankFusion(k=10, dense=0.5)),
+        IndexQuery(
+            vector=QUERY,
+            words="red mug",
+            limit=10,
+            fusion=WeightedFusion(0.3),
+            conditions=(AnyOf("tenant", ("shop",)),),
+        ),
+        IndexQuery(vector=QUERY, words="red mug", limit=10, without=(ProductKey("shop", "sofa"),)),
     ):
         found = await shop.channel.candidates(ask, fields=["title"])
         hits = await shop.parts.shelf.search(ask)
@@ -120,21 +130,21 @@ async def test_words_alone_and_words_fused_with_vectors(shop: Shop) -> None:
 
 async def test_an_answer_that_would_come_too_late_is_not_waited_for(shop: Shop) -> None:
     with pytest.raises(Unavailable, match="within"):
-        await shop.channel.candidates(Ask(vector=QUERY, within_s=1e-6))
+        await shop.channel.candidates(IndexQuery(vector=QUERY, within_s=1e-6))
 
 
 async def test_an_index_that_is_away_is_unavailable() -> None:
     async with client_of("http://127.0.0.1:1") as client:
-        channel = QdrantCandidates(client, collection="none", space=SPACE, timeout_s=1)
+        channel = QdrantCandidateReader(client, collection="none", space=SPACE, timeout_s=1)
         with pytest.raises(Unavailable):
-            await channel.candidates(Ask(vector=QUERY))
+            await channel.candidates(IndexQuery(vector=QUERY))
 
 
 @pytest.mark.parametrize("vector", [None, QUERY])
 async def test_words_and_both_are_searched_as_a_shelf_does(shop: Shop, vector: Vector | None) -> None:
     titles = ("red mug", "blue mug", "red lamp", "green lamp")
-    await shop.parts.index.write([put(Key("shop", str(n)), 1, title=title) for n, title in enumerate(titles)])
-    ask = Ask(vector=vector, words="red mug", limit=2, offset=1, without=(Key("shop", "2"),))
+    await shop.parts.index.write([put(ProductKey("shop", str(n)), 1, title=title) for n, title in enumerate(titles)])
+    ask = IndexQuery(vector=vector, words="red mug", limit=2, offset=1, without=(ProductKey("shop", "2"),))
     hits = await shop.parts.shelf.search(ask)
     found = await shop.channel.candidates(ask, fields=["title"])
     assert list(found.ids) == [hit.key.id for hit in hits]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from catalog.domain.filters import AnyOf, Condition, Exists, Not, Range
-from catalog.domain.product import Key
-from catalog.errors import Misuse
+from catalog.domain.product import ProductKey
+from catalog.errors import InvalidInput
 from tests.contracts.test_product_writer import patch, put, revision, tombstone
 from tests.fixtures_engine import Subject
 
@@ -21,8 +21,8 @@ async def filled(subject: Subject) -> None:
         {"attributes_brand": "Cedar", "attributes_color": "green", "price": 7.5, "attributes_weight": 1.5},
         {"attributes_brand": "Dune"},
     ]
-    writes = [put(Key("shop", str(n)), 1, **fields) for n, fields in enumerate(said)]
-    writes.append(put(Key("other", "0"), 1, attributes_brand="Arbour", attributes_secret="x"))
+    writes = [put(ProductKey("shop", str(n)), 1, **fields) for n, fields in enumerate(said)]
+    writes.append(put(ProductKey("other", "0"), 1, attributes_brand="Arbour", attributes_secret="x"))
     assert not (await subject.index.write(writes)).invalid
     gone = writes[4]
     assert not (await subject.index.write([tombstone(gone.key, 2, expect=revision(gone))])).moved
@@ -68,7 +68,7 @@ async def test_values_are_counted_among_live_products(subject: Subject) -> None:
 
 
 async def test_counts_follow_a_patch(subject: Subject) -> None:
-    key = Key("shop", "1")
+    key = ProductKey("shop", "1")
     first = put(key, 1, attributes_brand="Arbour")
     await subject.index.write([first])
     await subject.index.write([patch(key, 2, expect=revision(first), attributes_brand="Birch")])
@@ -79,7 +79,7 @@ async def test_what_cannot_be_counted_says_what_to_do(subject: Subject) -> None:
     if not subject.collection:
         pytest.skip("the fake counts everything")
     await filled(subject)
-    with pytest.raises(Misuse, match=r"'size' cannot be counted .* LIVESHELF_INDEXED_ATTRIBUTES"):
+    with pytest.raises(InvalidInput, match=r"'size' cannot be counted .* LIVESHELF_INDEXED_ATTRIBUTES"):
         await subject.facets.facet("attributes.size", [], limit=10)
-    with pytest.raises(Misuse, match="'price' is a number without steps: filter on ranges"):
+    with pytest.raises(InvalidInput, match="'price' is a number without steps: filter on ranges"):
         await subject.facets.facet("price", [], limit=10)

@@ -7,33 +7,35 @@ from dataclasses import dataclass
 
 import pytest
 
-from catalog.domain.change import Stamp
+from catalog.domain.change import VersionStamp
 from catalog.domain.fingerprint import fingerprint
-from catalog.domain.index_query import Ask
-from catalog.domain.product import Content, ImageState, Key
+from catalog.domain.index_query import IndexQuery
+from catalog.domain.product import Content, ImageState, ProductKey
 from catalog.domain.space import FUSED, IMAGE
-from catalog.domain.state import Retry, State, payload_of
-from catalog.ingest.image_retry import Repair, RepairPolicy
-from catalog.ports import Unhealed, Write
-from indexer import QdrantUnhealed
+from catalog.domain.state import PendingImageRetry, ProductState, payload_of
+from catalog.ingest.image_retry import ImageRetrier, ImageRetryPolicy
+from catalog.ports import ImageRetryQueue, ProductWrite
+from indexer import QdrantImageRetryQueue
 from tests.fakes import SPACE, FakeEncoder, FakeIndex, unit
 from tests.fixtures_engine import Subject, client_of, collection_at, server_url
 
 NOW = 1_732_245_000_000
-LIVE = State(base=Stamp(7, 0, "x"), live=True, fields={"price": 2.5, "attributes.sizes": ("S", "M")})
-DELETED = State(base=Stamp(8, 1, ""))
+LIVE = ProductState(base=VersionStamp(7, 0, "x"), live=True, fields={"price": 2.5, "attributes.sizes": ("S", "M")})
+DELETED = ProductState(base=VersionStamp(8, 1, ""))
 
 
 @dataclass
 class Grounds:
     there: Subject
-    unhealed: Unhealed
+    unhealed: ImageRetryQueue
 
-    async def write(self, id: str, retry: Retry | None, state: State = LIVE, mark: str | None = "f") -> Write:
+    async def write(
+        self, id: str, retry: PendingImageRetry | None, state: ProductState = LIVE, mark: str | None = "f"
+    ) -> ProductWrite:
         said = payload_of(state, fingerprint=mark, event_time=5, retry=retry)
         said |= {"title": "mug", "images": ["http://x/1.jpg"], "image_state": "missing", "image_reason": "404"}
         vectors = {FUSED: unit(id, SPACE.vectors[FUSED])} if state.live else {}
-        write = Write(Key("shop", id), None, said, vectors)
+        write = ProductWrite(ProductKey("shop", id), None, said, vectors)
         assert not (await self.there.index.write([write])).moved
         return write
 
@@ -49,28 +51,28 @@ async def grounds(request: pytest.FixtureRequest) -> AsyncIterator[Grounds]:
         return
     url = request.getfixturevalue("engine").url if request.param == "engine" else server_url()
     async with collection_at(url, SPACE) as there, client_of(url) as client:
-        yield Grounds(there, QdrantUnhealed(client, collection=there.collection))
+        yield Grounds(there, QdrantImageRetryQueue(client, collection=there.collection))
 
 
 async def test_only_live_products_whose_time_has_come(grounds: Grounds) -> None:
-    await grounds.write("past", Retry(1, NOW - 1))
-    await grounds.write("now", Retry(3, NOW))
-    await grounds.write("future", Retry(1, NOW + 1))
-    await grounds.write("given-up", Retry(7, None))
+    await grounds.write("past", PendingImageRetry(1, NOW - 1))
+    await grounds.write("now", PendingImageRetry(3, NOW))
+    await grounds.write("future", PendingImageRetry(1, NOW + 1))
+    await grounds.write("given-up", PendingImageRetry(7, None))
     await grounds.write("healthy", None)
-    await grounds.write("deleted", Retry(1, NOW - 1), DELETED)
+    await grounds.write("deleted", PendingImageRetry(1, NOW - 1), DELETED)
     assert await grounds.due() == {"past", "now"}
 
 
 async def test_no_more_than_asked_for(grounds: Grounds) -> None:
     for n in range(5):
-        await grounds.write(str(n), Retry(1, NOW - n))
+        await grounds.write(str(n), PendingImageRetry(1, NOW - n))
     assert len(await grounds.due(limit=3)) == 3
     assert await grounds.due(limit=5) == set("01234")
 
 
 async def test_the_payload_comes_back_whole(grounds: Grounds) -> None:
-    written = await grounds.write("a", Retry(2, NOW))
+    written = await grounds.write("a", PendingImageRetry(2, NOW))
     (payload,) = await grounds.unhealed.due(NOW, limit=2)
     assert payload == {"tenant": "shop", "id": "a", **written.payload}
 
@@ -79,13 +81,13 @@ async def test_a_photo_is_healed_in_place(grounds: Grounds) -> None:
     """Claim, failure, claim, success: the guards of the real index take what Repair makes of a payload."""
     encoder = FakeEncoder(away={"http://x/1.jpg": ImageState.UNAVAILABLE})
     mark = fingerprint(SPACE, Content("mug", ("http://x/1.jpg",)))
-    await grounds.write("a", Retry(1, NOW), mark=mark)
+    await grounds.write("a", PendingImageRetry(1, NOW), mark=mark)
     now = NOW / 1000
-    repair = Repair(
+    repair = ImageRetrier(
         index=grounds.there.index,
         unhealed=grounds.unhealed,
         encoder=encoder,
-        policy=RepairPolicy(delays_s=(10, 100), jitter=0),
+        policy=ImageRetryPolicy(delays_s=(10, 100), jitter=0),
         clock=lambda: now,
     )
     assert await repair.round() == 1
@@ -94,12 +96,12 @@ async def test_a_photo_is_healed_in_place(grounds: Grounds) -> None:
     encoder.away.clear()
     now += 100
     assert await repair.round() == 1
-    found = await grounds.there.shelf.get(Key("shop", "a"))
+    found = await grounds.there.shelf.get(ProductKey("shop", "a"))
     assert found is not None
     assert not {"image_tries", "image_retry_at"} & found.keys()
     assert (found["image_state"], found["price"], found["attributes"]) == ("ok", 2.5, {"sizes": ["S", "M"]})
     image = unit("http://x/1.jpg", SPACE.vectors[IMAGE])
-    (hit,) = await grounds.there.shelf.search(Ask(vector=image, using=IMAGE, limit=1))
+    (hit,) = await grounds.there.shelf.search(IndexQuery(vector=image, using=IMAGE, limit=1))
     assert hit.score == pytest.approx(1.0)
-    known = (await grounds.there.index.known([Key("shop", "a")]))[Key("shop", "a")]
+    known = (await grounds.there.index.known([ProductKey("shop", "a")]))[ProductKey("shop", "a")]
     assert (known.fingerprint, known.retry) == (mark, None)

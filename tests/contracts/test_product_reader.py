@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from catalog.domain.filters import AnyOf
-from catalog.domain.index_query import Ask, Fusion, Rrf, Weighted
-from catalog.domain.product import Key
+from catalog.domain.index_query import Fusion, IndexQuery, ReciprocalRankFusion, WeightedFusion
+from catalog.domain.product import ProductKey
 from catalog.domain.space import FUSED, IMAGE
 from catalog.ports import Hit
 from catalog.query.rank_fusion import fused
@@ -42,7 +42,7 @@ WORDS: dict[str, set[int]] = {
 }
 
 
-async def filled(subject: Subject, titles: tuple[str, ...] = TITLES) -> list[Key]:
+async def filled(subject: Subject, titles: tuple[str, ...] = TITLES) -> list[ProductKey]:
     there = keys(len(titles))
     writes = [put(key, 1, title=title, attributes_brand=title[:1]) for key, title in zip(there, titles, strict=True)]
     assert not (await subject.index.write(writes)).invalid
@@ -53,21 +53,21 @@ def ids(hits: list[Hit]) -> list[str]:
     return [hit.key.id for hit in hits]
 
 
-def pairs(hits: list[Hit]) -> list[tuple[Key, float]]:
+def pairs(hits: list[Hit]) -> list[tuple[ProductKey, float]]:
     return [(hit.key, hit.score) for hit in hits]
 
 
 async def test_words_are_found_in_titles(subject: Subject) -> None:
     there = await filled(subject)
     for words, expected in WORDS.items():
-        hits = await subject.shelf.search(Ask(words=words, limit=10))
+        hits = await subject.shelf.search(IndexQuery(words=words, limit=10))
         assert {hit.key for hit in hits} == {there[n] for n in expected}, words
         assert all(hit.score > 0 and "title" in hit.payload for hit in hits)
 
 
 async def test_more_of_the_words_are_better(subject: Subject) -> None:
     await filled(subject)
-    assert ids(await subject.shelf.search(Ask(words="a red cotton shirt", limit=2)))[0] == "sku-1"
+    assert ids(await subject.shelf.search(IndexQuery(words="a red cotton shirt", limit=2)))[0] == "sku-1"
 
 
 async def test_words_of_a_product_that_left_or_changed_are_found_no_more(subject: Subject) -> None:
@@ -80,34 +80,43 @@ async def test_words_of_a_product_that_left_or_changed_are_found_no_more(subject
         patch(priced, 2, expect=revision(first[2]), price=9.0),
     ]
     assert not (await subject.index.write(second)).moved
-    (hit,) = await subject.shelf.search(Ask(words="red"))
+    (hit,) = await subject.shelf.search(IndexQuery(words="red"))
     assert (hit.key, hit.payload["price"], hit.payload["title"]) == (priced, 9.0, "red mug")
 
 
 async def test_titles_without_words_are_found_by_their_looks(subject: Subject) -> None:
     there = await filled(subject, ("", "?!", " "))
-    assert await subject.shelf.search(Ask(words="mug")) == []
+    assert await subject.shelf.search(IndexQuery(words="mug")) == []
     for words in (None, "mug"):
-        hits = await subject.shelf.search(Ask(vector=unit("q", 8), words=words))
+        hits = await subject.shelf.search(IndexQuery(vector=unit("q", 8), words=words))
         assert {hit.key for hit in hits} == set(there)
 
 
-FUSIONS: tuple[Fusion, ...] = (Rrf(), Rrf(k=1, dense=0.5, lexical=2.0), Weighted(), Weighted(dense=0.9))
+FUSIONS: tuple[Fusion, ...] = (
+    ReciprocalRankFusion(),
+    ReciprocalRankFusion(k=1, dense=0.5, lexical=2.0),
+    WeightedFusion(),
+    WeightedFusion(dense=0.9),
+)
 
 
 async def test_a_hybrid_search_is_the_fusion_of_its_channels(subject: Subject) -> None:
     await filled(subject)
     query = unit("query", 8)
-    dense = await subject.shelf.search(Ask(vector=query, limit=4))
-    lexical = await subject.shelf.search(Ask(words="red shoes", limit=4))
+    dense = await subject.shelf.search(IndexQuery(vector=query, limit=4))
+    lexical = await subject.shelf.search(IndexQuery(words="red shoes", limit=4))
     for fusion in FUSIONS:
-        hits = await subject.shelf.search(Ask(vector=query, words="red shoes", fusion=fusion, pool=4, limit=4))
+        hits = await subject.shelf.search(IndexQuery(vector=query, words="red shoes", fusion=fusion, pool=4, limit=4))
         expected = fused(fusion, pairs(dense), pairs(lexical))
         assert {hit.key: hit.score for hit in hits} == {key: pytest.approx(score) for key, score in expected[:4]}
         assert all(hit.payload["title"] for hit in hits)
 
 
-ASKS = (Ask(vector=unit("q", 8)), Ask(words="red mug sweater"), Ask(vector=unit("q", 8), words="red mug"))
+ASKS = (
+    IndexQuery(vector=unit("q", 8)),
+    IndexQuery(words="red mug sweater"),
+    IndexQuery(vector=unit("q", 8), words="red mug"),
+)
 
 
 async def test_pages_make_up_the_whole(subject: Subject) -> None:
@@ -122,7 +131,7 @@ async def test_pages_make_up_the_whole(subject: Subject) -> None:
 
 async def test_what_is_left_out_is_no_hit(subject: Subject) -> None:
     there = await filled(subject)
-    without = (there[0], there[3], Key("other", "sku-1"), Key("shop", "none"))
+    without = (there[0], there[3], ProductKey("other", "sku-1"), ProductKey("shop", "none"))
     for ask in ASKS:
         found = {hit.key for hit in await subject.shelf.search(replace(ask, without=without))}
         assert found == ({there[1], there[5]} if ask.vector is None else {*there} - {there[0], there[3]})
@@ -137,21 +146,25 @@ async def test_conditions_hold_in_every_channel(subject: Subject) -> None:
 
 async def test_how_it_is_searched_changes_nothing_on_a_small_shelf(subject: Subject) -> None:
     await filled(subject)
-    asks = [Ask(vector=unit("q", 8)), Ask(vector=unit("q", 8), exact=True), Ask(vector=unit("q", 8), ef=16)]
-    asks.append(Ask(vector=unit("q", 8), within_s=30.0))
+    asks = [
+        IndexQuery(vector=unit("q", 8)),
+        IndexQuery(vector=unit("q", 8), exact=True),
+        IndexQuery(vector=unit("q", 8), ef=16),
+    ]
+    asks.append(IndexQuery(vector=unit("q", 8), within_s=30.0))
     first, *others = [ids(await subject.shelf.search(ask)) for ask in asks]
     assert all(other == first for other in others)
 
 
 async def test_by_the_photo_alone(subject: Subject) -> None:
     there = await filled(subject)
-    hits = await subject.shelf.search(Ask(vector=vectors("sku-2")[IMAGE], using=IMAGE, limit=1))
+    hits = await subject.shelf.search(IndexQuery(vector=vectors("sku-2")[IMAGE], using=IMAGE, limit=1))
     assert ids(hits) == [there[2].id]
     assert hits[0].score == pytest.approx(1.0, abs=1e-5)
 
 
 async def test_what_a_product_looks_like(subject: Subject) -> None:
-    (key, gone, plain), never = keys(3), Key("shop", "never")
+    (key, gone, plain), never = keys(3), ProductKey("shop", "never")
     first = [put(key, 1), put(gone, 1), put(plain, 1)]
     first[2] = replace(first[2], vectors={FUSED: unit("plain", 8)})
     await subject.index.write(first)

@@ -13,28 +13,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog.domain.change import Stamp
+from catalog.domain.change import VersionStamp
 from catalog.domain.filters import AnyOf, Condition, Exists, Not, Range
-from catalog.domain.index_query import Ask
-from catalog.domain.product import Key
+from catalog.domain.index_query import IndexQuery
+from catalog.domain.product import ProductKey
 from catalog.domain.space import FUSED, IMAGE
-from catalog.domain.state import State, payload_of
-from catalog.ports import Vector, Write
+from catalog.domain.state import ProductState, payload_of
+from catalog.ports import ProductWrite, Vector
 from tests.fakes import SPACE, unit
 from tests.fixtures_engine import Subject
 
 
-def state(version: int, *, live: bool = True, **fields: Any) -> State:
+def state(version: int, *, live: bool = True, **fields: Any) -> ProductState:
     """A state whose fields are given without the dot: `attributes_brand`, `price`."""
-    return State(
-        base=Stamp(version, 0, f"{version:016x}"),
-        patched={"price": Stamp(version + 1, 0, "00")},
+    return ProductState(
+        base=VersionStamp(version, 0, f"{version:016x}"),
+        patched={"price": VersionStamp(version + 1, 0, "00")},
         live=live,
         fields={name.replace("attributes_", "attributes."): value for name, value in fields.items()},
     )
 
 
-def payload(of: State, *, fingerprint: str | None = "f1") -> dict[str, Any]:
+def payload(of: ProductState, *, fingerprint: str | None = "f1") -> dict[str, Any]:
     return payload_of(of, fingerprint=fingerprint, event_time=1)
 
 
@@ -42,31 +42,33 @@ def vectors(seed: str) -> dict[str, Vector]:
     return {FUSED: unit(seed, SPACE.vectors[FUSED]), IMAGE: unit(seed + "!", SPACE.vectors[IMAGE])}
 
 
-def put(key: Key, version: int, *, expect: str | None = None, title: str = "a mug", **fields: Any) -> Write:
+def put(
+    key: ProductKey, version: int, *, expect: str | None = None, title: str = "a mug", **fields: Any
+) -> ProductWrite:
     said = {**payload(state(version, **fields)), "title": title, "images": ["https://shop.example/1.jpg"]}
-    return Write(key, expect, said, vectors(key.id))
+    return ProductWrite(key, expect, said, vectors(key.id))
 
 
-def patch(key: Key, version: int, *, expect: str | None, **fields: Any) -> Write:
-    return Write(key, expect, payload(state(version, **fields)))
+def patch(key: ProductKey, version: int, *, expect: str | None, **fields: Any) -> ProductWrite:
+    return ProductWrite(key, expect, payload(state(version, **fields)))
 
 
-def tombstone(key: Key, version: int, *, expect: str | None) -> Write:
-    return Write(key, expect, payload(state(version, live=False), fingerprint=None), {})
+def tombstone(key: ProductKey, version: int, *, expect: str | None) -> ProductWrite:
+    return ProductWrite(key, expect, payload(state(version, live=False), fingerprint=None), {})
 
 
-def revision(write: Write) -> str:
+def revision(write: ProductWrite) -> str:
     said = write.payload["revision"]
     assert isinstance(said, str)
     return said
 
 
-def keys(count: int, tenant: str = "shop") -> list[Key]:
-    return [Key(tenant, f"sku-{n}") for n in range(count)]
+def keys(count: int, tenant: str = "shop") -> list[ProductKey]:
+    return [ProductKey(tenant, f"sku-{n}") for n in range(count)]
 
 
 async def found(subject: Subject, *conditions: Condition) -> set[str]:
-    hits = await subject.shelf.search(Ask(vector=unit("query", 8), limit=100, conditions=tuple(conditions)))
+    hits = await subject.shelf.search(IndexQuery(vector=unit("query", 8), limit=100, conditions=tuple(conditions)))
     assert len(hits) == await subject.shelf.count(conditions)
     return {hit.key.id for hit in hits}
 
@@ -74,7 +76,7 @@ async def found(subject: Subject, *conditions: Condition) -> set[str]:
 async def test_an_empty_index_knows_nothing(subject: Subject) -> None:
     assert await subject.index.known(keys(3)) == {}
     assert await subject.index.known([]) == {}
-    assert await subject.shelf.get(Key("shop", "sku-0")) is None
+    assert await subject.shelf.get(ProductKey("shop", "sku-0")) is None
     assert await found(subject) == set()
 
 
@@ -103,8 +105,8 @@ async def test_what_is_known_comes_back_as_it_was_written(subject: Subject) -> N
     said = state(
         7, price=3.0, available=False, attributes_brand="Ä", attributes_n=2**53 + 1, attributes_tags=("a", "b")
     )
-    said = replace(said, patched={"attributes.brand": Stamp(9, 0, "abc"), "price": Stamp(2**62, 1, "")})
-    write = Write(key, None, payload(said, fingerprint="f9"), vectors("x"))
+    said = replace(said, patched={"attributes.brand": VersionStamp(9, 0, "abc"), "price": VersionStamp(2**62, 1, "")})
+    write = ProductWrite(key, None, payload(said, fingerprint="f9"), vectors("x"))
     await subject.index.write([write])
     known = await subject.index.known([key, unknown])
     assert set(known) == {key}
@@ -114,8 +116,8 @@ async def test_what_is_known_comes_back_as_it_was_written(subject: Subject) -> N
 
 async def test_a_state_without_a_base_comes_back(subject: Subject) -> None:
     (key,) = keys(1)
-    waiting = State(patched={"price": Stamp(5, 0, "aa")}, fields={"price": 4.0})
-    await subject.index.write([Write(key, None, payload(waiting, fingerprint=None), {})])
+    waiting = ProductState(patched={"price": VersionStamp(5, 0, "aa")}, fields={"price": 4.0})
+    await subject.index.write([ProductWrite(key, None, payload(waiting, fingerprint=None), {})])
     known = (await subject.index.known([key]))[key]
     assert known.state == waiting
     assert known.fingerprint is None
@@ -181,7 +183,7 @@ async def test_a_payload_only_write_keeps_the_rest(subject: Subject) -> None:
     assert seen is not None
     assert (seen["price"], seen["title"]) == (8.0, "a mug")
     for name, vector in vectors(key.id).items():
-        (hit,) = await subject.shelf.search(Ask(vector=vector, using=name, limit=1))
+        (hit,) = await subject.shelf.search(IndexQuery(vector=vector, using=name, limit=1))
         assert (hit.key, hit.payload["price"]) == (key, 8.0)
         assert hit.score == pytest.approx(1.0, abs=1e-5)
 
@@ -192,7 +194,7 @@ async def test_a_payload_only_write_of_a_point_without_an_image_vector(subject: 
     await subject.index.write([first])
     assert not (await subject.index.write([patch(key, 2, expect=revision(first), price=8.0)])).moved
     assert await found(subject, Range("price", lte=8.0)) == {key.id}
-    assert await subject.shelf.search(Ask(vector=unit("x", 4), using=IMAGE, limit=5)) == []
+    assert await subject.shelf.search(IndexQuery(vector=unit("x", 4), using=IMAGE, limit=5)) == []
 
 
 async def test_a_payload_only_write_never_makes_or_turns_back_a_point(subject: Subject) -> None:
@@ -280,7 +282,7 @@ async def test_filters_choose_what_is_found(subject: Subject) -> None:
             ),
         ]
     )
-    cases: list[tuple[Condition, set[Key]]] = [
+    cases: list[tuple[Condition, set[ProductKey]]] = [
         (AnyOf("attributes.brand", ("Arbour",)), {a}),
         (AnyOf("attributes.brand", ("Arbour", "Birch", "Cedar")), {a, b}),
         (AnyOf("attributes.brand", ("arbour",)), set()),
@@ -324,8 +326,8 @@ async def test_filters_choose_what_is_found(subject: Subject) -> None:
 @pytest.mark.parametrize("name", ["screen size", "a.b", "größe", "x[0]", "it's", "a-b_c"])
 async def test_attributes_of_any_name_can_be_filtered_on(subject: Subject, name: str) -> None:
     a, b = keys(2)
-    said = State(base=Stamp(1, 0, "x"), live=True, fields={f"attributes.{name}": "yes"})
-    await subject.index.write([Write(a, None, payload(said), vectors("a")), put(b, 1)])
+    said = ProductState(base=VersionStamp(1, 0, "x"), live=True, fields={f"attributes.{name}": "yes"})
+    await subject.index.write([ProductWrite(a, None, payload(said), vectors("a")), put(b, 1)])
     assert await found(subject, AnyOf(f"attributes.{name}", ("yes",))) == {a.id}
     assert (await subject.index.known([a]))[a].state == said
 
@@ -337,20 +339,27 @@ async def test_hits_come_best_first_and_no_more_than_asked_for(subject: Subject)
         query = unit("another query", SPACE.vectors[using])
         scores = {k: float(vectors(k.id)[using] @ query) for k in shelf}
         best = sorted(shelf, key=lambda k: -scores[k])
-        hits = await subject.shelf.search(Ask(vector=query, using=using, limit=7))
+        hits = await subject.shelf.search(IndexQuery(vector=query, using=using, limit=7))
         assert [h.key for h in hits] == best[:7]
         assert [h.score for h in hits] == pytest.approx([scores[k] for k in best[:7]], abs=1e-5)
         assert not {"clock", "revision", "fingerprint"} & set(hits[0].payload)
 
 
 async def test_equal_ids_of_two_tenants_are_two_products(subject: Subject) -> None:
-    pairs = [Key("a", "1"), Key("b", "1"), Key("a", "b:c"), Key("a:b", "c"), Key("", "a"), Key("a", "")]
+    pairs = [
+        ProductKey("a", "1"),
+        ProductKey("b", "1"),
+        ProductKey("a", "b:c"),
+        ProductKey("a:b", "c"),
+        ProductKey("", "a"),
+        ProductKey("a", ""),
+    ]
     await subject.index.write([put(k, n + 1, title=repr(k)) for n, k in enumerate(pairs)])
     for key in pairs:
         seen = await subject.shelf.get(key)
         assert seen is not None
         assert seen["title"] == repr(key)
-    hits = await subject.shelf.search(Ask(vector=unit("q", 8), limit=9, conditions=(AnyOf("tenant", ("a",)),)))
+    hits = await subject.shelf.search(IndexQuery(vector=unit("q", 8), limit=9, conditions=(AnyOf("tenant", ("a",)),)))
     assert {h.key for h in hits} == {k for k in pairs if k.tenant == "a"}
     assert await subject.shelf.count() == len(pairs)
 
@@ -359,10 +368,10 @@ async def test_equal_ids_of_two_tenants_are_two_products(subject: Subject) -> No
     "id_", ["", " ", "a/b?c=d&e", "ключ", "☕" * 40, "\x00\n\t", '"quoted"', "x" * 5000, "\\u0000"]
 )
 async def test_ids_of_any_characters(subject: Subject, id_: str) -> None:
-    key = Key("shöp/1", id_)
+    key = ProductKey("shöp/1", id_)
     assert not (await subject.index.write([put(key, 1)])).invalid
     assert set(await subject.index.known([key])) == {key}
-    (hit,) = await subject.shelf.search(Ask(vector=unit("q", 8), limit=5))
+    (hit,) = await subject.shelf.search(IndexQuery(vector=unit("q", 8), limit=5))
     assert hit.key == key
 
 
@@ -389,7 +398,7 @@ async def test_any_sequence_of_guarded_writes_does_what_a_dict_would(
     subject: Subject, batches: list[dict[int, tuple[str, str]]]
 ) -> None:
     shelf = keys(5, tenant=uuid4().hex)
-    there: dict[Key, Write] = {}
+    there: dict[ProductKey, ProductWrite] = {}
     for version, batch in enumerate(batches, start=1):
         writes, wrong = [], set()
         for n, (kind, expects) in batch.items():
@@ -410,6 +419,6 @@ async def test_any_sequence_of_guarded_writes_does_what_a_dict_would(
     assert {k: v.revision for k, v in known.items()} == {k: revision(w) for k, w in there.items()}
     with_vectors = {k for k, w in there.items() if w.payload["live"] and w.vectors}
     mine = [AnyOf("tenant", (shelf[0].tenant,))]
-    hits = await subject.shelf.search(Ask(vector=unit("q", 8), limit=9, conditions=tuple(mine)))
+    hits = await subject.shelf.search(IndexQuery(vector=unit("q", 8), limit=9, conditions=tuple(mine)))
     assert {h.key for h in hits} == with_vectors
     assert await subject.shelf.count(mine) == sum(w.payload["live"] for w in there.values())

@@ -7,29 +7,29 @@ from dataclasses import dataclass
 
 import pytest
 
-from catalog.domain.change import Stamp
+from catalog.domain.change import VersionStamp
 from catalog.domain.filters import AnyOf
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.space import FUSED
-from catalog.domain.state import State, payload_of
-from catalog.ports import Recent, Write
-from indexer import QdrantRecent
+from catalog.domain.state import ProductState, payload_of
+from catalog.ports import ProductWrite, RecentProducts
+from indexer import QdrantRecentProducts
 from tests.fakes import SPACE, FakeIndex, unit
 from tests.fixtures_engine import Subject, client_of, collection_at, server_url
 
-LIVE = State(base=Stamp(7, 0, "x"), live=True, fields={"price": 2.5})
-DELETED = State(base=Stamp(8, 1, ""))
+LIVE = ProductState(base=VersionStamp(7, 0, "x"), live=True, fields={"price": 2.5})
+DELETED = ProductState(base=VersionStamp(8, 1, ""))
 
 
 @dataclass
 class Grounds:
     there: Subject
-    recent: Recent
+    recent: RecentProducts
 
-    async def write(self, id: str, at: int, *, tenant: str = "shop", state: State = LIVE) -> None:
+    async def write(self, id: str, at: int, *, tenant: str = "shop", state: ProductState = LIVE) -> None:
         said = payload_of(state, fingerprint="f", event_time=at) | {"title": "mug", "images": [], "image_state": "none"}
         vectors = {FUSED: unit(id, SPACE.vectors[FUSED])} if state.live else {}
-        assert not (await self.there.index.write([Write(Key(tenant, id), None, said, vectors)])).moved
+        assert not (await self.there.index.write([ProductWrite(ProductKey(tenant, id), None, said, vectors)])).moved
 
     async def ids(self, *conditions: AnyOf, limit: int = 10) -> list[str]:
         return [key.id for key, _ in await self.recent.newest(conditions, limit=limit)]
@@ -43,7 +43,7 @@ async def grounds(request: pytest.FixtureRequest) -> AsyncIterator[Grounds]:
         return
     url = request.getfixturevalue("engine").url if request.param == "engine" else server_url()
     async with collection_at(url, SPACE) as there, client_of(url) as client:
-        yield Grounds(there, QdrantRecent(client, collection=there.collection))
+        yield Grounds(there, QdrantRecentProducts(client, collection=there.collection))
 
 
 async def test_the_latest_come_first_and_no_more_than_asked_for(grounds: Grounds) -> None:
@@ -64,6 +64,6 @@ async def test_only_live_products_that_satisfy_the_conditions(grounds: Grounds) 
 async def test_the_payload_is_what_a_hit_has(grounds: Grounds) -> None:
     await grounds.write("a", 9)
     [(key, payload)] = await grounds.recent.newest(limit=1)
-    assert key == Key("shop", "a")
+    assert key == ProductKey("shop", "a")
     assert (payload["title"], payload["price"], payload["event_time"]) == ("mug", 2.5, 9)
     assert not {"clock", "revision", "fingerprint", "guard"} & set(payload)

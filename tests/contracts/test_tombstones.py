@@ -10,17 +10,17 @@ import pytest
 from qdrant_client import AsyncQdrantClient
 
 import indexer.tombstones
-from catalog.domain.change import Stamp
-from catalog.domain.product import Key
-from catalog.domain.state import State, payload_of
-from catalog.ports import Write
-from indexer import Tombstones, Waiting
+from catalog.domain.change import VersionStamp
+from catalog.domain.product import ProductKey
+from catalog.domain.state import ProductState, payload_of
+from catalog.ports import ProductWrite
+from indexer import TombstoneStore, WaitingPatch
 from tests.fakes import SPACE, unit
 from tests.fixtures_engine import Subject, client_of, collection_at
 
-DELETED = State(base=Stamp(0, 1, ""), patched={"price": Stamp(9, 0, "aa")}, fields={"price": 2.0})
-WAITING = State(patched={"price": Stamp(5, 0, "aa")}, fields={"price": 4.0})
-LIVE = State(base=Stamp(7, 0, "x"), live=True)
+DELETED = ProductState(base=VersionStamp(0, 1, ""), patched={"price": VersionStamp(9, 0, "aa")}, fields={"price": 2.0})
+WAITING = ProductState(patched={"price": VersionStamp(5, 0, "aa")}, fields={"price": 4.0})
+LIVE = ProductState(base=VersionStamp(7, 0, "x"), live=True)
 
 
 @dataclass
@@ -28,13 +28,15 @@ class Grounds:
     """A collection, what looks after its hidden points, and a client of the Qdrant they are in."""
 
     there: Subject
-    tombstones: Tombstones
+    tombstones: TombstoneStore
     client: AsyncQdrantClient
 
-    async def write(self, state: State, times: dict[str, int], *, expect: str | None = None) -> list[Write]:
+    async def write(
+        self, state: ProductState, times: dict[str, int], *, expect: str | None = None
+    ) -> list[ProductWrite]:
         vectors = {name: unit("x", dim) for name, dim in SPACE.vectors.items()} if state.live else {}
         writes = [
-            Write(Key("shop", id), expect, payload_of(state, fingerprint=None, event_time=at), vectors)
+            ProductWrite(ProductKey("shop", id), expect, payload_of(state, fingerprint=None, event_time=at), vectors)
             for id, at in times.items()
         ]
         outcome = await self.there.index.write(writes)
@@ -42,13 +44,13 @@ class Grounds:
         return writes
 
     async def known(self, *ids: str) -> set[str]:
-        return {key.id for key in await self.there.index.known([Key("shop", id) for id in ids])}
+        return {key.id for key in await self.there.index.known([ProductKey("shop", id) for id in ids])}
 
 
 @pytest.fixture
 async def grounds(qdrant_url: str) -> AsyncIterator[Grounds]:
     async with collection_at(qdrant_url, SPACE) as there, client_of(qdrant_url) as client:
-        yield Grounds(there, Tombstones(client, collection=there.collection), client)
+        yield Grounds(there, TombstoneStore(client, collection=there.collection), client)
 
 
 async def test_only_old_points_of_deleted_products_go(grounds: Grounds) -> None:
@@ -64,7 +66,7 @@ async def test_only_old_points_of_deleted_products_go(grounds: Grounds) -> None:
 async def test_waiting_patches_are_listed_and_go_when_asked(grounds: Grounds) -> None:
     await grounds.write(WAITING, {"waits": 5, "waits-too": 2000})
     await grounds.write(DELETED, {"old": 5})
-    assert [one async for one in grounds.tombstones.waiting(1000)] == [Waiting(Key("shop", "waits"), 5)]
+    assert [one async for one in grounds.tombstones.waiting(1000)] == [WaitingPatch(ProductKey("shop", "waits"), 5)]
     assert await grounds.tombstones.count(1000, waiting=True) == 1
     assert await grounds.tombstones.remove(1000, waiting=True) == 1
     assert await grounds.known("old", "waits", "waits-too") == {"old", "waits-too"}
@@ -88,7 +90,7 @@ async def test_a_product_that_comes_back_meanwhile_is_never_lost(grounds: Ground
         payload = payload_of(LIVE, fingerprint=None, event_time=2000)
         vectors = {name: unit("x", dim) for name, dim in SPACE.vectors.items()}
         for expect in (revision, None):
-            outcome = await grounds.there.rival.write([Write(Key("shop", id), expect, payload, vectors)])
+            outcome = await grounds.there.rival.write([ProductWrite(ProductKey("shop", id), expect, payload, vectors)])
             if not outcome.moved:
                 return
         raise AssertionError(f"{id} was neither as it was deleted nor gone")
@@ -105,5 +107,5 @@ async def test_a_product_that_comes_back_meanwhile_is_never_lost(grounds: Ground
 async def test_a_purge_of_the_alias_reaches_its_collection(grounds: Grounds) -> None:
     await grounds.write(DELETED, {"old": 5})
     alias = grounds.there.collection.partition("--")[0]
-    assert await Tombstones(grounds.client, collection=alias).remove(1000) == 1
+    assert await TombstoneStore(grounds.client, collection=alias).remove(1000) == 1
     assert await grounds.known("old") == set()

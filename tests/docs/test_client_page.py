@@ -13,13 +13,21 @@ from qdrant_client import grpc
 from starlette.types import ASGIApp
 
 from catalog.domain.space import FUSED, IMAGE
-from catalog.ports import Write
-from catalog.query.candidates import Gather
-from catalog.query.search import Find
+from catalog.ports import ProductWrite
+from catalog.query.candidates import CandidateService
+from catalog.query.search import SearchService
 from embedded.engine.process import EngineProcess
-from indexer import CollectionPolicy, QdrantCandidates, QdrantIndex, QdrantShelf, collection_name, connect, ensure
+from indexer import (
+    CollectionPolicy,
+    QdrantCandidateReader,
+    QdrantReader,
+    QdrantWriter,
+    collection_name,
+    connect,
+    ensure,
+)
 from indexer.qdrant.bm25 import write_document
-from search import Parts, create_app, index_health
+from search import Dependencies, create_app, index_health
 from tests.liveshelf.service import listening, of
 from tests.search.shop import SPACE, Album, Overlap, bag, photo, stocked
 
@@ -65,16 +73,16 @@ async def indexed(engine: EngineProcess) -> AsyncIterator[ASGIApp]:
     collection = await ensure(client, SPACE, POLICY)
     try:
         writes = [
-            Write(key, None, dict(said), {FUSED: bag(said["title"]), IMAGE: bag(said["title"])})
+            ProductWrite(key, None, dict(said), {FUSED: bag(said["title"]), IMAGE: bag(said["title"])})
             for key, said in stocked().shelf.products.items()
         ]
-        await QdrantIndex(client, collection=collection, space=SPACE).write(writes)
-        shelf = QdrantShelf(client, collection=collection, space=SPACE)
-        find = Find(shelf=shelf, encoder=Overlap(), looks=shelf, facets=stocked().shelf)
-        candidates = QdrantCandidates(client, collection=collection, space=SPACE)
-        parts = Parts(
+        await QdrantWriter(client, collection=collection, space=SPACE).write(writes)
+        shelf = QdrantReader(client, collection=collection, space=SPACE)
+        find = SearchService(shelf=shelf, encoder=Overlap(), looks=shelf, facets=stocked().shelf)
+        candidates = QdrantCandidateReader(client, collection=collection, space=SPACE)
+        parts = Dependencies(
             find=find,
-            gather=Gather(candidates=candidates, find=find),
+            gather=CandidateService(candidates=candidates, find=find),
             shelf=shelf,
             images=Album(),
             health=index_health(shelf, space=SPACE.id),

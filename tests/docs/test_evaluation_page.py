@@ -12,7 +12,7 @@ from evaluation.comparison import ChancePolicy, Depths
 from evaluation.judgements import NAMES, Judgements, read_judgements
 from evaluation.metrics import mark, measured
 from tests.evaluation.judged import judgements
-from training.data.query_log import read_log
+from training.data.query_log import read_click_log
 from training.data.splits import PARTS
 from training.synthetic.generate import main
 
@@ -43,7 +43,7 @@ def test_the_judgements_that_are_shown_say_the_same_in_both_forms(tmp_path: Path
 
 
 def test_the_log_that_is_shown_is_one(tmp_path: Path) -> None:
-    log = read_log(block(tmp_path, "csv", "log"), IDS)
+    log = read_click_log(block(tmp_path, "csv", "log"), IDS)
     assert (log.queries, log.weight.tolist()) == (("red mug", "straw hat"), [12, 3, 1])
     assert not log.skipped.counts
 

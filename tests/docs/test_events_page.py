@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from catalog.domain.change import Delete, Put
-from catalog.domain.product import Content, ImageState, Key, Offer, Product
+from catalog.domain.product import Content, ImageState, Offer, Product, ProductKey
 from catalog.domain.record import Record, Reject, Stage
 from catalog.domain.space import FUSED, IMAGE, Space
 from catalog.domain.state import OFFER_FIELDS
-from catalog.events.mapping import Mapping
+from catalog.events.mapping import RecordMapping
 from catalog.events.mapping_file import read_mapping
-from catalog.events.parser import CONTRACT_FIELDS, Contract, Parsed, key_bytes, parse, schema
+from catalog.events.parser import CONTRACT_FIELDS, ParsedEvent, ParserConfig, key_bytes, parse, schema
 from catalog.ingest.decide import InlinePolicy, decide, write_of
-from catalog.ports import Encoded
+from catalog.ports import EncodedItem
 from liveshelf.settings import PREFIX, Settings
 from streams.quarantine.topic import HEADER, _headers
 
@@ -32,7 +32,7 @@ def shown(kind: str) -> list[str]:
     return [text for label, text in BLOCKS if label == kind]
 
 
-def read(text: str, contract: Contract = Contract()) -> Parsed | Reject | None:
+def read(text: str, contract: ParserConfig = ParserConfig()) -> ParsedEvent | Reject | None:
     return parse(Record(b"key", text.encode(), "products", 0, 0, 1732245000130), contract)
 
 
@@ -43,7 +43,7 @@ def test_every_block_is_of_a_kind_that_is_checked():
 
 @pytest.mark.parametrize("text", shown("event"))
 def test_what_is_shown_as_an_event_is_one(text):
-    assert isinstance(read(text), Parsed)
+    assert isinstance(read(text), ParsedEvent)
 
 
 @pytest.mark.parametrize("text", shown("refused"))
@@ -55,26 +55,26 @@ def test_what_is_shown_as_refused_is_refused(text):
 
 def test_the_mapping_reads_the_envelopes_that_are_shown():
     (text,) = shown("mapping")
-    contract = Contract(mapping=read_mapping(text))
+    contract = ParserConfig(mapping=read_mapping(text))
     put, delete = (read(envelope, contract) for envelope in shown("mapped"))
-    assert isinstance(put, Parsed)
-    assert isinstance(delete, Parsed)
+    assert isinstance(put, ParsedEvent)
+    assert isinstance(delete, ParsedEvent)
     images = ("https://images.example/17-front.jpg", "https://images.example/17-back.jpg")
     assert put.change == Put(
         Product(
-            Key("default", "17"),
+            ProductKey("default", "17"),
             Content("Stoneware mug, sea green", images),
             {"brand": "Arbour", "category": "mugs"},
             Offer(12.5, "EUR", True),
         ),
         24023128,
     )
-    assert delete.change == Delete(Key("default", "17"), 24023999)
+    assert delete.change == Delete(ProductKey("default", "17"), 24023999)
 
 
 def test_the_reason_of_a_mapping_that_is_shown_is_what_is_said():
     (text,) = shown("mapping")
-    refused = read('{"op": "c", "after": {"sku": 1}}', Contract(mapping=read_mapping(text)))
+    refused = read('{"op": "c", "after": {"sku": 1}}', ParserConfig(mapping=read_mapping(text)))
     assert isinstance(refused, Reject)
     assert f"`{refused.reason}`" in PAGE
 
@@ -82,24 +82,24 @@ def test_the_reason_of_a_mapping_that_is_shown_is_what_is_said():
 def test_the_table_of_the_mapping_is_whole():
     rows = re.findall(r"^\| (`[^|]+) \|", PAGE, re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    assert {field.name for field in fields(Mapping)} <= named
+    assert {field.name for field in fields(RecordMapping)} <= named
 
 
 def test_the_unknown_field_is_kept_and_the_object_dropped():
     (lamp,) = (text for text in shown("event") if "dimensions" in text)
     parsed = read(lamp)
-    assert isinstance(parsed, Parsed)
+    assert isinstance(parsed, ParsedEvent)
     assert parsed.change.product.attributes == {"season": "autumn"}
     assert parsed.dropped == ("dimensions",)
 
 
 def test_the_payload_is_what_the_first_event_leaves():
     parsed = read(shown("event")[0])
-    assert isinstance(parsed, Parsed)
+    assert isinstance(parsed, ParsedEvent)
     decision = decide(parsed.change.key, [parsed], None, SPACE)
     assert decision.fingerprint is not None
     vectors = {name: np.ones(dim, np.float32) for name, dim in SPACE.vectors.items()}
-    made = {decision.fingerprint: Encoded(vectors, ImageState.OK, "")}
+    made = {decision.fingerprint: EncodedItem(vectors, ImageState.OK, "")}
     payload = dict(write_of(decision, made, now_ms=0).payload)
     internals = {name: payload.pop(name) for name in ("clock", "fingerprint", "revision")}
     assert all(f"`{name}`" in PAGE for name in internals)
@@ -107,7 +107,7 @@ def test_the_payload_is_what_the_first_event_leaves():
 
 
 def test_the_key_is_the_one_the_code_makes():
-    assert f"`{key_bytes(Key('shop-a', 'sku-1')).decode()}`" in PAGE
+    assert f"`{key_bytes(ProductKey('shop-a', 'sku-1')).decode()}`" in PAGE
 
 
 def test_the_tables_name_every_field_state_stage_and_header():

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from tests.search.shop import data_url, photo, stocked
 
 PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text("utf-8")
@@ -18,7 +18,7 @@ EXAMPLES = re.findall(r"^```json search\n(.*?)\n```$", PAGE, re.DOTALL | re.MULT
 @pytest.mark.parametrize("example", EXAMPLES)
 async def test_an_example_of_a_search_is_answered_whole(example: str) -> None:
     shop = stocked()
-    shop.shelf.products[Key("default", "mug")]["attributes"]["parent"] = "p1"
+    shop.shelf.products[ProductKey("default", "mug")]["attributes"]["parent"] = "p1"
     asked = re.sub(r"data:image/png;base64,[^\"]*", data_url(photo()), example)
     async with shop.client() as client:
         response = await client.post("/search", content=asked, headers={"content-type": "application/json"})

@@ -15,7 +15,7 @@ import pytest
 
 from embedded.child_process import Command
 from embedded.errors import EmbeddedError
-from embedded.process_group import Group, Member, program
+from embedded.process_group import GroupMember, ProcessGroup, program
 
 READY = 'open(f"{folder}/{name}.ready", "w").write(str(os.getpid()))'
 BODY = f"""
@@ -45,7 +45,7 @@ with Group([[part(folder, "one")], [part(folder, "two")]]) as group:
 """
 
 
-def part(folder: Path, name: str, body: str = BODY) -> Member:
+def part(folder: Path, name: str, body: str = BODY) -> GroupMember:
     argv = [sys.executable, "-I", "-S", "-c", body, name, str(folder)]
     command = Command(argv, env={}, log=folder / f"{name}.log", grace=5.0)
     return program(name, command, ready=(folder / f"{name}.ready").exists, timeout=20.0)
@@ -71,7 +71,7 @@ def eventually(holds: Callable[[], bool], seconds: float = 15.0) -> bool:
 
 
 def test_starts_stage_by_stage_and_stops_in_reverse(tmp_path: Path) -> None:
-    with Group([[part(tmp_path, "one")], [part(tmp_path, "two")], [part(tmp_path, "three")]]) as group:
+    with ProcessGroup([[part(tmp_path, "one")], [part(tmp_path, "two")], [part(tmp_path, "three")]]) as group:
         group.check()
     assert journal(tmp_path) == ["+one", "+two", "+three", "-three", "-two", "-one"]
     assert all(gone(pid(tmp_path, name)) for name in ("one", "two", "three"))
@@ -79,12 +79,12 @@ def test_starts_stage_by_stage_and_stops_in_reverse(tmp_path: Path) -> None:
 
 def test_members_of_one_stage_start_at_the_same_time(tmp_path: Path) -> None:
     waiting = BODY.replace(READY, f"while not os.path.exists(folder + '/right.ready'): time.sleep(0.01)\n{READY}")
-    with Group([[part(tmp_path, "left", waiting), part(tmp_path, "right")]]):
+    with ProcessGroup([[part(tmp_path, "left", waiting), part(tmp_path, "right")]]):
         assert set(journal(tmp_path)) == {"+left", "+right"}
 
 
 def test_a_death_while_running_is_named_with_its_log_and_the_rest_can_be_stopped(tmp_path: Path) -> None:
-    with Group([[part(tmp_path, "one")], [part(tmp_path, "two")]]) as group:
+    with ProcessGroup([[part(tmp_path, "one")], [part(tmp_path, "two")]]) as group:
         os.kill(pid(tmp_path, "two"), signal.SIGKILL)
         with pytest.raises(EmbeddedError, match=r"(?s)The two was ended by SIGKILL.*two\.log"):
             group.wait(20)
@@ -94,7 +94,7 @@ def test_a_death_while_running_is_named_with_its_log_and_the_rest_can_be_stopped
 def test_a_member_that_never_gets_ready_stops_what_had_started(tmp_path: Path) -> None:
     dies = "print('no such model'); raise SystemExit(3)"
     with pytest.raises(EmbeddedError, match=r"(?s)The two ended with exit status 3.*no such model"):
-        Group([[part(tmp_path, "one")], [part(tmp_path, "two", dies)]]).start()
+        ProcessGroup([[part(tmp_path, "one")], [part(tmp_path, "two", dies)]]).start()
     assert journal(tmp_path) == ["+one", "-one"]
 
 
@@ -102,14 +102,14 @@ def test_a_failure_cancels_a_slow_member_of_the_same_stage(tmp_path: Path) -> No
     slow = BODY.replace(READY, "time.sleep(60)")
     start = time.monotonic()
     with pytest.raises(EmbeddedError, match="exit status 3"):
-        Group([[part(tmp_path, "slow", slow), part(tmp_path, "bad", "raise SystemExit(3)")]]).start()
+        ProcessGroup([[part(tmp_path, "slow", slow), part(tmp_path, "bad", "raise SystemExit(3)")]]).start()
     assert time.monotonic() - start < 15
 
 
 def test_a_program_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     command = Command(["/no/such/program"], env={}, log=tmp_path / "log")
     with pytest.raises(EmbeddedError, match="/no/such/program cannot be started"):
-        Group([[program("ghost", command, ready=lambda: True)]]).start()
+        ProcessGroup([[program("ghost", command, ready=lambda: True)]]).start()
 
 
 @pytest.mark.parametrize(

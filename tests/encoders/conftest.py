@@ -9,12 +9,12 @@ from PIL import Image, ImageDraw
 from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
 from encoders.models.load import BUILTIN
-from encoders.models.single_stream import Trained
+from encoders.models.single_stream import SingleStreamModel
 
 
 @pytest.fixture(scope="session")
-def small() -> Trained:
-    return Trained(BUILTIN, name="builtin:small")
+def small() -> SingleStreamModel:
+    return SingleStreamModel(BUILTIN, name="builtin:small")
 
 
 class Photos:

@@ -15,9 +15,9 @@ from PIL.Image import Image
 
 from catalog.domain.product import Content, ImageState
 from catalog.domain.space import FUSED, IMAGE, Space
-from catalog.errors import Hopeless, ImageProblem, Misuse
-from catalog.ports import ItemEncoder, Prepared, QueryEncoder
-from encoders import EncodePolicy, EncoderService, Turn
+from catalog.errors import FatalError, ImageProblem, InvalidInput
+from catalog.ports import ItemEncoder, PreparedItem, QueryEncoder
+from encoders import EncodePolicy, EncoderService, Priority
 from encoders.model import Inputs, Rows
 from encoders.towers.preprocessing import square
 from tests.encoders.conftest import Photos, picture, png
@@ -163,9 +163,11 @@ async def test_live_photos_are_decoded_before_those_of_a_back_fill_that_wait() -
     async with EncoderService(watched, Photos({"red": RED}), EncodePolicy(fetches=8, decoders=1)) as service:
         gate.clear()
         order.clear()
-        late = asyncio.create_task(service.lane(Turn.BACKFILL).prepare([Content(f"b{i}", ("red",)) for i in range(6)]))
+        late = asyncio.create_task(
+            service.lane(Priority.BACKFILL).prepare([Content(f"b{i}", ("red",)) for i in range(6)])
+        )
         await asyncio.sleep(0.05)
-        soon = asyncio.create_task(service.lane(Turn.LIVE).prepare([Content("live", ("red",))]))
+        soon = asyncio.create_task(service.lane(Priority.LIVE).prepare([Content("live", ("red",))]))
         await asyncio.sleep(0.05)
         gate.set()
         await asyncio.gather(late, soon)
@@ -175,7 +177,7 @@ async def test_live_photos_are_decoded_before_those_of_a_back_fill_that_wait() -
 async def test_the_lanes_make_the_same_vectors_whatever_runs_at_once(photos: Photos) -> None:
     contents = [Content("a" * (i + 1), ("red",) if i % 3 else ("blue",)) for i in range(40)]
     async with EncoderService(Colours(), photos, EncodePolicy(batch=4, forwards=3)) as service:
-        live, late = service.lane(Turn.LIVE), service.lane(Turn.BACKFILL)
+        live, late = service.lane(Priority.LIVE), service.lane(Priority.BACKFILL)
         prepared = await late.prepare(contents)
         found = await asyncio.gather(live.encode(prepared), late.encode(prepared), late.encode(prepared[:7]))
     for some in found[1:]:
@@ -212,13 +214,13 @@ async def test_a_query_is_the_vector_an_item_of_the_same_would_have(service: Enc
 async def test_a_query_of_no_image_says_so_and_one_of_nothing_too(service: EncoderService) -> None:
     with pytest.raises(ImageProblem):
         await service.encode_query(text=None, image=b"no image")
-    with pytest.raises(Misuse, match="text or an image"):
+    with pytest.raises(InvalidInput, match="text or an image"):
         await service.encode_query(text="  ", image=None)
 
 
 async def test_what_another_encoder_prepared_is_refused(service: EncoderService) -> None:
-    with pytest.raises(Misuse, match="prepare"):
-        await service.encode([Prepared(ImageState.NONE, "", object())])
+    with pytest.raises(InvalidInput, match="prepare"):
+        await service.encode([PreparedItem(ImageState.NONE, "", object())])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process has one niceness, not each thread its own")
@@ -247,5 +249,5 @@ async def test_a_lost_device_is_hopeless(photos: Photos) -> None:
             raise torch.AcceleratorError("CUDA error: device lost")
 
     async with EncoderService(Lost(), photos) as service:
-        with pytest.raises(Hopeless):
+        with pytest.raises(FatalError):
             await service.encode_query(text="mug", image=None)

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from catalog.domain.filters import Condition
-from catalog.domain.index_query import Ask
-from catalog.domain.product import Key
+from catalog.domain.index_query import IndexQuery
+from catalog.domain.product import ProductKey
 from catalog.domain.space import FUSED
-from catalog.ports import Hit, Write
+from catalog.ports import Hit, ProductWrite
 from embedded.engine.process import EngineProcess
 from evaluation.index_recall import exact_recall
-from indexer import QdrantShelf
+from indexer import QdrantReader
 from tests.contracts.test_product_writer import put
 from tests.fakes import SPACE
 from tests.fixtures_engine import collection_at
@@ -24,12 +24,12 @@ class Forgetful:
         self.scores = scores
         self.unseen = unseen
 
-    async def search(self, ask: Ask) -> list[Hit]:
+    async def search(self, ask: IndexQuery) -> list[Hit]:
         there = {name: score for name, score in self.scores.items() if ask.exact or name not in self.unseen}
         ranked = sorted(there, key=lambda name: -float(ask.vector[0]) * there[name])
-        return [Hit(Key("shop", name), float(ask.vector[0]) * there[name], {}) for name in ranked[: ask.limit]]
+        return [Hit(ProductKey("shop", name), float(ask.vector[0]) * there[name], {}) for name in ranked[: ask.limit]]
 
-    async def get(self, key: Key) -> None:
+    async def get(self, key: ProductKey) -> None:
         return None
 
     async def count(self, conditions: Sequence[Condition] = ()) -> int:
@@ -55,10 +55,10 @@ async def test_an_empty_shelf_says_nothing() -> None:
 
 async def test_the_live_collection_is_asked_both_ways(engine: EngineProcess) -> None:
     async with collection_at(engine.url, SPACE) as subject:
-        writes: list[Write] = [put(Key("shop", str(n)), 1) for n in range(40)]
+        writes: list[ProductWrite] = [put(ProductKey("shop", str(n)), 1) for n in range(40)]
         await subject.index.write(writes)
-        assert isinstance(subject.shelf, QdrantShelf)
+        assert isinstance(subject.shelf, QdrantReader)
         vectors = np.stack([write.vectors[FUSED] for write in writes if write.vectors])
         assert (await exact_recall(subject.shelf, vectors, using=FUSED, k=5)).tolist() == [1.0] * 40
-        hits = await subject.shelf.search(Ask(vector=vectors[3], limit=1, exact=True))
-        assert hits[0].key == Key("shop", "3")
+        hits = await subject.shelf.search(IndexQuery(vector=vectors[3], limit=1, exact=True))
+        assert hits[0].key == ProductKey("shop", "3")

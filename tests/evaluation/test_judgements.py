@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from evaluation.judgements import Judgements, read_judgements
 
 IDS = ("a", "b", "7")
@@ -102,15 +102,15 @@ def test_bad_lines_of_qrels_and_of_their_texts_are_counted(tmp_path: Path) -> No
 
 
 def test_what_cannot_be_judged_with_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="give their words"):
+    with pytest.raises(InvalidInput, match="give their words"):
         read_judgements(write(tmp_path, "q.qrels", "1 0 a 1\n"), IDS)
-    with pytest.raises(Misuse, match="lacks a column of the item"):
+    with pytest.raises(InvalidInput, match="lacks a column of the item"):
         read_judgements(write(tmp_path, "q.csv", "query,what\nmug,a\n"), IDS)
-    with pytest.raises(Misuse, match="lacks a column of the query"):
+    with pytest.raises(InvalidInput, match="lacks a column of the query"):
         read_judgements(write(tmp_path, "q.csv", "qid,item\n1,a\n"), IDS)
-    with pytest.raises(Misuse, match=r"judges no product.*2 skipped"):
+    with pytest.raises(InvalidInput, match=r"judges no product.*2 skipped"):
         read_judgements(write(tmp_path, "q.csv", "query,item\nmug,z\nhat,y\n"), IDS)
-    with pytest.raises(Misuse, match="no file"):
+    with pytest.raises(InvalidInput, match="no file"):
         read_judgements(tmp_path / "lost.qrels", IDS, texts=write(tmp_path, "t.tsv", "id\tquery\n1\tmug\n"))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from evaluation.comparison import Depths, compare, evaluate
 from evaluation.intervals import ChancePolicy
-from evaluation.page import Shown, choose, page, pictured
+from evaluation.page import ShownQueries, choose, page, pictured
 from tests.evaluation.judged import judgements
 
 NASTY = "</script><script>alert('x')</script><img src=x onerror=alert(1)> \"quoted\" & $title ${x}"
@@ -111,4 +111,4 @@ def test_the_queries_shown_are_those_at_either_end() -> None:
     whole = choose(found, 60)
     assert sorted([*whole.worst, *whole.best]) == np.flatnonzero(value).tolist()
     assert list(value[list(whole.worst)]) == sorted(value[value < 0])
-    assert set(Shown((0,), ()).items(found)) <= set(range(9))
+    assert set(ShownQueries((0,), ()).items(found)) <= set(range(9))

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from evaluation.judgements import of_titles
-from evaluation.precision_gate import QUERY, GatePolicy, Made, gate
+from evaluation.precision_gate import QUERY, CatalogueVectors, GatePolicy, gate
 
 TITLES = tuple(f"product {i}" for i in range(200))
 
 
-def made(noise: float = 0.0, *, seed: int = 1, queries: float | None = None) -> Made:
+def made(noise: float = 0.0, *, seed: int = 1, queries: float | None = None) -> CatalogueVectors:
     """Random directions, of which each title's query is its product's, with so much noise on all of them."""
     plain = np.random.default_rng(0).normal(size=(len(TITLES), 32)).astype(np.float32)
     draw = np.random.default_rng(seed)
@@ -29,7 +29,7 @@ def made(noise: float = 0.0, *, seed: int = 1, queries: float | None = None) -> 
     def ask(texts: Sequence[str]) -> NDArray[np.float32]:
         return asked[[TITLES.index(text) for text in texts]]
 
-    return Made({"fused": items}, "fused", ask)
+    return CatalogueVectors({"fused": items}, "fused", ask)
 
 
 def test_the_same_vectors_pass() -> None:
@@ -65,7 +65,7 @@ def test_a_vector_that_is_missing_counts_as_the_worst_and_one_that_neither_has_n
 def test_a_name_without_any_vector_is_left_out() -> None:
     reference, other = made(), made()
     none = np.full((len(TITLES), 32), np.nan, np.float32)
-    both = [Made({**one.items, "image": none}, "fused", one.ask) for one in (reference, other)]
+    both = [CatalogueVectors({**one.items, "image": none}, "fused", one.ask) for one in (reference, other)]
     assert set(gate(*both, of_titles(TITLES)).nearness) == {"fused", QUERY}
 
 
@@ -73,5 +73,5 @@ def test_titles_as_queries_are_right_for_all_that_have_them() -> None:
     judged = of_titles(["Red mug", "", "Hat", "Red  mug"])
     assert judged.queries == ("Red mug", "Hat")
     assert judged.pairs.of(0).tolist() == [0, 3]
-    with pytest.raises(Misuse):
+    with pytest.raises(InvalidInput):
         of_titles(["", " "])

@@ -8,13 +8,13 @@ from uuid import uuid4
 import pytest
 from qdrant_client import AsyncQdrantClient, models
 
-from catalog.domain.product import Key
-from catalog.errors import Hopeless
-from catalog.ports import Write
+from catalog.domain.product import ProductKey
+from catalog.errors import FatalError
+from catalog.ports import ProductWrite
 from indexer import (
     CollectionPolicy,
-    QdrantIndex,
-    QdrantShelf,
+    QdrantReader,
+    QdrantWriter,
     collection_name,
     ensure,
     prepare,
@@ -82,11 +82,11 @@ async def test_a_collection_is_ready_before_its_first_point(
 
 async def test_to_ensure_again_changes_nothing(client: AsyncQdrantClient, policy: CollectionPolicy) -> None:
     name = await ensure(client, SPACE, policy)
-    key = Key("shop", "1")
-    write = Write(key, None, {"live": True, "clock": {"base": None, "patched": {}}, "revision": "r"}, {})
-    await QdrantIndex(client, collection=name, space=SPACE).write([write])
+    key = ProductKey("shop", "1")
+    write = ProductWrite(key, None, {"live": True, "clock": {"base": None, "patched": {}}, "revision": "r"}, {})
+    await QdrantWriter(client, collection=name, space=SPACE).write([write])
     assert await ensure(client, SPACE, policy) == name
-    assert await QdrantShelf(client, collection=policy.name, space=SPACE).count() == 1
+    assert await QdrantReader(client, collection=policy.name, space=SPACE).count() == 1
 
 
 async def test_workers_may_start_at_once(qdrant_url: str, policy: CollectionPolicy) -> None:
@@ -105,7 +105,7 @@ async def test_an_index_that_is_missing_is_made(client: AsyncQdrantClient, polic
 
 async def test_an_alias_of_another_space_is_left_alone(client: AsyncQdrantClient, policy: CollectionPolicy) -> None:
     first = await ensure(client, SPACE, policy)
-    with pytest.raises(Hopeless, match="run the model that made it, or give another collection name"):
+    with pytest.raises(FatalError, match="run the model that made it, or give another collection name"):
         await ensure(client, OTHER, policy)
     assert await serving(client, policy.name) == first
 
@@ -115,7 +115,7 @@ async def test_a_collection_of_other_vectors_is_not_written_to(
 ) -> None:
     vectors = {"fused": models.VectorParams(size=9, distance=models.Distance.COSINE)}
     await client.create_collection(collection_name(policy, SPACE), vectors_config=vectors)
-    with pytest.raises(Hopeless, match=r"fused \(9, Cosine\)"):
+    with pytest.raises(FatalError, match=r"fused \(9, Cosine\)"):
         await ensure(client, SPACE, policy)
 
 
@@ -126,7 +126,7 @@ async def test_a_collection_without_the_words_of_titles_is_not_written_to(
     vectors = {name: models.VectorParams(size=n, distance=models.Distance.COSINE) for name, n in SPACE.vectors.items()}
     name = collection_name(policy, SPACE)
     await client.create_collection(name, vectors_config=vectors, sparse_vectors_config=sparse)
-    with pytest.raises(Hopeless, match="give another collection name, or delete that collection and fill it again"):
+    with pytest.raises(FatalError, match="give another collection name, or delete that collection and fill it again"):
         await ensure(client, SPACE, policy)
 
 
@@ -135,7 +135,7 @@ async def test_a_collection_of_the_aliass_name_is_in_the_way(
 ) -> None:
     vectors = {"fused": models.VectorParams(size=9, distance=models.Distance.COSINE)}
     await client.create_collection(policy.name, vectors_config=vectors)
-    with pytest.raises(Hopeless, match="give another collection name"):
+    with pytest.raises(FatalError, match="give another collection name"):
         await ensure(client, SPACE, policy)
 
 
@@ -161,5 +161,5 @@ async def test_the_settings_reach_the_collection(client: AsyncQdrantClient, poli
 
 
 async def test_a_name_qdrant_does_not_take_is_hopeless(client: AsyncQdrantClient) -> None:
-    with pytest.raises(Hopeless, match="refuses the collection"):
+    with pytest.raises(FatalError, match="refuses the collection"):
         await ensure(client, SPACE, CollectionPolicy(name="a/b"))

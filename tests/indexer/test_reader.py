@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from catalog.domain.index_query import Ask
-from catalog.domain.product import Key
-from catalog.errors import Misuse, Unavailable
-from indexer import GraphPolicy, QdrantFacets, QdrantShelf
+from catalog.domain.index_query import IndexQuery
+from catalog.domain.product import ProductKey
+from catalog.errors import InvalidInput, Unavailable
+from indexer import GraphPolicy, QdrantFacetReader, QdrantReader
 from tests.contracts.test_product_writer import put
 from tests.fakes import SPACE, unit
 from tests.fixtures_engine import client_of, collection_at
@@ -18,42 +18,42 @@ QUERY = unit("query", 8)
 
 async def test_a_search_that_takes_too_long_is_called_off_and_opens_no_circuit(qdrant_url: str) -> None:
     async with collection_at(qdrant_url, SPACE) as parts:
-        await parts.index.write([put(Key("shop", "1"), 1)])
-        for ask in (Ask(vector=QUERY, within_s=1e-6), Ask(vector=QUERY, words="mug", within_s=1e-6)) * 5:
+        await parts.index.write([put(ProductKey("shop", "1"), 1)])
+        for ask in (IndexQuery(vector=QUERY, within_s=1e-6), IndexQuery(vector=QUERY, words="mug", within_s=1e-6)) * 5:
             with pytest.raises(Unavailable, match="did not search within 1e-06 s"):
                 await parts.shelf.search(ask)
-        assert len(await parts.shelf.search(Ask(vector=QUERY, words="mug", within_s=60))) == 1
+        assert len(await parts.shelf.search(IndexQuery(vector=QUERY, words="mug", within_s=60))) == 1
 
 
 async def test_what_is_no_question_is_misuse(qdrant_url: str) -> None:
     async with collection_at(qdrant_url, SPACE) as parts:
         for ask, why in (
-            (Ask(), "needs a vector or words"),
-            (Ask(vector=unit("q", 7)), "is not one of the vectors 'fused'"),
-            (Ask(vector=np.full(8, np.nan, np.float32)), "is not one of the vectors"),
-            (Ask(vector=QUERY, using="lexical"), "is not one of the vectors 'lexical'"),
-            (Ask(words="\ud800"), "no text"),
+            (IndexQuery(), "needs a vector or words"),
+            (IndexQuery(vector=unit("q", 7)), "is not one of the vectors 'fused'"),
+            (IndexQuery(vector=np.full(8, np.nan, np.float32)), "is not one of the vectors"),
+            (IndexQuery(vector=QUERY, using="lexical"), "is not one of the vectors 'lexical'"),
+            (IndexQuery(words="\ud800"), "no text"),
         ):
-            with pytest.raises(Misuse, match=why):
+            with pytest.raises(InvalidInput, match=why):
                 await parts.shelf.search(ask)
 
 
 async def test_the_policy_of_the_graph_is_spoken(qdrant_url: str) -> None:
     policy = GraphPolicy(ef=64, rescore=True, oversampling=2.0)
     async with collection_at(qdrant_url, SPACE) as parts, client_of(qdrant_url) as client:
-        await parts.index.write([put(Key("shop", str(n)), 1) for n in range(20)])
-        shelf = QdrantShelf(client, collection=parts.collection, space=SPACE, policy=policy)
-        plain = await parts.shelf.search(Ask(vector=QUERY))
-        assert [hit.key for hit in await shelf.search(Ask(vector=QUERY))] == [hit.key for hit in plain]
+        await parts.index.write([put(ProductKey("shop", str(n)), 1) for n in range(20)])
+        shelf = QdrantReader(client, collection=parts.collection, space=SPACE, policy=policy)
+        plain = await parts.shelf.search(IndexQuery(vector=QUERY))
+        assert [hit.key for hit in await shelf.search(IndexQuery(vector=QUERY))] == [hit.key for hit in plain]
 
 
 async def test_fields_are_asked_again_after_a_while(qdrant_url: str) -> None:
     now = 100.0
     async with collection_at(qdrant_url, SPACE) as parts, client_of(qdrant_url) as client:
-        facets = QdrantFacets(client, collection=parts.collection, fresh_s=5.0, clock=lambda: now)
-        await parts.index.write([put(Key("shop", "1"), 1, attributes_size=1)])
+        facets = QdrantFacetReader(client, collection=parts.collection, fresh_s=5.0, clock=lambda: now)
+        await parts.index.write([put(ProductKey("shop", "1"), 1, attributes_size=1)])
         assert "attributes.size" in await facets.fields()
-        await parts.index.write([put(Key("shop", "2"), 1, attributes_fit="slim")])
+        await parts.index.write([put(ProductKey("shop", "2"), 1, attributes_fit="slim")])
         now = 104.0
         assert "attributes.fit" not in await facets.fields()
         now = 106.0

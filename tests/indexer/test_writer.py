@@ -10,20 +10,20 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from catalog.domain.index_query import Ask
-from catalog.domain.product import Key
+from catalog.domain.index_query import IndexQuery
+from catalog.domain.product import ProductKey
 from catalog.domain.space import FUSED, IMAGE
-from catalog.errors import Hopeless, Misuse, Unavailable
-from catalog.ports import Write
+from catalog.errors import FatalError, InvalidInput, Unavailable
+from catalog.ports import ProductWrite
 from embedded.engine.process import EngineProcess
-from indexer import CollectionPolicy, QdrantIndex, QdrantShelf, RequestPolicy, ensure
+from indexer import CollectionPolicy, QdrantReader, QdrantWriter, RequestPolicy, ensure
 from tests.fakes import SPACE, unit
 from tests.fixtures_engine import client_of, collection_at
 
 
-def put(n: int, revision: str = "r1", expect: str | None = None, title: str = "t") -> Write:
+def put(n: int, revision: str = "r1", expect: str | None = None, title: str = "t") -> ProductWrite:
     payload = {"live": True, "clock": {"base": None, "patched": {}}, "revision": revision, "title": title}
-    return Write(Key("shop", str(n)), expect, payload, {FUSED: unit(str(n), SPACE.vectors[FUSED])})
+    return ProductWrite(ProductKey("shop", str(n)), expect, payload, {FUSED: unit(str(n), SPACE.vectors[FUSED])})
 
 
 @pytest.mark.parametrize("culprits", [[3], [0, 9], list(range(10))])
@@ -35,7 +35,7 @@ async def test_what_qdrant_calls_invalid_is_found_by_halving(qdrant_url: str, cu
         writes[n] = replace(writes[n], vectors={IMAGE: unit("x", 5)})
     async with collection_at(qdrant_url, SPACE) as there, client_of(qdrant_url) as client:
         collection = there.collection
-        outcome = await QdrantIndex(client, collection=collection, space=liar).write(writes)
+        outcome = await QdrantWriter(client, collection=collection, space=liar).write(writes)
         assert set(outcome.invalid) == {writes[n].key for n in culprits}
         assert all("dim" in reason for reason in outcome.invalid.values())
         assert not outcome.moved
@@ -45,7 +45,7 @@ async def test_what_qdrant_calls_invalid_is_found_by_halving(qdrant_url: str, cu
 async def test_a_point_beyond_the_limit_is_invalid_and_others_go_out_in_parts(qdrant_url: str) -> None:
     async with collection_at(qdrant_url, SPACE) as there, client_of(qdrant_url) as client:
         policy = RequestPolicy(max_points=7, max_bytes=3000)
-        index = QdrantIndex(client, collection=there.collection, space=SPACE, policy=policy)
+        index = QdrantWriter(client, collection=there.collection, space=SPACE, policy=policy)
         writes = [put(n, title="t" * 1000) for n in range(20)] + [put(20, title="t" * 3000)]
         outcome = await index.write(writes)
         assert set(outcome.invalid) == {writes[20].key}
@@ -72,19 +72,19 @@ async def test_a_payload_only_write_sends_the_vectors_back_as_they_were(qdrant_u
 
 async def test_a_missing_collection_is_hopeless(qdrant_url: str) -> None:
     async with client_of(qdrant_url) as client:
-        index = QdrantIndex(client, collection=f"test-{uuid4().hex}", space=SPACE)
-        with pytest.raises(Hopeless):
-            await index.known([Key("a", "1")])
-        with pytest.raises(Hopeless):
+        index = QdrantWriter(client, collection=f"test-{uuid4().hex}", space=SPACE)
+        with pytest.raises(FatalError):
+            await index.known([ProductKey("a", "1")])
+        with pytest.raises(FatalError):
             await index.write([put(1)])
 
 
 async def test_a_query_of_another_space_is_misuse(qdrant_url: str) -> None:
     async with client_of(qdrant_url) as client:
-        shelf = QdrantShelf(client, collection="any", space=SPACE)
+        shelf = QdrantReader(client, collection="any", space=SPACE)
         for vector, using in [(unit("q", 9), FUSED), (unit("q", 8), "smell"), (np.full(8, np.nan, np.float32), FUSED)]:
-            with pytest.raises(Misuse):
-                await shelf.search(Ask(vector=vector, using=using, limit=1))
+            with pytest.raises(InvalidInput):
+                await shelf.search(IndexQuery(vector=vector, using=using, limit=1))
 
 
 async def test_a_point_purged_before_its_write_is_not_made_again(qdrant_url: str) -> None:
@@ -101,7 +101,7 @@ async def test_an_engine_that_is_down_is_left_alone_and_used_again_once_it_is_ba
     engine = EngineProcess.start(tmp_path)
     try:
         async with client_of(engine.url) as client:
-            index = QdrantIndex(client, collection=await ensure(client, SPACE, CollectionPolicy()), space=SPACE)
+            index = QdrantWriter(client, collection=await ensure(client, SPACE, CollectionPolicy()), space=SPACE)
             await index.write([put(1)])
             engine.kill()
             stopped = 0
@@ -110,7 +110,7 @@ async def test_an_engine_that_is_down_is_left_alone_and_used_again_once_it_is_ba
             async def hammer() -> None:
                 nonlocal stopped, reached
                 for n in range(50):
-                    call = index.write([put(2)]) if n % 2 else index.known([Key("shop", "1")])
+                    call = index.write([put(2)]) if n % 2 else index.known([ProductKey("shop", "1")])
                     with pytest.raises(Unavailable) as raised:
                         await call
                     # Only what was asked has a gRPC error behind it.
@@ -126,11 +126,11 @@ async def test_an_engine_that_is_down_is_left_alone_and_used_again_once_it_is_ba
             async with asyncio.timeout(20):
                 while True:
                     try:
-                        known = await index.known([Key("shop", "1")])
+                        known = await index.known([ProductKey("shop", "1")])
                         break
                     except Unavailable:
                         await asyncio.sleep(0.05)
-            assert known[Key("shop", "1")].revision == "r1"
+            assert known[ProductKey("shop", "1")].revision == "r1"
             assert not (await index.write([put(2)])).moved
     finally:
         engine.kill()

@@ -19,18 +19,18 @@ from typing import Any
 
 from PIL import Image
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.record import Record
 from catalog.domain.state import Payload
-from catalog.ingest.batch import Batch
-from catalog.ingest.image_retry import Repair, RepairPolicy
+from catalog.ingest.batch import IngestBatch
+from catalog.ingest.image_retry import ImageRetrier, ImageRetryPolicy
 from catalog.ingest.ingest import Ingest, IngestPolicy
-from catalog.ports import Index, Quarantine
+from catalog.ports import ProductWriter, Quarantine
 from encoders import EncodePolicy, EncoderService
-from encoders.batching.executor import Turn
-from encoders.images import AgainPolicy, ImagePolicy, Images
+from encoders.batching.executor import Priority
+from encoders.images import FetchRetryPolicy, ImageFetcher, ImagePolicy
 from encoders.model import Model
-from streams.config import BatchPolicy, RetryPolicy
+from streams.config import BatchPolicy, OutageRetryPolicy
 from streams.pipeline.delivery import Delivery
 from streams.pipeline.pipeline import Pipeline
 from tests.encoders.test_service import Colours
@@ -42,16 +42,16 @@ PHOTOS = ImagePolicy(
     max_pixels=1_000_000,
     read_timeout_s=0.5,
     total_timeout_s=5.0,
-    again=AgainPolicy(tries=2, initial_s=0.001),
+    again=FetchRetryPolicy(tries=2, initial_s=0.001),
 )
-QUICK = RetryPolicy(initial_s=0.01, max_s=0.05)
+QUICK = OutageRetryPolicy(initial_s=0.01, max_s=0.05)
 
 
 @dataclass
 class HandFed:
     """`say` puts events in; what became of them is in `shelf`, `quarantine` and `acked` (offsets)."""
 
-    lane: Pipeline[Batch]
+    lane: Pipeline[IngestBatch]
     shelf: FakeIndex
     quarantine: ListQuarantine
     acked: list[int] = field(default_factory=list)
@@ -83,7 +83,7 @@ class HandFed:
                 await asyncio.sleep(0.005)
 
     async def payload(self, id: str) -> Payload | None:
-        return await self.shelf.get(Key("default", id))
+        return await self.shelf.get(ProductKey("default", id))
 
     def _ack_of(self, record: Record) -> Any:
         async def ack() -> None:
@@ -96,10 +96,10 @@ class HandFed:
 async def hand_fed(
     *,
     model: Model | None = None,
-    index: Index | None = None,
+    index: ProductWriter | None = None,
     quarantine: Quarantine | None = None,
     encode: EncodePolicy | None = None,
-    repair: RepairPolicy = RepairPolicy(delays_s=()),
+    repair: ImageRetryPolicy = ImageRetryPolicy(delays_s=()),
 ) -> AsyncIterator[HandFed]:
     """The lane runs in a task of its own and is cut off at the end. Without an `index` there is one of dicts.
 
@@ -108,11 +108,11 @@ async def hand_fed(
     model = model or Colours()
     shelf, held = FakeIndex(model.space), ListQuarantine()
     encode = encode or EncodePolicy(photos=PHOTOS)
-    async with Images(encode.photos) as images, EncoderService(model, images, encode) as encoder:
+    async with ImageFetcher(encode.photos) as images, EncoderService(model, images, encode) as encoder:
         policy = IngestPolicy(repair=repair)
         ingest = Ingest(index=index or shelf, encoder=encoder, quarantine=quarantine or held, policy=policy)
         lane = Pipeline(ingest, lane="live", batch=BatchPolicy(max_records=16, within_s=0.01), retry=QUICK)
-        again = Repair(index=shelf, unhealed=shelf, encoder=encoder.lane(Turn.BACKFILL), policy=repair)
+        again = ImageRetrier(index=shelf, unhealed=shelf, encoder=encoder.lane(Priority.BACKFILL), policy=repair)
         running = [asyncio.create_task(lane.run()), asyncio.create_task(again.run())]
         try:
             yield HandFed(lane, shelf, held)

@@ -51,12 +51,12 @@ class Shop:
 
     def publish(self, events: list[Mapping[str, Any] | bytes], topic: str | None = None) -> dict[int, int]:
         """Events in order; bytes go as they are, under a key of their own."""
-        from catalog.domain.product import Key
+        from catalog.domain.product import ProductKey
 
         with Publisher(kafka_of(self.settings), topic or self.settings.topic) as publisher:
             for event in events:
                 if isinstance(event, bytes):
-                    publisher.send(Key("raw", uuid4().hex), event)
+                    publisher.send(ProductKey("raw", uuid4().hex), event)
                 else:
                     publisher.send_event(event)
             return publisher.flush()

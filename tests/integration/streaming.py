@@ -14,7 +14,7 @@ from uuid import uuid4
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import RetriableError
 
-from streams.config import BatchPolicy, Kafka, RetryPolicy, Topics, WorkerPolicy
+from streams.config import BatchPolicy, KafkaConfig, OutageRetryPolicy, TopicConfig, WorkerPolicy
 from streams.pipeline.pipeline import Pipeline
 from streams.topics import create_topics
 from streams.worker.worker import Worker
@@ -23,7 +23,7 @@ from tests.streams.stages import Batch, RecordingStages
 ROOT = Path(__file__).parents[2]
 POLICY = WorkerPolicy(
     batch=BatchPolicy(max_records=8, within_s=0.01),
-    retry=RetryPolicy(initial_s=0.01, max_s=0.05),
+    retry=OutageRetryPolicy(initial_s=0.01, max_s=0.05),
     commit_every_s=0.2,
     drain_s=5,
 )
@@ -33,8 +33,8 @@ POLICY = WorkerPolicy(
 class Place:
     """Where one test works: a group and topics of its own on the shared broker."""
 
-    kafka: Kafka
-    topics: Topics
+    kafka: KafkaConfig
+    topics: TopicConfig
 
     def produce(self, messages: list[tuple[bytes | None, bytes | None]], *, partition: int | None = None) -> None:
         """Puts messages, key and value each, into the live topic."""
@@ -64,8 +64,8 @@ class Place:
 def new_place(bootstrap: str, *, partitions: int = 3, create: bool = True) -> Place:
     """Topics that nobody else uses."""
     name = uuid4().hex[:12]
-    topics = Topics(live=f"l-{name}", backfill=f"b-{name}", quarantine=f"q-{name}", partitions=partitions)
-    place = Place(Kafka(bootstrap, group=f"g-{name}"), topics)
+    topics = TopicConfig(live=f"l-{name}", backfill=f"b-{name}", quarantine=f"q-{name}", partitions=partitions)
+    place = Place(KafkaConfig(bootstrap, group=f"g-{name}"), topics)
     if create:
         create_topics(place.kafka, topics)
     return place

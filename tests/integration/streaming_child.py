@@ -14,8 +14,8 @@ import threading
 from dataclasses import replace
 
 from catalog.domain.record import Record
-from catalog.errors import Hopeless
-from streams.config import Kafka, StallPolicy
+from catalog.errors import FatalError
+from streams.config import KafkaConfig, StallPolicy
 from streams.pipeline.pipeline import Pipeline
 from streams.worker.worker import Worker, run_worker
 from tests.integration.streaming import POLICY
@@ -35,13 +35,15 @@ async def main() -> int:
     kind = Hanging if behaviour == "hanging" else RecordingStages
     stages = kind(
         seconds=0.05,
-        trouble=lambda stage, batch: Hopeless("the device is lost") if hopeless and stage == "encode" else None,
+        trouble=lambda stage, batch: FatalError("the device is lost") if hopeless and stage == "encode" else None,
     )
     lane = Pipeline(stages, lane="live", batch=POLICY.batch, retry=POLICY.retry)
     policy = replace(POLICY, leave_s=3)
     if behaviour == "hanging":
         policy = replace(policy, stall=StallPolicy(seconds=1.0, look_every_s=0.1))
-    code = await run_worker(Worker(Kafka(bootstrap, group=group, member=member or None), {topic: lane}, policy=policy))
+    code = await run_worker(
+        Worker(KafkaConfig(bootstrap, group=group, member=member or None), {topic: lane}, policy=policy)
+    )
     sys.stdout.write(json.dumps([(record.partition, record.offset) for record in stages.written]) + "\n")
     return code
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.domain.change import Stamp
+from catalog.domain.change import VersionStamp
 from catalog.domain.filters import AnyOf, Exists, Not, Range
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.space import FUSED, IMAGE
-from catalog.domain.state import State, payload_of
-from catalog.errors import Misuse, NotThere
-from catalog.ports import Write
-from catalog.query.query import Count, Mode, Part, Query, Sort
-from catalog.query.search import Find
-from catalog.query.validate import FindPolicy
+from catalog.domain.state import ProductState, payload_of
+from catalog.errors import InvalidInput, NotFound
+from catalog.ports import ProductWrite
+from catalog.query.query import FacetRequest, Mode, Query, QueryPart, Sort
+from catalog.query.search import SearchService
+from catalog.query.validate import QueryPolicy
 from embedded.engine.process import EngineProcess
 from tests.fakes import SPACE, FakeEncoder, unit
 from tests.fixtures_engine import Subject, collection_at
@@ -22,23 +22,23 @@ from tests.fixtures_engine import engine as engine
 TITLES = {"mug-1": "green mug", "mug-2": "green mug, large", "lamp": "brass lamp", "hat": "straw hat"}
 
 
-def put(tenant: str, name: str, price: float) -> Write:
+def put(tenant: str, name: str, price: float) -> ProductWrite:
     parent = ("mugs",) if name.startswith("mug") else ()
     fields = {"price": price, "attributes.brand": tenant, **({"attributes.parent": parent[0]} if parent else {})}
-    state = State(base=Stamp(1, 0, "x"), live=True, fields=fields)
+    state = ProductState(base=VersionStamp(1, 0, "x"), live=True, fields=fields)
     said = {**payload_of(state, fingerprint="f", event_time=1), "title": TITLES[name], "images": []}
     vectors = {FUSED: unit(TITLES[name], SPACE.vectors[FUSED]), IMAGE: unit(name, SPACE.vectors[IMAGE])}
-    return Write(Key(tenant, name), None, said, vectors)
+    return ProductWrite(ProductKey(tenant, name), None, said, vectors)
 
 
-async def stocked(subject: Subject) -> Find:
+async def stocked(subject: Subject) -> SearchService:
     await subject.index.write([put(shop, name, n) for shop in ("a", "b") for n, name in enumerate(TITLES)])
-    return Find(
+    return SearchService(
         shelf=subject.shelf,
         encoder=FakeEncoder(),
         looks=subject.looks,
         facets=subject.facets,
-        policy=FindPolicy(within_s=30),
+        policy=QueryPolicy(within_s=30),
     )
 
 
@@ -46,37 +46,37 @@ async def test_a_query_asks_for_everything_at_once(engine: EngineProcess) -> Non
     async with collection_at(engine.url, SPACE) as subject:
         find = await stocked(subject)
         query = Query(
-            (Part("green mug"),),
+            (QueryPart("green mug"),),
             conditions=(Range("price", lt=3), Not(AnyOf("currency", ("EUR",)))),
             tenant="a",
-            facets=(Count("attributes.brand"),),
+            facets=(FacetRequest("attributes.brand"),),
             group_by="attributes.parent",
             sort=Sort.CHEAPEST,
         )
         found = await find(query)
         assert found.mode is Mode.HYBRID
         assert found.degraded == ()
-        assert [hit.key for hit in found.hits] == [Key("a", "mug-1"), Key("a", "lamp")]
+        assert [hit.key for hit in found.hits] == [ProductKey("a", "mug-1"), ProductKey("a", "lamp")]
         assert found.variants is not None
-        assert [hit.key.id for hit in found.variants[Key("a", "mug-1")]] == ["mug-2"]
+        assert [hit.key.id for hit in found.variants[ProductKey("a", "mug-1")]] == ["mug-2"]
         assert found.facets == {"attributes.brand": [("a", 3)]}
 
 
 @pytest.mark.parametrize("mode", list(Mode))
 async def test_each_mode_finds_the_words(engine: EngineProcess, mode: Mode) -> None:
     async with collection_at(engine.url, SPACE) as subject:
-        found = await (await stocked(subject))(Query((Part("brass lamp"),), mode=mode, tenant="b", limit=1))
-        assert [hit.key for hit in found.hits] == [Key("b", "lamp")]
+        found = await (await stocked(subject))(Query((QueryPart("brass lamp"),), mode=mode, tenant="b", limit=1))
+        assert [hit.key for hit in found.hits] == [ProductKey("b", "lamp")]
 
 
 async def test_products_like_one_are_its_tenants_and_not_its_variants(engine: EngineProcess) -> None:
     async with collection_at(engine.url, SPACE) as subject:
         find = await stocked(subject)
-        found = await find.similar(Key("a", "mug-1"), Query(tenant="a"))
-        assert {hit.key for hit in found.hits} == {Key("a", "lamp"), Key("a", "hat")}
-        with pytest.raises(NotThere):
-            await find.similar(Key("b", "mug-1"), Query(tenant="a"))
-        with pytest.raises(Misuse, match=r"no product has 'colour'; there are .*brand \(text\)"):
-            await find(Query((Part("mug"),), conditions=(Exists("attributes.colour"),)))
-        with pytest.raises(Misuse, match="'brand' holds text, and 5 is a number"):
-            await find(Query((Part("mug"),), conditions=(AnyOf("attributes.brand", (5,)),)))
+        found = await find.similar(ProductKey("a", "mug-1"), Query(tenant="a"))
+        assert {hit.key for hit in found.hits} == {ProductKey("a", "lamp"), ProductKey("a", "hat")}
+        with pytest.raises(NotFound):
+            await find.similar(ProductKey("b", "mug-1"), Query(tenant="a"))
+        with pytest.raises(InvalidInput, match=r"no product has 'colour'; there are .*brand \(text\)"):
+            await find(Query((QueryPart("mug"),), conditions=(Exists("attributes.colour"),)))
+        with pytest.raises(InvalidInput, match="'brand' holds text, and 5 is a number"):
+            await find(Query((QueryPart("mug"),), conditions=(AnyOf("attributes.brand", (5,)),)))

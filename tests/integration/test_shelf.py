@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from catalog.domain.index_query import Ask
-from catalog.domain.product import Key
+from catalog.domain.index_query import IndexQuery
+from catalog.domain.product import ProductKey
 from embedded.engine.process import EngineProcess
 from encoders.service import EncoderService
-from indexer import QdrantIndex, QdrantShelf, collection_name, connect
+from indexer import QdrantReader, QdrantWriter, collection_name, connect
 from liveshelf import sample
 from liveshelf.wiring.encoder import collection_policy_of
 from liveshelf.wiring.kafka import kafka_of
@@ -25,7 +25,7 @@ from liveshelf.wiring.worker import worker_of
 from streams.kafka_client import admin_client
 from streams.publish.catalogue_files import Catalogue, backfill
 from streams.publish.publisher import Publisher
-from streams.quarantine.topic import Entry, read_quarantine
+from streams.quarantine.topic import QuarantineEntry, read_quarantine
 from tests.integration.shop import Shop, open_shop
 
 
@@ -67,7 +67,7 @@ async def backfilled(shop: Shop, products: Path, *, version: int) -> None:
 
 
 @asynccontextmanager
-async def shelf_of(shop: Shop) -> AsyncIterator[tuple[QdrantIndex, QdrantShelf]]:
+async def shelf_of(shop: Shop) -> AsyncIterator[tuple[QdrantWriter, QdrantReader]]:
     from encoders import load
 
     space = load(shop.settings.model).space
@@ -75,8 +75,8 @@ async def shelf_of(shop: Shop) -> AsyncIterator[tuple[QdrantIndex, QdrantShelf]]
     try:
         name = collection_name(collection_policy_of(shop.settings), space)
         yield (
-            QdrantIndex(client, collection=name, space=space),
-            QdrantShelf(client, collection=shop.settings.collection, space=space),
+            QdrantWriter(client, collection=name, space=space),
+            QdrantReader(client, collection=shop.settings.collection, space=space),
         )
     finally:
         await client.close()
@@ -107,7 +107,7 @@ async def test_two_workers_share_a_topic_and_one_dies_half_way(shop: Shop):
         await asyncio.to_thread(shop.wait_until_applied, ends, None, 150)
         assert second.poll() is None
         assert await shelf.count() == count
-        known = await index.known([Key("default", f"p{i}") for i in range(count)])
+        known = await index.known([ProductKey("default", f"p{i}") for i in range(count)])
     assert {key.id: k.state.content_version for key, k in known.items()} == {p["id"]: p["version"] for p in puts}
     assert {key.id: k.state.fields["price"] for key, k in known.items()} == {p["id"]: p["offer"]["price"] for p in puts}
 
@@ -127,7 +127,7 @@ async def test_bad_records_cost_their_neighbours_nothing(shop: Shop, tmp_path: P
         await applied(shop, [*good[:4], *bad, *flagged, *good[4:]])
     async with shelf_of(shop) as (_, shelf):
         assert await shelf.count() == len(good) + len(flagged)
-        payloads = {f["id"]: await shelf.get(Key("default", f["id"])) for f in [*good, *flagged]}
+        payloads = {f["id"]: await shelf.get(ProductKey("default", f["id"])) for f in [*good, *flagged]}
     assert {p["image_state"] for id, p in payloads.items() if id.startswith("good")} == {"ok"}
     assert {id: p["image_state"] for id, p in payloads.items() if not id.startswith("good")} == {
         "undecodable": "broken",
@@ -150,7 +150,7 @@ async def test_a_second_backfill_and_a_replay_encode_nothing(shop: Shop, tmp_pat
         await backfilled(shop, products, version=2)
         await backfilled(shop, products, version=1)
         assert (encoder.encoded, encoder.forwards) == (60, forwards)
-        payload = await shelf.get(Key("default", "sku-00001"))
+        payload = await shelf.get(ProductKey("default", "sku-00001"))
     assert payload is not None
     assert (payload["content_version"], payload["image_state"]) == (2, "ok")
 
@@ -165,13 +165,13 @@ async def test_what_is_put_is_found_and_what_is_deleted_is_not(shop: Shop, tmp_p
     async with running(shop) as encoder, shelf_of(shop) as (_, shelf):
         await applied(shop, events)
         vector = await encoder.encode_query(text=None, image=data.getvalue())
-        found = await shelf.search(Ask(vector=vector, limit=3))
+        found = await shelf.search(IndexQuery(vector=vector, limit=3))
         assert found[0].key.id == "green"
         await applied(shop, [{"op": "delete", "id": "green", "version": 2}, {**events[1], "version": 1}])
-        found = await shelf.search(Ask(vector=vector, limit=3))
+        found = await shelf.search(IndexQuery(vector=vector, limit=3))
         assert {hit.key.id for hit in found} == {"red", "blue"}
         await applied(shop, [{"op": "patch", "id": "red", "version": 2, "offer": {"price": 3}}])
-        payload = await shelf.get(Key("default", "red"))
+        payload = await shelf.get(ProductKey("default", "red"))
         assert payload is not None
         assert payload["price"] == 3.0
         assert encoder.encoded == 3
@@ -196,7 +196,7 @@ async def test_a_topic_of_nonsense_stops_the_worker_and_one_without_the_limit_go
     assert len(offsets) == 300
 
 
-def _held(shop: Shop) -> list[Entry]:
+def _held(shop: Shop) -> list[QuarantineEntry]:
     return list(read_quarantine(kafka_of(shop.settings), shop.settings.quarantine_topic))
 
 

@@ -11,19 +11,19 @@ import pytest
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.record import Record, Reject, Stage
-from catalog.errors import Misuse
-from catalog.events.parser import Contract, key_bytes
+from catalog.errors import InvalidInput
+from catalog.events.parser import ParserConfig, key_bytes
 from catalog.ingest.ingest import Ingest, IngestPolicy
 from streams.kafka_client import read_topic
 from streams.quarantine.replay import ReplayPolicy, plan, replay
-from streams.quarantine.selection import Choice, choose, entry_at, everything, removable, remove
-from streams.quarantine.topic import Entry, Foreign, KafkaQuarantine, read_all
+from streams.quarantine.selection import Selection, entry_at, everything, removable, remove, select
+from streams.quarantine.topic import ForeignRecord, KafkaQuarantine, QuarantineEntry, read_all
 from tests.fakes import FakeEncoder, FakeIndex, ListQuarantine
 from tests.integration.streaming import Place, new_place
 
-CONTRACT = Contract()
+CONTRACT = ParserConfig()
 OLD = round(time.time() * 1000) - 3_600_000  # young enough for the broker to keep it
 
 
@@ -34,7 +34,7 @@ def place(broker: str) -> Place:
 
 def refused(place: Place, offset: int, *, value: bytes | None = b"{", topic: str | None = None, **more) -> Reject:
     record = Record(
-        key=more.pop("key", key_bytes(Key("default", f"sku-{offset}"))),
+        key=more.pop("key", key_bytes(ProductKey("default", f"sku-{offset}"))),
         value=value,
         topic=topic or place.topics.live,
         partition=more.pop("partition", offset % 3),
@@ -52,15 +52,15 @@ def keep(place: Place, *rejects: Reject, at: float = 1_700_000_000.0) -> None:
     asyncio.run(put())
 
 
-def chosen(place: Place, choice: Choice = Choice()) -> list[Entry]:  # noqa: B008 -- frozen
-    return list(choose(place.kafka, place.topics.quarantine, choice, CONTRACT))
+def chosen(place: Place, choice: Selection = Selection()) -> list[QuarantineEntry]:  # noqa: B008 -- frozen
+    return list(select(place.kafka, place.topics.quarantine, choice, CONTRACT))
 
 
-def offsets(entries: list[Entry]) -> list[int]:
+def offsets(entries: list[QuarantineEntry]) -> list[int]:
     return sorted(entry.reject.record.offset for entry in entries)
 
 
-def send(place: Place, choice: Choice = Choice(replayed=False)) -> int:  # noqa: B008 -- frozen
+def send(place: Place, choice: Selection = Selection(replayed=False)) -> int:  # noqa: B008 -- frozen
     planned = plan(place.kafka, place.topics, chosen(place, choice), CONTRACT)
     return replay(place.kafka, place.topics, planned.places, clock=lambda: 1_800_000_000.0)
 
@@ -73,12 +73,12 @@ def test_a_record_goes_back_as_it_came_and_is_remembered(place: Place) -> None:
     for topic, wanted in ((place.topics.live, [live, no_key]), (place.topics.backfill, [back])):
         seen = {(m.partition, m.key, m.value, m.timestamp) for m in read_topic(place.kafka, topic)}
         assert seen == {(r.partition, r.key, r.value, r.timestamp) for r in (w.record for w in wanted)}
-    assert chosen(place, Choice(replayed=False)) == []
+    assert chosen(place, Selection(replayed=False)) == []
     assert {entry.replayed_at for entry in chosen(place)} == {1_800_000_000_000}
     for entry in chosen(place):
         assert entry_at(place.kafka, place.topics.quarantine, (entry.partition, entry.offset)) == entry
     assert send(place) == 0
-    assert send(place, Choice(replayed=True, product="sku-7")) == 1
+    assert send(place, Selection(replayed=True, product="sku-7")) == 1
 
 
 def test_a_replay_in_many_batches_sends_each_once(place: Place) -> None:
@@ -88,7 +88,7 @@ def test_a_replay_in_many_batches_sends_each_once(place: Place) -> None:
     assert replay(place.kafka, place.topics, places, policy=ReplayPolicy(records=7), on_sent=told.append) == 50
     assert told == [7, 14, 21, 28, 35, 42, 49, 50]
     assert sorted(m.timestamp for m in read_topic(place.kafka, place.topics.live)) == [OLD + n for n in range(50)]
-    assert len(chosen(place, Choice(replayed=True))) == 50
+    assert len(chosen(place, Selection(replayed=True))) == 50
 
 
 async def test_a_replayed_event_without_version_does_not_win_over_what_came_since(place: Place) -> None:
@@ -107,7 +107,7 @@ async def test_a_replayed_event_without_version_does_not_win_over_what_came_sinc
     assert await asyncio.to_thread(send, place) == 1
     messages = await asyncio.to_thread(lambda: list(read_topic(place.kafka, place.topics.live)))
     await apply([Record(m.key, m.value, m.topic, m.partition, m.offset, m.timestamp) for m in messages])
-    assert index.points[Key("default", "a")][0]["title"] == "fresh"
+    assert index.points[ProductKey("default", "a")][0]["title"] == "fresh"
 
 
 def test_what_cannot_be_sent_back_is_counted_with_why(place: Place) -> None:
@@ -146,16 +146,16 @@ def test_records_older_than_the_retention_are_counted(place: Place) -> None:
 def test_choices_by_time_and_number(place: Place) -> None:
     keep(place, *(refused(place, n) for n in range(4)), at=1000.0)
     keep(place, *(refused(place, n, stage=Stage.SCHEMA) for n in range(4, 6)), at=2000.0)
-    assert offsets(chosen(place, Choice(until=2_000_000))) == [0, 1, 2, 3]
-    assert offsets(chosen(place, Choice(since=2_000_000))) == [4, 5]
-    assert offsets(chosen(place, Choice(stage=Stage.SCHEMA, product="sku-5"))) == [5]
-    assert len(chosen(place, Choice(limit=3))) == 3
+    assert offsets(chosen(place, Selection(until=2_000_000))) == [0, 1, 2, 3]
+    assert offsets(chosen(place, Selection(since=2_000_000))) == [4, 5]
+    assert offsets(chosen(place, Selection(stage=Stage.SCHEMA, product="sku-5"))) == [5]
+    assert len(chosen(place, Selection(limit=3))) == 3
 
 
 def test_a_place_where_nothing_is_is_a_sentence(place: Place) -> None:
     keep(place, refused(place, 1))
     for nowhere in ((0, 99), (9, 0)):
-        with pytest.raises(Misuse, match=f"Nothing is in quarantine at {nowhere[0]}:{nowhere[1]}"):
+        with pytest.raises(InvalidInput, match=f"Nothing is in quarantine at {nowhere[0]}:{nowhere[1]}"):
             entry_at(place.kafka, place.topics.quarantine, nowhere)
 
 
@@ -168,20 +168,20 @@ def test_a_purge_up_to_a_time_removes_all_before_it(broker: str) -> None:
     topic = place.topics.quarantine
     keep(place, *(refused(place, n, partition=0) for n in range(4)), at=1000.0)
     keep(place, *(refused(place, n, partition=0) for n in range(4, 6)), at=2000.0)
-    what = removable(place.kafka, topic, Choice(until=2_000_000), CONTRACT)
+    what = removable(place.kafka, topic, Selection(until=2_000_000), CONTRACT)
     assert (what.entries, what.left) == (4, 0)
     remove(place.kafka, topic, what)
     assert offsets(chosen(place)) == [4, 5]
-    assert removable(place.kafka, topic, Choice(until=2_000_000), CONTRACT).entries == 0
+    assert removable(place.kafka, topic, Selection(until=2_000_000), CONTRACT).entries == 0
 
 
 def test_a_purge_leaves_what_lies_behind_something_that_is_not_meant(broker: str) -> None:
     place = one_partition(broker)
     stages = [Stage.PARSE, Stage.PARSE, Stage.INDEX, Stage.PARSE]
     keep(place, *(refused(place, n, stage=stage, partition=0) for n, stage in enumerate(stages)))
-    what = removable(place.kafka, place.topics.quarantine, Choice(stage=Stage.PARSE), CONTRACT)
+    what = removable(place.kafka, place.topics.quarantine, Selection(stage=Stage.PARSE), CONTRACT)
     assert (what.ends, what.entries, what.left) == ({0: 2}, 2, 1)
-    first = removable(place.kafka, place.topics.quarantine, Choice(limit=1), CONTRACT)
+    first = removable(place.kafka, place.topics.quarantine, Selection(limit=1), CONTRACT)
     assert (first.ends, first.entries, first.left) == ({0: 1}, 1, 0)
     remove(place.kafka, place.topics.quarantine, what)
     assert offsets(chosen(place)) == [2, 3]
@@ -196,11 +196,11 @@ def test_a_marker_goes_with_its_entry_and_another_ones_message_stays(broker: str
     producer.send(topic, value=b"hello", headers=[("liveshelf-stage", b"\xff"), ("theirs", b"\xff")])
     producer.flush()
     producer.close()
-    what = removable(place.kafka, topic, Choice(), CONTRACT)
+    what = removable(place.kafka, topic, Selection(), CONTRACT)
     assert (what.ends, what.entries, what.left) == ({0: 2}, 1, 0)
     remove(place.kafka, topic, what)
     (left,) = read_all(place.kafka, topic)
-    assert left == Foreign(0, 2)
+    assert left == ForeignRecord(0, 2)
     remove(place.kafka, topic, everything(place.kafka, topic))
     assert list(read_all(place.kafka, topic)) == []
     remove(place.kafka, topic, everything(place.kafka, topic))
@@ -212,12 +212,12 @@ def test_a_compacted_topic_is_a_sentence(place: Place) -> None:
     keep(place, *(refused(place, n) for n in range(9)))
     with KafkaAdminClient(**place.kafka.client_options()) as client:
         client.alter_configs([ConfigResource("TOPIC", place.topics.quarantine, {"cleanup.policy": "compact"})])
-    with pytest.raises(Misuse, match=r"cleanup\.policy"):
+    with pytest.raises(InvalidInput, match=r"cleanup\.policy"):
         remove(place.kafka, place.topics.quarantine, everything(place.kafka, place.topics.quarantine))
 
 
 def test_the_bytes_of_json_survive(place: Place) -> None:
     value = json.dumps({"id": "ä", "title": 5}).encode()
     keep(place, refused(place, 0, value=value))
-    (entry,) = chosen(place, Choice(product="ä"))
+    (entry,) = chosen(place, Selection(product="ä"))
     assert entry.reject.record.value == value

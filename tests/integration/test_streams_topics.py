@@ -10,17 +10,17 @@ from dataclasses import replace
 import pytest
 
 from catalog.domain.record import Record, Reject, Stage
-from catalog.errors import Misuse, Unavailable
-from streams.config import Kafka, Topics
+from catalog.errors import InvalidInput, Unavailable
+from streams.config import KafkaConfig, TopicConfig
 from streams.kafka_client import read_topic
-from streams.publish.publisher import Publisher, PublishPolicy, TooLarge
+from streams.publish.publisher import EventTooLarge, Publisher, PublishPolicy
 from streams.publish.wait_applied import wait_until_applied
 from streams.quarantine.topic import KafkaQuarantine, read_quarantine
 from streams.topics import check_topics, create_topics, partitions_of
 from tests.integration.streaming import Place, new_place, working
 from tests.streams.stages import RecordingStages
 
-NOWHERE = Kafka("127.0.0.1:1", group="g")
+NOWHERE = KafkaConfig("127.0.0.1:1", group="g")
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_topics_are_created_once_with_their_partitions(broker: str) -> None:
     place = new_place(broker, partitions=5, create=False)
     topics = place.topics
     names = [topics.live, topics.backfill, topics.quarantine]
-    with pytest.raises(Misuse, match=topics.live):
+    with pytest.raises(InvalidInput, match=topics.live):
         check_topics(place.kafka, names)
     assert partitions_of(place.kafka, topics) == dict.fromkeys(names, 0)
     assert create_topics(place.kafka, topics) == names
@@ -42,20 +42,20 @@ def test_topics_are_created_once_with_their_partitions(broker: str) -> None:
 
 
 def test_more_partitions_than_a_topic_has_is_a_sentence(place: Place) -> None:
-    with pytest.raises(Misuse, match="has 3 partitions, not 9"):
+    with pytest.raises(InvalidInput, match="has 3 partitions, not 9"):
         create_topics(place.kafka, replace(place.topics, partitions=9))
     assert create_topics(place.kafka, replace(place.topics, partitions=2)) == []
 
 
 def test_more_replicas_than_brokers_is_a_sentence(broker: str) -> None:
     place = new_place(broker, create=False)
-    with pytest.raises(Misuse, match="does not create the topic"):
+    with pytest.raises(InvalidInput, match="does not create the topic"):
         create_topics(place.kafka, replace(place.topics, replication=3))
 
 
 def test_a_broker_that_is_away_is_a_sentence_everywhere() -> None:
     for attempt in (
-        lambda: create_topics(NOWHERE, Topics()),
+        lambda: create_topics(NOWHERE, TopicConfig()),
         lambda: Publisher(NOWHERE, "t"),
         lambda: list(read_quarantine(NOWHERE, "t")),
         lambda: wait_until_applied(NOWHERE, "t", {0: 1}, timeout_s=1),
@@ -65,8 +65,8 @@ def test_a_broker_that_is_away_is_a_sentence_everywhere() -> None:
 
 
 def test_an_address_without_a_port_is_a_sentence() -> None:
-    with pytest.raises(Misuse, match="is not host:port"):
-        create_topics(Kafka("localhost"), Topics())
+    with pytest.raises(InvalidInput, match="is not host:port"):
+        create_topics(KafkaConfig("localhost"), TopicConfig())
 
 
 def test_events_are_keyed_by_product_and_every_one_is_kept(place: Place) -> None:
@@ -101,7 +101,7 @@ def test_gzip_is_read_as_any_other(place: Place) -> None:
 
 def test_an_event_that_is_too_large_names_its_product_and_the_rest_goes_on(place: Place) -> None:
     with Publisher(place.kafka, place.topics.live, policy=PublishPolicy(max_bytes=10_000)) as publisher:
-        with pytest.raises(TooLarge, match=r"product big has 20,\d+ bytes and 10,000 are allowed"):
+        with pytest.raises(EventTooLarge, match=r"product big has 20,\d+ bytes and 10,000 are allowed"):
             publisher.send_event({"id": "big", "title": "x" * 20_000})
         publisher.send_event({"id": "small", "title": "x"})
         assert sum(publisher.flush().values()) == 1
@@ -110,19 +110,19 @@ def test_an_event_that_is_too_large_names_its_product_and_the_rest_goes_on(place
 def test_what_the_broker_finds_too_large_names_its_product(broker: str) -> None:
     place = new_place(broker, create=False)
     create_topics(place.kafka, replace(place.topics, max_bytes=5_000))
-    with pytest.raises(Misuse, match=r"product big.*max\.message\.bytes"):
+    with pytest.raises(InvalidInput, match=r"product big.*max\.message\.bytes"):
         Publisher(place.kafka, place.topics.live).publish([{"id": "big", "title": "x" * 20_000}])
 
 
 def test_an_event_without_id_is_refused(place: Place) -> None:
-    with Publisher(place.kafka, place.topics.live) as publisher, pytest.raises(Misuse, match="needs an id"):
+    with Publisher(place.kafka, place.topics.live) as publisher, pytest.raises(InvalidInput, match="needs an id"):
         publisher.send_event({"title": "nobody"})
 
 
 def test_a_missing_topic_is_a_sentence(broker: str) -> None:
     place = new_place(broker, create=False)
     publisher = Publisher(place.kafka, place.topics.live)
-    with pytest.raises(Misuse, match=f"no topic {place.topics.live}"), publisher:
+    with pytest.raises(InvalidInput, match=f"no topic {place.topics.live}"), publisher:
         publisher.send_event({"id": "a"})
 
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from catalog.errors import Hopeless, Unavailable
-from streams.config import Kafka, Topics, WorkerPolicy
+from catalog.errors import FatalError, Unavailable
+from streams.config import KafkaConfig, TopicConfig, WorkerPolicy
 from tests.integration.streaming import POLICY, Place, child, eventually, new_place, working
 from tests.streams.stages import Batch, RecordingStages
 
@@ -113,7 +113,7 @@ async def test_an_outage_with_more_records_than_the_buffer_holds_loses_and_reord
 
 async def test_both_topics_are_read(place: Place) -> None:
     stages = RecordingStages()
-    other = Place(place.kafka, Topics(live=place.topics.backfill))
+    other = Place(place.kafka, TopicConfig(live=place.topics.backfill))
     async with working(place, stages):
         place.produce(numbered(5))
         other.produce(numbered(5))
@@ -122,10 +122,12 @@ async def test_both_topics_are_read(place: Place) -> None:
 
 
 async def test_hopeless_ends_the_worker_and_commits_nothing_of_the_batch(place: Place) -> None:
-    stages = RecordingStages(trouble=lambda stage, batch: Hopeless("the device is lost") if stage == "encode" else None)
+    stages = RecordingStages(
+        trouble=lambda stage, batch: FatalError("the device is lost") if stage == "encode" else None
+    )
     async with working(place, stages) as running:
         place.produce(numbered(5))
-        with pytest.raises(Hopeless, match="the device is lost"):
+        with pytest.raises(FatalError, match="the device is lost"):
             await asyncio.wait_for(asyncio.shield(running.task), 20)
     assert not place.committed()
     assert place.members() == 0, "it left the group"
@@ -145,7 +147,7 @@ async def test_a_second_worker_takes_over_partitions_and_together_they_miss_noth
 
 
 async def test_a_broker_that_is_away_is_a_sentence() -> None:
-    place = Place(Kafka("127.0.0.1:1", group="g"), Topics())
+    place = Place(KafkaConfig("127.0.0.1:1", group="g"), TopicConfig())
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
         async with working(place, RecordingStages()):
             pass

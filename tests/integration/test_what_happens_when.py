@@ -17,23 +17,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from catalog.domain.index_query import Ask
-from catalog.domain.product import Key
+from catalog.domain.index_query import IndexQuery
+from catalog.domain.product import ProductKey
 from catalog.domain.record import Stage
 from catalog.domain.space import IMAGE
-from catalog.errors import Hopeless, Unavailable
-from catalog.ingest.batch import Batch as IngestBatch
-from catalog.ingest.image_retry import RepairPolicy
+from catalog.errors import FatalError, Unavailable
+from catalog.ingest.batch import IngestBatch as IngestBatch
+from catalog.ingest.image_retry import ImageRetryPolicy
 from catalog.ingest.ingest import Ingest
 from catalog.ingest.reject_limit import RejectLimit
-from catalog.ports import Index
+from catalog.ports import ProductWriter
 from embedded.broker import Broker
 from embedded.engine.process import EngineProcess
 from encoders import EncodePolicy, EncoderService
 from encoders.caching.placeholders import PlaceholderPolicy
 from encoders.model import Inputs, Rows
-from indexer import CollectionPolicy, QdrantIndex, QdrantShelf, RequestPolicy, ensure
-from streams.config import Kafka, RetryPolicy, StallPolicy, Topics
+from indexer import CollectionPolicy, QdrantReader, QdrantWriter, RequestPolicy, ensure
+from streams.config import KafkaConfig, OutageRetryPolicy, StallPolicy, TopicConfig
 from streams.pipeline.pipeline import Pipeline
 from streams.quarantine.topic import KafkaQuarantine, read_quarantine
 from streams.worker.worker import Worker, run_worker
@@ -46,7 +46,7 @@ from tests.integration.hand_fed import PHOTOS, PhotoHost, hand_fed, photo_host
 from tests.integration.streaming import POLICY, Place, child, eventually, new_place, working
 from tests.streams.stages import RecordingStages
 
-AGAIN = RepairPolicy(delays_s=(0.05,) * 100, every_s=0.02)
+AGAIN = ImageRetryPolicy(delays_s=(0.05,) * 100, every_s=0.02)
 GOOD = {"id": "good", "title": "mug"}
 
 
@@ -62,7 +62,7 @@ def host() -> Iterator[PhotoHost]:
 
 
 @asynccontextmanager
-async def ingest_of(place: Place, index: Index, model: Colours | None = None) -> AsyncIterator[Ingest]:
+async def ingest_of(place: Place, index: ProductWriter, model: Colours | None = None) -> AsyncIterator[Ingest]:
     """The main path over an index, its quarantine on the broker."""
     async with (
         EncoderService(model or Colours(), Photos({})) as encoder,
@@ -187,12 +187,12 @@ async def test_an_image_that_comes_late(host: PhotoHost, path: str, state: str) 
     async with hand_fed(repair=AGAIN) as shelf:
         await shelf.say({"id": "a", "title": "mug", "images": [host.url + path], "offer": {"price": 5}})
         await shelf.becomes("a", state)
-        assert "image" not in shelf.shelf.points[Key("default", "a")][1]
+        assert "image" not in shelf.shelf.points[ProductKey("default", "a")][1]
         host.heal()
         healed = await shelf.becomes("a", "ok")
         assert (healed["title"], healed["price"], shelf.said) == ("mug", 5.0, 1)
-        made = shelf.shelf.points[Key("default", "a")][1][IMAGE]
-        (hit,) = await shelf.shelf.search(Ask(vector=made, using=IMAGE, limit=1))
+        made = shelf.shelf.points[ProductKey("default", "a")][1][IMAGE]
+        (hit,) = await shelf.shelf.search(IndexQuery(vector=made, using=IMAGE, limit=1))
         assert hit.key.id == "a"
 
 
@@ -203,9 +203,9 @@ async def test_a_repair_that_is_hopeless(place: Place) -> None:
 
     async def hopeless() -> None:
         await reads.wait()
-        raise Hopeless("the index refuses to list points")
+        raise FatalError("the index refuses to list points")
 
-    lane = Pipeline(RecordingStages(), lane="live", batch=POLICY.batch, retry=RetryPolicy())
+    lane = Pipeline(RecordingStages(), lane="live", batch=POLICY.batch, retry=OutageRetryPolicy())
     worker = Worker(place.kafka, {place.topics.live: lane}, policy=POLICY, on_ready=reads.set, beside=[hopeless])
     assert await asyncio.wait_for(run_worker(worker), 30) == 1
 
@@ -269,7 +269,7 @@ async def test_device_lost(place: Place) -> None:
 async def test_index_says_the_point_is_invalid(engine: EngineProcess) -> None:
     async with collection_at(engine.url, Colours.space) as there, client_of(engine.url) as client:
         small = RequestPolicy(max_bytes=4000)
-        index = QdrantIndex(client, collection=there.collection, space=Colours.space, policy=small)
+        index = QdrantWriter(client, collection=there.collection, space=Colours.space, policy=small)
         async with hand_fed(index=index) as shelf:
             await shelf.say(GOOD, {"id": "bad", "title": "long " * 1000}, {"id": "other", "title": "lamp"})
         assert shelf.acked == [0, 1, 2]
@@ -283,8 +283,8 @@ async def test_index_unreachable(place: Place, tmp_path: Path) -> None:
     try:
         async with client_of(engine.url) as client:
             name = await ensure(client, Colours.space, CollectionPolicy())
-            index = QdrantIndex(client, collection=name, space=Colours.space)
-            shelf = QdrantShelf(client, collection="products", space=Colours.space)
+            index = QdrantWriter(client, collection=name, space=Colours.space)
+            shelf = QdrantReader(client, collection="products", space=Colours.space)
             async with ingest_of(place, index) as ingest:
                 worker = worker_of(place, ingest)
                 async with reading(worker):
@@ -304,7 +304,7 @@ async def test_index_unreachable(place: Place, tmp_path: Path) -> None:
 async def test_quarantine_topic_unreachable() -> None:
     """Intake stops, nothing from there on is acknowledged, however good."""
     async with (
-        KafkaQuarantine(Kafka("127.0.0.1:1"), Topics(), timeout_s=0.5) as away,
+        KafkaQuarantine(KafkaConfig("127.0.0.1:1"), TopicConfig(), timeout_s=0.5) as away,
         hand_fed(quarantine=away) as shelf,
     ):
         await shelf.say(GOOD)
@@ -334,7 +334,7 @@ async def test_nothing_moves_although_there_is_work(place: Place) -> None:
             await asyncio.Event().wait()
 
     place.produce(products(0, 3))
-    lane = Pipeline(Hanging(), lane="live", batch=POLICY.batch, retry=RetryPolicy())
+    lane = Pipeline(Hanging(), lane="live", batch=POLICY.batch, retry=OutageRetryPolicy())
     strict = replace(POLICY, stall=StallPolicy(seconds=0.5, look_every_s=0.1))
     worker = Worker(place.kafka, {place.topics.live: lane}, policy=strict)
     with pytest.raises(Exception, match="at write for"):
@@ -404,6 +404,6 @@ async def test_rebalance(place: Place, engine: EngineProcess) -> None:
 
 
 async def everything_is_there(there: Subject, count: int) -> None:
-    known = await there.index.known([Key("default", f"p{i}") for i in range(count)])
+    known = await there.index.known([ProductKey("default", f"p{i}") for i in range(count)])
     assert len(known) == count == await there.shelf.count()
     assert {k.state.content_version for k in known.values()} == {1}

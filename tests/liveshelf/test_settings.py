@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import Misuse
-from catalog.ingest.image_retry import RepairPolicy
+from catalog.errors import InvalidInput
+from catalog.ingest.image_retry import ImageRetryPolicy
 from liveshelf.settings import Settings, load_settings, unknown_variables
 from liveshelf.wiring.worker import repair_policy_of
 
@@ -51,7 +51,7 @@ def test_a_bad_value_says_which_why_and_what_is_allowed(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
 ):
     monkeypatch.setenv(f"LIVESHELF_{name}", value)
-    with pytest.raises(Misuse) as caught:
+    with pytest.raises(InvalidInput) as caught:
         load_settings()
     assert f"LIVESHELF_{name}" in str(caught.value)
     assert says in str(caught.value)
@@ -74,9 +74,9 @@ def test_a_misspelt_variable_is_found(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_photos_are_tried_again_after_waits_that_can_be_set(monkeypatch: pytest.MonkeyPatch):
-    assert repair_policy_of(load_settings()) == RepairPolicy()
+    assert repair_policy_of(load_settings()) == ImageRetryPolicy()
     monkeypatch.setenv("LIVESHELF_REPAIR_AFTER_S", "1, 2.5")
     assert repair_policy_of(load_settings()).delays_s == (1, 2.5)
     assert repair_policy_of(load_settings(repair=False)).delays_s == ()
-    with pytest.raises(Misuse, match="LIVESHELF_REPAIR_AFTER_S"):
+    with pytest.raises(InvalidInput, match="LIVESHELF_REPAIR_AFTER_S"):
         load_settings(repair_after_s="1,soon")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.errors import Hopeless, LiveshelfError, Misuse, Unavailable
+from catalog.errors import FatalError, InvalidInput, LiveshelfError, Unavailable
 from resilience.circuit_breaker import Circuit, CircuitPolicy
 
 POLICY = CircuitPolicy(failures=3, open_s=1.0, most_s=4.0, jitter=0.0)
@@ -71,7 +71,7 @@ def test_the_time_is_shortened_at_random() -> None:
     assert service.ask()
 
 
-@pytest.mark.parametrize("answer", [Hopeless("no key"), Misuse("bad point"), None])
+@pytest.mark.parametrize("answer", [FatalError("no key"), InvalidInput("bad point"), None])
 def test_a_refusal_is_an_answer(answer: Exception | None) -> None:
     service = Service()
     service.fail(2)

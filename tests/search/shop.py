@@ -16,17 +16,26 @@ from fastapi import FastAPI
 from PIL import Image
 
 from catalog.domain.filters import AnyOf, Condition, Exists, Not
-from catalog.domain.index_query import Ask
-from catalog.domain.product import ImageState, Key, Scalar
+from catalog.domain.index_query import IndexQuery
+from catalog.domain.product import ImageState, ProductKey, Scalar
 from catalog.domain.space import FUSED, IMAGE, Space
 from catalog.domain.state import Payload
-from catalog.errors import ImageProblem, Misuse
-from catalog.ports import Columns, Hit, Vector
-from catalog.query.candidates import Gather
+from catalog.errors import ImageProblem, InvalidInput
+from catalog.ports import CandidateColumns, Hit, Vector
+from catalog.query.candidates import CandidateService
 from catalog.query.query import Mode
-from catalog.query.search import Find
-from catalog.query.validate import FindPolicy
-from search import Keyring, Live, LivePolicy, Parts, SearchPolicy, create_app, index_health, live_routes
+from catalog.query.search import SearchService
+from catalog.query.validate import QueryPolicy
+from search import (
+    Dependencies,
+    KeyFile,
+    ProductStream,
+    ProductStreamPolicy,
+    SearchPolicy,
+    create_app,
+    index_health,
+    product_stream_routes,
+)
 from search.auth.caller import Caller, caller_of
 from search.media import sniff
 
@@ -105,20 +114,20 @@ class Window:
     more than `slow_above` hits takes a minute.
     """
 
-    products: dict[Key, Payload] = field(default_factory=dict)
+    products: dict[ProductKey, Payload] = field(default_factory=dict)
     failure: Exception | None = None
     delay: float = 0.0
     slow_above: int | None = None
     uncounted: Exception | None = None
     count_delay: float = 0.0
-    asked: list[Ask] = field(default_factory=list)
+    asked: list[IndexQuery] = field(default_factory=list)
     polls: int = 0
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
         return self.asked[-1].conditions
 
-    async def search(self, ask: Ask) -> list[Hit]:
+    async def search(self, ask: IndexQuery) -> list[Hit]:
         await self._answer()
         if self.slow_above is not None and ask.limit > self.slow_above:
             await asyncio.sleep(60)
@@ -127,9 +136,9 @@ class Window:
         found = [hit for hit in hits if hit.score > 0 or ask.vector is not None]
         return sorted(found, key=lambda hit: -hit.score)[ask.offset : ask.offset + ask.limit]
 
-    async def candidates(self, ask: Ask, *, fields: Sequence[str] = ()) -> Columns:
+    async def candidates(self, ask: IndexQuery, *, fields: Sequence[str] = ()) -> CandidateColumns:
         hits = await self.search(ask)
-        return Columns(
+        return CandidateColumns(
             [hit.key.tenant for hit in hits],
             [hit.key.id for hit in hits],
             np.array([hit.score for hit in hits], np.float32),
@@ -138,7 +147,7 @@ class Window:
             {name: [_value(hit.key, hit.payload, name) for hit in hits] for name in fields},
         )
 
-    async def get(self, key: Key) -> Payload | None:
+    async def get(self, key: ProductKey) -> Payload | None:
         await self._answer()
         payload = self.products.get(key)
         return payload if payload and payload["live"] else None
@@ -147,7 +156,7 @@ class Window:
         await self._answer()
         return len(self._live(conditions))
 
-    async def vectors(self, key: Key) -> dict[str, Vector] | None:
+    async def vectors(self, key: ProductKey) -> dict[str, Vector] | None:
         payload = await self.get(key)
         if payload is None:
             return None
@@ -169,15 +178,15 @@ class Window:
         if self.uncounted is not None:
             raise self.uncounted
         if field not in await self.counted():
-            raise Misuse(f"the values of {field!r} cannot be counted")
+            raise InvalidInput(f"the values of {field!r} cannot be counted")
         counts = Counter(value for key, payload in self._live(conditions) for value in _values(key, payload, field))
         return sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))[:limit]
 
-    def _live(self, conditions: Sequence[Condition]) -> list[tuple[Key, Payload]]:
+    def _live(self, conditions: Sequence[Condition]) -> list[tuple[ProductKey, Payload]]:
         live = [(key, payload) for key, payload in self.products.items() if payload["live"]]
         return [(key, payload) for key, payload in live if all(_holds(key, payload, c) for c in conditions)]
 
-    async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> list[tuple[Key, Payload]]:
+    async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> list[tuple[ProductKey, Payload]]:
         self.polls += 1
         await self._answer()
         return sorted(self._live(conditions), key=lambda each: -each[1]["event_time"])[:limit]
@@ -188,24 +197,24 @@ class Window:
             raise self.failure
 
 
-def _score(payload: Payload, ask: Ask) -> float:
+def _score(payload: Payload, ask: IndexQuery) -> float:
     words = {word for word in (ask.words or "").lower().split() if word in payload["title"].lower().split()}
     return len(words) + (0.0 if ask.vector is None else float(bag(payload["title"]) @ ask.vector))
 
 
-def _value(key: Key, payload: Payload, field: str) -> Any:
+def _value(key: ProductKey, payload: Payload, field: str) -> Any:
     value: Any = {**payload, "tenant": key.tenant}
     for part in field.split(".", 1):
         value = value.get(part) if isinstance(value, dict) else None
     return value
 
 
-def _values(key: Key, payload: Payload, field: str) -> list[Scalar]:
+def _values(key: ProductKey, payload: Payload, field: str) -> list[Scalar]:
     value = _value(key, payload, field)
     return [member for member in (value if isinstance(value, list) else [value]) if member is not None]
 
 
-def _holds(key: Key, payload: Payload, condition: Condition) -> bool:
+def _holds(key: ProductKey, payload: Payload, condition: Condition) -> bool:
     if isinstance(condition, Not):
         return not _holds(key, payload, condition.of)
     values = _values(key, payload, condition.field)
@@ -234,7 +243,7 @@ class Album:
         return self.photos[url]
 
 
-QUICK = LivePolicy(every=0.02, newest=8, listeners=4, waiting=8, silence=0.2)
+QUICK = ProductStreamPolicy(every=0.02, newest=8, listeners=4, waiting=8, silence=0.2)
 SMALL = SearchPolicy(max_upload=200_000)
 
 
@@ -246,27 +255,29 @@ class Shop:
     encoder: Overlap = field(default_factory=Overlap)
     images: Album = field(default_factory=Album)
     policy: SearchPolicy = SMALL
-    finding: FindPolicy = FindPolicy(mode=Mode.DENSE)
-    keys: Keyring | None = None
+    finding: QueryPolicy = QueryPolicy(mode=Mode.DENSE)
+    keys: KeyFile | None = None
     caller: Caller | None = None
     now: float = 1_732_245_010.0
-    live: LivePolicy = QUICK
+    live: ProductStreamPolicy = QUICK
 
-    def find(self) -> Find:
-        return Find(shelf=self.shelf, encoder=self.encoder, looks=self.shelf, facets=self.shelf, policy=self.finding)
+    def find(self) -> SearchService:
+        return SearchService(
+            shelf=self.shelf, encoder=self.encoder, looks=self.shelf, facets=self.shelf, policy=self.finding
+        )
 
-    def app(self, live: Live | None = None) -> FastAPI:
+    def app(self, live: ProductStream | None = None) -> FastAPI:
         """The app, to which everyone is `caller`, where that is set."""
         find = self.find()
-        parts = Parts(
+        parts = Dependencies(
             find=find,
-            gather=Gather(candidates=self.shelf, find=find),
+            gather=CandidateService(candidates=self.shelf, find=find),
             shelf=self.shelf,
             images=self.images,
             health=index_health(self.shelf, space=SPACE.id, within=0.5),
             collection="products--overlap",
         )
-        routes = live_routes(live or Live(self.shelf, self.live, clock=lambda: self.now))
+        routes = product_stream_routes(live or ProductStream(self.shelf, self.live, clock=lambda: self.now))
         app = create_app(parts, routers=[routes], policy=self.policy, keys=self.keys, clock=lambda: self.now)
         if self.caller is not None:
             app.dependency_overrides[caller_of] = lambda: self.caller
@@ -283,8 +294,10 @@ def stocked() -> Shop:
     shop.images.photos["file:///photos/page.png"] = b"<html><script>alert(1)</script></html>"
     shop.images.photos["file:///photos/drawing.svg"] = b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"
     shop.shelf.products = {
-        Key("default", "mug"): product("sea green mug", images=["https://images.example/mug.jpg"], image_state="ok"),
-        Key("default", "lamp"): product(
+        ProductKey("default", "mug"): product(
+            "sea green mug", images=["https://images.example/mug.jpg"], image_state="ok"
+        ),
+        ProductKey("default", "lamp"): product(
             "brass lamp",
             images=[
                 "file:///photos/lamp.png",
@@ -295,8 +308,8 @@ def stocked() -> Shop:
             price=80.0,
             attributes={"brand": "Lumen", "category": ["lamps", "desk"]},
         ),
-        Key("other", "mug"): product("another shop's mug", available=None, price=None, currency=None),
-        Key("default", "mug/blue"): product("blue mug", available=False),
-        Key("default", "gone"): product("deleted mug", live=False),
+        ProductKey("other", "mug"): product("another shop's mug", available=None, price=None, currency=None),
+        ProductKey("default", "mug/blue"): product("blue mug", available=False),
+        ProductKey("default", "gone"): product("deleted mug", live=False),
     }
     return shop

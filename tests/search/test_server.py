@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from search import SearchPolicy, run
 from tests.search.shop import Shop, photo, stocked
 
@@ -127,22 +127,22 @@ async def test_the_loop_stays_free_while_large_bodies_come_in() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])  # noqa: S104
 def test_an_address_that_others_can_reach_is_refused(host: str) -> None:
-    with pytest.raises(Misuse, match="can be reached from other machines"):
+    with pytest.raises(InvalidInput, match="can be reached from other machines"):
         run(Shop().app(), host, 0, None)
 
 
 @pytest.mark.parametrize(("host", "port"), [("192.0.2.7", 0), ("no.such.host.invalid", 0)])
 def test_an_address_that_cannot_be_had_is_a_sentence(host: str, port: int) -> None:
-    with pytest.raises(Misuse, match="cannot be listened on"):
+    with pytest.raises(InvalidInput, match="cannot be listened on"):
         run(Shop().app(), host, port, None, insecure=True)
 
 
 def test_a_port_that_is_taken_is_a_sentence() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Misuse, match="choose another"):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InvalidInput, match="choose another"):
         run(Shop().app(), "127.0.0.1", taken.getsockname()[1], None)
 
 
 @pytest.mark.parametrize("port", [-1, 65_536, 70_000])
 def test_a_port_that_is_none_is_a_sentence(port: int) -> None:
-    with pytest.raises(Misuse, match="is no port"):
+    with pytest.raises(InvalidInput, match="is no port"):
         run(Shop().app(), "127.0.0.1", port, None)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from catalog.domain.product import Content, ImageState, Key
+from catalog.domain.product import Content, ImageState, ProductKey
 from catalog.domain.record import Record
 from tests.simulation.broker import Broker, Place
 from tests.simulation.oracle import OFFER, Expected, fold, may_be_refused, must_be_refused, read
@@ -30,7 +30,7 @@ def check_shelf(store: Store, events: Iterable[Event]) -> None:
             raise Broken(f"{key} is {seen}; it should be {expected.get(key)}")
 
 
-def check_point(key: Key, before: Point | None, after: Point) -> None:
+def check_point(key: ProductKey, before: Point | None, after: Point) -> None:
     """A write: vectors are those of the title and the photos beside them, and no version goes back."""
     payload = after.payload
     if (payload["tenant"], payload["id"]) != tuple(key):

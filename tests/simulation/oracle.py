@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from catalog.domain.change import digest
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from tests.simulation.schedule import CONTRACT, CURSED, POISON, Event
 
 OFFER = ("price", "currency", "available")
@@ -23,7 +23,7 @@ class Said:
     """A good event, read: its version, and what settles a tie with another of the same version."""
 
     op: str
-    key: Key
+    key: ProductKey
     version: int
     tie: str
     title: str
@@ -56,7 +56,7 @@ def read(event: Event) -> Said:
     """A good event; what it leaves out is filled in as the events page says."""
     if event.said is None:
         tenant, id = json.loads(event.key or b"")
-        return Said("delete", Key(tenant, id), event.timestamp, "", "", [], {})
+        return Said("delete", ProductKey(tenant, id), event.timestamp, "", "", [], {})
     said = event.said
     assert isinstance(said, dict)
     op = str(said["op"])
@@ -67,13 +67,13 @@ def read(event: Event) -> Said:
     kept = {n: v for n, v in attributes.items() if v is not None or op == "patch"}
     tie = digest([title, images, kept, [offer.get(n) for n in OFFER]]) if op == "put" else ""
     fields = offer | {f"attributes.{n}": v for n, v in kept.items()}
-    key = Key(said.get("tenant", CONTRACT.tenant), said["id"])
+    key = ProductKey(said.get("tenant", CONTRACT.tenant), said["id"])
     return Said(op, key, said.get("version", event.timestamp), tie, title, images, fields)
 
 
-def fold(events: Iterable[Event]) -> dict[Key, Expected]:
+def fold(events: Iterable[Event]) -> dict[ProductKey, Expected]:
     """Every product that must have a point, live or not."""
-    by_key: defaultdict[Key, list[Said]] = defaultdict(list)
+    by_key: defaultdict[ProductKey, list[Said]] = defaultdict(list)
     for event in events:
         if not event.bad and not (said := read(event)).refused:
             by_key[said.key].append(said)
@@ -87,7 +87,7 @@ def must_be_refused(events: Iterable[Event]) -> list[Event]:
     """
     events = list(events)
     good = [(e, read(e)) for e in events if not e.bad]
-    bases: dict[Key, tuple[int, bool, str]] = {}
+    bases: dict[ProductKey, tuple[int, bool, str]] = {}
     for _, said in good:
         if said.op != "patch" and not said.refused:
             bases[said.key] = max(bases.get(said.key, said.stamp), said.stamp)

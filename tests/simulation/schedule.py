@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 from zlib import crc32
 
-from catalog.domain.product import Key
-from catalog.events.parser import Contract, key_bytes
+from catalog.domain.product import ProductKey
+from catalog.events.parser import ParserConfig, key_bytes
 
-CONTRACT = Contract(tenant="shop")
+CONTRACT = ParserConfig(tenant="shop")
 LIVE, BACKFILL = "live", "back-fill"
 POISON = "poison"  # a title that gives no finite vector
 CURSED = "cursed"  # a title, or an attribute's name, with which the index calls a point invalid
@@ -139,7 +139,7 @@ def _events(chance: random.Random, *, count: int, over_s: float) -> tuple[Event,
 
 def _good(chance: random.Random, at: float, topic: str, version: int, id: str) -> Event:
     tenant = "other" if chance.random() < 0.1 else CONTRACT.tenant
-    key = key_bytes(Key(tenant, id))
+    key = key_bytes(ProductKey(tenant, id))
     kind = chance.choices(("put", "patch", "delete", "tombstone"), (50, 32, 9, 4))[0]
     if kind == "tombstone":
         return Event(at, topic, key, None, version)
@@ -164,7 +164,7 @@ def _some(chance: random.Random, choices: dict[str, tuple[object, ...]]) -> dict
 
 
 def _bad(chance: random.Random, at: float, topic: str, version: int) -> Event:
-    key = key_bytes(Key(CONTRACT.tenant, "mug"))
+    key = key_bytes(ProductKey(CONTRACT.tenant, "mug"))
     said: dict[str, object] | bytes | None = chance.choice(
         (
             b"",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from catalog.domain.product import Content, Key
+from catalog.domain.product import Content, ProductKey
 from catalog.domain.record import Record
 from catalog.events.parser import key_bytes
 from catalog.ingest.image_retry import CAN_HEAL
@@ -98,7 +98,7 @@ class _Simulation:
         self._shared.weather.seen["repaired"] += len(self._shared.repaired)
         self._check_everything()
 
-    def _without_photo(self) -> list[Key]:
+    def _without_photo(self) -> list[ProductKey]:
         points = self._shared.store.points.items()
         return [k for k, p in points if p.payload["live"] and p.payload["image_state"] in CAN_HEAL]
 
@@ -174,7 +174,7 @@ class _Simulation:
         self._trace.append(f"commit {[(r.topic, r.partition, r.offset) for r in records]}")
         self._guard(lambda: check_committed(records, self._shared.broker, self._shared.store, self._kept()))
 
-    def _written(self, key: Key, before: Point | None, after: Point) -> None:
+    def _written(self, key: ProductKey, before: Point | None, after: Point) -> None:
         self._trace.append(f"{asyncio.get_running_loop().time():.6f} {key} {after.payload['revision']}")
         self._guard(lambda: check_point(key, before, after))
 

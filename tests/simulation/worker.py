@@ -11,11 +11,11 @@ from functools import partial
 
 from catalog.domain.product import Content
 from catalog.domain.record import Record, Reject
-from catalog.errors import Hopeless
-from catalog.ingest.batch import Batch
-from catalog.ingest.image_retry import Repair, RepairPolicy
+from catalog.errors import FatalError
+from catalog.ingest.batch import IngestBatch
+from catalog.ingest.image_retry import ImageRetrier, ImageRetryPolicy
 from catalog.ingest.ingest import Ingest, IngestPolicy
-from catalog.ports import Index
+from catalog.ports import ProductWriter
 from streams.config import BatchPolicy
 from streams.pipeline.delivery import Delivery
 from streams.pipeline.pipeline import Pipeline
@@ -30,10 +30,10 @@ class Parts:
     """What a worker is made of; a mutant replaces one of them."""
 
     ingest: type[Ingest] = Ingest
-    pipeline: type[Pipeline[Batch]] = Pipeline
+    pipeline: type[Pipeline[IngestBatch]] = Pipeline
     store: Callable[[], Store] = Store
-    index: Callable[[Wire, Store], Index] = SimIndex
-    repair: type[Repair] = Repair
+    index: Callable[[Wire, Store], ProductWriter] = SimIndex
+    repair: type[ImageRetrier] = ImageRetrier
 
 
 PRODUCTION = Parts()
@@ -70,7 +70,7 @@ class SimWorker:
         self.consumer = Consumer(shared.broker)
         clock = asyncio.get_running_loop().time
         index = shared.parts.index(self.wire, shared.store)
-        repair = RepairPolicy(delays_s=shared.setting.repair_s, every_s=0.1, lease_s=1.0, page=4)
+        repair = ImageRetryPolicy(delays_s=shared.setting.repair_s, every_s=0.1, lease_s=1.0, page=4)
         ingest = shared.parts.ingest(
             index=index,
             encoder=SimEncoder(self.wire, shared.encoded),
@@ -141,12 +141,12 @@ class SimWorker:
     async def _run(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
-        except Hopeless:
+        except FatalError:
             if self.alive:
                 self.crash()
                 self._on_hopeless()
 
-    async def _hand_over(self, topic: str, lane: Pipeline[Batch]) -> None:
+    async def _hand_over(self, topic: str, lane: Pipeline[IngestBatch]) -> None:
         while True:
             record = self.consumer.poll(topic, self._chance)
             if record is None:

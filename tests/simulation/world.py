@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TypeVar
 
-from catalog.domain.product import Content, ImageState, Key
+from catalog.domain.product import Content, ImageState, ProductKey
 from catalog.domain.record import Reject
 from catalog.domain.space import FUSED, IMAGE, Space
-from catalog.domain.state import Known, Payload, known_from
-from catalog.errors import Hopeless, Unavailable
-from catalog.ports import Encoded, Outcome, Prepared, Vector, Write
+from catalog.domain.state import IndexedState, Payload, known_from
+from catalog.errors import FatalError, Unavailable
+from catalog.ports import EncodedItem, PreparedItem, ProductWrite, Vector, WriteResult
 from tests.fakes import SPACE, unit
 from tests.simulation.schedule import CURSED, POISON, Setting
 from tests.simulation.store import Point, Store
@@ -56,10 +56,10 @@ class Weather:
         return not self.calm and self.chance.random() < self.setting.unavailable
 
     def check(self, service: str) -> None:
-        """Raises Hopeless, or Unavailable where the service is away or this call is lost."""
+        """Raises FatalError, or Unavailable where the service is away or this call is lost."""
         now = asyncio.get_running_loop().time()
         if self.hopeless.get(service, 0.0) > now:
-            raise Hopeless(f"The {service} refuses.")
+            raise FatalError(f"The {service} refuses.")
         if self.outages.get(service, 0.0) > now or self.loses():
             raise Unavailable(f"The {service} does not answer.")
 
@@ -79,7 +79,7 @@ class Wire:
             await asyncio.get_running_loop().create_future()
 
     async def call(self, service: str, do: Callable[[], T]) -> T:
-        """`do` at the service. Raises Hopeless, and Unavailable where it never does it, did it or will yet do it."""
+        """`do` at the service. Raises FatalError, and Unavailable where it never does it, did it or will yet do it."""
         await self.pause()
         self.weather.check(service)
         if service == "index" and self.weather.loses():
@@ -101,8 +101,10 @@ class SimIndex:
         self._wire = wire
         self._store = store
 
-    async def known(self, keys: Collection[Key], *, whole: Collection[Key] = ()) -> dict[Key, Known]:
-        known: dict[Key, Known] = {}
+    async def known(
+        self, keys: Collection[ProductKey], *, whole: Collection[ProductKey] = ()
+    ) -> dict[ProductKey, IndexedState]:
+        known: dict[ProductKey, IndexedState] = {}
         for some in (sorted(set(keys) - set(whole)), sorted(whole)):
             if some:
                 found = await self._read(some)
@@ -110,23 +112,23 @@ class SimIndex:
                 known |= {key: replace(one, held=point) for key, (one, point) in of.items()}
         return known
 
-    async def write(self, writes: Sequence[Write]) -> Outcome:
+    async def write(self, writes: Sequence[ProductWrite]) -> WriteResult:
         """Reads what payload-only writes keep, writes in one or two guarded requests, reads which were taken."""
         left = sorted(writes, key=lambda w: w.key)
         invalid = {
             w.key: "cursed" for w in left if CURSED in (w.payload.get("title"), *w.payload.get("attributes", ()))
         }
         left = [w for w in left if w.key not in invalid]
-        moved: set[Key] = set()
+        moved: set[ProductKey] = set()
         cut = self._wire.weather.chance.randint(0, len(left)) if len(left) > 1 else 0
         for some in (left[:cut], left[cut:]):
             if some:
                 moved |= await self._request(some)
         self._wire.weather.seen["moved"] += len(moved)
         self._wire.weather.seen["invalid"] += len(invalid)
-        return Outcome(frozenset(moved), invalid)
+        return WriteResult(frozenset(moved), invalid)
 
-    async def _request(self, writes: Sequence[Write]) -> set[Key]:
+    async def _request(self, writes: Sequence[ProductWrite]) -> set[ProductKey]:
         current = {w.key: w.held for w in writes if isinstance(w.held, Point)}
         self._wire.weather.seen["held"] += len(current)
         keeping = [w.key for w in writes if w.vectors is None and w.key not in current]
@@ -139,7 +141,7 @@ class SimIndex:
         taken = {w.key for w in ready if written[w.key] == w.payload["revision"]}
         return {w.key for w in writes} - taken
 
-    async def _read(self, keys: Sequence[Key]) -> dict[Key, Point]:
+    async def _read(self, keys: Sequence[ProductKey]) -> dict[ProductKey, Point]:
         found = await self._wire.call("index", lambda: {k: self._store.points.get(k) for k in keys})
         return {key: point for key, point in found.items() if point}
 
@@ -167,11 +169,11 @@ class SimEncoder:
         self._wire = wire
         self._encoded = encoded
 
-    async def prepare(self, items: Sequence[Content]) -> Sequence[Prepared]:
+    async def prepare(self, items: Sequence[Content]) -> Sequence[PreparedItem]:
         await self._wire.pause()
         # Drawn in an order of their own: that of the items comes from a set.
         photos = {item: self._photo(item) for item in sorted(set(items), key=lambda i: (i.title, i.images))}
-        return [Prepared(photos[item], "", item) for item in items]
+        return [PreparedItem(photos[item], "", item) for item in items]
 
     def _photo(self, item: Content) -> ImageState:
         if not item.images:
@@ -181,17 +183,17 @@ class SimEncoder:
             return ImageState.OK
         return ImageState.UNAVAILABLE if drawn < 0.5 else ImageState.MISSING
 
-    async def encode(self, prepared: Sequence[Prepared]) -> Sequence[Encoded | None]:
+    async def encode(self, prepared: Sequence[PreparedItem]) -> Sequence[EncodedItem | None]:
         return await self._wire.call("encoder", lambda: [self._encode(p) for p in prepared])
 
-    def _encode(self, prepared: Prepared) -> Encoded | None:
+    def _encode(self, prepared: PreparedItem) -> EncodedItem | None:
         content = prepared.inputs
         assert isinstance(content, Content)
         self._encoded.append(content)
         if content.title == POISON:
             self._wire.weather.seen["no finite vector"] += 1
             return None
-        return Encoded(vectors_of(content, prepared.image_state), prepared.image_state)
+        return EncodedItem(vectors_of(content, prepared.image_state), prepared.image_state)
 
 
 class SimQuarantine:

@@ -5,12 +5,12 @@ import ssl
 import faust
 import pytest
 
-from streams.config import Kafka, Security
+from streams.config import KafkaConfig, KafkaSecurity
 from streams.worker.app import create_app
 
 
 def test_the_plain_broker_needs_no_credentials() -> None:
-    kafka = Kafka("a:9092, b:9092")
+    kafka = KafkaConfig("a:9092, b:9092")
     assert kafka.client_options() == {
         "bootstrap_servers": ["a:9092", "b:9092"],
         "security_protocol": "PLAINTEXT",
@@ -21,8 +21,8 @@ def test_the_plain_broker_needs_no_credentials() -> None:
 
 @pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])
 def test_user_and_password_reach_both_clients_and_no_text(protocol: str) -> None:
-    security = Security(protocol=protocol, mechanism="SCRAM-SHA-256", username="shop", password="hush")  # type: ignore[arg-type]
-    kafka = Kafka("a:9092", security=security)
+    security = KafkaSecurity(protocol=protocol, mechanism="SCRAM-SHA-256", username="shop", password="hush")  # type: ignore[arg-type]
+    kafka = KafkaConfig("a:9092", security=security)
     assert "hush" not in repr(kafka)
     options = kafka.client_options()
     assert (options["sasl_plain_username"], options["sasl_plain_password"]) == ("shop", "hush")
@@ -34,7 +34,7 @@ def test_user_and_password_reach_both_clients_and_no_text(protocol: str) -> None
 
 
 def test_tls_alone_checks_the_brokers_certificate() -> None:
-    kafka = Kafka("a:9093", security=Security(protocol="SSL"))
+    kafka = KafkaConfig("a:9093", security=KafkaSecurity(protocol="SSL"))
     context = kafka.client_options()["ssl_context"]
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname

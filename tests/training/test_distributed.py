@@ -11,15 +11,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, multiprocessing, nn
 from torch.nn import functional as F
 
-from encoders.towers.single_stream import Read
-from training.data.batch import Batch
-from training.distributed import World
-from training.recipe import Tasks
-from training.tasks.negatives import Known
+from encoders.towers.single_stream import TowerOutput
+from training.data.batch import TrainBatch
+from training.distributed import Distributed
+from training.recipe import TaskWeights
+from training.tasks.negatives import Positives
 from training.tasks.qic import QIC
 
 EACH, DIM = 4, 8
-KNOWN = Known(np.arange(20) % 7, np.arange(20) % 11, queries=7, items=11)
+KNOWN = Positives(np.arange(20) % 7, np.arange(20) % 11, queries=7, items=11)
 
 
 class Two(nn.Module):
@@ -30,23 +30,23 @@ class Two(nn.Module):
         torch.manual_seed(0)
         self.query, self.item = nn.Linear(6, DIM), nn.Linear(6, DIM)
 
-    def read(self, x: Tensor, there: Tensor) -> dict[str, Read]:
+    def read(self, x: Tensor, there: Tensor) -> dict[str, TowerOutput]:
         query, item = (F.normalize(line(x), dim=1) for line in (self.query, self.item))
         return {
-            "query": Read(query[:, None], there[:, None] | True, query),
-            "item": Read(item[:, None], there[:, None], item),
+            "query": TowerOutput(query[:, None], there[:, None] | True, query),
+            "item": TowerOutput(item[:, None], there[:, None], item),
         }
 
 
-def loss_and_gradient(world: World, rows: slice, size: int) -> dict[str, Tensor]:
+def loss_and_gradient(world: Distributed, rows: slice, size: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(EACH * size, 6, generator=generator)
     there = torch.rand(EACH * size, generator=generator) < 0.8
     queries = torch.randint(7, (EACH * size,), generator=generator)
     items = torch.randint(11, (EACH * size,), generator=generator)
     towers, nothing = Two(), torch.zeros(0, 0)
-    batch = Batch({}, queries[rows], items[rows], {}, nothing.bool(), nothing, nothing, 0, nothing)
-    loss = QIC("item", Tasks(nested=(4,)), known=KNOWN, world=world)(towers.read(x[rows], there[rows]), batch)
+    batch = TrainBatch({}, queries[rows], items[rows], {}, nothing.bool(), nothing, nothing, 0, nothing)
+    loss = QIC("item", TaskWeights(nested=(4,)), known=KNOWN, world=world)(towers.read(x[rows], there[rows]), batch)
     loss.backward()
     gradients = {name: weight.grad for name, weight in towers.named_parameters() if weight.grad is not None}
     mean = loss.detach().clone()
@@ -57,7 +57,7 @@ def loss_and_gradient(world: World, rows: slice, size: int) -> dict[str, Tensor]
 def process(rank: int, size: int, folder: str) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
-    found = loss_and_gradient(World(rank, size), slice(rank * EACH, (rank + 1) * EACH), size)
+    found = loss_and_gradient(Distributed(rank, size), slice(rank * EACH, (rank + 1) * EACH), size)
     save_file({name: value.contiguous() for name, value in found.items()}, f"{folder}/{rank}.safetensors")
     distributed.destroy_process_group()
 
@@ -65,7 +65,7 @@ def process(rank: int, size: int, folder: str) -> None:
 @pytest.mark.parametrize("size", [2, 4])
 def test_several_processes_are_one_with_the_whole_batch(size: int, tmp_path: Path) -> None:
     multiprocessing.spawn(process, (size, str(tmp_path)), nprocs=size)
-    expected = loss_and_gradient(World(), slice(None), size)
+    expected = loss_and_gradient(Distributed(), slice(None), size)
     for rank in range(size):
         found = load_file(tmp_path / f"{rank}.safetensors")
         assert found.keys() == expected.keys()
@@ -75,5 +75,5 @@ def test_several_processes_are_one_with_the_whole_batch(size: int, tmp_path: Pat
 
 def test_alone_nothing_is_gathered() -> None:
     x = torch.rand(3, 2)
-    assert World().gather(x) is x
-    World().average([x])
+    assert Distributed().gather(x) is x
+    Distributed().average([x])

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from tests.training.tiny import RECIPE, backbones, corpus
-from training.distributed import World
+from training.distributed import Distributed
 from training.grad_cache import backward
 from training.recipe import Recipe
 from training.trainer import begin
 
 
 def gradients(recipe: Recipe, chunk: int) -> dict[str, Tensor]:
-    state, draws = begin(corpus(), recipe, backbones(), World())
+    state, draws = begin(corpus(), recipe, backbones(), Distributed())
     batch = draws.at(0)
 
     def losses(read: object) -> Tensor:

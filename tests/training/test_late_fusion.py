@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from encoders import load
-from encoders.models.late_fusion import Small
+from encoders.models.late_fusion import LateFusionModel
 from encoders.models.load import LATE
 from tests.encoders.conftest import picture
 from tests.training.tiny import OPTIM, RECIPE, SHAPE, backbones, corpus
 from training.late_fusion import fresh, pooled
-from training.recipe import Tasks, checked
-from training.trainer import Run, train
+from training.recipe import TaskWeights, checked
+from training.trainer import TrainingRun, train
 
-TASKS = Tasks(qic_photo=1.0, alike=0.3, meaning=1.0, nested=(8,), plain=6)
+TASKS = TaskWeights(qic_photo=1.0, alike=0.3, meaning=1.0, nested=(8,), plain=6)
 LATE_RECIPE = replace(
     RECIPE,
     towers=replace(SHAPE, late=True),
@@ -37,10 +37,10 @@ def test_cells_pooled_are_what_the_image_tower_pools() -> None:
 
 def test_it_learns_what_photos_mean_and_is_served(tmp_path: Path) -> None:
     lines: list[dict[str, float]] = []
-    train(corpus(), LATE_RECIPE, backbones(), Run(tmp_path), lambda said: lines.append(dict(said)))
+    train(corpus(), LATE_RECIPE, backbones(), TrainingRun(tmp_path), lambda said: lines.append(dict(said)))
     assert lines[-1]["photo recall@10"] > lines[0]["photo recall@10"] + 0.3
     served = load(f"checkpoint:{tmp_path}")
-    assert isinstance(served, Small)
+    assert isinstance(served, LateFusionModel)
     assert served.photo_side == SHAPE.photo_side
     assert (tmp_path / LATE).exists()
 
@@ -57,5 +57,5 @@ def test_a_missing_title_or_photo_is_left_out() -> None:
 
 
 def test_tasks_on_tokens_are_refused() -> None:
-    with pytest.raises(Misuse, match="no mlm"):
+    with pytest.raises(InvalidInput, match="no mlm"):
         checked(replace(LATE_RECIPE, tasks=replace(TASKS, mlm=0.1)))

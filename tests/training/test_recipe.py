@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from training.recipe import RECIPES, Recipe, changed, load
 
 
@@ -43,20 +43,20 @@ def test_values_are_changed_by_name(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_change_is_one_sentence(change: str, said: str) -> None:
-    with pytest.raises(Misuse, match=said):
+    with pytest.raises(InvalidInput, match=said):
         load("small", [change])
 
 
 def test_no_task_is_told() -> None:
-    with pytest.raises(Misuse, match="no weight above 0"):
+    with pytest.raises(InvalidInput, match="no weight above 0"):
         load("small", [f"tasks.{name}=0" for name in ("qic", "qic_photo", "alike", "mpm_r_patch", "meaning")])
 
 
 def test_a_recipe_that_is_none_is_told(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="late, small, smoke"):
+    with pytest.raises(InvalidInput, match="late, small, smoke"):
         load("large")
     (tmp_path / "bad.toml").write_text("seed = [")
-    with pytest.raises(Misuse, match="no TOML"):
+    with pytest.raises(InvalidInput, match="no TOML"):
         load(str(tmp_path / "bad.toml"))
 
 

@@ -11,16 +11,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from encoders.models.load import CHECKPOINT
 from encoders.towers.single_stream import read
 from tests.training.tiny import ALL, OPTIM, RECIPE, backbones, corpus
 from training.checkpoint import FILE
-from training.distributed import World
+from training.distributed import Distributed
 from training.metrics_log import FILE as METRICS
-from training.metrics_log import Figures
+from training.metrics_log import MetricsLog
 from training.recipe import Recipe
-from training.trainer import Run, begin, step, train
+from training.trainer import TrainingRun, begin, step, train
 
 AVERAGED = replace(
     RECIPE, optim=replace(OPTIM, ema=0.9), negatives=replace(RECIPE.negatives, bank_momentum=True),
@@ -31,7 +31,7 @@ SEPARATE = replace(RECIPE, towers=replace(RECIPE.towers, shared=False))
 
 def run(recipe: Recipe, out: Path, *, resume: bool = False, until: int | None = None) -> list[Mapping[str, float]]:
     lines: list[Mapping[str, float]] = []
-    train(corpus(), recipe, backbones(), Run(out, resume=resume, until=until, clock=lambda: 0.0), lines.append)
+    train(corpus(), recipe, backbones(), TrainingRun(out, resume=resume, until=until, clock=lambda: 0.0), lines.append)
     return lines
 
 
@@ -49,13 +49,13 @@ def test_killed_and_resumed_is_not_killed(recipe: Recipe, tmp_path: Path) -> Non
 
 
 def test_resuming_nothing_or_with_another_recipe_is_told(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="nothing to resume"):
+    with pytest.raises(InvalidInput, match="nothing to resume"):
         run(RECIPE, tmp_path, resume=True)
     run(replace(RECIPE, optim=replace(OPTIM, steps=3)), tmp_path)
-    with pytest.raises(Misuse, match=r"optim.steps = 3, not 6"):
+    with pytest.raises(InvalidInput, match=r"optim.steps = 3, not 6"):
         run(RECIPE, tmp_path, resume=True)
     (tmp_path / FILE).write_bytes(b"broken")
-    with pytest.raises(Misuse, match="without --resume"):
+    with pytest.raises(InvalidInput, match="without --resume"):
         run(RECIPE, tmp_path, resume=True)
 
 
@@ -79,11 +79,11 @@ def test_training_ends_when_recall_stands_still(tmp_path: Path) -> None:
 def test_several_batches_make_one_step(tmp_path: Path) -> None:
     """The gradient of two is the mean of both, and so are the losses that are told."""
     recipe = replace(RECIPE, negatives=replace(RECIPE.negatives, bank=0), tasks=replace(ALL, qim=0.0, qim2=0.0))
-    state, draws = begin(corpus(), replace(recipe, optim=replace(OPTIM, accumulate=2)), backbones(), World())
+    state, draws = begin(corpus(), replace(recipe, optim=replace(OPTIM, accumulate=2)), backbones(), Distributed())
     figures = step(state, draws)
     singles = []
     for part in range(2):
-        one, _ = begin(corpus(), recipe, backbones(), World())
+        one, _ = begin(corpus(), recipe, backbones(), Distributed())
         with torch.no_grad():
             batch = draws.at(0, part)
             seen = {name: one.towers.read(view) for name, view in batch.views.items()}
@@ -92,7 +92,7 @@ def test_several_batches_make_one_step(tmp_path: Path) -> None:
 
 
 def test_every_batch_depends_on_the_seed_and_the_step_alone() -> None:
-    _, draws = begin(corpus(), RECIPE, backbones(), World())
+    _, draws = begin(corpus(), RECIPE, backbones(), Distributed())
     one, same, other = draws.at(3), draws.at(3), draws.at(4)
     assert torch.equal(one.rows, same.rows)
     assert torch.equal(one.hidden_cells, same.hidden_cells)
@@ -101,17 +101,17 @@ def test_every_batch_depends_on_the_seed_and_the_step_alone() -> None:
 
 def test_processes_draw_parts_of_one_batch() -> None:
     whole = replace(RECIPE, optim=replace(OPTIM, batch=24))
-    _, alone = begin(corpus(), whole, backbones(), World())
-    parts = [begin(corpus(), RECIPE, backbones(), World(rank, 2))[1].at(1).rows for rank in range(2)]
+    _, alone = begin(corpus(), whole, backbones(), Distributed())
+    parts = [begin(corpus(), RECIPE, backbones(), Distributed(rank, 2))[1].at(1).rows for rank in range(2)]
     assert torch.equal(alone.at(1).rows, torch.cat(parts))
 
 
 def test_metrics_are_lines_and_a_resumed_step_is_written_once(tmp_path: Path) -> None:
     shown: list[object] = []
-    figures = Figures(tmp_path, shown.append, resume=False)
+    figures = MetricsLog(tmp_path, shown.append, resume=False)
     for number in (1, 2, 3):
         figures({"step": number, "qic": 1 / number})
-    Figures(tmp_path, shown.append, resume=True)({"step": 3, "qic": 0.5})
+    MetricsLog(tmp_path, shown.append, resume=True)({"step": 3, "qic": 0.5})
     lines = [json.loads(line) for line in (tmp_path / METRICS).read_text().splitlines()]
     assert lines == [{"step": 1, "qic": 1.0}, {"step": 2, "qic": 0.5}, {"step": 3, "qic": 0.5}]
     assert len(shown) == 4

@@ -10,18 +10,20 @@ from numpy.typing import NDArray
 
 from encoders.models.late_fusion import Backbones
 from encoders.towers.backbones import TEXT_DIM
-from encoders.towers.single_stream import Shape
-from training.data.corpus import Corpus, Part
-from training.data.features import States
-from training.recipe import Data, Negatives, Optim, Recipe, Tasks
+from encoders.towers.single_stream import TowerShape
+from training.data.corpus import Corpus, InteractionTable
+from training.data.features import FeatureStates
+from training.recipe import DataConfig, NegativesConfig, OptimConfig, Recipe, TaskWeights
 
-SHAPE = Shape(dim=16, width=32, layers=1, heads=2, expansion=2, photo_side=64)
-ALL = Tasks(
+SHAPE = TowerShape(dim=16, width=32, layers=1, heads=2, expansion=2, photo_side=64)
+ALL = TaskWeights(
     qic=1.0, qic_photo=0.5, mlm=0.1, mpm=0.1, mpm_r_patch=0.1, mpm_r_image=0.1, qim=0.1, qim2=0.1, meaning=1.0,
     nested=(8,), masked=6, matched=6, plain=6,
 )  # fmt: skip
-OPTIM = Optim(steps=6, batch=12, warmup=2, validate_every=3, precision="fp32", rate=1e-2)
-RECIPE = Recipe(towers=SHAPE, data=Data(), tasks=ALL, negatives=Negatives(bank=16, bank_after=2), optim=OPTIM)
+OPTIM = OptimConfig(steps=6, batch=12, warmup=2, validate_every=3, precision="fp32", rate=1e-2)
+RECIPE = Recipe(
+    towers=SHAPE, data=DataConfig(), tasks=ALL, negatives=NegativesConfig(bank=16, bank_after=2), optim=OPTIM
+)
 
 
 @cache
@@ -29,13 +31,13 @@ def backbones() -> Backbones:
     return Backbones(torch.device("cpu"), torch.float32)
 
 
-def states(count: int, draw: np.random.Generator, meaning: NDArray[np.float64]) -> States:
+def states(count: int, draw: np.random.Generator, meaning: NDArray[np.float64]) -> FeatureStates:
     """Texts of two to six tokens around `meaning` (count, TEXT_DIM)."""
     lengths = draw.integers(2, 7, count)
     starts = np.concatenate([[0], np.cumsum(lengths)])
     rows = np.repeat(np.arange(count), lengths)
     tokens = meaning[rows] + 0.3 * draw.standard_normal((len(rows), TEXT_DIM))
-    return States(tokens.astype(np.float16), draw.integers(1000, 1040, len(rows)).astype(np.int32), starts)
+    return FeatureStates(tokens.astype(np.float16), draw.integers(1000, 1040, len(rows)).astype(np.int32), starts)
 
 
 def corpus(items: int = 40, queries: int = 24, seed: int = 0) -> Corpus:
@@ -46,7 +48,7 @@ def corpus(items: int = 40, queries: int = 24, seed: int = 0) -> Corpus:
     has_photo = np.arange(items) % 7 != 0
     photos = np.where(has_photo[:, None], meaning @ features, 0).astype(np.float16)
     item = np.arange(queries) % items
-    train = Part(np.append(np.arange(queries), 0), np.append(item, 5), np.ones(queries + 1))
+    train = InteractionTable(np.append(np.arange(queries), 0), np.append(item, 5), np.ones(queries + 1))
     plain = states(20, draw, draw.standard_normal((20, TEXT_DIM)))
     vectors = plain.means()
     return Corpus(
@@ -56,7 +58,7 @@ def corpus(items: int = 40, queries: int = 24, seed: int = 0) -> Corpus:
         has_photo=has_photo,
         queries=states(queries, draw, meaning[item]),
         train=train,
-        validation=Part(np.arange(queries), item, np.ones(queries)),
+        validation=InteractionTable(np.arange(queries), item, np.ones(queries)),
         shelf=np.arange(items),
         plain=plain,
         plain_vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),

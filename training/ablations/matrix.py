@@ -16,12 +16,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from training.ablations.table import RESULTS, Result, read_results, table
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AblationRow:
     """A recipe by its changes to `recipes/ablation.toml`, the row it is compared with, and its processes."""
 
     name: str
@@ -32,34 +32,36 @@ class Row:
 
 _MPM_R = ("tasks.mpm_r_patch=0.2", "tasks.mpm_r_image=0.2")
 ROWS = (
-    Row("none"),
-    Row("MPM", "none", ("tasks.mpm=0.2",)),
-    Row("MPM_R patch", "none", _MPM_R[:1]),
-    Row("MPM_R image", "none", _MPM_R[1:]),
-    Row("MPM_R both", "none", _MPM_R),
-    Row("MLM", "none", ("tasks.mlm=0.1",)),
-    Row("QIM", "none", ("tasks.qim=0.2",)),
-    Row("QIM + QIM2", "none", ("tasks.qim=0.2", "tasks.qim2=0.2")),
-    Row("softmax", "none", ("tasks.loss=softmax",)),
-    Row("sigmoid", "none", ("tasks.loss=sigmoid",)),
-    Row("MBNS 512", "none", ("negatives.bank=512",)),
-    Row("MBNS 4096", "none", ("negatives.bank=4096",)),
-    Row("MBNS 4096 + momentum", "none", ("negatives.bank=4096", "negatives.bank_momentum=true", "optim.ema=0.95")),
-    Row("CDNS 2", "no CDNS 2", (), 2),
-    Row("no CDNS 2", "none", ("negatives.across=false",), 2),
-    Row("CDNS 4", "no CDNS 4", (), 4),
-    Row("no CDNS 4", "none", ("negatives.across=false",), 4),
-    Row("all", "none", ("tasks.mlm=0.1", *_MPM_R, "tasks.qim=0.2", "tasks.qim2=0.2", "negatives.bank=4096"), 2),
+    AblationRow("none"),
+    AblationRow("MPM", "none", ("tasks.mpm=0.2",)),
+    AblationRow("MPM_R patch", "none", _MPM_R[:1]),
+    AblationRow("MPM_R image", "none", _MPM_R[1:]),
+    AblationRow("MPM_R both", "none", _MPM_R),
+    AblationRow("MLM", "none", ("tasks.mlm=0.1",)),
+    AblationRow("QIM", "none", ("tasks.qim=0.2",)),
+    AblationRow("QIM + QIM2", "none", ("tasks.qim=0.2", "tasks.qim2=0.2")),
+    AblationRow("softmax", "none", ("tasks.loss=softmax",)),
+    AblationRow("sigmoid", "none", ("tasks.loss=sigmoid",)),
+    AblationRow("MBNS 512", "none", ("negatives.bank=512",)),
+    AblationRow("MBNS 4096", "none", ("negatives.bank=4096",)),
+    AblationRow(
+        "MBNS 4096 + momentum", "none", ("negatives.bank=4096", "negatives.bank_momentum=true", "optim.ema=0.95")
+    ),
+    AblationRow("CDNS 2", "no CDNS 2", (), 2),
+    AblationRow("no CDNS 2", "none", ("negatives.across=false",), 2),
+    AblationRow("CDNS 4", "no CDNS 4", (), 4),
+    AblationRow("no CDNS 4", "none", ("negatives.across=false",), 4),
+    AblationRow("all", "none", ("tasks.mlm=0.1", *_MPM_R, "tasks.qim=0.2", "tasks.qim2=0.2", "negatives.bank=4096"), 2),
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AblationPlan:
     """Where the catalogue and the results are, which rows from which seeds, and changes to every row's recipe."""
 
     catalogue: Path
     out: Path
-    rows: tuple[Row, ...] = ROWS
+    rows: tuple[AblationRow, ...] = ROWS
     seeds: tuple[int, ...] = (0, 1, 2)
     changes: tuple[str, ...] = ()
 
@@ -67,7 +69,7 @@ class Plan:
     def log(self) -> Path:
         return self.out / "log"
 
-    def missing(self) -> Iterator[tuple[Row, int]]:
+    def missing(self) -> Iterator[tuple[AblationRow, int]]:
         """The runs whose result is not there, every row from the first seed first."""
         for seed in self.seeds:
             for row in self.rows:
@@ -76,8 +78,8 @@ class Plan:
                     yield row, seed
 
 
-def run(plan: Plan, row: Row, seed: int) -> Result:
-    """Train and measure one row from one seed, in processes of their own. Raises Misuse where they fail."""
+def run(plan: AblationPlan, row: AblationRow, seed: int) -> Result:
+    """Train and measure one row from one seed, in processes of their own. Raises InvalidInput where they fail."""
     folder = plan.out / "runs" / f"{row.name.replace(' ', '-')}-{seed}"
     command = [sys.executable, "-m", "training.ablations.run", str(plan.catalogue), str(plan.log), str(folder)]
     if row.processes > 1:
@@ -93,12 +95,12 @@ def run(plan: Plan, row: Row, seed: int) -> Result:
         single = ["/usr/bin/env", "OMP_NUM_THREADS=1"]
         told = subprocess.run([*single, *command], stdout=output, stderr=output)  # noqa: S603 -- our own command
     if told.returncode:
-        raise Misuse(f"{row.name} from seed {seed} failed: see {folder / 'output.txt'}.")
+        raise InvalidInput(f"{row.name} from seed {seed} failed: see {folder / 'output.txt'}.")
     figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     return Result(row.name, row.base, seed, figures, seconds=round(time.monotonic() - start))
 
 
-def draw_log(plan: Plan) -> None:
+def draw_log(plan: AblationPlan) -> None:
     """The synthetic log of the catalogue, unless it is there."""
     if (plan.log / "synthetic.json").exists():
         return
@@ -120,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--table", action="store_true", help="run nothing: print the table of what is there")
     options = parser.parse_args(arguments)
     chosen = options.rows.split(",") if options.rows else [row.name for row in ROWS]
-    plan = Plan(
+    plan = AblationPlan(
         options.catalogue, options.out, tuple(row for row in ROWS if row.name in chosen), tuple(range(options.seeds)),
         tuple(options.changes),
     )  # fmt: skip
@@ -138,5 +140,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except Misuse as error:
+    except InvalidInput as error:
         sys.exit(str(error))

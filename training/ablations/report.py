@@ -30,7 +30,7 @@ _PAIRS = (("colour", "kind"), ("baseColour", "articleType"))
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
+class ProductVectors:
     """Unit vectors (products, dim) of the same products: shown whole, by photo alone, by title alone."""
 
     fused: NDArray[np.float32]
@@ -41,7 +41,7 @@ class Vectors:
         return {"fused": self.fused, "photo alone": self.photo, "title alone": self.title}
 
 
-def by_title(vectors: Vectors, titles: Sequence[str]) -> Rows:
+def by_title(vectors: ProductVectors, titles: Sequence[str]) -> Rows:
     """Each whole title as a query; right is any product of the same title."""
     _, number = np.unique([title.lower() for title in titles], return_inverse=True)
     right = number[:, None] == number[None, :]
@@ -49,7 +49,7 @@ def by_title(vectors: Vectors, titles: Sequence[str]) -> Rows:
 
 
 def by_phrase(
-    vectors: Vectors, examples: Sequence[Example], encode: Callable[[Sequence[str]], NDArray[np.float32]]
+    vectors: ProductVectors, examples: Sequence[Example], encode: Callable[[Sequence[str]], NDArray[np.float32]]
 ) -> tuple[Rows, Rows]:
     """Every colour and kind as a query; right is what has both. Second: only what has a title that hides the colour."""
     colour, kind = next(pair for pair in _PAIRS if any(pair[0] in example.facets for example in examples))
@@ -70,7 +70,7 @@ def by_phrase(
     return whole, only
 
 
-def by_photo(vectors: Vectors, examples: Sequence[Example], queries: NDArray[np.float32]) -> Rows:
+def by_photo(vectors: ProductVectors, examples: Sequence[Example], queries: NDArray[np.float32]) -> Rows:
     """Another view of each photo as a query: whether it finds its product, and whether what else it finds is alike."""
     colour, kind = next(pair for pair in _PAIRS if any(pair[0] in example.facets for example in examples))
     looks = [(e.facets.get(colour, ""), e.facets.get(kind, "")) for e in examples]
@@ -93,12 +93,12 @@ def another_view(photo: Image.Image) -> Image.Image:
     return cut.point([min(255, int(1.08 * level)) for level in range(256)] * 3)
 
 
-def vectors(model: Model, examples: Sequence[Example]) -> Vectors:
+def vectors(model: Model, examples: Sequence[Example]) -> ProductVectors:
     """Encode each product three ways."""
     photos = [_photo(example) for example in examples]
     whole = _encode([model.prepare(e.title, photo) for e, photo in zip(examples, photos, strict=True)], model)
     title = queries(model, [example.title for example in examples])
-    return Vectors(whole[FUSED], whole[IMAGE], title)
+    return ProductVectors(whole[FUSED], whole[IMAGE], title)
 
 
 def queries(model: Model, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -13,27 +13,27 @@ from numpy.typing import NDArray
 
 from encoders.models.late_fusion import Backbones
 from encoders.models.load import CHECKPOINT
-from encoders.towers.single_stream import Item, SingleStream, read
+from encoders.towers.single_stream import ItemInput, SingleStream, read
 from evaluation.judgements import Judgements, read_judgements
 from evaluation.metrics import mark, recall
 from evaluation.ranking import by_vectors, rank
 from training.data.batch import View
 from training.data.corpus import Corpus, corpus
-from training.data.features import States, text_states
+from training.data.features import FeatureStates, text_states
 from training.data.sources import sources
 from training.data.splits import TEST, SplitPolicy, parts_of
-from training.distributed import World
+from training.distributed import Distributed
 from training.grad_cache import by_length
-from training.metrics_log import Figures
+from training.metrics_log import MetricsLog
 from training.recipe import load
-from training.trainer import Run, train
+from training.trainer import TrainingRun, train
 
 Vectors = NDArray[np.float32]
 _BATCH = 256
 
 
 def figures(
-    towers: SingleStream, found: Corpus, rows: NDArray[np.int64], asked: States, judged: Judgements
+    towers: SingleStream, found: Corpus, rows: NDArray[np.int64], asked: FeatureStates, judged: Judgements
 ) -> dict[str, float]:
     """recall@10 on the test's products, `rows`: of plain queries by the whole product and by its photo, and of
     visible-only queries. Queries of more than ten right products are asked for ten at most, as in validation.
@@ -60,9 +60,9 @@ def _vectors(towers: SingleStream, count: int, view: Callable[[NDArray[np.int64]
     return torch.cat(parts).float().numpy()
 
 
-def _item(found: Corpus, rows: NDArray[np.int64]) -> Item:
+def _item(found: Corpus, rows: NDArray[np.int64]) -> ItemInput:
     photos = torch.from_numpy(found.photos[rows]).float()[:, None]
-    return Item(
+    return ItemInput(
         found.titles.text(rows, found.has_title[rows]), photos, torch.from_numpy(found.has_photo[rows])[:, None]
     )
 
@@ -76,13 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     own = [f"data.catalogues={options.catalogue}", f"data.logs={options.log}/synthetic-log-*.parquet"]
     recipe = load("ablation", [*own, *options.changes])
-    world = World.join(torch.device("cpu"))
+    world = Distributed.join(torch.device("cpu"))
     backbones, cache = Backbones(torch.device("cpu")), options.log.parent / "features"
     read_in = sources(recipe.data, [])
     with world.first():
         found = corpus(read_in, recipe, backbones, cache=cache, told=_silent)
-    told = Figures(options.out, _silent, resume=False) if world.rank == 0 else _silent
-    train(found, recipe, backbones, Run(options.out, world=world), told)
+    told = MetricsLog(options.out, _silent, resume=False) if world.rank == 0 else _silent
+    train(found, recipe, backbones, TrainingRun(options.out, world=world), told)
     if world.rank == 0:
         examples = read_in[0].examples
         policy = SplitPolicy(recipe.data.validation, recipe.data.test, recipe.data.split_seed)

@@ -9,15 +9,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from encoders.towers.single_stream import Item, Text
+from encoders.towers.single_stream import ItemInput, TextInput
 
-View = Text | Item
-V = TypeVar("V", bound=Text | Item)
+View = TextInput | ItemInput
+V = TypeVar("V", bound=TextInput | ItemInput)
 _TENSORS = ("queries", "rows", "hidden_cells", "cells", "wholes", "plain")
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TrainBatch:
     """Row i of a batch is one interaction: query `queries[i]` of the log led to row `rows[i]` of the catalogue.
 
     The views, of which only those are made that a task needs:
@@ -48,7 +48,7 @@ class Batch:
     plain: Tensor
     """Unit vectors of the text backbone for the plain texts, (texts, TEXT_DIM)."""
 
-    def to(self, device: torch.device) -> Batch:
+    def to(self, device: torch.device) -> TrainBatch:
         whole = {name: getattr(self, name).to(device) for name in _TENSORS}
         views = {name: moved(view, device) for name, view in self.views.items()}
         return replace(self, views=views, hidden_ids={k: v.to(device) for k, v in self.hidden_ids.items()}, **whole)
@@ -56,7 +56,7 @@ class Batch:
 
 def moved(view: V, device: torch.device) -> V:
     """The same view on the device."""
-    if isinstance(view, Text):
+    if isinstance(view, TextInput):
         return replace(view, states=view.states.to(device), seen=view.seen.to(device))
     hidden = None if view.hidden is None else view.hidden.to(device)
     title = moved(view.title, device)

@@ -16,12 +16,12 @@ from torch.nn.functional import pad
 from encoders.models.late_fusion import Backbones
 from encoders.towers.backbones import TEXT_LAYERS
 from encoders.towers.preprocessing import tidy
-from encoders.towers.single_stream import Text
-from training.data.features import Progress, States, photo_grids, photo_pixels, text_states
+from encoders.towers.single_stream import TextInput
+from training.data.features import FeatureStates, Progress, photo_grids, photo_pixels, text_states
 from training.data.products import Example
-from training.recipe import Data, Recipe
+from training.recipe import DataConfig, Recipe
 from training.tasks.mlm import FIRST_WORD
-from training.tasks.negatives import Known
+from training.tasks.negatives import Positives
 
 
 class QueryLog(Protocol):
@@ -38,7 +38,7 @@ class QueryLog(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CorpusSource:
     """A catalogue, and its log by parts: to train on, to validate on and to test on.
 
     `taught` are the rows that may be trained on, `shelf` those that validation searches, `tested` those of the test.
@@ -54,7 +54,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class InteractionTable:
     """Interactions (n,): a query's number (see `Corpus.asked`), an item's row, how often it is drawn beside others."""
 
     query: NDArray[np.int64]
@@ -69,26 +69,26 @@ class Corpus:
     `shelf` are the items among which validation queries search. `plain_vectors` are unit, float32 (plain, TEXT_DIM).
     """
 
-    titles: States
+    titles: FeatureStates
     has_title: NDArray[np.bool_]
     photos: NDArray[Any]
     has_photo: NDArray[np.bool_]
-    queries: States
-    train: Part
-    validation: Part
+    queries: FeatureStates
+    train: InteractionTable
+    validation: InteractionTable
     shelf: NDArray[np.int64]
-    plain: States
+    plain: FeatureStates
     plain_vectors: NDArray[np.float32]
-    cuts: States | None = None
+    cuts: FeatureStates | None = None
     """For each product some words of its title."""
 
     @property
-    def known(self) -> Known:
+    def known(self) -> Positives:
         """What is known to be right of what is trained on."""
         count = len(self.queries) + len(self.titles)
-        return Known(self.train.query, self.train.item, queries=count, items=len(self.titles))
+        return Positives(self.train.query, self.train.item, queries=count, items=len(self.titles))
 
-    def asked(self, numbers: NDArray[np.int64]) -> Text:
+    def asked(self, numbers: NDArray[np.int64]) -> TextInput:
         """Queries by their numbers: those of the log, and after them each product's title as a query."""
         own, count = numbers < len(self.queries), len(self.queries)
         return either(
@@ -96,7 +96,7 @@ class Corpus:
             self.titles.text((numbers - count).clip(min=0), ~own),
         )
 
-    def shown(self, rows: NDArray[np.int64], titled: NDArray[np.bool_], cut: NDArray[np.bool_]) -> Text:
+    def shown(self, rows: NDArray[np.int64], titled: NDArray[np.bool_], cut: NDArray[np.bool_]) -> TextInput:
         """Titles of products; none of those that are not `titled`, some words of those that are `cut`."""
         if self.cuts is None:
             return self.titles.text(rows, titled)
@@ -112,7 +112,7 @@ class Corpus:
         return torch.from_numpy(ids[ids >= FIRST_WORD].astype(np.int64))
 
 
-def either(one: Text, other: Text) -> Text:
+def either(one: TextInput, other: TextInput) -> TextInput:
     """Texts of which in each row one has tokens at most, as one, padded to the longest."""
     longest = max(one.seen.shape[1], other.seen.shape[1])
     states, seen = [], []
@@ -120,10 +120,12 @@ def either(one: Text, other: Text) -> Text:
         missing = longest - text.seen.shape[1]
         states.append(pad(text.states, (0, 0, 0, missing)))
         seen.append(pad(text.seen, (0, missing)))
-    return Text(states[0] + states[1], seen[0] | seen[1])
+    return TextInput(states[0] + states[1], seen[0] | seen[1])
 
 
-def corpus(sources: Sequence[Source], recipe: Recipe, backbones: Backbones, *, cache: Path, told: Progress) -> Corpus:
+def corpus(
+    sources: Sequence[CorpusSource], recipe: Recipe, backbones: Backbones, *, cache: Path, told: Progress
+) -> Corpus:
     """Run the frozen parts of the backbones over everything, once: the cache keeps it."""
     examples = [example for source in sources for example in source.examples]
     photos = [example.photo for example in examples]
@@ -154,7 +156,7 @@ def corpus(sources: Sequence[Source], recipe: Recipe, backbones: Backbones, *, c
     )
 
 
-def _joined(logs: Sequence[QueryLog], firsts: NDArray[np.int64], texts: dict[str, int]) -> Part:
+def _joined(logs: Sequence[QueryLog], firsts: NDArray[np.int64], texts: dict[str, int]) -> InteractionTable:
     """The logs as one. A text that two of them ask is one query, whose positives are those of both."""
     query, item, weight = [], [], []
     for log, first in zip(logs, firsts, strict=False):
@@ -162,17 +164,24 @@ def _joined(logs: Sequence[QueryLog], firsts: NDArray[np.int64], texts: dict[str
         query.append(number[log.query])
         item.append(log.item.astype(np.int64) + first)
         weight.append(log.weight.astype(np.float64))
-    return Part(np.concatenate(query), np.concatenate(item), np.concatenate(weight))
+    return InteractionTable(np.concatenate(query), np.concatenate(item), np.concatenate(weight))
 
 
-def _drawn(part: Part, sources: Sequence[Source], firsts: NDArray[np.int64], *, first_title: int, data: Data) -> Part:
+def _drawn(
+    part: InteractionTable,
+    sources: Sequence[CorpusSource],
+    firsts: NDArray[np.int64],
+    *,
+    first_title: int,
+    data: DataConfig,
+) -> InteractionTable:
     """The interactions of the log, tempered, and of titles as queries, with how often each is drawn."""
     of = np.searchsorted(firsts, part.item, side="right") - 1
     tempered = part.weight**data.popularity
     chance = tempered / np.bincount(of, tempered)[of]
     # A catalogue a hundred times as large is drawn from ten times as often: the small one is not drowned.
     shares = np.array([len(source.examples) for source in sources]) ** 0.5
-    log = Part(part.query, part.item, (1 - data.ask_title) * chance * (shares / shares.sum())[of])
+    log = InteractionTable(part.query, part.item, (1 - data.ask_title) * chance * (shares / shares.sum())[of])
     if not data.ask_title:
         return log
     titles, items, weights = [], [], []
@@ -186,7 +195,7 @@ def _drawn(part: Part, sources: Sequence[Source], firsts: NDArray[np.int64], *, 
         )
         items.append(source.taught[kept] + first)
         weights.append(np.full(kept.sum(), data.ask_title * share / max(kept.sum(), 1)))
-    return Part(
+    return InteractionTable(
         np.concatenate([log.query, *(first_title + some for some in titles)]),
         np.concatenate([log.item, *items]),
         np.concatenate([log.weight, *weights]),

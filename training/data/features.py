@@ -16,7 +16,7 @@ from encoders.images import ImagePolicy, decode
 from encoders.models.late_fusion import Backbones, digest
 from encoders.towers.backbones import TEXT_DIM, TEXT_LAYERS
 from encoders.towers.preprocessing import square
-from encoders.towers.single_stream import Text
+from encoders.towers.single_stream import TextInput
 
 _BATCH = 64
 Progress = Callable[[str, int, int], None]
@@ -24,7 +24,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class States:
+class FeatureStates:
     """Token states of many texts, one after another: `states` is float16 (tokens, TEXT_DIM), `ids` int32 (tokens,).
 
     Text i has the tokens from `starts[i]` to `starts[i + 1]`.
@@ -41,7 +41,7 @@ class States:
         found: list[int] = self.ids[self.starts[row] : self.starts[row + 1]].tolist()
         return found
 
-    def text(self, rows: NDArray[np.int64], kept: NDArray[np.bool_] | None = None) -> Text:
+    def text(self, rows: NDArray[np.int64], kept: NDArray[np.bool_] | None = None) -> TextInput:
         """These texts, padded, float32; one that is not kept has no tokens."""
         lengths = self.starts[rows + 1] - self.starts[rows]
         if kept is not None:
@@ -50,7 +50,7 @@ class States:
         seen = place < lengths[:, None]
         out = np.zeros((*seen.shape, TEXT_DIM), np.float32)
         out[seen] = self.states[(self.starts[rows, None] + place)[seen]]
-        return Text(torch.from_numpy(out), torch.from_numpy(seen))
+        return TextInput(torch.from_numpy(out), torch.from_numpy(seen))
 
     def means(self) -> NDArray[np.float32]:
         """The mean over each text's tokens, (texts, TEXT_DIM)."""
@@ -60,7 +60,7 @@ class States:
 
 def text_states(
     texts: Sequence[str], backbones: Backbones, *, cache: Path, layers: int = TEXT_LAYERS, told: Progress
-) -> States:
+) -> FeatureStates:
     """The states after the text backbone's first `layers` layers. An empty text has the two tokens that frame one."""
     name = _name("text", layers, backbones, (text.encode() for text in texts))
     tokens = [backbones.prepare(text, None, side=0).tokens for text in texts]
@@ -77,7 +77,7 @@ def text_states(
             out[where] = states[seen].float().cpu().numpy()
             told("texts", min(begin + _BATCH, len(order)), len(order))
 
-    return States(_cached(cache / f"{name}.npy", (len(ids), TEXT_DIM), np.float16, fill), ids, starts)
+    return FeatureStates(_cached(cache / f"{name}.npy", (len(ids), TEXT_DIM), np.float16, fill), ids, starts)
 
 
 def photo_grids(

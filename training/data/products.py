@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 
 # Names of columns, the first that is filled is taken.
 _ID = ("id", "sku", "product_id", "item_id")
@@ -52,19 +52,24 @@ class Example:
 
 
 def read(source: Path) -> list[Example]:
-    """The products of a parquet file or folder, or of a JSONL file or a folder with products.jsonl. Raises Misuse."""
+    """The products of a parquet file or folder, or of a JSONL file or a folder with products.jsonl.
+
+    Raises InvalidInput.
+    """
     return list(stream(source))
 
 
 def stream(source: Path) -> Iterator[Example]:
-    """The same products, one after another: whoever keeps no photo needs no memory for them. Raises Misuse."""
+    """The same products, one after another: whoever keeps no photo needs no memory for them. Raises InvalidInput."""
     if source.is_dir() and (source / "products.jsonl").exists():
         return _jsonl(source / "products.jsonl")
     if source.suffix == ".jsonl" and source.exists():
         return _jsonl(source)
     if source.suffix == ".parquet" or (source.is_dir() and any(source.glob("*.parquet"))):
         return _parquet(source)
-    raise Misuse(f"There is no catalogue at {source}: name a .parquet or .jsonl file, or a folder that holds one.")
+    raise InvalidInput(
+        f"There is no catalogue at {source}: name a .parquet or .jsonl file, or a folder that holds one."
+    )
 
 
 def _facets(values: Mapping[str, object]) -> dict[str, str]:
@@ -81,7 +86,7 @@ def _parquet(source: Path) -> Iterator[Example]:
     try:
         table = dataset.dataset(source, format="parquet")
     except pyarrow.ArrowInvalid as error:
-        raise Misuse(f"{source} is not parquet: {error}.") from error
+        raise InvalidInput(f"{source} is not parquet: {error}.") from error
     for batch in table.to_batches(batch_size=_ROWS_AT_ONCE):
         for row in batch.to_pylist():
             yield _example(row, {}, folder)
@@ -103,9 +108,9 @@ def _lines(source: Path) -> Iterator[dict[str, Any]]:
             try:
                 row = json.loads(line.decode("utf-8-sig"))
             except ValueError as error:
-                raise Misuse(f"{source.name} line {number} is not JSON in UTF-8 ({error}): mend it.") from None
+                raise InvalidInput(f"{source.name} line {number} is not JSON in UTF-8 ({error}): mend it.") from None
             if not isinstance(row, dict):
-                raise Misuse(f"{source.name} line {number} is not a JSON object: mend it.")
+                raise InvalidInput(f"{source.name} line {number} is not a JSON object: mend it.")
             yield row
 
 
@@ -113,7 +118,7 @@ def _example(row: Mapping[str, Any], seen: Mapping[str, object], folder: Path) -
     """A product of an event of the data contract, or of a flat row whose other columns are its facets."""
     name, title, photo = (_first(row, names) for names in (_ID, _TITLE, _IMAGES))
     if name is None or (isinstance(name, str) and not name.strip()):
-        raise Misuse(f"A product of {folder} has no id: name the column of it {' or '.join(_ID)}, and fill it.")
+        raise InvalidInput(f"A product of {folder} has no id: name the column of it {' or '.join(_ID)}, and fill it.")
     nested = row.get("attributes")
     facets = nested if isinstance(nested, dict) else {k: v for k, v in row.items() if k not in _PLUMBING}
     shown = {k: v for k, v in seen.items() if k not in _PARTS}

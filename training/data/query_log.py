@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.errors import Misuse
-from evaluation.tables import Skipped, is_utf8, rows
+from catalog.errors import InvalidInput
+from evaluation.tables import SkippedRows, is_utf8, rows
 
 NAMES = {
     "query": ("query", "query_text", "search_term", "search_query", "searchterm", "keyword", "keywords", "q", "text"),
@@ -24,7 +24,7 @@ MAX_QUERY = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class ClickLog:
     """Interactions, sorted by query and then by item, each pair once with the sum of its weights.
 
     `query` and `item` are int32 (n,): rows of `queries` and of the catalogue; `weight` is float32 (n,), above 0.
@@ -36,7 +36,7 @@ class Log:
     item: NDArray[np.int32]
     weight: NDArray[np.float32]
     merged: int = 0
-    skipped: Skipped = field(default_factory=Skipped)
+    skipped: SkippedRows = field(default_factory=SkippedRows)
 
     def positives(self, query: int) -> frozenset[int]:
         """The catalogue's rows that this query, a row of `queries`, led to."""
@@ -49,19 +49,19 @@ class Log:
         merged = [f"{self.merged} rows repeat a query's product: their weights are summed."] if self.merged else []
         return [f"{said} with {len(np.unique(self.item))} products.", *merged, *self.skipped.told()]
 
-    def of(self, chosen: NDArray[np.bool_]) -> Log:
+    def of(self, chosen: NDArray[np.bool_]) -> ClickLog:
         """Only these interactions, and only the queries they have."""
         kept, query = np.unique(self.query[chosen], return_inverse=True)
         queries = tuple(self.queries[row] for row in kept.tolist())
-        return Log(queries, query.astype(np.int32), self.item[chosen], self.weight[chosen])
+        return ClickLog(queries, query.astype(np.int32), self.item[chosen], self.weight[chosen])
 
 
-def read_log(source: Path, ids: Sequence[str], columns: Mapping[str, str] | None = None) -> Log:
+def read_click_log(source: Path, ids: Sequence[str], columns: Mapping[str, str] | None = None) -> ClickLog:
     """The log in a parquet, JSONL or CSV file, or in a folder of them, against the catalogue whose ids these are.
 
     Columns are found by name unless `columns` says which holds query, item or weight; without a weight every row weighs
-    1. Queries are the same when they are but for case and blanks. Raises Misuse for a missing column, for an id that
-    two products have, and where no row is an interaction; any other bad row is counted.
+    1. Queries are the same when they are but for case and blanks. Raises InvalidInput for a missing column, for an id
+    that two products have, and where no row is an interaction; any other bad row is counted.
     """
     number: dict[str, int] = {}
     spelled: list[str] = []
@@ -70,7 +70,7 @@ def read_log(source: Path, ids: Sequence[str], columns: Mapping[str, str] | None
     weight: list[float] = []
     known: dict[str, int] = {}
     catalogue = _rows_of(ids)
-    skipped = Skipped()
+    skipped = SkippedRows()
     for row in rows(source, NAMES, needed=("query", "item"), given=columns or {}, skipped=skipped):
         text, product, said = row.values
         heavy, at = 1.0 if said is None else _number(said), catalogue.get(id_of(product))
@@ -88,7 +88,9 @@ def read_log(source: Path, ids: Sequence[str], columns: Mapping[str, str] | None
         item.append(at)
         weight.append(heavy)
     if not query:
-        raise Misuse(f"{source} has no interaction with a product of the catalogue. {' '.join(skipped.told())}".strip())
+        raise InvalidInput(
+            f"{source} has no interaction with a product of the catalogue. {' '.join(skipped.told())}".strip()
+        )
     return _merged(spelled, np.array(query, np.int32), np.array(item, np.int32), np.array(weight), skipped)
 
 
@@ -108,7 +110,7 @@ def _rows_of(ids: Sequence[str]) -> dict[str, int]:
     catalogue = {name: row for row, name in enumerate(ids)}
     if len(catalogue) < len(ids):
         twice = next(name for row, name in enumerate(ids) if catalogue[name] != row)
-        raise Misuse(f"Two products of the catalogue have the id {twice!r}: give each its own.")
+        raise InvalidInput(f"Two products of the catalogue have the id {twice!r}: give each its own.")
     return catalogue
 
 
@@ -143,11 +145,11 @@ def _merged(
     query: NDArray[np.int32],
     item: NDArray[np.int32],
     weight: NDArray[np.float64],
-    skip: Skipped,
-) -> Log:
+    skip: SkippedRows,
+) -> ClickLog:
     width = int(item.max()) + 1
     pair, inverse = np.unique(query.astype(np.int64) * width + item, return_inverse=True)
     total = np.bincount(inverse, weight).astype(np.float32)
     first, second = np.divmod(pair, width)
     merged = len(query) - len(pair)
-    return Log(tuple(queries), first.astype(np.int32), second.astype(np.int32), total, merged, skip)
+    return ClickLog(tuple(queries), first.astype(np.int32), second.astype(np.int32), total, merged, skip)

@@ -9,22 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from catalog.errors import ImageProblem, Misuse
+from catalog.errors import ImageProblem, InvalidInput
 from encoders.images import ImagePolicy, decode
-from training.data.corpus import Source
+from training.data.corpus import CorpusSource
 from training.data.products import Example, read
-from training.data.query_log import NAMES, Log, read_log
+from training.data.query_log import NAMES, ClickLog, read_click_log
 from training.data.splits import PARTS, SplitPolicy, parts_of, split_log
-from training.recipe import Data
+from training.recipe import DataConfig
 
 _GLANCE = 64
 """Pixels a side at which a photo is looked at to see whether it can be: a JPEG is quick to decode so small."""
 
 
-def sources(data: Data, said: list[str]) -> list[Source]:
-    """Each catalogue with its log. What was read and what was passed over is added to `said`. Raises Misuse."""
+def sources(data: DataConfig, said: list[str]) -> list[CorpusSource]:
+    """Each catalogue with its log. What was read and what was passed over is added to `said`. Raises InvalidInput."""
     if not data.catalogues or len(data.catalogues) != len(data.logs):
-        raise Misuse(
+        raise InvalidInput(
             "The recipe names no catalogue, or not one log for each: "
             "set data.catalogues and data.logs, as in --set data.catalogues=shop.jsonl --set data.logs=log.csv."
         )
@@ -36,15 +36,17 @@ def sources(data: Data, said: list[str]) -> list[Source]:
 
 
 def columns_of(given: Sequence[str]) -> dict[str, str]:
-    """FIELD=COLUMN, each, as names of the log's columns. Raises Misuse."""
+    """FIELD=COLUMN, each, as names of the log's columns. Raises InvalidInput."""
     pairs = [one.partition("=") for one in given]
     for field, _, column in pairs:
         if field not in NAMES or not column:
-            raise Misuse(f"{field}={column} names no column: give FIELD=COLUMN, with a FIELD of {', '.join(NAMES)}.")
+            raise InvalidInput(
+                f"{field}={column} names no column: give FIELD=COLUMN, with a FIELD of {', '.join(NAMES)}."
+            )
     return {field: column for field, _, column in pairs}
 
 
-def _source(catalogue: Path, log: Path, data: Data, columns: Mapping[str, str], said: list[str]) -> Source:
+def _source(catalogue: Path, log: Path, data: DataConfig, columns: Mapping[str, str], said: list[str]) -> CorpusSource:
     examples = [_seen(example) for example in read(catalogue)]
     said += _told(catalogue, examples)
     found = _log(log, [example.id for example in examples], columns, said)
@@ -55,13 +57,13 @@ def _source(catalogue: Path, log: Path, data: Data, columns: Mapping[str, str], 
     if split.crossing:
         said.append(f"{split.crossing} interactions are left out: their query belongs to another part of the split.")
     if not len(train.query):
-        raise Misuse(f"{log} leaves nothing to train on: it needs queries for more products of {catalogue}.")
+        raise InvalidInput(f"{log} leaves nothing to train on: it needs queries for more products of {catalogue}.")
     said.append(
         f"{len(train.query)} interactions to train on, {len(validation.query)} to validate and {len(test.query)} to "
         "test on."
     )
     taught, shelf, tested = (np.flatnonzero(parts == part) for part in range(len(PARTS)))
-    return Source(examples, train, validation, test, taught=taught, shelf=shelf, tested=tested)
+    return CorpusSource(examples, train, validation, test, taught=taught, shelf=shelf, tested=tested)
 
 
 def _seen(example: Example) -> Example:
@@ -86,16 +88,16 @@ def _told(catalogue: Path, examples: Sequence[Example]) -> list[str]:
     ]
 
 
-def _log(source: Path, ids: Sequence[str], columns: Mapping[str, str], said: list[str]) -> Log:
-    """The log in that file, or in the files of that pattern. Raises Misuse."""
+def _log(source: Path, ids: Sequence[str], columns: Mapping[str, str], said: list[str]) -> ClickLog:
+    """The log in that file, or in the files of that pattern. Raises InvalidInput."""
     files = sorted(source.parent.glob(source.name)) if "*" in source.name else [source]
     if not files:
-        raise Misuse(f"There is no log at {source}: name a parquet, JSONL or CSV file.")
-    logs = [read_log(file, ids, columns) for file in files]
+        raise InvalidInput(f"There is no log at {source}: name a parquet, JSONL or CSV file.")
+    logs = [read_click_log(file, ids, columns) for file in files]
     said += [sentence for log in logs for sentence in log.told()]
     number: dict[str, int] = {}
     renamed = [np.array([number.setdefault(q, len(number)) for q in log.queries], np.int32)[log.query] for log in logs]
     query, item = np.concatenate(renamed), np.concatenate([log.item for log in logs])
     order = np.lexsort((item, query))
     weight = np.concatenate([log.weight for log in logs])
-    return Log(tuple(number), query[order], item[order], weight[order])
+    return ClickLog(tuple(number), query[order], item[order], weight[order])

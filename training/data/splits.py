@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.products import Example
-from training.data.query_log import Log
+from training.data.query_log import ClickLog
 
 PARTS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
@@ -76,11 +76,11 @@ def parts_of(examples: Sequence[Example], policy: SplitPolicy = SplitPolicy()) -
 class SplitLog:
     """The log of each part, and how many interactions were left out: their query and product are of different parts."""
 
-    parts: tuple[Log, Log, Log]
+    parts: tuple[ClickLog, ClickLog, ClickLog]
     crossing: int
 
 
-def split_log(log: Log, parts: Parts, *, seed: int) -> SplitLog:
+def split_log(log: ClickLog, parts: Parts, *, seed: int) -> SplitLog:
     """A log for each part of the catalogue: a part's queries are asked in no other, and find its own products alone.
 
     A query that led to products of several parts goes to one of them, drawn by the seed and its own words in proportion

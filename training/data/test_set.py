@@ -6,10 +6,10 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.data.corpus import Source
+from training.data.corpus import CorpusSource
 
 
-def write(sources: Sequence[Source], out: Path) -> None:
+def write(sources: Sequence[CorpusSource], out: Path) -> None:
     """For each catalogue `test.csv` with query, item and grade, the log's weight, and `test.items`, an id a line.
 
     Of several catalogues the files are numbered. A log that leaves no query for the test leaves no file.

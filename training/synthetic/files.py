@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.splits import PARTS, TRAIN, SplitPolicy
-from training.synthetic.generate import Asked, Drawn, Shop, SyntheticPolicy, interactions, looks, visible
+from training.synthetic.generate import (
+    Asked,
+    SyntheticClick,
+    SyntheticPolicy,
+    SyntheticShop,
+    interactions,
+    looks,
+    visible,
+)
 
 Rows = NDArray[np.int64]
 _ROWS_AT_ONCE = 8192
@@ -22,7 +30,7 @@ _TWIN = "-visible"
 
 
 @dataclass(slots=True)
-class _Query:
+class _SyntheticQuery:
     """A query of a part: what it asks for, in which manners it was worded, how often it came."""
 
     asked: Asked
@@ -31,7 +39,7 @@ class _Query:
 
 
 def write(
-    found: Shop, folder: Path, policy: SyntheticPolicy, split: SplitPolicy, *, suffix: str = "parquet"
+    found: SyntheticShop, folder: Path, policy: SyntheticPolicy, split: SplitPolicy, *, suffix: str = "parquet"
 ) -> dict[str, dict[str, int]]:
     """Draw the log and write every file of it. Returns, by part, how many there are of what.
 
@@ -55,7 +63,7 @@ def write(
         }
         if part != TRAIN:
             more = {
-                one.query: _Query(one.asked)
+                one.query: _SyntheticQuery(one.asked)
                 for one in looks(found, part, policy, split)
                 if one.query not in queries[part] and meant.setdefault(one.query, one.asked) == one.asked
             }
@@ -70,16 +78,16 @@ def write(
 
 
 def _logs(
-    found: Shop, drawn: Iterator[Drawn], files: Sequence[Path]
-) -> tuple[list[dict[str, _Query]], list[Counter[str]]]:
+    found: SyntheticShop, drawn: Iterator[SyntheticClick], files: Sequence[Path]
+) -> tuple[list[dict[str, _SyntheticQuery]], list[Counter[str]]]:
     """Write each interaction into its part's file. Returns, by part, its queries and how often each manner came."""
-    queries: list[dict[str, _Query]] = [{} for _ in files]
+    queries: list[dict[str, _SyntheticQuery]] = [{} for _ in files]
     manners: list[Counter[str]] = [Counter() for _ in files]
     with ExitStack() as stack:
         logs = [stack.enter_context(_table(file)) for file in files]
         for one in drawn:
             part = int(found.parts[one.item])
-            query = queries[part].setdefault(one.query, _Query(one.asked))
+            query = queries[part].setdefault(one.query, _SyntheticQuery(one.asked))
             query.manners |= one.manners
             query.count += 1
             row = {"query": one.query, "item": found.ids[one.item], "weight": 1.0}
@@ -89,7 +97,13 @@ def _logs(
 
 
 def _judge(
-    found: Shop, rows: Rows, queries: dict[str, _Query], more: dict[str, _Query], *, policy: SyntheticPolicy, stem: Path
+    found: SyntheticShop,
+    rows: Rows,
+    queries: dict[str, _SyntheticQuery],
+    more: dict[str, _SyntheticQuery],
+    *,
+    policy: SyntheticPolicy,
+    stem: Path,
 ) -> dict[str, int]:
     """Write the judgements of a part's queries: right is each of its products that has every attribute asked for.
 
@@ -123,7 +137,7 @@ def _judge(
     return {"judged": len(judged), **dict(sorted(sizes.items())), "too broad to judge": broad}
 
 
-def _some(queries: dict[str, _Query], policy: SyntheticPolicy) -> list[str]:
+def _some(queries: dict[str, _SyntheticQuery], policy: SyntheticPolicy) -> list[str]:
     """The queries to be judged: all, or as many as the policy has, drawn by its seed, in the order of their words."""
     texts = sorted(queries)
     if len(texts) <= policy.max_judged:
@@ -132,7 +146,7 @@ def _some(queries: dict[str, _Query], policy: SyntheticPolicy) -> list[str]:
     return [texts[i] for i in sorted(chosen.tolist())]
 
 
-def _head(queries: dict[str, _Query]) -> set[str]:
+def _head(queries: dict[str, _SyntheticQuery]) -> set[str]:
     """The commonest queries that together make half of the interactions."""
     head: set[str] = set()
     left = sum(query.count for query in queries.values()) / 2
@@ -144,7 +158,7 @@ def _head(queries: dict[str, _Query]) -> set[str]:
     return head
 
 
-def _titles(found: Shop, rows: Rows, stem: Path) -> dict[str, int]:
+def _titles(found: SyntheticShop, rows: Rows, stem: Path) -> dict[str, int]:
     """Write each title of a part as a query; right is every product of that title."""
     same: dict[str, set[int]] = defaultdict(set)
     for row in rows.tolist():
@@ -157,7 +171,9 @@ def _titles(found: Shop, rows: Rows, stem: Path) -> dict[str, int]:
     return {"titles": len(judged)}
 
 
-def _write_judged(found: Shop, judged: list[tuple[str, str, set[str], set[int], set[int]]], stem: Path) -> None:
+def _write_judged(
+    found: SyntheticShop, judged: list[tuple[str, str, set[str], set[int], set[int]]], stem: Path
+) -> None:
     ids = found.ids
     _lines(
         stem.with_name(f"{stem.name}.queries.jsonl"),

@@ -1,4 +1,4 @@
-"""A synthetic query log, made from a catalogue's attributes: `python -m training.synthetic.generate CATALOGUE --out DIR`.
+"""A synthetic query log from a catalogue's attributes: `python -m training.synthetic.generate CATALOGUE --out DIR`.
 
 No shopper asked any of it. It stands in for a log where there is none, and everything made of it is called synthetic.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from evaluation.bm25 import singular, words
 from training.data.products import Example, stream
 from training.data.splits import PARTS, Parts, SplitPolicy, chance_of, parts_of
@@ -63,7 +63,7 @@ class SyntheticPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class SyntheticClick:
     """One made-up interaction: the words, the product's row, what is asked for and in which manners."""
 
     query: str
@@ -73,7 +73,7 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class SyntheticShop:
     """A catalogue as the generator sees it, without photos. Values are in lower case, by facet."""
 
     ids: tuple[str, ...]
@@ -91,8 +91,11 @@ class Shop:
     """How often each facet is asked for, beside the others."""
 
 
-def shop(source: Path, split: SplitPolicy) -> Shop:
-    """Read a catalogue once, keeping no photo. Raises Misuse where no product has an attribute to be asked for by."""
+def shop(source: Path, split: SplitPolicy) -> SyntheticShop:
+    """Read a catalogue once, keeping no photo.
+
+    Raises InvalidInput where no product has an attribute to be asked for by.
+    """
     seen: dict[str, str] = {}
     examples = []
     for example in stream(source):
@@ -102,15 +105,17 @@ def shop(source: Path, split: SplitPolicy) -> Shop:
     return shop_of(examples, split)
 
 
-def shop_of(examples: Sequence[Example], split: SplitPolicy) -> Shop:
+def shop_of(examples: Sequence[Example], split: SplitPolicy) -> SyntheticShop:
     """The same of products at hand, whose values are in lower case."""
     there = Counter(name for example in examples for name in example.facets)
     kinds = tuple(name for name in KINDS if there[name] * 2 >= len(examples) and there[name])
     if not there.keys() - {"brand"}:
-        raise Misuse("No product of the catalogue has an attribute to be asked for by: a synthetic log needs some.")
+        raise InvalidInput(
+            "No product of the catalogue has an attribute to be asked for by: a synthetic log needs some."
+        )
     if spaced := next((example.id for example in examples if example.id.split() != [example.id]), None):
-        raise Misuse(f"The id {spaced!r} has blanks in it: qrels cannot name it, give the product another.")
-    return Shop(
+        raise InvalidInput(f"The id {spaced!r} has blanks in it: qrels cannot name it, give the product another.")
+    return SyntheticShop(
         ids=tuple(example.id for example in examples),
         titles=tuple(example.title for example in examples),
         facets=tuple(dict(example.facets) for example in examples),
@@ -153,7 +158,7 @@ def popularity(count: int, zipf: float, draw: np.random.Generator) -> NDArray[np
     return draw.permutation(chance / chance.sum())
 
 
-def interactions(found: Shop, policy: SyntheticPolicy, split: SplitPolicy) -> Iterator[Drawn]:
+def interactions(found: SyntheticShop, policy: SyntheticPolicy, split: SplitPolicy) -> Iterator[SyntheticClick]:
     """Made-up interactions, one after another. The same shop and policy give the same.
 
     A query belongs to the part of its product: by its brand, which no other part has, or else by its attributes, which
@@ -173,7 +178,9 @@ def interactions(found: Shop, policy: SyntheticPolicy, split: SplitPolicy) -> It
                 yield drawn
 
 
-def _asked(found: Shop, item: int, policy: SyntheticPolicy, *, draw: np.random.Generator, split: SplitPolicy) -> Asked:
+def _asked(
+    found: SyntheticShop, item: int, policy: SyntheticPolicy, *, draw: np.random.Generator, split: SplitPolicy
+) -> Asked:
     """What to ask for to find this product, by a query of its own part; empty where there is none."""
     has = found.facets[item]
     branded = "brand" in has and draw.random() < policy.branded
@@ -184,7 +191,9 @@ def _asked(found: Shop, item: int, policy: SyntheticPolicy, *, draw: np.random.G
     return ()
 
 
-def _choice(found: Shop, item: int, policy: SyntheticPolicy, *, draw: np.random.Generator, branded: bool) -> Asked:
+def _choice(
+    found: SyntheticShop, item: int, policy: SyntheticPolicy, *, draw: np.random.Generator, branded: bool
+) -> Asked:
     has, hidden = found.facets[item], found.hidden[item]
     kinds = [name for name in found.kinds if name in has]
     extras = [name for name in has if name not in KINDS and name != "brand"]
@@ -201,7 +210,7 @@ def _choice(found: Shop, item: int, policy: SyntheticPolicy, *, draw: np.random.
     return tuple(sorted((name, has[name]) for name in chosen))
 
 
-def looks(found: Shop, part: int, policy: SyntheticPolicy, split: SplitPolicy) -> Iterator[Drawn]:
+def looks(found: SyntheticShop, part: int, policy: SyntheticPolicy, split: SplitPolicy) -> Iterator[SyntheticClick]:
     """Each way to ask for a kind and for what photos of the part show and titles do not say, worded once.
 
     The log has few of them, for people ask for more than looks; these are there to be judged and are in no log.
@@ -224,7 +233,9 @@ def part_of_asked(asked: Asked, policy: SyntheticPolicy, split: SplitPolicy) -> 
     return 2 if chance < policy.asked_test else 1 if chance < policy.asked_test + policy.asked_validation else 0
 
 
-def _worded(found: Shop, item: int, asked: Asked, policy: SyntheticPolicy, draw: np.random.Generator) -> Drawn:
+def _worded(
+    found: SyntheticShop, item: int, asked: Asked, policy: SyntheticPolicy, draw: np.random.Generator
+) -> SyntheticClick:
     manners = set()
     said = []
     for name, value in sorted(asked, key=lambda one: _place(one[0])):
@@ -245,7 +256,7 @@ def _worded(found: Shop, item: int, asked: Asked, policy: SyntheticPolicy, draw:
             text, manners = changed, manners | {manner}
     if manner := visible(asked, found.hidden[item]):
         manners.add(manner)
-    return Drawn(text, item, asked, frozenset(manners))
+    return SyntheticClick(text, item, asked, frozenset(manners))
 
 
 def visible(asked: Asked, hidden: Set[str]) -> str:
@@ -282,7 +293,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     split = SplitPolicy(seed=options.seed)
     try:
         counts = write(shop(options.catalogue, split), options.out, policy, split, suffix=options.format)
-    except Misuse as error:
+    except InvalidInput as error:
         parser.error(str(error))
     for part in PARTS:
         said = ", ".join(f"{name} {count}" for name, count in counts[part].items())

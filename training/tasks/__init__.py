@@ -7,18 +7,18 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from encoders.towers.single_stream import Read
-from training.data.batch import Batch
-from training.distributed import World
-from training.recipe import Recipe, Tasks
+from encoders.towers.single_stream import TowerOutput
+from training.data.batch import TrainBatch
+from training.distributed import Distributed
+from training.recipe import Recipe, TaskWeights
 from training.tasks import mpm_r
 from training.tasks.mlm import MLM
 from training.tasks.mpm import MPM
-from training.tasks.negatives import Bank, Known
-from training.tasks.photo_item_contrast import Alike
+from training.tasks.negatives import MemoryBank, Positives
+from training.tasks.photo_item_contrast import PhotoItemContrast
 from training.tasks.qic import QIC
 from training.tasks.qim import QIM
-from training.tasks.text_distillation import Meaning
+from training.tasks.text_distillation import TextDistillation
 
 __all__ = ["Task", "tasks_of", "views_of", "weight_of"]
 
@@ -28,31 +28,31 @@ class Task(Protocol):
 
     views: tuple[str, ...]
 
-    def __call__(self, read: Mapping[str, Read], batch: Batch) -> Tensor: ...
+    def __call__(self, read: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor: ...
 
 
-def weight_of(policy: Tasks, name: str) -> float:
+def weight_of(policy: TaskWeights, name: str) -> float:
     weight: float = getattr(policy, name)
     return weight
 
 
 def tasks_of(
-    recipe: Recipe, *, known: Known, world: World, bank: Bank | None, words: tuple[Tensor, Tensor]
+    recipe: Recipe, *, known: Positives, world: Distributed, bank: MemoryBank | None, words: tuple[Tensor, Tensor]
 ) -> nn.ModuleDict:
     """The recipe's tasks by name. `words` are the ids that MLM chooses from and their vectors."""
     policy, shape = recipe.tasks, recipe.towers
-    across = world if recipe.negatives.across else World()
+    across = world if recipe.negatives.across else Distributed()
     made: dict[str, Callable[[], nn.Module]] = {
         "qic": lambda: QIC("item", policy, known=known, world=across, bank=bank),
         "qic_photo": lambda: QIC("photo", policy, known=known, world=across),
-        "alike": lambda: Alike(policy, across),
+        "alike": lambda: PhotoItemContrast(policy, across),
         "mlm": lambda: MLM(shape.width, *words),
         "mpm": lambda: MPM(shape.width),
-        "mpm_r_patch": lambda: mpm_r.Patch(shape.width, policy.patch_temperature),
-        "mpm_r_image": lambda: mpm_r.Image(shape.dim, policy.patch_temperature),
+        "mpm_r_patch": lambda: mpm_r.PatchContrast(shape.width, policy.patch_temperature),
+        "mpm_r_image": lambda: mpm_r.ImageContrast(shape.dim, policy.patch_temperature),
         "qim": lambda: QIM("item", shape, policy, known),
         "qim2": lambda: QIM("photo", shape, policy, known),
-        "meaning": Meaning,
+        "meaning": TextDistillation,
     }
     found: dict[str, nn.Module] = {name: make() for name, make in made.items() if weight_of(policy, name)}
     return nn.ModuleDict(found)

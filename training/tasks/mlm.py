@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoders.towers.single_stream import Read
-from training.data.batch import Batch
+from encoders.towers.single_stream import TowerOutput
+from training.data.batch import TrainBatch
 
 MASK, FIRST_WORD = 103, 999
 """The id of [MASK], and the first id that is a word piece and not a sign of the tokenizer's own."""
@@ -47,7 +47,7 @@ class MLM(nn.Module):
         self._place[words] = torch.arange(len(words))
         self._vectors = nn.Buffer(vectors, persistent=False)
 
-    def forward(self, read: Mapping[str, Read], batch: Batch) -> Tensor:
+    def forward(self, read: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
         losses = [self._of(read[view].tokens, batch.hidden_ids[view]) for view in self.views]
         return torch.stack(losses).sum()
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.towers.backbones import CELL_DIM
-from encoders.towers.single_stream import Read
-from training.data.batch import Batch
+from encoders.towers.single_stream import TowerOutput
+from training.data.batch import TrainBatch
 
 
 class MPM(nn.Module):
@@ -24,7 +24,7 @@ class MPM(nn.Module):
         super().__init__()
         self.head = nn.Linear(width, CELL_DIM)
 
-    def forward(self, read: Mapping[str, Read], batch: Batch) -> Tensor:
+    def forward(self, read: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
         tokens = read["masked"].tokens
         told = self.head(tokens[:, batch.first_cell :][batch.hidden_cells])
         return F.mse_loss(told.float(), batch.cells) if len(told) else tokens.sum() * 0

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.towers.backbones import CELL_DIM
-from encoders.towers.single_stream import Read
-from training.data.batch import Batch
+from encoders.towers.single_stream import TowerOutput
+from training.data.batch import TrainBatch
 
 
 def told_apart(told: Tensor, true: Tensor, same: Tensor, temperature: float) -> Tensor:
@@ -32,7 +32,7 @@ def told_apart(told: Tensor, true: Tensor, same: Tensor, temperature: float) -> 
     return F.cross_entropy(logits.masked_fill(same & ~own, -torch.inf), torch.arange(len(told), device=told.device))
 
 
-class Patch(nn.Module):
+class PatchContrast(nn.Module):
     views = ("masked",)
 
     def __init__(self, width: int, temperature: float) -> None:
@@ -40,7 +40,7 @@ class Patch(nn.Module):
         self.head = nn.Linear(width, CELL_DIM)
         self._temperature = temperature
 
-    def forward(self, read: Mapping[str, Read], batch: Batch) -> Tensor:
+    def forward(self, read: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
         told = self.head(read["masked"].tokens[:, batch.first_cell :][batch.hidden_cells])
         # Of two drawings of one product the same cell is one and the same: neither is wrong for the other.
         row, cell = (part for part in batch.hidden_cells.nonzero().T)
@@ -48,7 +48,7 @@ class Patch(nn.Module):
         return told_apart(told, batch.cells, number[:, None] == number[None, :], self._temperature)
 
 
-class Image(nn.Module):
+class ImageContrast(nn.Module):
     views = ("masked",)
 
     def __init__(self, dim: int, temperature: float) -> None:
@@ -56,7 +56,7 @@ class Image(nn.Module):
         self.head = nn.Linear(dim, CELL_DIM)
         self._temperature = temperature
 
-    def forward(self, read: Mapping[str, Read], batch: Batch) -> Tensor:
+    def forward(self, read: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
         there = batch.hidden_cells.any(1)
         told = self.head(read["masked"].vector[there])
         rows = batch.rows[: len(there)][there]

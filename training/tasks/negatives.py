@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
-class Known:
+class Positives:
     """The positives of every query of a log."""
 
     def __init__(self, query: NDArray[np.integer], item: NDArray[np.integer], *, queries: int, items: int) -> None:
@@ -34,7 +34,7 @@ class Known:
         return torch.from_numpy(out).to(rows.device)
 
 
-def false_negatives(known: Known, queries: Tensor, own: Tensor, rows: Tensor) -> Tensor:
+def false_negatives(known: Positives, queries: Tensor, own: Tensor, rows: Tensor) -> Tensor:
     """Bool (queries, rows): a row that must be no negative of this query, whatever pool it comes from.
 
     It is the query's own item, `own` (queries,), or another known positive of it. Row -1 is an empty place of a bank.
@@ -42,7 +42,7 @@ def false_negatives(known: Known, queries: Tensor, own: Tensor, rows: Tensor) ->
     return known.among(queries, rows) | (own[:, None] == rows[None, :]) | (rows < 0)[None, :]
 
 
-class Bank(nn.Module):
+class MemoryBank(nn.Module):
     """The item vectors of the last steps, first in first out, without gradient.
 
     "Cross-batch memory" (XBM, arXiv 1912.06798): towers drift slowly, so yesterday's vectors stand for today's.

@@ -12,21 +12,21 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from encoders.towers.single_stream import Read
-from training.data.batch import Batch
-from training.distributed import World
-from training.recipe import Tasks
+from encoders.towers.single_stream import TowerOutput
+from training.data.batch import TrainBatch
+from training.distributed import Distributed
+from training.recipe import TaskWeights
 from training.tasks.qic import am_softmax
 
 
-class Alike(nn.Module):
+class PhotoItemContrast(nn.Module):
     views = ("photo", "item")
 
-    def __init__(self, policy: Tasks, world: World) -> None:
+    def __init__(self, policy: TaskWeights, world: Distributed) -> None:
         super().__init__()
         self._scale, self.world = policy.scale, world
 
-    def forward(self, read: Mapping[str, Read], batch: Batch) -> Tensor:
+    def forward(self, read: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
         photo, item = (read[view] for view in self.views)
         there = photo.seen.any(1)
         rows = self.world.gather(batch.rows)

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoders.towers.single_stream import Read
-from training.data.batch import Batch
-from training.distributed import World
-from training.recipe import Tasks
-from training.tasks.negatives import Bank, Known, false_negatives
+from encoders.towers.single_stream import TowerOutput
+from training.data.batch import TrainBatch
+from training.distributed import Distributed
+from training.recipe import TaskWeights
+from training.tasks.negatives import MemoryBank, Positives, false_negatives
 
 
 def am_softmax(cosines: Tensor, own: Tensor, excluded: Tensor, *, scale: float, margin: float) -> Tensor:
@@ -39,14 +39,16 @@ def sigmoid(cosines: Tensor, own: Tensor, excluded: Tensor, *, scale: float, bia
 class QIC(nn.Module):
     """The contrast of queries with one view of the items, over three pools: the batch, other processes, the bank."""
 
-    def __init__(self, view: str, policy: Tasks, *, known: Known, world: World, bank: Bank | None = None) -> None:
+    def __init__(
+        self, view: str, policy: TaskWeights, *, known: Positives, world: Distributed, bank: MemoryBank | None = None
+    ) -> None:
         super().__init__()
         self.views = ("query", view)
         self.bias = nn.Parameter(torch.tensor(-policy.scale / 2)) if policy.loss == "sigmoid" else None
         self.bank_open = False
         self._policy, self._known, self.world, self._bank = policy, known, world, bank
 
-    def forward(self, read: Mapping[str, Read], batch: Batch) -> Tensor:
+    def forward(self, read: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
         query, item = (read[view] for view in self.views)
         # A view in which there is nothing of an item, as of one without a photo, is no candidate and asks for nothing.
         there = item.seen.any(1)

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoders.towers.single_stream import Block, Read, Shape
-from training.data.batch import Batch
-from training.recipe import Tasks
-from training.tasks.negatives import Known, false_negatives
+from encoders.towers.single_stream import Block, TowerOutput, TowerShape
+from training.data.batch import TrainBatch
+from training.recipe import TaskWeights
+from training.tasks.negatives import Positives, false_negatives
 
 
 def drawn(cosines: Tensor, excluded: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -32,7 +32,7 @@ def drawn(cosines: Tensor, excluded: Tensor, scale: float) -> tuple[Tensor, Tens
 class QIM(nn.Module):
     """`view` is `item` for QIM, `photo` for QIM2."""
 
-    def __init__(self, view: str, shape: Shape, policy: Tasks, known: Known) -> None:
+    def __init__(self, view: str, shape: TowerShape, policy: TaskWeights, known: Positives) -> None:
         super().__init__()
         self.views = ("query", view)
         self.kinds = nn.Parameter(torch.zeros(2, shape.width))
@@ -40,7 +40,7 @@ class QIM(nn.Module):
         self.score = nn.Sequential(nn.LayerNorm(shape.width), nn.Linear(shape.width, 1))
         self._known, self._policy = known, policy
 
-    def forward(self, read: Mapping[str, Read], batch: Batch) -> Tensor:
+    def forward(self, read: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
         query, item = (read[view] for view in self.views)
         some = torch.arange(len(batch.rows), device=batch.rows.device)[: self._policy.matched]
         some = some[item.seen[some].any(1)]
@@ -50,7 +50,9 @@ class QIM(nn.Module):
         logits = self._match(query, item, q, i)
         return F.binary_cross_entropy_with_logits(logits.float(), right)
 
-    def _pairs(self, query: Read, item: Read, batch: Batch, some: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _pairs(
+        self, query: TowerOutput, item: TowerOutput, batch: TrainBatch, some: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Rows of queries and of items, and 1.0 for those that belong together."""
         cosines = (query.vector @ item.vector.T).detach().float()
         excluded = false_negatives(self._known, batch.queries, batch.rows, batch.rows) | ~item.seen.any(1)[None, :]
@@ -60,7 +62,7 @@ class QIM(nn.Module):
         i = torch.cat((some, to_item[has_item], some[has_query]))
         return q, i, (torch.arange(len(q), device=q.device) < len(some)).float()
 
-    def _match(self, query: Read, item: Read, q: Tensor, i: Tensor) -> Tensor:
+    def _match(self, query: TowerOutput, item: TowerOutput, q: Tensor, i: Tensor) -> Tensor:
         x = torch.cat((query.tokens[q] + self.kinds[0], item.tokens[i] + self.kinds[1]), 1)
         seen = torch.cat((query.seen[q], item.seen[i]), 1)
         for block in self.cross:

@@ -1,4 +1,4 @@
-"""Meaning: words of no shop stay as near to each other as the text backbone has them.
+"""TextDistillation: words of no shop stay as near to each other as the text backbone has them.
 
 L = mean over texts a and b of (cos(Q(a), I(b)) - cos(B(a), B(b)))^2, B the text backbone's mean over tokens
 
@@ -12,14 +12,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from encoders.towers.single_stream import Read
-from training.data.batch import Batch
+from encoders.towers.single_stream import TowerOutput
+from training.data.batch import TrainBatch
 
 
-class Meaning(nn.Module):
+class TextDistillation(nn.Module):
     views = ("plain_query", "plain_item")
 
-    def forward(self, read: Mapping[str, Read], batch: Batch) -> Tensor:
+    def forward(self, read: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
         query, item = (read[view].vector for view in self.views)
         with torch.autocast(query.device.type, enabled=False):
             return torch.square(query @ item.T - batch.plain @ batch.plain.T).mean()

@@ -1,30 +1,38 @@
 """The search service from Python, with httpx and nothing else of liveshelf's own dependencies."""
 
 from liveshelf_client.client import AsyncClient, Client
-from liveshelf_client.errors import Away, Busy, Failed, Forbidden, Invalid, NotFound, ServiceError
+from liveshelf_client.errors import (
+    AuthError,
+    InvalidRequestError,
+    NotFoundError,
+    RateLimitedError,
+    ServerError,
+    ServiceError,
+    UnavailableError,
+)
 from liveshelf_client.options import CandidateOptions, Part, SearchOptions, SimilarOptions
-from liveshelf_client.results import Candidates, Encoding, Found, Hit, Product, Took
-from liveshelf_client.retry import Retries
+from liveshelf_client.results import Candidates, Encoding, Hit, Product, SearchResult, Timings
+from liveshelf_client.retry import RetryPolicy
 
 __all__ = [
     "AsyncClient",
-    "Away",
-    "Busy",
+    "AuthError",
     "CandidateOptions",
     "Candidates",
     "Client",
     "Encoding",
-    "Failed",
-    "Forbidden",
-    "Found",
     "Hit",
-    "Invalid",
-    "NotFound",
+    "InvalidRequestError",
+    "NotFoundError",
     "Part",
     "Product",
-    "Retries",
+    "RateLimitedError",
+    "RetryPolicy",
     "SearchOptions",
+    "SearchResult",
+    "ServerError",
     "ServiceError",
     "SimilarOptions",
-    "Took",
+    "Timings",
+    "UnavailableError",
 ]

@@ -13,11 +13,11 @@ from typing import Self, TypeVar, Unpack
 import httpx
 
 from liveshelf_client import requests as calls
-from liveshelf_client.errors import Away, Failed, ServiceError, error_of
+from liveshelf_client.errors import ServerError, ServiceError, UnavailableError, error_of
 from liveshelf_client.options import CandidateOptions, Image, Part, SearchOptions, SimilarOptions
-from liveshelf_client.requests import Call
-from liveshelf_client.results import Candidates, Encoding, Found, Product
-from liveshelf_client.retry import Retries
+from liveshelf_client.requests import ApiRequest
+from liveshelf_client.results import Candidates, Encoding, Product, SearchResult
+from liveshelf_client.retry import RetryPolicy
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Client:
         *,
         api_key: str | None = None,
         timeout_s: float = 30.0,
-        retries: Retries = Retries(),
+        retries: RetryPolicy = RetryPolicy(),
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -54,7 +54,7 @@ class Client:
         image: Image | None = None,
         mix: Sequence[Part] | None = None,
         **options: Unpack[SearchOptions],
-    ) -> Found:
+    ) -> SearchResult:
         """The live products that answer best: by words, by a photo, by both, or by a mix."""
         return self._answer(calls.search((text, image, mix), options))
 
@@ -69,7 +69,7 @@ class Client:
         """Up to 10,000 live products in brief: ids, scores, versions and the `fields` asked for."""
         return self._answer(calls.candidates((text, image, mix), options))
 
-    def similar(self, product_id: str, *, tenant: str | None = None, **options: Unpack[SimilarOptions]) -> Found:
+    def similar(self, product_id: str, *, tenant: str | None = None, **options: Unpack[SimilarOptions]) -> SearchResult:
         """The live products most like one that is there. Raises NotFound."""
         return self._answer(calls.similar(product_id, tenant, options))
 
@@ -99,7 +99,7 @@ class Client:
     ) -> None:
         self.close()
 
-    def _answer(self, call: Call[T]) -> T:
+    def _answer(self, call: ApiRequest[T]) -> T:
         for tried in count(1):
             try:
                 try:
@@ -129,7 +129,7 @@ class AsyncClient:
         *,
         api_key: str | None = None,
         timeout_s: float = 30.0,
-        retries: Retries = Retries(),
+        retries: RetryPolicy = RetryPolicy(),
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -145,7 +145,7 @@ class AsyncClient:
         image: Image | None = None,
         mix: Sequence[Part] | None = None,
         **options: Unpack[SearchOptions],
-    ) -> Found:
+    ) -> SearchResult:
         """The live products that answer best: by words, by a photo, by both, or by a mix."""
         return await self._answer(calls.search((text, image, mix), options))
 
@@ -160,7 +160,9 @@ class AsyncClient:
         """Up to 10,000 live products in brief: ids, scores, versions and the `fields` asked for."""
         return await self._answer(calls.candidates((text, image, mix), options))
 
-    async def similar(self, product_id: str, *, tenant: str | None = None, **options: Unpack[SimilarOptions]) -> Found:
+    async def similar(
+        self, product_id: str, *, tenant: str | None = None, **options: Unpack[SimilarOptions]
+    ) -> SearchResult:
         """The live products most like one that is there. Raises NotFound."""
         return await self._answer(calls.similar(product_id, tenant, options))
 
@@ -190,7 +192,7 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def _answer(self, call: Call[T]) -> T:
+    async def _answer(self, call: ApiRequest[T]) -> T:
         for tried in count(1):
             try:
                 try:
@@ -210,11 +212,11 @@ def _headers(api_key: str | None) -> dict[str, str]:
     return {} if api_key is None else {"authorization": f"Bearer {api_key}"}
 
 
-def _silent(url: str, error: httpx.HTTPError) -> Away:
-    return Away(f"no search service answers at {url} ({error or type(error).__name__})")
+def _silent(url: str, error: httpx.HTTPError) -> UnavailableError:
+    return UnavailableError(f"no search service answers at {url} ({error or type(error).__name__})")
 
 
-def _read(call: Call[T], response: httpx.Response) -> T:
+def _read(call: ApiRequest[T], response: httpx.Response) -> T:
     try:
         body = response.json()
     except ValueError:
@@ -224,7 +226,7 @@ def _read(call: Call[T], response: httpx.Response) -> T:
     try:
         return call.read(body)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise Failed(
+        raise ServerError(
             f"what {response.url} answered is not liveshelf's: is it liveshelf that answers there, and as new as this?",
             status=response.status_code,
         ) from error

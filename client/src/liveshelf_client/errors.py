@@ -1,17 +1,17 @@
 """What the service says no with, told apart by what the caller does about it. Each text is the service's sentence.
 
 ServiceError
-├── Invalid      the request cannot be answered as it is: change it
-├── Forbidden    the key is missing, unknown, or may not do this
-├── NotFound     there is no such live product
+├── InvalidRequestError      the request cannot be answered as it is: change it
+├── AuthError    the key is missing, unknown, or may not do this
+├── NotFoundError     there is no such live product
 ├── Busy         too much is being asked: try again after `retry_after` seconds
 ├── Away         the service, or what it needs, does not answer: try again later
-└── Failed       the service broke, or what answered is no liveshelf
+└── ServerError       the service broke, or what answered is no liveshelf
 """
 
 from __future__ import annotations
 
-from catalog.errors import LiveshelfError, Misuse, Unavailable
+from catalog.errors import InvalidInput, LiveshelfError, Unavailable
 
 
 class ServiceError(LiveshelfError):
@@ -37,27 +37,27 @@ class ServiceError(LiveshelfError):
         self.retry_after = retry_after
 
 
-class Invalid(ServiceError, Misuse):
+class InvalidRequestError(ServiceError, InvalidInput):
     """The request cannot be answered as it is."""
 
 
-class Forbidden(ServiceError, Misuse):
+class AuthError(ServiceError, InvalidInput):
     """The key is missing, unknown, or may not do this."""
 
 
-class NotFound(ServiceError, Misuse):
+class NotFoundError(ServiceError, InvalidInput):
     """There is no such live product, or it is another tenant's."""
 
 
-class Busy(ServiceError, Unavailable):
+class RateLimitedError(ServiceError, Unavailable):
     """Too much is being asked."""
 
 
-class Away(ServiceError, Unavailable):
+class UnavailableError(ServiceError, Unavailable):
     """The service, or what it needs, does not answer."""
 
 
-class Failed(ServiceError):
+class ServerError(ServiceError):
     """The service broke, or what answered is no liveshelf."""
 
 
@@ -66,22 +66,22 @@ def error_of(status: int, body: object, retry_after: str | None) -> ServiceError
     said = body.get("error") if isinstance(body, dict) else None
     if not isinstance(said, dict) or not isinstance(said.get("message"), str):
         said = {"message": f"the service answered {status} without a word: is it liveshelf that answers there?"}
-    kind = _KINDS.get(status) or (Invalid if 400 <= status < 500 else Failed)
+    kind = _KINDS.get(status) or (InvalidRequestError if 400 <= status < 500 else ServerError)
     if said.get("type") == "not_found":  # a product that a query names, too
-        kind = NotFound
+        kind = NotFoundError
     wait = _seconds(retry_after)
     return kind(said["message"], status=status, type=said.get("type"), field=said.get("field"), retry_after=wait)
 
 
 _KINDS: dict[int, type[ServiceError]] = {
-    401: Forbidden,
-    403: Forbidden,
-    404: NotFound,
-    408: Away,
-    429: Busy,
-    502: Away,
-    503: Away,
-    504: Away,
+    401: AuthError,
+    403: AuthError,
+    404: NotFoundError,
+    408: UnavailableError,
+    429: RateLimitedError,
+    502: UnavailableError,
+    503: UnavailableError,
+    504: UnavailableError,
 }
 
 

@@ -11,13 +11,13 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from liveshelf_client.options import CandidateOptions, Image, Part, SearchOptions, SimilarOptions
-from liveshelf_client.results import Candidates, Encoding, Found, Product
+from liveshelf_client.results import Candidates, Encoding, Product, SearchResult
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class ApiRequest(Generic[T]):
     """One request: `body` is sent as JSON, `params` in the address."""
 
     method: str
@@ -30,29 +30,29 @@ class Call(Generic[T]):
 Query = tuple[str | None, Image | None, Sequence[Part] | None]
 
 
-def search(query: Query, options: SearchOptions) -> Call[Found]:
-    return Call("POST", "/search", Found.of, body={**_parts(*query), **options})
+def search(query: Query, options: SearchOptions) -> ApiRequest[SearchResult]:
+    return ApiRequest("POST", "/search", SearchResult.of, body={**_parts(*query), **options})
 
 
-def candidates(query: Query, options: CandidateOptions) -> Call[Candidates]:
-    return Call("POST", "/candidates", Candidates.of, body={**_parts(*query), **options})
+def candidates(query: Query, options: CandidateOptions) -> ApiRequest[Candidates]:
+    return ApiRequest("POST", "/candidates", Candidates.of, body={**_parts(*query), **options})
 
 
-def encode(query: Query, using: str) -> Call[Encoding]:
-    return Call("POST", "/encode", Encoding.of, body={**_parts(*query), "using": using})
+def encode(query: Query, using: str) -> ApiRequest[Encoding]:
+    return ApiRequest("POST", "/encode", Encoding.of, body={**_parts(*query), "using": using})
 
 
-def similar(product_id: str, tenant: str | None, options: SimilarOptions) -> Call[Found]:
+def similar(product_id: str, tenant: str | None, options: SimilarOptions) -> ApiRequest[SearchResult]:
     params: dict[str, Any] = {**options, **_whose(tenant)}
     if "filter" in params:
         params["filter"] = json.dumps(params["filter"])
     if "facets" in params:
         params["facet"] = list(params.pop("facets"))
-    return Call("GET", f"/products/{quote(product_id, safe='')}/similar", Found.of, params=params)
+    return ApiRequest("GET", f"/products/{quote(product_id, safe='')}/similar", SearchResult.of, params=params)
 
 
-def product(product_id: str, tenant: str | None) -> Call[Product]:
-    return Call("GET", f"/products/{quote(product_id, safe='')}", Product.of, params=_whose(tenant))
+def product(product_id: str, tenant: str | None) -> ApiRequest[Product]:
+    return ApiRequest("GET", f"/products/{quote(product_id, safe='')}", Product.of, params=_whose(tenant))
 
 
 def _whose(tenant: str | None) -> dict[str, str]:

@@ -53,7 +53,7 @@ class Hit(Product):
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
+class Timings:
     """Where the service's time went, in milliseconds."""
 
     encode: float
@@ -67,7 +67,7 @@ class Took:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """Hits, best first. `degraded` says, a sentence each, why this is less than was asked for; empty: it is all.
 
     `facets` has values and their counts by field, most frequent first.
@@ -75,7 +75,7 @@ class Found:
 
     hits: tuple[Hit, ...]
     space: str
-    took_ms: Took
+    took_ms: Timings
     mode: str = "dense"
     degraded: tuple[str, ...] = ()
     facets: Mapping[str, tuple[tuple[Scalar, int], ...]] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Found:
         return cls(
             hits,
             body["space"],
-            Took.of(body["took_ms"]),
+            Timings.of(body["took_ms"]),
             degraded=tuple(body.get("degraded", ())),
             facets=counts,
             **said,
@@ -120,7 +120,7 @@ class Candidates:
     partial: bool
     degraded: tuple[str, ...]
     space: str
-    took_ms: Took
+    took_ms: Timings
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self:
@@ -135,7 +135,7 @@ class Candidates:
             partial=body["partial"],
             degraded=tuple(body["degraded"]),
             space=body["space"],
-            took_ms=Took.of(body["took_ms"]),
+            took_ms=Timings.of(body["took_ms"]),
         )
 
     def __len__(self) -> int:

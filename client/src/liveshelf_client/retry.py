@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from liveshelf_client.errors import Away, Busy, ServiceError
+from liveshelf_client.errors import RateLimitedError, ServiceError, UnavailableError
 
 
 @dataclass(frozen=True, slots=True)
-class Retries:
+class RetryPolicy:
     """How often and how patiently. Times are in seconds.
 
     `tries` is how often a request is sent at most, 1: never again. Where the service does not say when to come back,
@@ -22,7 +22,7 @@ class Retries:
 
     def wait(self, error: ServiceError, tried: int, chance: float) -> float | None:
         """How long to wait after so many tries before another, None for not at all. `chance` is from 0 to 1."""
-        if not isinstance(error, Busy | Away) or tried >= self.tries:
+        if not isinstance(error, RateLimitedError | UnavailableError) or tried >= self.tries:
             return None
         own: float = self.first_s * 2 ** (tried - 1) * (1 - chance / 2)
         wait = own if error.retry_after is None else error.retry_after

@@ -24,7 +24,7 @@ _MOST_FILTERS = 4
 _CAUTION = 100
 
 
-def judged_later(request: pb.QueryPoints) -> bool:
+def verdict_condition(request: pb.QueryPoints) -> bool:
     """Whether the filter of a query is one that most points may be expected to pass: that a field is true or false."""
     asked = request.filter
     nearest = request.query.nearest.WhichOneof("variant") in ("dense", "sparse", "document")
@@ -33,7 +33,7 @@ def judged_later(request: pb.QueryPoints) -> bool:
     return nearest and few and lone and asked.must[0].field.match.WhichOneof("match_value") == "boolean"
 
 
-class Judged:
+class FilterVerdicts:
     """The verdicts on the points of one collection. Several threads may ask at once."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import qdrant_edge as edge
 from qdrant_client import grpc as pb
 
-from embedded.engine.cache.filter_verdicts import Judged
+from embedded.engine.cache.filter_verdicts import FilterVerdicts
 from embedded.engine.codec.points import fill_id, fill_record
 from embedded.engine.codec.wire import RESULT, framed, keys_of
 
@@ -30,12 +30,12 @@ _SCORE = b"\x1d"  # ScoredPoint.score, field 3 as a float
 _Seen = tuple[int, bytes]
 
 
-class Brief:
+class HitBytesCache:
     """The remembered points of one collection. Several threads may ask at once."""
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, ...], dict[int, _Seen]] = {}
-        self.judged = Judged()
+        self.judged = FilterVerdicts()
 
     def hits(
         self,

@@ -22,7 +22,7 @@ _MOST_KINDS = 2
 MOST_AT_ONCE = 200
 
 
-class Kept:
+class PointCache:
     """The remembered points of one collection. Several threads may ask at once."""
 
     def __init__(self, vectors: dict[str, int]) -> None:

@@ -10,7 +10,7 @@ import qdrant_edge as edge
 from qdrant_client import grpc as pb
 
 from embedded.engine.codec.payload import to_payload
-from embedded.engine.codec.status import invalid, unspoken
+from embedded.engine.codec.status import invalid, unsupported
 
 _TOKENIZERS = {
     "word": edge.TokenizerType.Word,
@@ -26,7 +26,7 @@ def bm25(options: Mapping[str, pb.Value]) -> edge.Bm25:
     try:
         return _made(tuple(sorted(to_payload(options).items())))
     except TypeError as error:  # a list or an object
-        raise unspoken(f"Document.options with lists or objects ({error})") from error
+        raise unsupported(f"Document.options with lists or objects ({error})") from error
 
 
 @lru_cache(maxsize=32)
@@ -43,7 +43,7 @@ def _made(options: tuple[tuple[str, Any], ...]) -> edge.Bm25:
         elif name == "language":
             config[name] = value
         else:
-            raise unspoken(f"Document.options {name}: {value!r}")
+            raise unsupported(f"Document.options {name}: {value!r}")
     try:
         return edge.Bm25(edge.Bm25Config(**config))
     except ValueError as error:

@@ -8,7 +8,7 @@ import qdrant_edge as edge
 from qdrant_client import grpc as pb
 
 from embedded.engine.codec.points import Dimensions
-from embedded.engine.codec.status import check_name, invalid, only, unspoken
+from embedded.engine.codec.status import check_name, invalid, only, unsupported
 
 _DISTANCES = {
     pb.Cosine: edge.Distance.Cosine,
@@ -41,9 +41,9 @@ def to_config(request: pb.CreateCollection) -> pb.CollectionConfig:
         "sparse_vectors_config", "metadata", "sharding_method",
     )  # fmt: skip
     if request.sharding_method == pb.Custom:
-        raise unspoken("CreateCollection.sharding_method Custom")
+        raise unsupported("CreateCollection.sharding_method Custom")
     if request.optimizers_config.prevent_unoptimized:
-        raise unspoken("OptimizersConfigDiff.prevent_unoptimized")
+        raise unsupported("OptimizersConfigDiff.prevent_unoptimized")
     config = pb.CollectionConfig()
     config.params.shard_number = request.shard_number or 1
     config.params.replication_factor = request.replication_factor or 1
@@ -126,7 +126,7 @@ def _to_edge_vector(name: str, params: pb.VectorParams, *, own_bits: bool) -> ed
     if params.distance not in _DISTANCES:
         raise invalid(f"vector {name!r} has no distance; give it Cosine, Dot, Euclid or Manhattan")
     if params.datatype != pb.Default and params.datatype not in _DATATYPES:
-        raise unspoken(f"VectorParams.datatype {pb.Datatype.Name(params.datatype)}")
+        raise unsupported(f"VectorParams.datatype {pb.Datatype.Name(params.datatype)}")
     return edge.EdgeVectorParams(
         size=params.size,
         distance=_DISTANCES[params.distance],
@@ -176,4 +176,4 @@ def _to_edge_quantization(config: pb.CollectionConfig) -> Any:
             only(binary, "always_ram")
             return edge.BinaryQuantizationConfig(always_ram=binary.always_ram)
         case kind:
-            raise unspoken(f"QuantizationConfig.{kind}")
+            raise unsupported(f"QuantizationConfig.{kind}")

@@ -9,7 +9,7 @@ import qdrant_edge as edge
 from qdrant_client import grpc as pb
 
 from embedded.engine.codec.points import to_ids
-from embedded.engine.codec.status import invalid, only, unspoken, variant
+from embedded.engine.codec.status import invalid, only, unsupported, variant
 
 
 def to_filter(message: pb.Filter) -> edge.Filter:
@@ -51,7 +51,7 @@ def _condition(message: pb.Condition) -> Any:
         case "nested":
             return edge.NestedCondition(message.nested.key, to_filter(message.nested.filter))
         case kind:
-            raise unspoken(f"Condition.{kind}")
+            raise unsupported(f"Condition.{kind}")
 
 
 def _field(message: pb.FieldCondition) -> edge.FieldCondition:
@@ -73,7 +73,7 @@ def _field(message: pb.FieldCondition) -> edge.FieldCondition:
         case "is_null":
             return edge.FieldCondition(message.key, is_null=message.is_null)
         case kind:
-            raise unspoken(f"FieldCondition.{kind}")
+            raise unsupported(f"FieldCondition.{kind}")
 
 
 def _bounds(message: Any) -> dict[str, Any]:
@@ -107,4 +107,4 @@ def _match(message: pb.Match) -> Any:
         case "substring":
             return edge.MatchSubstring(message.substring)
         case kind:
-            raise unspoken(f"Match.{kind}")
+            raise unsupported(f"Match.{kind}")

@@ -7,7 +7,7 @@ from typing import Any
 import qdrant_edge as edge
 from qdrant_client import grpc as pb
 
-from embedded.engine.codec.status import invalid, only, unspoken, variant
+from embedded.engine.codec.status import invalid, only, unsupported, variant
 
 # Field types of a request, by name: the index's class in the engine and the parameters that it takes.
 _KINDS: dict[str, tuple[Any, tuple[str, ...]]] = {
@@ -32,7 +32,7 @@ def to_schema(request: pb.CreateFieldIndexCollection) -> Any:
     else:
         raise invalid(f"an index on {request.field_name!r} needs a field_type or field_index_params")
     if kind not in _KINDS:
-        raise unspoken(f"a payload index of type {kind}")
+        raise unsupported(f"a payload index of type {kind}")
     make, fields = _KINDS[kind]
     if params is None:
         return make()

@@ -12,7 +12,7 @@ from qdrant_client import grpc as pb
 
 from embedded.engine.codec.bm25 import bm25
 from embedded.engine.codec.payload import fill_payload, to_payload
-from embedded.engine.codec.status import invalid, only, unspoken, variant
+from embedded.engine.codec.status import invalid, only, unsupported, variant
 
 PointId = int | uuid.UUID
 # Vector names to dimensions; None for a sparse vector. The unnamed vector is "".
@@ -86,7 +86,7 @@ def _to_vector(message: pb.Vector, name: str, dimensions: Dimensions, point_id: 
         return _to_sparse(message.sparse.indices, message.sparse.values, name, dimension)
     if kind == "document":
         return embed(message.document, name, dimension).embed_document(message.document.text)
-    raise unspoken(f"Vector.{kind}")
+    raise unsupported(f"Vector.{kind}")
 
 
 def _to_dense(message: pb.DenseVector, name: str, dimension: int | None, point_id: PointId) -> list[float]:
@@ -112,7 +112,7 @@ def _to_sparse(indices: Any, values: Any, name: str, dimension: int | None) -> e
 def embed(document: pb.Document, name: str, dimension: int | None) -> edge.Bm25:
     """The BM25 embedder that a text stands in for a sparse vector with."""
     if document.model.lower() != "qdrant/bm25" or dimension is not None:
-        raise unspoken(f"Document.model {document.model!r} for vector {name!r}")
+        raise unsupported(f"Document.model {document.model!r} for vector {name!r}")
     only(document, "text", "model", "options")
     return bm25(document.options)
 

@@ -9,7 +9,7 @@ from qdrant_client import grpc as pb
 
 from embedded.engine.codec.filters import optional_filter, to_filter
 from embedded.engine.codec.points import PointId, embed, to_id, with_payload, with_vectors
-from embedded.engine.codec.status import invalid, missing, only, unspoken, variant
+from embedded.engine.codec.status import invalid, missing, only, unsupported, variant
 from embedded.engine.store import Collection
 
 _LIMIT = 10
@@ -78,7 +78,7 @@ def _scoring(collection: Collection, request: Any) -> Any:
         case "sample":
             return edge.Sample.Random
         case kind:
-            raise unspoken(f"Query.{kind}")
+            raise unsupported(f"Query.{kind}")
 
 
 def _vector(collection: Collection, message: pb.VectorInput, name: str) -> Any:
@@ -102,7 +102,7 @@ def _vector(collection: Collection, message: pb.VectorInput, name: str) -> Any:
         case "document":
             return embed(message.document, name, dimension).embed_query(message.document.text)
         case kind:
-            raise unspoken(f"VectorInput.{kind}")
+            raise unsupported(f"VectorInput.{kind}")
 
 
 def _looked_up(collection: Collection, point_id: PointId, name: str) -> Any:

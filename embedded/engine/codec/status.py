@@ -27,7 +27,7 @@ _CALLERS_FAULT = (
 )
 
 
-class Refused(Exception):
+class StatusError(Exception):
     """A request that is not carried out. `code` is a grpc.StatusCode; the text says why."""
 
     def __init__(self, code: Any, text: str) -> None:
@@ -35,24 +35,24 @@ class Refused(Exception):
         self.code = code
 
 
-def invalid(text: str) -> Refused:
+def invalid(text: str) -> StatusError:
     """The request is wrong as it stands, and would be on a server too."""
-    return Refused(grpc.StatusCode.INVALID_ARGUMENT, f"Wrong input: {text}")
+    return StatusError(grpc.StatusCode.INVALID_ARGUMENT, f"Wrong input: {text}")
 
 
-def missing(text: str) -> Refused:
+def missing(text: str) -> StatusError:
     """What the request names does not exist."""
-    return Refused(grpc.StatusCode.NOT_FOUND, f"Not found: {text}")
+    return StatusError(grpc.StatusCode.NOT_FOUND, f"Not found: {text}")
 
 
-def exists(text: str) -> Refused:
+def exists(text: str) -> StatusError:
     """What the request would make is there already."""
-    return Refused(grpc.StatusCode.ALREADY_EXISTS, text)
+    return StatusError(grpc.StatusCode.ALREADY_EXISTS, text)
 
 
-def unspoken(what: str) -> Refused:
+def unsupported(what: str) -> StatusError:
     """A Qdrant server would do it; this engine does not."""
-    return Refused(grpc.StatusCode.UNIMPLEMENTED, f"the embedded engine does not speak {what}; {_SERVER}")
+    return StatusError(grpc.StatusCode.UNIMPLEMENTED, f"the embedded engine does not speak {what}; {_SERVER}")
 
 
 def only(message: Any, *spoken: str) -> None:
@@ -60,9 +60,9 @@ def only(message: Any, *spoken: str) -> None:
     name = message.DESCRIPTOR.name
     for field, _ in message.ListFields():
         if field.name not in spoken:
-            raise unspoken(f"{name}.{field.name}")
+            raise unsupported(f"{name}.{field.name}")
     for unknown in UnknownFieldSet(message):
-        raise unspoken(f"{name} field {unknown.field_number}, which is newer than it")
+        raise unsupported(f"{name} field {unknown.field_number}, which is newer than it")
 
 
 def variant(message: Any, oneof: str) -> str:
@@ -81,7 +81,7 @@ def check_name(name: str) -> None:
         raise invalid(f"{name!r} contains {letter!r}, which no name may")
 
 
-def from_engine(error: Exception) -> Refused:
+def from_engine(error: Exception) -> StatusError:
     """What the engine raised, as the status a server gives for the same."""
     text = str(error)
     if text.startswith("No point with id"):
@@ -91,4 +91,4 @@ def from_engine(error: Exception) -> Refused:
     # The binding raises ValueError, TypeError and OverflowError for arguments it cannot turn into the engine's own.
     if text.startswith(_CALLERS_FAULT) or isinstance(error, ValueError | TypeError | OverflowError):
         return invalid(text)
-    return Refused(grpc.StatusCode.INTERNAL, f"Service internal error: {text}")
+    return StatusError(grpc.StatusCode.INTERNAL, f"Service internal error: {text}")

@@ -10,7 +10,7 @@ RESULT = b"\x0a"  # what was found in GetResponse, QueryResponse, that of a batc
 _TIME = b"\x11"  # the seconds that it took, field 2 as a double
 
 
-class Packed:
+class PackedResponse:
     """A GetResponse, QueryResponse or QueryBatchResponse that is bytes already but for its time, in seconds."""
 
     def __init__(self, result: bytes) -> None:
@@ -18,7 +18,7 @@ class Packed:
         self.time = 0.0
 
     @classmethod
-    def batch(cls, answers: Iterable[bytes]) -> Packed:
+    def batch(cls, answers: Iterable[bytes]) -> PackedResponse:
         """The answer to several queries, from the hits of each."""
         return cls(b"".join(framed(RESULT, hits) for hits in answers))
 

@@ -10,25 +10,25 @@ from collections.abc import Sequence
 import qdrant_edge as edge
 from qdrant_client import grpc as pb
 
-from embedded.engine.cache.filter_verdicts import judged_later
+from embedded.engine.cache.filter_verdicts import verdict_condition
 from embedded.engine.cache.hit_bytes import brief_fields
 from embedded.engine.cache.points import MOST_AT_ONCE
 from embedded.engine.codec.filters import optional_filter
 from embedded.engine.codec.points import fill_id, fill_record, fill_scored, to_id, to_ids, with_payload, with_vectors
 from embedded.engine.codec.queries import order_by, to_query
 from embedded.engine.codec.status import invalid, only
-from embedded.engine.codec.wire import Packed
+from embedded.engine.codec.wire import PackedResponse
 from embedded.engine.store import Collection, Store
 
 
-def get(store: Store, request: pb.GetPoints) -> pb.GetResponse | Packed:
+def get(store: Store, request: pb.GetPoints) -> pb.GetResponse | PackedResponse:
     """The points of the given ids that exist."""
     only(request, "collection_name", "ids", "with_payload", "with_vectors", "timeout")
     collection, ids = store.get(request.collection_name), to_ids(request.ids)
     payload, vectors = with_payload(request.with_payload, default=True), with_vectors(request.with_vectors)
     # All but some fields is what searches ask for; who writes reads what is about to change.
     if request.with_payload.HasField("exclude") and not vectors and 0 < len(ids) <= MOST_AT_ONCE:
-        return Packed(collection.kept.points(collection.shard, ids, request.with_payload))
+        return PackedResponse(collection.kept.points(collection.shard, ids, request.with_payload))
     response = pb.GetResponse()
     for record in collection.shard.retrieve(ids, payload, vectors):
         fill_record(response.result.add(), record)
@@ -91,24 +91,24 @@ def facet(store: Store, request: pb.FacetCounts) -> pb.FacetResponse:
     return response
 
 
-def query(store: Store, request: pb.QueryPoints) -> pb.QueryResponse | Packed:
+def query(store: Store, request: pb.QueryPoints) -> pb.QueryResponse | PackedResponse:
     """The best points for one query."""
     collection = store.get(request.collection_name)
     if (fields := brief_fields(request)) is not None:
-        return Packed(_briefly(collection, [request], [fields])[0])
+        return PackedResponse(_briefly(collection, [request], [fields])[0])
     response = pb.QueryResponse()
     for scored in collection.shard.query(to_query(collection, request)):
         fill_scored(response.result.add(), scored)
     return response
 
 
-def query_batch(store: Store, request: pb.QueryBatchPoints) -> pb.QueryBatchResponse | Packed:
+def query_batch(store: Store, request: pb.QueryBatchPoints) -> pb.QueryBatchResponse | PackedResponse:
     """The best points for each of several queries, in their order."""
     only(request, "collection_name", "query_points", "timeout")
     collection = store.get(request.collection_name)
     fields = [named for each in request.query_points if (named := brief_fields(each)) is not None]
     if len(fields) == len(request.query_points):
-        return Packed.batch(_briefly(collection, request.query_points, fields))
+        return PackedResponse.batch(_briefly(collection, request.query_points, fields))
     queries = [to_query(collection, each) for each in request.query_points]
     response = pb.QueryBatchResponse()
     for found in collection.shard.query_batch(edge.QueryBatchRequest(queries)):
@@ -124,7 +124,7 @@ def _briefly(
     """The hits of several queries on the wire, each with these fields of their payload."""
     shard, brief = collection.shard, collection.brief
     trusts = brief.judged.trusts
-    later = [request.filter if judged_later(request) and trusts(request.filter) else None for request in requests]
+    later = [request.filter if verdict_condition(request) and trusts(request.filter) else None for request in requests]
     queries = [
         to_query(collection, request, payload=False, filtered=where is None)
         for request, where in zip(requests, later, strict=True)

@@ -14,7 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 from qdrant_client import grpc as pb
 from qdrant_client.grpc import collections_service_pb2, points_service_pb2, qdrant_pb2, snapshots_service_pb2
 
-from embedded.engine.codec.status import Refused, from_engine, unspoken
+from embedded.engine.codec.status import StatusError, from_engine, unsupported
 from embedded.engine.service import collections as catalogue
 from embedded.engine.service import reads, writes
 from embedded.engine.store import Store
@@ -65,7 +65,7 @@ _SERVICES = [
 ]
 
 
-class Calls:
+class Servicer:
     """The calls, bound to a store. Writes run on `writer`, one at a time in the order they arrived; reads on `readers`.
 
     A write waits for those before it to arrive whole: a client that stops amid sending one holds up the others until
@@ -124,7 +124,7 @@ class Calls:
             self.last_call = begun = self._clock()
             try:
                 response = call(self._store, request)
-            except Refused as refused:
+            except StatusError as refused:
                 context.abort(refused.code, str(refused))
             except Exception as error:
                 translated = from_engine(error)
@@ -160,7 +160,7 @@ def _healthy(_: Any, __: Any) -> pb.HealthCheckReply:
 
 
 def _refusal(what: str) -> _Answer:
-    refused = unspoken(what)
+    refused = unsupported(what)
 
     def answer(_: Any, context: Any) -> None:
         context.abort(refused.code, str(refused))

@@ -20,7 +20,7 @@ from qdrant_client import grpc as pb
 
 from embedded.engine.codec.filters import to_filter
 from embedded.engine.codec.points import to_ids
-from embedded.engine.codec.status import missing, unspoken, variant
+from embedded.engine.codec.status import missing, unsupported, variant
 from embedded.engine.store import Collection
 
 _PAGE = 10_000
@@ -76,7 +76,7 @@ def admitted(shard: edge.EdgeShard, ids: Ids[Any], guard: edge.Filter | None, mo
         case pb.UpdateOnly:
             return matching
         case _:
-            raise unspoken(f"UpdateMode {mode}")
+            raise unsupported(f"UpdateMode {mode}")
 
 
 def moved(collection: Collection, ids: list[Any]) -> Iterator[edge.UpdateOperation]:

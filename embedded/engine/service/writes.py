@@ -17,7 +17,7 @@ from embedded.engine.codec.filters import optional_filter
 from embedded.engine.codec.payload import to_payload
 from embedded.engine.codec.payload_indexes import to_schema
 from embedded.engine.codec.points import to_point_vectors, to_points
-from embedded.engine.codec.status import invalid, only, unspoken, variant
+from embedded.engine.codec.status import invalid, only, unsupported, variant
 from embedded.engine.service.write_selection import admitted, moved, must_exist, selected, these
 from embedded.engine.store import Collection, Store
 
@@ -152,7 +152,7 @@ def update_batch(store: Store, request: pb.UpdateBatchPoints) -> pb.UpdateBatchR
     for message in request.operations:
         kind = variant(message, "operation")
         if kind not in _BATCHED:
-            raise unspoken(f"PointsUpdateOperation.{kind}")
+            raise unsupported(f"PointsUpdateOperation.{kind}")
         steps, fields = _BATCHED[kind]
         operation = getattr(message, kind)
         only(operation, *fields)

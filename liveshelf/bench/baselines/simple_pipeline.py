@@ -18,7 +18,7 @@ from qdrant_client import models
 
 from catalog.errors import ImageProblem
 from encoders import Inputs, Model
-from encoders.images import Images, decode
+from encoders.images import ImageFetcher, decode
 from encoders.model import finish_items
 from indexer import connect
 from liveshelf.settings import Settings, load_settings, secret
@@ -29,12 +29,12 @@ WITHIN_S = 0.5
 COMMIT_EVERY_S = 1.0  # as liveshelf's worker, so that waiting for offsets costs both the same
 
 
-class Encoding:
+class SimpleEncoder:
     """Titles and photos to vectors."""
 
     def __init__(self, settings: Settings) -> None:
         self._policy = image_policy_of(settings)
-        self._images = Images(self._policy)
+        self._images = ImageFetcher(self._policy)
         self.model: Model = model_of(settings)
 
     async def __call__(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any] | None]:
@@ -69,7 +69,7 @@ async def create_collection(settings: Settings, model: Model) -> None:
     await client.close()
 
 
-def create_app(settings: Settings, encoding: Encoding, ready: Path) -> faust.App:
+def create_app(settings: Settings, encoding: SimpleEncoder, ready: Path) -> faust.App:
     """The application; the file `ready` is there once it has its partitions."""
     app = faust.App(
         settings.group,
@@ -107,7 +107,7 @@ def main() -> None:
     settings = load_settings()
     if settings.ready_file is None:
         raise SystemExit("Name the file that says it is ready: LIVESHELF_READY_FILE.")
-    encoding = Encoding(settings)
+    encoding = SimpleEncoder(settings)
     asyncio.run(create_collection(settings, encoding.model))
     faust.Worker(create_app(settings, encoding, settings.ready_file), loglevel="WARNING").execute_from_commandline()
 

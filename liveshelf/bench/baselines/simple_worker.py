@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from embedded.child_process import Child
+from embedded.child_process import ChildProcess
 from liveshelf.bench.harness.shop import Shop
 from liveshelf.settings import Settings
 from liveshelf.wiring.kafka import kafka_of, topics_of
@@ -16,7 +16,7 @@ STRAIGHT = "straightforward"
 
 
 @contextmanager
-def straightforward(shop: Shop) -> Iterator[tuple[Settings, Child]]:
+def straightforward(shop: Shop) -> Iterator[tuple[Settings, ChildProcess]]:
     """The pipeline's settings and its process, ready. Raises Hopeless where it does not start."""
     name = f"{shop.settings.topic}-{STRAIGHT}"
     ready = shop.folder / f"{STRAIGHT}.ready"

@@ -13,11 +13,11 @@ from catalog.domain.change import Put
 from catalog.domain.product import Content, ImageState
 from catalog.domain.record import Record
 from catalog.errors import ImageProblem
-from catalog.events.parser import Contract, Parsed, parse
-from encoders.images import Images
+from catalog.events.parser import ParsedEvent, ParserConfig, parse
+from encoders.images import ImageFetcher
 from liveshelf.settings import Settings
 from liveshelf.wiring.encoder import encoder_of, image_policy_of
-from streams.publish.catalogue_files import Catalogue, Row
+from streams.publish.catalogue_files import Catalogue, CatalogueRow
 from streams.publish.publisher import Event
 
 BATCH = 64
@@ -34,14 +34,14 @@ def products(path: Path, limit: int | None = None, *, version: int = 1) -> Itera
 def _once(path: Path, version: int) -> Iterator[Event]:
     seen: set[str] = set()
     for row in Catalogue(path, version=version):
-        if isinstance(row, Row) and (id_ := str(row.event["id"])) not in seen:
+        if isinstance(row, CatalogueRow) and (id_ := str(row.event["id"])) not in seen:
             event = {name: said for name, said in row.event.items() if name != "tenant"} | {"version": version}
             if _content(event) is not None:
                 seen.add(id_)
                 yield event
 
 
-class AtHand:
+class PrefetchedImages:
     """The photos of a catalogue, fetched before anything is measured."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class AtHand:
 
     async def load(self, settings: Settings, items: Sequence[Content]) -> Sequence[Content]:
         """Fetches the first photo of each item that can be had; the items again, with that one alone."""
-        async with Images(image_policy_of(settings)) as images:
+        async with ImageFetcher(image_policy_of(settings)) as images:
             return [replace(item, images=await self._first(images, item.images)) for item in items]
 
     async def fetch(self, url: str) -> bytes:
@@ -58,7 +58,7 @@ class AtHand:
             raise ImageProblem(ImageState.MISSING, "it was not fetched")
         return self._photos[url]
 
-    async def _first(self, images: Images, urls: Sequence[str]) -> tuple[str, ...]:
+    async def _first(self, images: ImageFetcher, urls: Sequence[str]) -> tuple[str, ...]:
         for url in urls:
             try:
                 self._photos[url] = await images.fetch(url)
@@ -75,8 +75,8 @@ def contents(events: Iterable[Event]) -> list[Content]:
 
 def _content(event: Event) -> Content | None:
     """None for what is no put."""
-    parsed = parse(Record(None, json.dumps(event).encode(), "", 0, 0, 0), Contract())
-    put = parsed.change if isinstance(parsed, Parsed) else None
+    parsed = parse(Record(None, json.dumps(event).encode(), "", 0, 0, 0), ParserConfig())
+    put = parsed.change if isinstance(parsed, ParsedEvent) else None
     return put.product.content if isinstance(put, Put) else None
 
 

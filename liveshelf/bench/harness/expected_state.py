@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from catalog.errors import Hopeless, Misuse
+from catalog.errors import FatalError, InvalidInput
 from indexer import connect, serving
-from indexer.qdrant.client import Points, including
+from indexer.qdrant.client import PointsClient, including
 from indexer.qdrant.filters import live_and
 from indexer.qdrant.payload import payload_from
 from liveshelf.settings import Settings, secret
@@ -21,14 +21,14 @@ PAGE = 1000
 
 
 @dataclass(frozen=True)
-class Fold:
+class ExpectedState:
     """Title and price of each product on the shelf, by id. Events come in the order of their versions."""
 
     products: Mapping[str, tuple[str, float | None]]
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> Fold:
-        """Raises Misuse for a patch of a product that had no put."""
+    def of(cls, events: Iterable[Event]) -> ExpectedState:
+        """Raises InvalidInput for a patch of a product that had no put."""
         made: dict[str, tuple[str, float | None]] = {}
         for event in events:
             id_, price = str(event["id"]), (event.get("offer") or {}).get("price")
@@ -40,28 +40,28 @@ class Fold:
                 case "delete":
                     made.pop(id_, None)
                 case op:
-                    raise Misuse(f"A {op} of {id_}, which is not there: put it first.")
+                    raise InvalidInput(f"A {op} of {id_}, which is not there: put it first.")
         return cls(made)
 
 
-async def checked(settings: Settings, fold: Fold) -> int:
-    """How many products there are. Raises Hopeless where one is not as the fold has it, or something is refused."""
+async def checked(settings: Settings, fold: ExpectedState) -> int:
+    """How many products there are. Raises FatalError where one is not as the fold has it, or something is refused."""
     if wrong := await differences(settings, fold):
-        raise Hopeless(f"The index is not what the events make: {len(wrong)} products differ, {wrong[0]} for one.")
+        raise FatalError(f"The index is not what the events make: {len(wrong)} products differ, {wrong[0]} for one.")
     refused = await asyncio.to_thread(
         lambda: sum(1 for _ in read_quarantine(kafka_of(settings), settings.quarantine_topic))
     )
     if refused:
-        raise Hopeless(f"{refused} events are in quarantine that are all in order.")
+        raise FatalError(f"{refused} events are in quarantine that are all in order.")
     return len(fold.products)
 
 
-async def differences(settings: Settings, fold: Fold) -> list[str]:
+async def differences(settings: Settings, fold: ExpectedState) -> list[str]:
     """The ids of the products that the index has otherwise than the fold, or lacks, or should not have."""
     client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=settings.qdrant_timeout_s)
     try:
         collection = await serving(client, settings.collection) or settings.collection
-        points = Points(client, collection=collection, timeout_s=settings.qdrant_timeout_s)
+        points = PointsClient(client, collection=collection, timeout_s=settings.qdrant_timeout_s)
         found: dict[str, Any] = {}
         async for page in points.scroll(live_and(()), limit=PAGE, payload=including("id", "title", "price")):
             for payload in (payload_from(point.payload) for point in page):

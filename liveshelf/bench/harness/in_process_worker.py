@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from liveshelf.bench.harness.shop import Ends, Shop
 from liveshelf.settings import Settings
 from liveshelf.wiring.worker import worker_of
-from streams.pipeline.pipeline import Tally
+from streams.pipeline.pipeline import LaneStats
 from streams.worker.worker import Worker
 
 LOOK_EVERY_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
-class Inside:
+class InProcessWorker:
     """What a worker did: `seconds` from its first record on, and what encoder and lanes counted."""
 
     seconds: float
     forwards: int
     forward_seconds: float
     encoded: int
-    tallies: Sequence[Tally]
+    tallies: Sequence[LaneStats]
 
     @property
     def records(self) -> int:
@@ -35,7 +35,7 @@ class Inside:
         return sum(tally.seconds.get(name, 0.0) for tally in self.tallies)
 
 
-async def run_inside(shop: Shop, settings: Settings, ends: Ends) -> Inside:
+async def run_in_process(shop: Shop, settings: Settings, ends: Ends) -> InProcessWorker:
     """Runs a worker with these settings, whose group is new, over the live topic up to these ends."""
     async with worker_of(settings) as (worker, encoder):
         running = asyncio.create_task(worker.run())
@@ -46,7 +46,7 @@ async def run_inside(shop: Shop, settings: Settings, ends: Ends) -> Inside:
             worker.stop()
             await running
         tallies = tuple(lane.tally for lane in worker.lanes)
-        return Inside(seconds, encoder.forwards, encoder.forward_seconds, encoder.encoded, tallies)
+        return InProcessWorker(seconds, encoder.forwards, encoder.forward_seconds, encoder.encoded, tallies)
 
 
 async def _applying(worker: Worker, running: asyncio.Task[None], *, records: int) -> float:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from PIL import Image
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from streams.publish.publisher import Event
 
 JPEG = "data:image/jpeg;base64,"
@@ -25,16 +25,16 @@ TROUBLED = {**MIX, "delete": 0.5, "bad": 0.5, "no_photo": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class GeneratedEvent:
     """One event, ready to be sent. `version` is its own: no two events share one."""
 
     kind: str
-    key: Key
+    key: ProductKey
     version: int
     value: bytes
 
 
-class Changes:
+class EventGenerator:
     """Draws changes to a shop whose shelf holds `events`, and knows what the shelf holds after them.
 
     Versions are milliseconds since the epoch, at least one apart, so they grow from event to event.
@@ -56,33 +56,33 @@ class Changes:
         """Products on the shelf."""
         return len(self._shelf)
 
-    def whole(self) -> Iterable[Made]:
+    def whole(self) -> Iterable[GeneratedEvent]:
         """Every product as it is, for a start."""
         return (self._made("put", put) for put in list(self._puts.values()))
 
-    def draw(self, weights: Mapping[str, float]) -> Made:
+    def draw(self, weights: Mapping[str, float]) -> GeneratedEvent:
         """One change, its kind by these weights, of a product on the shelf."""
         kind = self._rng.choices(list(weights), list(weights.values()))[0]
-        made: Made = getattr(self, f"_{kind}")()
+        made: GeneratedEvent = getattr(self, f"_{kind}")()
         return made
 
-    def fresh(self, event: Event) -> Made:
+    def fresh(self, event: Event) -> GeneratedEvent:
         """A product the shelf has not held."""
         self._puts[event["id"]] = event
         self._shelf.append(event["id"])
         return self._made("content", event)
 
-    def _price(self) -> Made:
+    def _price(self) -> GeneratedEvent:
         price = round(self._rng.uniform(1, 500), 2)
         id_ = self._any()
         if not self._patches:
             return self._made("price", {**self._puts[id_], "offer": {"price": price}})
         return self._made("price", {"op": "patch", "id": id_, "offer": {"price": price}})
 
-    def _same(self) -> Made:
+    def _same(self) -> GeneratedEvent:
         return self._made("same", self._puts[self._any()])
 
-    def _content(self) -> Made:
+    def _content(self) -> GeneratedEvent:
         if self._off and self._rng.random() < 0.5:
             self._shelf.append(self._off.pop())
             id_ = self._shelf[-1]
@@ -90,10 +90,10 @@ class Changes:
             id_ = self._any()
         return self._changed("content", id_, self._photo(id_))
 
-    def _no_photo(self) -> Made:
+    def _no_photo(self) -> GeneratedEvent:
         return self._changed("no_photo", self._any(), [NO_PHOTO])
 
-    def _delete(self) -> Made:
+    def _delete(self) -> GeneratedEvent:
         at = self._rng.randrange(len(self._shelf))
         id_ = self._shelf[at]
         self._shelf[at] = self._shelf[-1]
@@ -102,15 +102,17 @@ class Changes:
         self.no_photo.discard(id_)
         return self._made("delete", {"op": "delete", "id": id_})
 
-    def _bad(self) -> Made:
+    def _bad(self) -> GeneratedEvent:
         self.bad += 1
-        key = Key("default", self._any())
-        return Made("bad", key, 0, self._rng.choice([b'{"op": "put"', b'{"id": "1", "offer": {"price": -1}}', b"\xff"]))
+        key = ProductKey("default", self._any())
+        return GeneratedEvent(
+            "bad", key, 0, self._rng.choice([b'{"op": "put"', b'{"id": "1", "offer": {"price": -1}}', b"\xff"])
+        )
 
     def _any(self) -> str:
         return self._rng.choice(self._shelf)
 
-    def _changed(self, kind: str, id_: str, images: list[str]) -> Made:
+    def _changed(self, kind: str, id_: str, images: list[str]) -> GeneratedEvent:
         title = self._puts[id_].get("title", "").partition(" / ")[0]
         self._puts[id_] = {**self._puts[id_], "title": f"{title} / {self._rng.randrange(10**6)}", "images": images}
         (self.no_photo.add if images == [NO_PHOTO] else self.no_photo.discard)(id_)
@@ -131,10 +133,10 @@ class Changes:
         photo.save(file, "JPEG", quality=90)
         return [JPEG + base64.b64encode(file.getvalue()).decode()]
 
-    def _made(self, kind: str, event: Event) -> Made:
+    def _made(self, kind: str, event: Event) -> GeneratedEvent:
         self._version += 1
         value = json.dumps({**event, "version": self._version}, ensure_ascii=False, separators=(",", ":"))
-        return Made(kind, Key("default", event["id"]), self._version, value.encode())
+        return GeneratedEvent(kind, ProductKey("default", event["id"]), self._version, value.encode())
 
 
 def _at_hand(url: str) -> bytes | None:

@@ -13,9 +13,9 @@ from pathlib import Path
 from threading import current_thread, main_thread
 from uuid import uuid4
 
-from catalog.errors import Hopeless
+from catalog.errors import FatalError
 from embedded.broker import Broker
-from embedded.child_process import Child, Command
+from embedded.child_process import ChildProcess, Command
 from embedded.engine.process import EngineProcess
 from indexer import connect
 from liveshelf.bench.harness.meter import Meter
@@ -42,13 +42,13 @@ class Shop:
         self._children = 0
 
     @contextmanager
-    def workers(self, count: int = 1, **overrides: object) -> Iterator[list[Child]]:
-        """Worker processes, ready; `overrides` are settings of theirs. Raises Hopeless where one does not start."""
+    def workers(self, count: int = 1, **overrides: object) -> Iterator[list[ChildProcess]]:
+        """Worker processes, ready; `overrides` are settings of theirs. Raises FatalError where one does not start."""
         with ExitStack() as stack:
             yield [stack.enter_context(self._worker(n, overrides)) for n in range(1, count + 1)]
 
     @contextmanager
-    def child(self, name: str, *argv: str, ready: Path, settings: Settings | None = None) -> Iterator[Child]:
+    def child(self, name: str, *argv: str, ready: Path, settings: Settings | None = None) -> Iterator[ChildProcess]:
         """A Python process (`argv` follows the interpreter), once the file `ready` is there; stopped on leaving.
 
         Its settings are the shop's unless others are given; its log is NAME.log in the shop's folder.
@@ -57,11 +57,11 @@ class Shop:
         command = Command(
             [sys.executable, *argv], env=environment(given), log=self.folder / f"{name}.log", grace=given.drain_seconds
         )
-        child = Child(command)
+        child = ChildProcess(command)
         try:
             self.meter.add(name, child.pid)
             if not child.wait_until(ready.exists, timeout=READY_S):
-                raise Hopeless(f"The {name} did not start: {child.tail()}")
+                raise FatalError(f"The {name} did not start: {child.tail()}")
             yield child
         finally:
             child.stop()
@@ -100,7 +100,7 @@ class Shop:
         return sent, time.perf_counter() - started
 
     @contextmanager
-    def _worker(self, number: int, overrides: dict[str, object]) -> Iterator[Child]:
+    def _worker(self, number: int, overrides: dict[str, object]) -> Iterator[ChildProcess]:
         self._children += 1
         ready = self.folder / f"worker-{self._children}.ready"
         settings = self.settings.model_copy(update={"ready_file": ready, **overrides})

@@ -13,9 +13,9 @@ import numpy as np
 from qdrant_client import AsyncQdrantClient, grpc
 
 from catalog.domain.space import Space
-from indexer.qdrant.client import Points, including
+from indexer.qdrant.client import PointsClient, including
 from indexer.qdrant.points import dense
-from liveshelf.bench.harness.load import Made
+from liveshelf.bench.harness.load import GeneratedEvent
 from streams.publish.publisher import Publisher
 
 # The reader is to cost little beside what it measures: after an answer it rests for POLL_S, or REST times as long as
@@ -27,7 +27,7 @@ PATIENCE_S = 60.0
 
 
 @dataclass
-class Flights:
+class PendingChanges:
     """What was sent and is not yet seen, and how long it took for what was. Times are of `time.perf_counter`."""
 
     due: dict[int, tuple[str, float]] = field(default_factory=dict)
@@ -62,7 +62,9 @@ def moments(rate: float, seconds: float, rng: random.Random) -> list[float]:
 class Sender(threading.Thread):
     """Sends each change at its moment, whether or not those before it were seen."""
 
-    def __init__(self, publisher: Publisher, changes: Sequence[Made], at: Sequence[float], flights: Flights) -> None:
+    def __init__(
+        self, publisher: Publisher, changes: Sequence[GeneratedEvent], at: Sequence[float], flights: PendingChanges
+    ) -> None:
         super().__init__(name="sender", daemon=True)
         self._publisher = publisher
         self._plan = list(zip(changes, at, strict=True))
@@ -95,13 +97,13 @@ class Reader:
         return grpc.Filter(must=[grpc.Condition(field=match)])
 
 
-async def watch(client: AsyncQdrantClient, reader: Reader, flights: Flights, sender: Sender) -> None:
+async def watch(client: AsyncQdrantClient, reader: Reader, flights: PendingChanges, sender: Sender) -> None:
     """Searches for what is in flight, again and again, until all is seen or PATIENCE_S have passed.
 
     Each is a search for the nearest products with a filter on the versions in flight. What it finds is noted at the
     moment of the answer: up to a pause and an answer after it could be seen.
     """
-    points = Points(client, collection=reader.collection, timeout_s=10)
+    points = PointsClient(client, collection=reader.collection, timeout_s=10)
     using, dim = next(iter(reader.space.vectors.items()))
     vector = dense(np.full(dim, dim**-0.5, dtype=np.float32))
     nearest = grpc.Query(nearest=grpc.VectorInput(dense=vector))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from liveshelf.bench.harness.catalogue import products
 from liveshelf.bench.harness.figures import Figure
 from liveshelf.bench.harness.shop import Shop, open_shop
@@ -48,17 +48,23 @@ def _freshness(items: int) -> FreshnessPolicy:
 
 
 def measure(settings: Settings, path: Path, *, part: str, items: int) -> list[Figure]:
-    """The figures of one part. Raises Misuse for a catalogue without products, and what broker and engine raise."""
+    """The figures of one part.
+
+    Raises InvalidInput for a catalogue without products, and what broker and engine raise.
+    """
     if next(products(path, 1), None) is None:
-        raise Misuse(f"No row of {path} is a product: see `liveshelf backfill --help` for what is read.")
+        raise InvalidInput(f"No row of {path} is a product: see `liveshelf backfill --help` for what is read.")
     return PARTS[part](settings, path, items)
 
 
-def asked(words: Sequence[str]) -> tuple[Sequence[str], Path | None]:
-    """The parts that are named, all for none, and the catalogue, if one is. Raises Misuse for a name of neither."""
+def parse_parts(words: Sequence[str]) -> tuple[Sequence[str], Path | None]:
+    """The parts that are named, all for none, and the catalogue, if one is.
+
+    Raises InvalidInput for a name of neither.
+    """
     others = [word for word in words if word not in PARTS]
     if strange := [word for word in others if not Path(word).exists()]:
-        raise Misuse(f"There is no part and no file {strange[0]!r} to measure: the parts are {', '.join(PARTS)}.")
+        raise InvalidInput(f"There is no part and no file {strange[0]!r} to measure: the parts are {', '.join(PARTS)}.")
     if len(others) > 1:
-        raise Misuse(f"One catalogue is measured at a time: {others[0]} or {others[1]}.")
+        raise InvalidInput(f"One catalogue is measured at a time: {others[0]} or {others[1]}.")
     return [word for word in words if word in PARTS] or list(PARTS), Path(others[0]) if others else None

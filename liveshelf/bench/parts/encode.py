@@ -13,10 +13,10 @@ import numpy as np
 
 from catalog.domain.product import Content
 from encoders import EncoderService, Model
-from encoders.caching.image_features import CachePolicy
+from encoders.caching.image_features import FeatureCachePolicy
 from encoders.caching.placeholders import PlaceholderPolicy
 from liveshelf.bench.baselines.encoder_loops import photo_loops, title_loops
-from liveshelf.bench.harness.catalogue import BATCH, AtHand, contents, products
+from liveshelf.bench.harness.catalogue import BATCH, PrefetchedImages, contents, products
 from liveshelf.bench.harness.figures import Figure
 from liveshelf.bench.harness.shop import roots
 from liveshelf.settings import Settings
@@ -43,7 +43,7 @@ def measure_encode(settings: Settings, path: Path, *, items: int) -> list[Figure
 
 
 async def _measured(settings: Settings, given: Sequence[Content]) -> list[Figure]:
-    photos = AtHand()
+    photos = PrefetchedImages()
     items = await photos.load(settings, given)
     forwards = forwards_of(settings)
     models = _models(settings, forwards=forwards)
@@ -75,13 +75,13 @@ def _models(settings: Settings, *, forwards: int) -> dict[str, Model]:
 
 
 async def _enter(
-    stack: AsyncExitStack, settings: Settings, models: Mapping[str, Model], photos: AtHand, size: int
+    stack: AsyncExitStack, settings: Settings, models: Mapping[str, Model], photos: PrefetchedImages, size: int
 ) -> dict[str, EncoderService]:
     policy = replace(
         encode_policy_of(settings, forwards=forwards_of(settings)),
         batch=size,
         forward_s=60.0,  # so that the size is what is asked for, however long it takes
-        cache=CachePolicy(entries=0),
+        cache=FeatureCachePolicy(entries=0),
         placeholders=PlaceholderPolicy(titles=0),
     )
     return {
@@ -102,7 +102,7 @@ def _encode(encoder: EncoderService) -> Run:
     return run
 
 
-def _looped(loop: Callable[[Sequence[bytes]], None], photos: AtHand) -> Run:
+def _looped(loop: Callable[[Sequence[bytes]], None], photos: PrefetchedImages) -> Run:
     async def run(items: Sequence[Content]) -> None:
         loop([await photos.fetch(item.images[0]) for item in items])
 
@@ -144,7 +144,7 @@ async def _asked(settings: Settings, titles: Sequence[str]) -> list[Figure]:
     models = _models(settings.model_copy(update={"threads": query_threads_of(settings)}), forwards=1)
     took: dict[str, list[float]] = {name: [] for name in models}
     async with AsyncExitStack() as stack:
-        services = await _enter(stack, settings, models, AtHand(), SIZES[-1])
+        services = await _enter(stack, settings, models, PrefetchedImages(), SIZES[-1])
         for begin in range(0, QUERIES, QUERY_ROUND):
             for name, encoder in services.items():
                 for n in range(begin, begin + QUERY_ROUND):

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from catalog.domain.space import Space
-from catalog.errors import Hopeless
+from catalog.errors import FatalError
 from indexer import connect
 from liveshelf.bench.baselines.simple_worker import straightforward
 from liveshelf.bench.harness.catalogue import products
 from liveshelf.bench.harness.figures import Figure
-from liveshelf.bench.harness.load import Changes, Made
+from liveshelf.bench.harness.load import EventGenerator, GeneratedEvent
 from liveshelf.bench.harness.shop import Shop
-from liveshelf.bench.harness.visibility import Flights, Reader, Sender, moments, watch
+from liveshelf.bench.harness.visibility import PendingChanges, Reader, Sender, moments, watch
 from liveshelf.settings import Settings, secret
 from liveshelf.wiring.encoder import encoder_of
 from liveshelf.wiring.kafka import kafka_of
@@ -48,17 +48,17 @@ class FreshnessPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class PipelineUnderTest:
     """A running pipeline: its settings say topic and group, its reader where it writes."""
 
     name: str
     settings: Settings
     reader: Reader
-    changes: Changes
+    changes: EventGenerator
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RateStep:
     """Changes at one rate, in changes a second: how long those took that are timed, in milliseconds, one by one."""
 
     percent: int
@@ -76,9 +76,12 @@ class Step:
 def measure_freshness(
     shop: Shop, path: Path, *, items: int, policy: FreshnessPolicy, weights: Mapping[str, float] = CONTENT
 ) -> list[Figure]:
-    """Loads `items` products, and says how soon changes are visible at each step. Raises Hopeless for one not seen."""
+    """Loads `items` products, and says how soon changes are visible at each step.
+
+    Raises FatalError for one not seen.
+    """
     space = asyncio.run(space_of(shop.settings))
-    changes = Changes(products(path, items), rng=random.Random(policy.seed))  # noqa: S311 -- a benchmark's
+    changes = EventGenerator(products(path, items), rng=random.Random(policy.seed))  # noqa: S311 -- a benchmark's
     with ours(shop, space, changes) as target:
         load(target)
         most = capacity(target, weights, policy)
@@ -86,7 +89,7 @@ def measure_freshness(
     figures = [Figure("changes applied of a burst", most, "items/s")]
     for step in found:
         if step.unseen:
-            raise Hopeless(f"At {step.rate:.1f} changes a second {step.unseen} of them were never seen by a search.")
+            raise FatalError(f"At {step.rate:.1f} changes a second {step.unseen} of them were never seen by a search.")
         at = f"{step.percent} % of that"
         for name, percent in (("p50", 50), ("p95", 95), ("p99", 99)):
             most_ms = GOALS_MS.get(step.percent, {}).get(name)
@@ -95,30 +98,32 @@ def measure_freshness(
 
 
 @contextmanager
-def ours(shop: Shop, space: Space, changes: Changes) -> Iterator[Target]:
+def ours(shop: Shop, space: Space, changes: EventGenerator) -> Iterator[PipelineUnderTest]:
     """One worker."""
     with shop.workers(1):
-        yield Target("liveshelf", shop.settings, Reader(shop.settings.collection, space), changes)
+        yield PipelineUnderTest("liveshelf", shop.settings, Reader(shop.settings.collection, space), changes)
 
 
 @contextmanager
-def theirs(shop: Shop, space: Space, changes: Changes) -> Iterator[Target]:
+def theirs(shop: Shop, space: Space, changes: EventGenerator) -> Iterator[PipelineUnderTest]:
     """The straightforward pipeline; `changes` are to be whole products."""
     with straightforward(shop) as (settings, _):
-        yield Target("straightforward", settings, Reader(settings.collection, space, "version"), changes)
+        yield PipelineUnderTest("straightforward", settings, Reader(settings.collection, space, "version"), changes)
 
 
-def load(target: Target) -> None:
+def load(target: PipelineUnderTest) -> None:
     """Every product as it is."""
     saturation(target.settings, list(target.changes.whole()))
 
 
-def capacity(target: Target, weights: Mapping[str, float], policy: FreshnessPolicy) -> float:
+def capacity(target: PipelineUnderTest, weights: Mapping[str, float], policy: FreshnessPolicy) -> float:
     """Changes a second that the pipeline takes."""
     return policy.rate or saturation(target.settings, [target.changes.draw(weights) for _ in range(policy.burst)])
 
 
-def steps(target: Target, weights: Mapping[str, float], policy: FreshnessPolicy, most: float) -> Iterator[Step]:
+def steps(
+    target: PipelineUnderTest, weights: Mapping[str, float], policy: FreshnessPolicy, most: float
+) -> Iterator[RateStep]:
     """Sends at random moments at each share of `most`; what came in the first WARM_S seconds is not timed."""
     rng = random.Random(policy.seed + 1)  # noqa: S311 -- a benchmark's
     for percent in policy.at:
@@ -130,10 +135,10 @@ def steps(target: Target, weights: Mapping[str, float], policy: FreshnessPolicy,
         untimed = {m.version for m, moment in zip(drawn, at, strict=True) if moment < WARM_S or m.kind == "same"}
         took = [seconds for version, seconds in flights.took.items() if version not in untimed]
         poll_ms = 1000 * float(np.mean(flights.poll_s)) if flights.poll_s else float("nan")
-        yield Step(percent, rate, 1000 * np.array(took), len(flights.due), poll_ms, 1000 * flights.late_s)
+        yield RateStep(percent, rate, 1000 * np.array(took), len(flights.due), poll_ms, 1000 * flights.late_s)
 
 
-def saturation(settings: Settings, changes: list[Made]) -> float:
+def saturation(settings: Settings, changes: list[GeneratedEvent]) -> float:
     """Changes a second that a burst of them is applied with, once the first tenth is."""
     kafka, topic = kafka_of(settings), settings.topic
     noted: list[tuple[float, int]] = []
@@ -153,10 +158,10 @@ def saturation(settings: Settings, changes: list[Made]) -> float:
     return (last - first) / (ended - began)
 
 
-async def fly(target: Target, changes: Sequence[Made], at: Sequence[float]) -> Flights:
+async def fly(target: PipelineUnderTest, changes: Sequence[GeneratedEvent], at: Sequence[float]) -> PendingChanges:
     """Sends and watches until everything is seen."""
     settings = target.settings
-    flights = Flights()
+    flights = PendingChanges()
     client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=30)
     with Publisher(kafka_of(settings), settings.topic, policy=AT_ONCE) as publisher:
         sender = Sender(publisher, changes, at, flights)

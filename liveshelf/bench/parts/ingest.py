@@ -8,7 +8,7 @@ from pathlib import Path
 
 from liveshelf.bench.harness.catalogue import contents, encode_rate, products
 from liveshelf.bench.harness.changes import now_ms
-from liveshelf.bench.harness.expected_state import Fold, checked
+from liveshelf.bench.harness.expected_state import ExpectedState, checked
 from liveshelf.bench.harness.figures import Figure, used
 from liveshelf.bench.harness.shop import Shop
 
@@ -29,7 +29,7 @@ def measure_ingest(shop: Shop, path: Path, *, items: int | None, bare: int = 300
         spent = {name: cpu - start.get(name, 0.0) for name, cpu in shop.meter.cpu_s.items()}
         peaks = dict(shop.meter.peak_mb)
     after = asyncio.run(encode_rate(shop.settings, some))
-    there = asyncio.run(checked(shop.settings, Fold.of(products(path, items, version=version))))
+    there = asyncio.run(checked(shop.settings, ExpectedState.of(products(path, items, version=version))))
     rate, alone = sent / seconds, (before + after) / 2
     return [
         Figure(f"{sent:,} new products", rate, "items/s", rate / alone, "encoder", GOAL),

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from catalog.errors import Hopeless
-from embedded.child_process import Child
+from catalog.errors import FatalError
+from embedded.child_process import ChildProcess
 from liveshelf.bench.baselines.simple_worker import STRAIGHT, straightforward
 from liveshelf.bench.harness.catalogue import products
 from liveshelf.bench.harness.changes import Change, mix, now_ms
-from liveshelf.bench.harness.expected_state import Fold, checked
+from liveshelf.bench.harness.expected_state import ExpectedState, checked
 from liveshelf.bench.harness.figures import Figure, used
 from liveshelf.bench.harness.shop import Shop
 from streams.publish.publisher import Event
@@ -26,7 +26,7 @@ WARM = 64  # products after which its model is warm; it need not have loaded wha
 def measure_mix(
     shop: Shop, path: Path, *, items: int, events: int, workers: int = 1, straight: bool = True
 ) -> list[Figure]:
-    """Loads `items` products, sends `events` changes; events a second, and what of it is right. Raises Hopeless."""
+    """Loads `items` products, sends `events` changes; events a second, and what of it is right. Raises FatalError."""
     version = now_ms()
     catalogue = list(products(path, items, version=version))
     rest = products(path, version=version)
@@ -62,7 +62,7 @@ def _liveshelf(
         ours = [name for name in shop.meter.pids if name != STRAIGHT]
         spent = {name: shop.meter.cpu_s[name] - before[name] for name in ours}
         peaks = {name: shop.meter.peak_mb[name] for name in ours}
-    fold = Fold.of([*catalogue, *(change.event for change in changes)])
+    fold = ExpectedState.of([*catalogue, *(change.event for change in changes)])
     there = asyncio.run(checked(shop.settings, fold))
     figures = [Figure(f"mix of {sent:,} events, {workers} worker{'s'[: workers - 1]}", rate, "events/s")]
     return rate, [*figures, Figure("products compared, all right", there, ""), *used(peaks, spent)]
@@ -82,7 +82,7 @@ def _straightforward(shop: Shop) -> Iterator[Callable[[Sequence[Event]], float]]
         yield apply
 
 
-def _alive(children: Sequence[Child]) -> None:
+def _alive(children: Sequence[ChildProcess]) -> None:
     for child in children:
         if (status := child.poll()) is not None:
-            raise Hopeless(f"A process ended with exit status {status} before all was applied: {child.tail()}")
+            raise FatalError(f"A process ended with exit status {status} before all was applied: {child.tail()}")

@@ -5,26 +5,26 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from catalog.errors import Hopeless
+from catalog.errors import FatalError
 from liveshelf.bench.harness.catalogue import contents, encode_rate, products
 from liveshelf.bench.harness.changes import now_ms
 from liveshelf.bench.harness.figures import Figure
-from liveshelf.bench.harness.in_process_worker import run_inside
+from liveshelf.bench.harness.in_process_worker import run_in_process
 from liveshelf.bench.harness.shop import Shop
 
 GOAL = 10.0
 
 
 def measure_replay(shop: Shop, path: Path, *, items: int) -> list[Figure]:
-    """Loads `items` products, then reads them again as another group. Raises Hopeless where a model ran for that."""
+    """Loads `items` products, then reads them again as another group. Raises FatalError where a model ran for that."""
     catalogue = list(products(path, items, version=now_ms()))
     alone = asyncio.run(encode_rate(shop.settings, contents(catalogue)))
     _, ends = shop.send(catalogue)
-    asyncio.run(run_inside(shop, shop.settings, ends))
+    asyncio.run(run_in_process(shop, shop.settings, ends))
     other = shop.settings.model_copy(update={"group": f"{shop.settings.group}-replay"})
-    again = asyncio.run(run_inside(shop, other, ends))
+    again = asyncio.run(run_in_process(shop, other, ends))
     if again.forwards:
-        raise Hopeless(f"The replay ran the model {again.forwards} times, for {again.encoded} products.")
+        raise FatalError(f"The replay ran the model {again.forwards} times, for {again.encoded} products.")
     rate = again.records / again.seconds
     return [
         Figure(f"replay of {again.records:,} events, no forward", rate, "events/s", rate / alone, "encoder", GOAL),

@@ -10,11 +10,11 @@ from pathlib import Path
 from catalog.domain.product import Content
 from catalog.errors import ImageProblem
 from encoders import load
-from encoders.images import Images, decode
+from encoders.images import ImageFetcher, decode
 from liveshelf.bench.harness.catalogue import contents, products
 from liveshelf.bench.harness.changes import now_ms
 from liveshelf.bench.harness.figures import Figure
-from liveshelf.bench.harness.in_process_worker import run_inside
+from liveshelf.bench.harness.in_process_worker import run_in_process
 from liveshelf.bench.harness.shop import Shop
 from liveshelf.settings import Settings
 from liveshelf.wiring.encoder import forwards_of, image_policy_of
@@ -29,7 +29,7 @@ def measure_stages(shop: Shop, path: Path, *, items: int) -> list[Figure]:
     catalogue = list(products(path, items, version=now_ms()))
     fetch, read = asyncio.run(_photos(shop.settings, contents(catalogue)))
     _, ends = shop.send(catalogue)
-    inside = asyncio.run(run_inside(shop, shop.settings, ends))
+    inside = asyncio.run(run_in_process(shop, shop.settings, ends))
     made, each = max(1, inside.records), max(1, inside.encoded)
     at_once = forwards_of(shop.settings)
     return [
@@ -47,7 +47,7 @@ async def _photos(settings: Settings, items: Sequence[Content]) -> tuple[float, 
     policy = image_policy_of(settings)
     model = load(settings.model, device=settings.device)
     fetching = reading = 0.0
-    async with Images(policy) as images:
+    async with ImageFetcher(policy) as images:
         for item in items:
             started = time.perf_counter()
             data = await _first(images, item.images)
@@ -63,7 +63,7 @@ async def _photos(settings: Settings, items: Sequence[Content]) -> tuple[float, 
     return fetching / count, reading / count
 
 
-async def _first(images: Images, urls: Sequence[str]) -> bytes | None:
+async def _first(images: ImageFetcher, urls: Sequence[str]) -> bytes | None:
     for url in urls:
         try:
             return await images.fetch(url)

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from catalog.domain.filters import AnyOf, Exists, Not, Range, parse_filter
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 
 
 def test_a_value_a_list_and_a_range():
@@ -64,7 +64,7 @@ def test_bounds_not_and_exists_of_one_field_all_hold():
     ],
 )
 def test_a_bad_filter_names_the_field(spec: dict[str, object], says: str):
-    with pytest.raises(Misuse) as caught:
+    with pytest.raises(InvalidInput) as caught:
         parse_filter(spec)
     assert next(iter(spec)) in str(caught.value)
     assert says in str(caught.value)

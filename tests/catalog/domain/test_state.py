@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from catalog.domain.change import Change, Delete, Patch, Put, digest
 from catalog.domain.product import Content, Offer, Product
-from catalog.domain.state import ATTRIBUTE, KNOWN_FIELDS, State, apply, known_from, payload_of
+from catalog.domain.state import ATTRIBUTE, KNOWN_FIELDS, ProductState, apply, known_from, payload_of
 from tests.catalog.strategies import KEY, changes
 
 
@@ -33,11 +33,11 @@ def oracle(said: list[Change]) -> dict[str, object]:
     }
 
 
-def folded(said: list[Change]) -> State:
-    return reduce(apply, said, State())
+def folded(said: list[Change]) -> ProductState:
+    return reduce(apply, said, ProductState())
 
 
-def seen(state: State) -> dict[str, object]:
+def seen(state: ProductState) -> dict[str, object]:
     title = state.content.title if state.content else None
     return {"live": state.live, "title": title, "fields": dict(state.fields)}
 

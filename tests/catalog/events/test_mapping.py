@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.domain.change import Delete, Put
-from catalog.domain.product import Content, Key, Offer
+from catalog.domain.product import Content, Offer, ProductKey
 from catalog.domain.record import Record, Reject, Stage
-from catalog.errors import Misuse
-from catalog.events.mapping import UNAVAILABLE, Mapping
+from catalog.errors import InvalidInput
+from catalog.events.mapping import UNAVAILABLE, RecordMapping
 from catalog.events.mapping_file import read_mapping
-from catalog.events.parser import Contract, Parsed, named, parse
+from catalog.events.parser import ParsedEvent, ParserConfig, named, parse
 from tests.catalog.strategies import events, json_values
 
 ENVELOPE = read_mapping(
@@ -35,7 +35,7 @@ ENVELOPE = read_mapping(
     attributes = { brand = "brand", color = "details.color" }
     """
 )
-FLAT = Mapping(id="sku", title="name", version="row.changed", version_is="time", keep_other_columns=True)
+FLAT = RecordMapping(id="sku", title="name", version="row.changed", version_is="time", keep_other_columns=True)
 ROW = {
     "sku": 17,
     "name": "Linen napkin",
@@ -55,18 +55,18 @@ def envelope(op: str, before: Any = None, after: Any = None, lsn: Any = 99) -> d
     return {"before": before, "after": after, "op": op, "ts_ms": 1732245000123, "source": {"lsn": lsn, "ts_ms": 5}}
 
 
-def read(said: object, mapping: Mapping = ENVELOPE) -> Parsed | Reject | None:
+def read(said: object, mapping: RecordMapping = ENVELOPE) -> ParsedEvent | Reject | None:
     value = said if said is None or isinstance(said, bytes) else json.dumps(said).encode()
-    return parse(Record(b'{"sku": 17}', value, "products", 0, 0, 1000), Contract(tenant="shop", mapping=mapping))
+    return parse(Record(b'{"sku": 17}', value, "products", 0, 0, 1000), ParserConfig(tenant="shop", mapping=mapping))
 
 
-def change(said: object, mapping: Mapping = ENVELOPE) -> object:
+def change(said: object, mapping: RecordMapping = ENVELOPE) -> object:
     parsed = read(said, mapping)
-    assert isinstance(parsed, Parsed), parsed
+    assert isinstance(parsed, ParsedEvent), parsed
     return parsed.change
 
 
-def refusal(said: object, mapping: Mapping = ENVELOPE) -> str:
+def refusal(said: object, mapping: RecordMapping = ENVELOPE) -> str:
     refused = read(said, mapping)
     assert isinstance(refused, Reject), refused
     assert refused.stage is Stage.SCHEMA
@@ -79,7 +79,7 @@ def test_a_row_that_is_there_is_a_put(op: str, wrapped: bool):
     said = envelope(op, before=None, after=ROW)
     put = change({"schema": {"type": "struct"}, "payload": said} if wrapped else said)
     assert isinstance(put, Put)
-    assert (put.key, put.version) == (Key("5", "17"), 99)
+    assert (put.key, put.version) == (ProductKey("5", "17"), 99)
     assert put.product.content == Content("Linen napkin", tuple(f"https://x/{n}.jpg" for n in (1, 2, 3)))
     assert put.product.offer == Offer(12.5, "EUR", True)
     assert put.product.attributes == {"brand": "Arbour", "color": "red"}
@@ -96,7 +96,7 @@ def test_a_row_that_is_there_is_a_put(op: str, wrapped: bool):
     ],
 )
 def test_a_row_that_is_gone_is_a_delete(said: dict[str, Any]):
-    assert change(said) == Delete(Key("5", "17"), 99)
+    assert change(said) == Delete(ProductKey("5", "17"), 99)
 
 
 def test_the_tombstone_after_a_delete_says_nothing():
@@ -104,13 +104,13 @@ def test_the_tombstone_after_a_delete_says_nothing():
 
 
 def test_a_tombstone_among_flat_rows_deletes_what_its_key_names():
-    assert change(None, FLAT) == Delete(Key("shop", "17"), 1000)
+    assert change(None, FLAT) == Delete(ProductKey("shop", "17"), 1000)
 
 
 def test_an_event_of_the_contract_is_taken_as_it_is():
     event = {"op": "patch", "id": "a", "version": 3, "offer": {"price": 2}}
     for mapping in (ENVELOPE, FLAT):
-        assert change(event, mapping) == change(event, Mapping(id="id", title="title"))
+        assert change(event, mapping) == change(event, RecordMapping(id="id", title="title"))
     assert "mapping" not in refusal({"op": "put", "id": "a", "title": 5})
 
 
@@ -132,7 +132,7 @@ def test_a_version_may_be_a_time(changed: object, version: int):
 
 
 def test_without_a_mapped_version_the_records_timestamp_serves():
-    put = change({"sku": "a", "name": "t"}, Mapping(id="sku", title="name"))
+    put = change({"sku": "a", "name": "t"}, RecordMapping(id="sku", title="name"))
     assert isinstance(put, Put)
     assert put.version == 1000
 
@@ -164,7 +164,7 @@ def test_what_is_refused_names_the_mappings_key(said: object, reason: str):
 
 
 def test_words_for_yes_and_no():
-    mapping = Mapping(id="sku", title="name", available="stock")
+    mapping = RecordMapping(id="sku", title="name", available="stock")
     for word, meant in {"true": True, "F": False, "0": False, " yes ": True, "": False}.items():
         put = change({"sku": "a", "name": "t", "stock": word}, mapping)
         assert isinstance(put, Put)
@@ -173,7 +173,7 @@ def test_words_for_yes_and_no():
 
 def test_a_refused_row_can_be_found_by_its_product():
     record = Record(None, json.dumps(envelope("c", after=ROW | {"name": 5})).encode(), "products", 0, 0, 0)
-    assert named(record, Contract(mapping=ENVELOPE)) == {Key("5", "17")}
+    assert named(record, ParserConfig(mapping=ENVELOPE)) == {ProductKey("5", "17")}
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_refused_row_can_be_found_by_its_product():
     ],
 )
 def test_a_mapping_that_is_wrong_is_a_sentence_that_names_the_key(text: str, sentence: str):
-    with pytest.raises(Misuse) as error:
+    with pytest.raises(InvalidInput) as error:
         read_mapping(text)
     assert sentence in str(error.value)
 
@@ -231,12 +231,16 @@ envelopes = st.fixed_dictionaries(
 @given(st.one_of(envelopes, envelopes.map(lambda e: {"payload": e}), rows, events, values))
 def test_whatever_comes_is_read_or_refused(said: object):
     value = json.dumps(said).encode()
-    for mapping in (ENVELOPE, FLAT, Mapping(id="sku", images=("photo",), envelope="debezium", keep_other_columns=True)):
-        contract = Contract(mapping=mapping)
+    for mapping in (
+        ENVELOPE,
+        FLAT,
+        RecordMapping(id="sku", images=("photo",), envelope="debezium", keep_other_columns=True),
+    ):
+        contract = ParserConfig(mapping=mapping)
         for key in (None, value[:200]):
             record = Record(key, value, "products", 0, 0, 1000)
             read = parse(record, contract)
-            assert isinstance(read, Parsed | Reject)
+            assert isinstance(read, ParsedEvent | Reject)
             if isinstance(read, Reject):
                 assert read.reason
                 read.reason.encode()

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.domain.change import Delete, Patch, Put
-from catalog.domain.product import Content, Key, Offer
+from catalog.domain.product import Content, Offer, ProductKey
 from catalog.domain.record import Record, Reject, Stage
-from catalog.events.mapping import Mapping
-from catalog.events.parser import Contract, Parsed, key_bytes, parse, parse_key, schema
+from catalog.events.mapping import RecordMapping
+from catalog.events.parser import ParsedEvent, ParserConfig, key_bytes, parse, parse_key, schema
 from tests.catalog.strategies import events
 
-CONTRACT = Contract(tenant="shop")
+CONTRACT = ParserConfig(tenant="shop")
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 
 
@@ -24,7 +24,7 @@ def record(value: bytes | None, key: bytes | None = b"sku-1", timestamp: int = 1
 
 def change_of(event: object) -> object:
     parsed = parse(record(json.dumps(event).encode()), CONTRACT)
-    assert isinstance(parsed, Parsed), parsed
+    assert isinstance(parsed, ParsedEvent), parsed
     return parsed.change
 
 
@@ -46,7 +46,7 @@ def test_a_put_carries_the_product():
         }
     )
     assert isinstance(put, Put)
-    assert put.key == Key("other", "sku-1")
+    assert put.key == ProductKey("other", "sku-1")
     assert put.version == 12
     assert put.product.content == Content("Linden mug", ("http://a/1.jpg",))
     assert put.product.attributes == {"brand": "Arbour", "sizes": ("S", "M"), "season": "autumn"}
@@ -55,23 +55,23 @@ def test_a_put_carries_the_product():
 
 def test_a_patch_carries_only_what_it_names():
     patch = change_of({"op": "patch", "id": 5, "attributes": {"color": None}, "offer": {"price": 3}})
-    assert patch == Patch(Key("shop", "5"), 1000, {"price": 3.0, "attributes.color": None})
+    assert patch == Patch(ProductKey("shop", "5"), 1000, {"price": 3.0, "attributes.color": None})
 
 
 def test_without_a_version_the_records_timestamp_serves():
-    assert change_of({"op": "delete", "id": "a"}) == Delete(Key("shop", "a"), 1000)
+    assert change_of({"op": "delete", "id": "a"}) == Delete(ProductKey("shop", "a"), 1000)
 
 
 def test_a_kafka_tombstone_deletes_what_its_key_names():
-    key = Key("other", "a/b")
+    key = ProductKey("other", "a/b")
     parsed = parse(record(None, key_bytes(key), timestamp=5), CONTRACT)
-    assert isinstance(parsed, Parsed)
+    assert isinstance(parsed, ParsedEvent)
     assert parsed.change == Delete(key, 5)
 
 
 def test_what_cannot_be_kept_is_named():
     parsed = parse(record(b'{"id": "a", "title": "t", "nested": {"x": 1}, "offer": {"was": 3}}'), CONTRACT)
-    assert isinstance(parsed, Parsed)
+    assert isinstance(parsed, ParsedEvent)
     assert parsed.dropped == ("nested", "offer.was")
 
 
@@ -128,7 +128,7 @@ def test_a_record_without_version_and_timestamp_is_refused():
 def test_the_parser_accepts_exactly_what_the_schema_accepts(event: dict[str, object]):
     parsed = parse(record(json.dumps(event).encode()), CONTRACT)
     errors = [e.message for e in VALIDATOR.iter_errors(json.loads(json.dumps(event)))]
-    assert isinstance(parsed, Parsed) == (not errors), (parsed, errors)
+    assert isinstance(parsed, ParsedEvent) == (not errors), (parsed, errors)
 
 
 @given(st.binary(max_size=40))
@@ -138,13 +138,13 @@ def test_no_bytes_raise(value: bytes):
 
 @given(st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8))
 def test_a_key_survives_its_bytes(tenant: str, id: str):
-    key = Key(tenant, id)
+    key = ProductKey(tenant, id)
     assert parse_key(key_bytes(key), CONTRACT) == key
 
 
 @pytest.mark.parametrize(("raw", "id"), [(b"sku-1", "sku-1"), (b'"sku-1"', "sku-1"), (b"12", "12"), (b"[1]", "[1]")])
 def test_a_plain_key_is_an_id_of_the_settings_tenant(raw: bytes, id: str):
-    assert parse_key(raw, CONTRACT) == Key("shop", id)
+    assert parse_key(raw, CONTRACT) == ProductKey("shop", id)
 
 
 NOW = 1_732_245_000_000
@@ -153,12 +153,12 @@ HOUR = 3_600_000
 
 def read_at(event: object, *, timestamp: int = NOW, now_ms: int | None = NOW, **contract: object) -> object:
     value = None if event is None else json.dumps(event).encode()
-    return parse(record(value, timestamp=timestamp), Contract(**contract), now_ms=now_ms)  # type: ignore[arg-type]
+    return parse(record(value, timestamp=timestamp), ParserConfig(**contract), now_ms=now_ms)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("event", [None, {"id": "a", "title": "t"}, {"op": "delete", "id": "a", "version": None}])
 def test_a_timestamp_far_ahead_is_refused_where_it_stands_for_the_version(event: object):
-    assert isinstance(read_at(event, timestamp=NOW + 24 * HOUR), Parsed)
+    assert isinstance(read_at(event, timestamp=NOW + 24 * HOUR), ParsedEvent)
     refused = read_at(event, timestamp=NOW + 30 * HOUR)
     assert isinstance(refused, Reject)
     assert refused.stage is Stage.SCHEMA
@@ -174,21 +174,22 @@ def test_a_timestamp_far_ahead_is_refused_where_it_stands_for_the_version(event:
 def test_a_version_that_is_a_time_far_ahead_is_refused(version: int, taken: bool):
     event = {"id": "a", "title": "t", "version": version}
     # The record's own timestamp does not matter where the event has a version.
-    assert isinstance(read_at(event, timestamp=NOW + 999 * HOUR), Parsed) is taken
-    assert isinstance(read_at(event, max_ahead_ms=None), Parsed)
-    assert isinstance(read_at(event, now_ms=None), Parsed)
+    assert isinstance(read_at(event, timestamp=NOW + 999 * HOUR), ParsedEvent) is taken
+    assert isinstance(read_at(event, max_ahead_ms=None), ParsedEvent)
+    assert isinstance(read_at(event, now_ms=None), ParsedEvent)
 
 
 def test_a_small_version_is_a_counter_even_where_nothing_may_be_ahead():
-    assert isinstance(read_at({"id": "a", "title": "t", "version": 10**12}, now_ms=0, max_ahead_ms=1), Parsed)
+    assert isinstance(read_at({"id": "a", "title": "t", "version": 10**12}, now_ms=0, max_ahead_ms=1), ParsedEvent)
 
 
 def test_a_mapping_that_counts_is_not_held_against_the_time():
     row = {"sku": "a", "name": "t", "lsn": 10**15}
     counter, time = (
-        Mapping(id="sku", title="name", version="lsn", version_is=version_is) for version_is in ("counter", "time")
+        RecordMapping(id="sku", title="name", version="lsn", version_is=version_is)
+        for version_is in ("counter", "time")
     )
-    assert isinstance(read_at(row, mapping=counter), Parsed)
+    assert isinstance(read_at(row, mapping=counter), ParsedEvent)
     assert isinstance(read_at(row, mapping=time), Reject)
-    undated = Mapping(id="sku", title="name")
+    undated = RecordMapping(id="sku", title="name")
     assert isinstance(read_at(row, mapping=undated, timestamp=NOW + 30 * HOUR), Reject)

@@ -6,25 +6,25 @@ from collections.abc import Sequence
 
 import pytest
 
-from catalog.domain.product import ImageState, Key
+from catalog.domain.product import ImageState, ProductKey
 from catalog.domain.record import Record
-from catalog.errors import Hopeless, Unavailable
-from catalog.events.parser import Contract
+from catalog.errors import FatalError, Unavailable
+from catalog.events.parser import ParserConfig
 from catalog.ingest.decide import InlinePolicy
-from catalog.ingest.image_retry import CAN_HEAL, PUT_MAY_HEAL, Repair, RepairPolicy
+from catalog.ingest.image_retry import CAN_HEAL, PUT_MAY_HEAL, ImageRetrier, ImageRetryPolicy
 from catalog.ingest.ingest import Ingest, IngestPolicy
-from catalog.ports import Outcome, Write
+from catalog.ports import ProductWrite, WriteResult
 from tests.fakes import FakeEncoder, FakeIndex, ListQuarantine
 
-KEY = Key("shop", "a")
-POLICY = RepairPolicy(delays_s=(10, 100), jitter=0, every_s=0.001)
+KEY = ProductKey("shop", "a")
+POLICY = ImageRetryPolicy(delays_s=(10, 100), jitter=0, every_s=0.001)
 URL = "http://x/mug.jpg"
 
 
 class Shop:
     """Main path and repair over one index, at a time that a test sets."""
 
-    def __init__(self, index: FakeIndex | None = None, *, policy: RepairPolicy = POLICY) -> None:
+    def __init__(self, index: FakeIndex | None = None, *, policy: ImageRetryPolicy = POLICY) -> None:
         self.now = 1000.0
         self.index = index or FakeIndex()
         self.encoder = FakeEncoder(away={URL: ImageState.UNAVAILABLE})
@@ -33,13 +33,13 @@ class Shop:
             index=self.index,
             encoder=self.encoder,
             quarantine=ListQuarantine(),
-            policy=IngestPolicy(contract=Contract(tenant="shop"), repair=policy, inline=InlinePolicy(max_chars=30)),
+            policy=IngestPolicy(contract=ParserConfig(tenant="shop"), repair=policy, inline=InlinePolicy(max_chars=30)),
             clock=lambda: self.now,
         )
         self.repair = self.worker()
 
-    def worker(self, *, chance: float = 0.0) -> Repair:
-        return Repair(
+    def worker(self, *, chance: float = 0.0) -> ImageRetrier:
+        return ImageRetrier(
             index=self.index,
             unhealed=self.index,
             encoder=self.encoder,
@@ -88,8 +88,8 @@ def test_each_wait_is_the_next_of_the_list_and_after_the_last_there_is_none():
 
 
 def test_products_of_one_host_do_not_come_back_at_once():
-    policy = RepairPolicy(delays_s=(100,), jitter=0.5)
-    retries = [policy.after(Key("shop", str(n)), ImageState.MISSING, tries=1, now_ms=0) for n in range(100)]
+    policy = ImageRetryPolicy(delays_s=(100,), jitter=0.5)
+    retries = [policy.after(ProductKey("shop", str(n)), ImageState.MISSING, tries=1, now_ms=0) for n in range(100)]
     waits = [r.at for r in retries if r and r.at is not None]
     assert 100_000 <= min(waits) < 105_000
     assert 145_000 < max(waits) <= 150_000
@@ -147,7 +147,7 @@ async def test_a_put_of_the_same_content_tries_at_once_and_begins_anew():
 
 
 async def test_without_delays_nothing_is_tried_by_itself_but_the_next_put_is():
-    shop = Shop(policy=RepairPolicy(delays_s=()))
+    shop = Shop(policy=ImageRetryPolicy(delays_s=()))
     await shop.put()
     assert shop.waits == ("unavailable", 1, None)
     shop.heal()
@@ -218,7 +218,7 @@ async def test_a_point_that_moved_meanwhile_is_left_alone_and_still_waits():
     shop.heal()
     moving = Moving()
     moving.shop = shop
-    repair = Repair(
+    repair = ImageRetrier(
         index=shop.index, unhealed=shop.index, encoder=moving, policy=POLICY, clock=lambda: shop.now, chance=lambda: 0.0
     )
     shop.now += 10
@@ -281,7 +281,7 @@ class Tarpit(FakeEncoder):
     """While a photo is asked for the lease runs out, and the other worker begins."""
 
     shop: Shop
-    other: Repair
+    other: ImageRetrier
 
     async def prepare(self, items: Sequence[object]) -> Sequence[object]:  # type: ignore[override]
         self.shop.now += 2 * POLICY.lease_s
@@ -315,10 +315,10 @@ async def test_a_photo_that_was_given_inline_and_is_not_kept_whole_waits_for_a_p
 
 async def test_a_point_that_the_index_does_not_take_is_given_up():
     class Fussy(FakeIndex):
-        async def write(self, writes: Sequence[Write]) -> Outcome:
+        async def write(self, writes: Sequence[ProductWrite]) -> WriteResult:
             invalid = {w.key: "too large" for w in writes if w.vectors and "image" in w.vectors}
             outcome = await super().write([w for w in writes if w.key not in invalid])
-            return Outcome(outcome.moved, invalid)
+            return WriteResult(outcome.moved, invalid)
 
     shop = Shop(Fussy())
     await shop.put()
@@ -342,6 +342,6 @@ async def test_an_outage_is_waited_for_and_said_once(caplog: pytest.LogCaptureFi
                 break
             await asyncio.sleep(0.001)
     assert len([r for r in caplog.records if "gone for a moment" in r.message]) == 1
-    shop.index.failure = Hopeless("no such collection")
-    with pytest.raises(Hopeless):
+    shop.index.failure = FatalError("no such collection")
+    with pytest.raises(FatalError):
         await asyncio.wait_for(running, 5)

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.domain.change import Change, Delete, Patch
-from catalog.domain.product import ImageState, Key
+from catalog.domain.product import ImageState, ProductKey
 from catalog.domain.record import Record, Stage
-from catalog.domain.state import OFFER_FIELDS, State, apply, known_from
+from catalog.domain.state import OFFER_FIELDS, ProductState, apply, known_from
 from catalog.errors import Unavailable
-from catalog.events.parser import Contract, key_bytes
+from catalog.events.parser import ParserConfig, key_bytes
 from catalog.ingest.ingest import Ingest, IngestPolicy
-from catalog.ports import Outcome, Write
+from catalog.ports import ProductWrite, WriteResult
 from tests.catalog.strategies import KEY, changes
 from tests.fakes import FakeEncoder, FakeIndex, ListQuarantine
 
@@ -37,7 +37,7 @@ class Shop:
             index=self.index,
             encoder=self.encoder,
             quarantine=self.quarantine,
-            policy=IngestPolicy(contract=Contract(tenant="shop")),
+            policy=IngestPolicy(contract=ParserConfig(tenant="shop")),
             clock=clock,
         )
         self.offset = 0
@@ -54,7 +54,7 @@ class Shop:
         await self.ingest.write(batch)
 
     def payload(self, id: str) -> dict[str, object]:
-        return self.index.points[Key("shop", id)][0]
+        return self.index.points[ProductKey("shop", id)][0]
 
 
 def put(id: str = "a", version: int = 1, title: str = "mug", **more: object) -> dict[str, object]:
@@ -71,18 +71,18 @@ async def test_a_new_product_is_encoded_and_written():
     assert payload["live"] is True
     assert payload["image_state"] == "ok"
     assert (payload["content_version"], payload["offer_version"], payload["event_time"]) == (1, 1, 1000)
-    assert set(shop.index.points[Key("shop", "a")][1]) == {"fused", "image"}
+    assert set(shop.index.points[ProductKey("shop", "a")][1]) == {"fused", "image"}
 
 
 async def test_a_price_never_reaches_the_encoder():
     shop = Shop()
     await shop.say(put())
-    before = dict(shop.index.points[Key("shop", "a")][1])
+    before = dict(shop.index.points[ProductKey("shop", "a")][1])
     await shop.say({"op": "patch", "id": "a", "version": 2, "offer": {"price": 9}})
     assert len(shop.encoder.encoded) == 1
     assert shop.payload("a")["price"] == 9.0
     assert shop.payload("a")["title"] == "mug"
-    assert shop.index.points[Key("shop", "a")][1] == before
+    assert shop.index.points[ProductKey("shop", "a")][1] == before
 
 
 async def test_what_has_not_changed_is_not_encoded_again():
@@ -124,13 +124,13 @@ async def test_a_late_put_does_not_bring_a_deleted_product_back():
     await shop.say(put(version=4))
     assert shop.payload("a")["live"] is False
     assert "title" not in shop.payload("a")
-    assert shop.index.points[Key("shop", "a")][1] == {}
+    assert shop.index.points[ProductKey("shop", "a")][1] == {}
 
 
 async def test_a_kafka_tombstone_deletes():
     shop = Shop()
     await shop.say(put(version=1))
-    await shop.say(shop.record(None, key_bytes(Key("shop", "a")), timestamp=5))
+    await shop.say(shop.record(None, key_bytes(ProductKey("shop", "a")), timestamp=5))
     assert shop.payload("a")["live"] is False
 
 
@@ -173,10 +173,10 @@ async def test_only_the_put_that_cannot_be_encoded_is_refused():
 class FussyIndex(FakeIndex):
     """Calls a point with the attribute "cursed" invalid."""
 
-    async def write(self, writes: Sequence[Write]) -> Outcome:
+    async def write(self, writes: Sequence[ProductWrite]) -> WriteResult:
         invalid = {w.key: "cursed" for w in writes if "cursed" in w.payload["attributes"]}
         outcome = await super().write([w for w in writes if w.key not in invalid])
-        return Outcome(outcome.moved, invalid)
+        return WriteResult(outcome.moved, invalid)
 
 
 @pytest.mark.parametrize("at", range(4))
@@ -199,9 +199,9 @@ async def test_what_the_index_calls_invalid_costs_its_own_product_nothing(at: in
 async def test_an_image_that_may_heal_is_tried_again_with_the_next_put():
     shop = Shop()
     await shop.say(put(version=1))
-    payload, vectors = shop.index.points[Key("shop", "a")]
+    payload, vectors = shop.index.points[ProductKey("shop", "a")]
     healed = {**payload, "image_state": ImageState.UNAVAILABLE.value, "fingerprint": None}
-    shop.index.points[Key("shop", "a")] = (healed, vectors)
+    shop.index.points[ProductKey("shop", "a")] = (healed, vectors)
     await shop.say(put(version=2))
     assert len(shop.encoder.encoded) == 2
     assert shop.payload("a")["image_state"] == "ok"
@@ -271,8 +271,8 @@ def test_batches_in_flight_together_end_in_the_state_by_version(batches: list[li
 
     asyncio.run(run())
     said = [change for batch in batches for change in batch]
-    expected = reduce(apply, said, State())
-    if expected == State():
+    expected = reduce(apply, said, ProductState())
+    if expected == ProductState():
         assert not shop.index.points
         return
     payload, vectors = shop.index.points[KEY]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from catalog.domain.record import Record, Reject, Stage
-from catalog.errors import Hopeless, Unavailable
+from catalog.errors import FatalError, Unavailable
 from catalog.ingest.ingest import Ingest, IngestPolicy
 from catalog.ingest.reject_limit import BUCKETS, RejectLimit, RejectMeter
 from tests.fakes import FakeEncoder, FakeIndex, ListQuarantine
@@ -44,7 +44,7 @@ def test_a_small_poisoned_batch_at_the_start_stops_nothing(meter: RejectMeter):
 def test_more_than_the_share_stops_and_says_how_many_why_and_what_to_do(meter: RejectMeter):
     meter.count(90, [*rejects(30, "id: missing"), *rejects(60, "price: 'x' is no number")])
     meter.count(50, rejects(40, "price: 'y' is no number"))
-    with pytest.raises(Hopeless) as caught:
+    with pytest.raises(FatalError) as caught:
         meter.check()
     said = str(caught.value)
     assert "130 of the last 140 records were refused" in said
@@ -57,7 +57,7 @@ def test_the_share_itself_is_still_allowed(meter: RejectMeter):
     meter.count(400, rejects(200))
     meter.check()
     meter.count(1, rejects(1))
-    with pytest.raises(Hopeless):
+    with pytest.raises(FatalError):
         meter.check()
 
 
@@ -76,7 +76,7 @@ def test_what_has_left_the_window_no_longer_counts(meter: RejectMeter, clock: Cl
     meter.count(99, rejects(99))
     meter.check()
     meter.count(1, rejects(1))
-    with pytest.raises(Hopeless, match="100 of the last 100"):
+    with pytest.raises(FatalError, match="100 of the last 100"):
         meter.check()
 
 
@@ -110,7 +110,7 @@ async def test_nothing_of_the_batch_that_is_too_much_reaches_quarantine(bad: dic
     shop = Shop(RejectLimit(least=10))
     await shop.take(*[bad] * 9)
     assert len(shop.quarantine.rejects) == 9
-    with pytest.raises(Hopeless):
+    with pytest.raises(FatalError):
         await shop.take(*[bad] * 9)
     assert len(shop.quarantine.rejects) == 9
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.space import IMAGE
-from catalog.errors import Misuse, NotThere
+from catalog.errors import InvalidInput, NotFound
 from catalog.ports import Vector
-from catalog.query.query import Part, Query
+from catalog.query.query import Query, QueryPart
 from tests.search.shop import Shop, bag, photo, stocked
 
-MUG, LAMP, BLUE = Key("default", "mug"), Key("default", "lamp"), Key("default", "mug/blue")
+MUG, LAMP, BLUE = ProductKey("default", "mug"), ProductKey("default", "lamp"), ProductKey("default", "mug/blue")
 
 
 def mixed(*parts: tuple[str, float]) -> Vector:
@@ -28,7 +28,7 @@ def asked_vector(shop: Shop) -> Vector:
 
 async def test_parts_are_summed_by_weight_and_have_length_one() -> None:
     shop = stocked()
-    parts = (Part("green mug"), Part("brass", weight=-0.5), Part(image=photo(), weight=2.0))
+    parts = (QueryPart("green mug"), QueryPart("brass", weight=-0.5), QueryPart(image=photo(), weight=2.0))
     await shop.find()(Query(parts))
     vector = asked_vector(shop)
     np.testing.assert_allclose(vector, mixed(("green mug", 1), ("brass", -0.5), ("a photo", 2)), atol=1e-6)
@@ -37,19 +37,19 @@ async def test_parts_are_summed_by_weight_and_have_length_one() -> None:
 
 async def test_a_part_of_weight_zero_and_blank_words_are_as_good_as_not_given() -> None:
     shop = stocked()
-    await shop.find()(Query((Part("mug"), Part("lamp", weight=0.0), Part("  \n"))))
+    await shop.find()(Query((QueryPart("mug"), QueryPart("lamp", weight=0.0), QueryPart("  \n"))))
     assert shop.encoder.asked == [("mug", None)]
 
 
 async def test_words_and_a_picture_in_one_part_are_read_together() -> None:
     shop = stocked()
-    await shop.find()(Query((Part(" mug ", photo()),)))
+    await shop.find()(Query((QueryPart(" mug ", photo()),)))
     assert shop.encoder.asked == [("mug", photo())]
 
 
 async def test_a_product_is_a_part_by_its_own_vector_and_is_no_hit_itself() -> None:
     shop = stocked()
-    found = await shop.find()(Query((Part(product=MUG), Part("blue", weight=0.5))))
+    found = await shop.find()(Query((QueryPart(product=MUG), QueryPart("blue", weight=0.5))))
     np.testing.assert_allclose(asked_vector(shop), mixed(("sea green mug", 1), ("blue", 0.5)), atol=1e-6)
     assert MUG not in [hit.key for hit in found.hits]
     assert BLUE in [hit.key for hit in found.hits]
@@ -57,29 +57,31 @@ async def test_a_product_is_a_part_by_its_own_vector_and_is_no_hit_itself() -> N
 
 async def test_which_vectors_are_compared_can_be_chosen() -> None:
     shop = stocked()
-    await shop.find()(Query((Part(product=MUG),), using=IMAGE))
+    await shop.find()(Query((QueryPart(product=MUG),), using=IMAGE))
     np.testing.assert_allclose(asked_vector(shop), bag("sea green mug"[::2]), atol=1e-6)
-    with pytest.raises(Misuse, match="has no vector 'image'"):
-        await shop.find()(Query((Part(product=BLUE),), using=IMAGE))
+    with pytest.raises(InvalidInput, match="has no vector 'image'"):
+        await shop.find()(Query((QueryPart(product=BLUE),), using=IMAGE))
 
 
 @pytest.mark.parametrize(
     "parts",
     [
-        (Part("mug"), Part("mug", weight=-1.0)),
-        (Part("mug", weight=0.5), Part("mug", weight=0.5), Part("mug", weight=-1.0)),
-        (Part("mug", weight=100.0), Part("mug", weight=-99.99)),
+        (QueryPart("mug"), QueryPart("mug", weight=-1.0)),
+        (QueryPart("mug", weight=0.5), QueryPart("mug", weight=0.5), QueryPart("mug", weight=-1.0)),
+        (QueryPart("mug", weight=100.0), QueryPart("mug", weight=-99.99)),
     ],
 )
-async def test_parts_that_cancel_each_other_out_are_a_misuse_that_says_so(parts: tuple[Part, ...]) -> None:
-    with pytest.raises(Misuse, match="cancel each other out"):
+async def test_parts_that_cancel_each_other_out_are_a_misuse_that_says_so(parts: tuple[QueryPart, ...]) -> None:
+    with pytest.raises(InvalidInput, match="cancel each other out"):
         await stocked().find()(Query(parts))
 
 
-@pytest.mark.parametrize("key", [Key("default", "none"), Key("default", "gone"), Key("nobody", "mug")])
-async def test_a_product_that_is_not_there_is_named(key: Key) -> None:
+@pytest.mark.parametrize(
+    "key", [ProductKey("default", "none"), ProductKey("default", "gone"), ProductKey("nobody", "mug")]
+)
+async def test_a_product_that_is_not_there_is_named(key: ProductKey) -> None:
     find = stocked().find()
-    with pytest.raises(NotThere, match=f"no live product {key.id!r} of tenant {key.tenant!r}"):
-        await find(Query((Part(product=key),)))
-    with pytest.raises(NotThere, match="no live product"):
+    with pytest.raises(NotFound, match=f"no live product {key.id!r} of tenant {key.tenant!r}"):
+        await find(Query((QueryPart(product=key),)))
+    with pytest.raises(NotFound, match="no live product"):
         await find.similar(key, Query())

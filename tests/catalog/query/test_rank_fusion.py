@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.domain.index_query import Fusion, Rrf, Weighted
+from catalog.domain.index_query import Fusion, ReciprocalRankFusion, WeightedFusion
 from catalog.query.rank_fusion import fused
 
 Channel = list[tuple[str, float]]
@@ -12,8 +12,8 @@ Channel = list[tuple[str, float]]
 SCORES = st.floats(-10, 10, width=32)
 CHANNELS = st.dictionaries(st.sampled_from("abcdefgh"), SCORES).map(lambda d: sorted(d.items(), key=lambda i: -i[1]))
 WEIGHTS = st.floats(0, 5)
-FUSIONS = st.builds(Rrf, k=st.integers(0, 100), dense=WEIGHTS, lexical=WEIGHTS) | st.builds(
-    Weighted, dense=st.floats(0, 1)
+FUSIONS = st.builds(ReciprocalRankFusion, k=st.integers(0, 100), dense=WEIGHTS, lexical=WEIGHTS) | st.builds(
+    WeightedFusion, dense=st.floats(0, 1)
 )
 
 
@@ -22,7 +22,7 @@ def share(fusion: Fusion, channel: Channel, item: str) -> float:
     found = dict(channel)
     if item not in found:
         return 0.0
-    if isinstance(fusion, Rrf):
+    if isinstance(fusion, ReciprocalRankFusion):
         return 1 / (fusion.k + list(found).index(item) + 1)
     lowest, highest = min(found.values()), max(found.values())
     return 1.0 if lowest == highest else (found[item] - lowest) / (highest - lowest)
@@ -42,11 +42,11 @@ def test_the_fused_ranking_is_the_obvious_one(fusion: Fusion, dense: Channel, le
 
 def test_equal_scores_keep_the_order_of_the_dense_channel_then_the_lexical() -> None:
     dense, lexical = [("a", 0.9), ("b", 0.8)], [("x", 7.0), ("y", 6.0)]
-    assert [item for item, _ in fused(Rrf(), dense, lexical)] == ["a", "x", "b", "y"]
-    assert [item for item, _ in fused(Weighted(), dense, lexical)] == ["a", "x", "b", "y"]
+    assert [item for item, _ in fused(ReciprocalRankFusion(), dense, lexical)] == ["a", "x", "b", "y"]
+    assert [item for item, _ in fused(WeightedFusion(), dense, lexical)] == ["a", "x", "b", "y"]
 
 
 def test_one_channel_alone_keeps_its_order() -> None:
     dense = [("a", 0.9), ("b", 0.8)]
-    assert [item for item, _ in fused(Rrf(), dense, [])] == ["a", "b"]
-    assert fused(Rrf(), [], []) == []
+    assert [item for item, _ in fused(ReciprocalRankFusion(), dense, [])] == ["a", "b"]
+    assert fused(ReciprocalRankFusion(), [], []) == []

@@ -10,23 +10,23 @@ import numpy as np
 import pytest
 
 from catalog.domain.filters import AnyOf, Exists, Not, Range
-from catalog.domain.index_query import Rrf, Weighted
-from catalog.domain.product import ImageState, Key
+from catalog.domain.index_query import ReciprocalRankFusion, WeightedFusion
+from catalog.domain.product import ImageState, ProductKey
 from catalog.domain.space import FUSED
-from catalog.errors import Hopeless, ImageProblem, Misuse, NotThere, Unavailable
-from catalog.query.query import Count, Mode, Part, Query
-from catalog.query.validate import FindPolicy
+from catalog.errors import FatalError, ImageProblem, InvalidInput, NotFound, Unavailable
+from catalog.query.query import FacetRequest, Mode, Query, QueryPart
+from catalog.query.validate import QueryPolicy
 from tests.search.shop import SPACE, bag, photo, stocked
 
-MUG, LAMP, BLUE = Key("default", "mug"), Key("default", "lamp"), Key("default", "mug/blue")
+MUG, LAMP, BLUE = ProductKey("default", "mug"), ProductKey("default", "lamp"), ProductKey("default", "mug/blue")
 
 
 async def test_similar_leaves_out_itself_and_its_variants() -> None:
     shop = stocked()
     for name in ("mug", "mug/blue"):
-        shop.shelf.products[Key("default", name)]["attributes"] = {"parent": "mugs-1"}
+        shop.shelf.products[ProductKey("default", name)]["attributes"] = {"parent": "mugs-1"}
     found = await shop.find().similar(MUG, Query(limit=10))
-    assert [hit.key for hit in found.hits] == [Key("other", "mug"), LAMP]
+    assert [hit.key for hit in found.hits] == [ProductKey("other", "mug"), LAMP]
     vector = shop.shelf.asked[-1].vector
     assert vector is not None
     np.testing.assert_allclose(vector, bag("sea green mug"), atol=1e-6)
@@ -41,38 +41,41 @@ async def test_similar_to_a_product_without_a_parent_leaves_out_itself_alone() -
 async def test_who_sees_one_tenant_sees_no_other() -> None:
     shop = stocked()
     find = shop.find()
-    found = await find(Query((Part("mug"),), tenant="other", facets=(Count("attributes.brand"),)))
-    assert [hit.key for hit in found.hits] == [Key("other", "mug")]
+    found = await find(Query((QueryPart("mug"),), tenant="other", facets=(FacetRequest("attributes.brand"),)))
+    assert [hit.key for hit in found.hits] == [ProductKey("other", "mug")]
     assert found.facets == {"attributes.brand": [("Arbour", 1)]}
-    for query in (Query((Part(product=MUG),), tenant="other"), Query((Part("x"), Part(product=MUG)), tenant="other")):
-        with pytest.raises(NotThere):
+    for query in (
+        Query((QueryPart(product=MUG),), tenant="other"),
+        Query((QueryPart("x"), QueryPart(product=MUG)), tenant="other"),
+    ):
+        with pytest.raises(NotFound):
             await find(query)
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         await find.similar(MUG, Query(tenant="other"))
-    assert await find.counts(Query(tenant="other", facets=(Count("tenant"),))) == {"tenant": [("other", 1)]}
+    assert await find.counts(Query(tenant="other", facets=(FacetRequest("tenant"),))) == {"tenant": [("other", 1)]}
 
 
 @pytest.mark.parametrize(
     ("query", "default", "mode"),
     [
-        (Query((Part("mug"),)), Mode.HYBRID, Mode.HYBRID),
-        (Query((Part("mug"), Part("green", weight=0.5))), Mode.HYBRID, Mode.HYBRID),
-        (Query((Part("mug"),)), Mode.DENSE, Mode.DENSE),
-        (Query((Part("mug", photo()),)), Mode.HYBRID, Mode.DENSE),
-        (Query((Part(image=photo()),)), Mode.HYBRID, Mode.DENSE),
-        (Query((Part("mug"), Part("red", weight=-1.0))), Mode.HYBRID, Mode.DENSE),
-        (Query((Part("mug"), Part(product=MUG))), Mode.HYBRID, Mode.DENSE),
-        (Query((Part("mug", photo()),), mode=Mode.HYBRID), Mode.DENSE, Mode.HYBRID),
-        (Query((Part("mug"),), fusion=Weighted(0.3)), Mode.DENSE, Mode.HYBRID),
-        (Query((Part("mug"),), mode=Mode.LEXICAL), Mode.HYBRID, Mode.LEXICAL),
-        (Query((Part("mug"),), mode=Mode.DENSE), Mode.HYBRID, Mode.DENSE),
+        (Query((QueryPart("mug"),)), Mode.HYBRID, Mode.HYBRID),
+        (Query((QueryPart("mug"), QueryPart("green", weight=0.5))), Mode.HYBRID, Mode.HYBRID),
+        (Query((QueryPart("mug"),)), Mode.DENSE, Mode.DENSE),
+        (Query((QueryPart("mug", photo()),)), Mode.HYBRID, Mode.DENSE),
+        (Query((QueryPart(image=photo()),)), Mode.HYBRID, Mode.DENSE),
+        (Query((QueryPart("mug"), QueryPart("red", weight=-1.0))), Mode.HYBRID, Mode.DENSE),
+        (Query((QueryPart("mug"), QueryPart(product=MUG))), Mode.HYBRID, Mode.DENSE),
+        (Query((QueryPart("mug", photo()),), mode=Mode.HYBRID), Mode.DENSE, Mode.HYBRID),
+        (Query((QueryPart("mug"),), fusion=WeightedFusion(0.3)), Mode.DENSE, Mode.HYBRID),
+        (Query((QueryPart("mug"),), mode=Mode.LEXICAL), Mode.HYBRID, Mode.LEXICAL),
+        (Query((QueryPart("mug"),), mode=Mode.DENSE), Mode.HYBRID, Mode.DENSE),
     ],
 )
 async def test_the_mode_is_the_one_asked_for_or_the_policys_for_words_alone(
     query: Query, default: Mode, mode: Mode
 ) -> None:
     shop = stocked()
-    shop.finding = FindPolicy(mode=default)
+    shop.finding = QueryPolicy(mode=default)
     assert (await shop.find()(query)).mode is mode
     [ask] = shop.shelf.asked
     assert (ask.vector is not None, ask.words is not None) == (mode is not Mode.LEXICAL, mode is not Mode.DENSE)
@@ -80,62 +83,79 @@ async def test_the_mode_is_the_one_asked_for_or_the_policys_for_words_alone(
 
 async def test_the_words_of_titles_are_those_that_hits_are_to_be_like() -> None:
     shop = stocked()
-    parts = (Part("sea green"), Part("lamp", weight=-0.2), Part("mug", weight=0.3), Part(image=photo()))
-    await shop.find()(Query(parts, mode=Mode.HYBRID, fusion=Weighted(0.7)))
+    parts = (
+        QueryPart("sea green"),
+        QueryPart("lamp", weight=-0.2),
+        QueryPart("mug", weight=0.3),
+        QueryPart(image=photo()),
+    )
+    await shop.find()(Query(parts, mode=Mode.HYBRID, fusion=WeightedFusion(0.7)))
     [ask] = shop.shelf.asked
     assert ask.words == "sea green mug"
-    assert ask.fusion == Weighted(0.7)
+    assert ask.fusion == WeightedFusion(0.7)
 
 
 @pytest.mark.parametrize(
     ("query", "says"),
     [
         (Query(), "an empty query finds nothing"),
-        (Query((Part(" "), Part("mug", weight=0.0))), "an empty query finds nothing"),
-        (Query((Part("x" * 1001),)), "text: 1001 characters"),
-        (Query((Part("x"),) * 17), "mix: 17 parts"),
-        (Query((Part("x", weight=math.nan),)), "weight: nan is not between -100 and 100"),
-        (Query((Part("x", weight=-math.inf),)), "weight: -inf"),
-        (Query((Part("x", weight=100.5),)), "weight: 100.5"),
-        (Query((Part("x"),), limit=0), "limit: 0 is not between 1 and 1000"),
-        (Query((Part("x"),), limit=1001), "limit: 1001"),
-        (Query((Part("x"),), offset=-1), "offset: -1 is below 0"),
-        (Query((Part("x"),), offset=9_999, limit=2), "offset: offset and limit together are 10001"),
-        (Query((Part("x"),), group_by="currency", offset=990), "1010, more than the 1000 of a grouped search"),
-        (Query((Part("x"),), group_by="currency", group_size=0), "group_size: 0"),
-        (Query((Part("x"),), using="title"), "using: there is no vector 'title'; there are fused, image"),
-        (Query((Part("x"),), ef=0), "ef: 0 is not between 1 and 10000"),
-        (Query((Part("x"),), within_s=0.0), "timeout_ms: 0 is not between 1 and 60000"),
-        (Query((Part("x"),), within_s=61.0), "timeout_ms: 61000"),
-        (Query((Part(image=b"x"),), mode=Mode.LEXICAL), "mode: lexical looks for words: give some text"),
-        (Query((Part(image=b"x"),), mode=Mode.HYBRID), "mode: hybrid looks for words: give some text"),
-        (Query((Part("x", weight=-1.0),), mode=Mode.HYBRID), "mode: hybrid looks for words: give some text"),
-        (Query((Part("x"), Part(product=MUG)), mode=Mode.LEXICAL), "mode: lexical looks for words alone"),
-        (Query((Part("x"),), mode=Mode.DENSE, fusion=Rrf()), "fusion: there is nothing to fuse"),
-        (Query((Part("x"),), fusion=Rrf(k=0)), "fusion: k is 0"),
-        (Query((Part("x"),), fusion=Rrf(dense=-1.0)), "fusion: the weights"),
-        (Query((Part("x"),), fusion=Rrf(dense=0.0, lexical=0.0)), "fusion: the weights"),
-        (Query((Part("x"),), fusion=Rrf(dense=math.inf)), "fusion: the weights"),
-        (Query((Part("x"),), fusion=Weighted(1.1)), "fusion: the weight of dense is 1.1"),
-        (Query((Part("x"),), fusion=Weighted(math.nan)), "fusion: the weight of dense is nan"),
-        (Query((Part("x"),), facets=(Count("currency"),) * 2), "facets: a field is given more than once"),
-        (Query((Part("x"),), facets=(Count("currency", 0),)), "facets: a limit of 0"),
-        (Query((Part("x"),), facets=tuple(Count(f"f{n}") for n in range(17))), "facets: 17 fields"),
-        (Query((Part("x"),), facets=(Count("attributes.colour"),)), "facets: 'colour' is not counted; there are"),
-        (Query((Part("x"),), group_by="attributes.colour"), "group_by: no product has 'colour'; there are"),
-        (Query((Part("x"),), conditions=(AnyOf("attributes.colour", ("red",)),)), r"no product has 'colour'.*brand"),
-        (Query((Part("x"),), conditions=(Exists("attributes.colour"),)), "filter: no product has 'colour'"),
-        (Query((Part("x"),), conditions=(AnyOf("price", ("5",)),)), 'price.* holds numbers, and "5" is text'),
-        (Query((Part("x"),), conditions=(AnyOf("price", (True,)),)), "holds numbers, and true is true or false"),
-        (Query((Part("x"),), conditions=(AnyOf("available", (1,)),)), "holds true or false, and 1 is a number"),
-        (Query((Part("x"),), conditions=(AnyOf("currency", ("EUR", 5)),)), "'currency' holds text, and 5 is a number"),
-        (Query((Part("x"),), conditions=(Not(AnyOf("currency", (5,))),)), "'currency' holds text"),
-        (Query((Part("x"),), conditions=(Range("attributes.brand", gt=5),)), "'brand' holds text, so it has no range"),
+        (Query((QueryPart(" "), QueryPart("mug", weight=0.0))), "an empty query finds nothing"),
+        (Query((QueryPart("x" * 1001),)), "text: 1001 characters"),
+        (Query((QueryPart("x"),) * 17), "mix: 17 parts"),
+        (Query((QueryPart("x", weight=math.nan),)), "weight: nan is not between -100 and 100"),
+        (Query((QueryPart("x", weight=-math.inf),)), "weight: -inf"),
+        (Query((QueryPart("x", weight=100.5),)), "weight: 100.5"),
+        (Query((QueryPart("x"),), limit=0), "limit: 0 is not between 1 and 1000"),
+        (Query((QueryPart("x"),), limit=1001), "limit: 1001"),
+        (Query((QueryPart("x"),), offset=-1), "offset: -1 is below 0"),
+        (Query((QueryPart("x"),), offset=9_999, limit=2), "offset: offset and limit together are 10001"),
+        (Query((QueryPart("x"),), group_by="currency", offset=990), "1010, more than the 1000 of a grouped search"),
+        (Query((QueryPart("x"),), group_by="currency", group_size=0), "group_size: 0"),
+        (Query((QueryPart("x"),), using="title"), "using: there is no vector 'title'; there are fused, image"),
+        (Query((QueryPart("x"),), ef=0), "ef: 0 is not between 1 and 10000"),
+        (Query((QueryPart("x"),), within_s=0.0), "timeout_ms: 0 is not between 1 and 60000"),
+        (Query((QueryPart("x"),), within_s=61.0), "timeout_ms: 61000"),
+        (Query((QueryPart(image=b"x"),), mode=Mode.LEXICAL), "mode: lexical looks for words: give some text"),
+        (Query((QueryPart(image=b"x"),), mode=Mode.HYBRID), "mode: hybrid looks for words: give some text"),
+        (Query((QueryPart("x", weight=-1.0),), mode=Mode.HYBRID), "mode: hybrid looks for words: give some text"),
+        (Query((QueryPart("x"), QueryPart(product=MUG)), mode=Mode.LEXICAL), "mode: lexical looks for words alone"),
+        (Query((QueryPart("x"),), mode=Mode.DENSE, fusion=ReciprocalRankFusion()), "fusion: there is nothing to fuse"),
+        (Query((QueryPart("x"),), fusion=ReciprocalRankFusion(k=0)), "fusion: k is 0"),
+        (Query((QueryPart("x"),), fusion=ReciprocalRankFusion(dense=-1.0)), "fusion: the weights"),
+        (Query((QueryPart("x"),), fusion=ReciprocalRankFusion(dense=0.0, lexical=0.0)), "fusion: the weights"),
+        (Query((QueryPart("x"),), fusion=ReciprocalRankFusion(dense=math.inf)), "fusion: the weights"),
+        (Query((QueryPart("x"),), fusion=WeightedFusion(1.1)), "fusion: the weight of dense is 1.1"),
+        (Query((QueryPart("x"),), fusion=WeightedFusion(math.nan)), "fusion: the weight of dense is nan"),
+        (Query((QueryPart("x"),), facets=(FacetRequest("currency"),) * 2), "facets: a field is given more than once"),
+        (Query((QueryPart("x"),), facets=(FacetRequest("currency", 0),)), "facets: a limit of 0"),
+        (Query((QueryPart("x"),), facets=tuple(FacetRequest(f"f{n}") for n in range(17))), "facets: 17 fields"),
+        (
+            Query((QueryPart("x"),), facets=(FacetRequest("attributes.colour"),)),
+            "facets: 'colour' is not counted; there are",
+        ),
+        (Query((QueryPart("x"),), group_by="attributes.colour"), "group_by: no product has 'colour'; there are"),
+        (
+            Query((QueryPart("x"),), conditions=(AnyOf("attributes.colour", ("red",)),)),
+            r"no product has 'colour'.*brand",
+        ),
+        (Query((QueryPart("x"),), conditions=(Exists("attributes.colour"),)), "filter: no product has 'colour'"),
+        (Query((QueryPart("x"),), conditions=(AnyOf("price", ("5",)),)), 'price.* holds numbers, and "5" is text'),
+        (Query((QueryPart("x"),), conditions=(AnyOf("price", (True,)),)), "holds numbers, and true is true or false"),
+        (Query((QueryPart("x"),), conditions=(AnyOf("available", (1,)),)), "holds true or false, and 1 is a number"),
+        (
+            Query((QueryPart("x"),), conditions=(AnyOf("currency", ("EUR", 5)),)),
+            "'currency' holds text, and 5 is a number",
+        ),
+        (Query((QueryPart("x"),), conditions=(Not(AnyOf("currency", (5,))),)), "'currency' holds text"),
+        (
+            Query((QueryPart("x"),), conditions=(Range("attributes.brand", gt=5),)),
+            "'brand' holds text, so it has no range",
+        ),
     ],
 )
 async def test_what_is_not_allowed_is_one_sentence_that_names_the_field(query: Query, says: str) -> None:
     shop = stocked()
-    with pytest.raises(Misuse, match=says):
+    with pytest.raises(InvalidInput, match=says):
         await shop.find()(query)
     assert shop.encoder.asked == []
     assert shop.shelf.asked == []
@@ -145,19 +165,19 @@ async def test_an_attribute_that_is_not_indexed_can_be_filtered_on_where_a_produ
     shop = stocked()
     shop.shelf.products[MUG]["attributes"] = {"volume": 0.3}
     find = shop.find()
-    found = await find(Query((Part("mug"),), conditions=(Range("attributes.volume", gte=0.2),)))
+    found = await find(Query((QueryPart("mug"),), conditions=(Range("attributes.volume", gte=0.2),)))
     assert [hit.key for hit in found.hits] == [MUG]
-    with pytest.raises(Misuse, match="no product has 'volume'"):  # what others have is none of their business
-        await find(Query((Part("mug"),), conditions=(Exists("attributes.volume"),), tenant="other"))
+    with pytest.raises(InvalidInput, match="no product has 'volume'"):  # what others have is none of their business
+        await find(Query((QueryPart("mug"),), conditions=(Exists("attributes.volume"),), tenant="other"))
 
 
 @pytest.mark.parametrize(
-    "failure", [Unavailable("the encoder has too many waiting"), Hopeless("the device is lost")], ids=lambda e: str(e)
+    "failure", [Unavailable("the encoder has too many waiting"), FatalError("the device is lost")], ids=lambda e: str(e)
 )
 async def test_where_the_encoder_fails_words_are_answered_by_words_and_that_is_said(failure: Exception) -> None:
     shop = stocked()
     shop.encoder.failure = failure
-    found = await shop.find()(Query((Part("brass lamp"), Part(image=photo())), mode=Mode.HYBRID))
+    found = await shop.find()(Query((QueryPart("brass lamp"), QueryPart(image=photo())), mode=Mode.HYBRID))
     assert [hit.key for hit in found.hits] == [LAMP]
     assert found.mode is Mode.LEXICAL
     assert found.degraded == (f"encoder: {failure}; found by words alone",)
@@ -166,7 +186,7 @@ async def test_where_the_encoder_fails_words_are_answered_by_words_and_that_is_s
 async def test_an_encoder_that_is_late_is_not_waited_for_where_there_are_words() -> None:
     shop = stocked()
     shop.encoder.delay = 60
-    found = await shop.find()(Query((Part("brass lamp"),), within_s=0.2))
+    found = await shop.find()(Query((QueryPart("brass lamp"),), within_s=0.2))
     assert [hit.key for hit in found.hits] == [LAMP]
     assert found.degraded == ("encoder: no vector in time; found by words alone",)
     [ask] = shop.shelf.asked
@@ -178,24 +198,24 @@ async def test_without_words_there_is_nothing_to_fall_back_on() -> None:
     shop = stocked()
     shop.encoder.failure = Unavailable("the encoder is away")
     with pytest.raises(Unavailable, match="the encoder is away"):
-        await shop.find()(Query((Part(image=photo()),)))
+        await shop.find()(Query((QueryPart(image=photo()),)))
     shop.encoder.failure, shop.encoder.delay = None, 60
     with pytest.raises(Unavailable, match="no answer in time"):
-        await shop.find()(Query((Part(image=photo()),), within_s=0.05))
+        await shop.find()(Query((QueryPart(image=photo()),), within_s=0.05))
 
 
 async def test_a_picture_that_is_none_is_the_askers_fault_though_there_are_words() -> None:
     with pytest.raises(ImageProblem) as caught:
-        await stocked().find()(Query((Part("mug", b"no picture"),)))
+        await stocked().find()(Query((QueryPart("mug", b"no picture"),)))
     assert caught.value.state is ImageState.BROKEN
 
 
 async def test_a_vector_that_is_not_finite_is_none() -> None:
     shop = stocked()
     shop.encoder.says = np.full(64, np.nan, np.float32)
-    assert (await shop.find()(Query((Part("mug"),)))).mode is Mode.LEXICAL
-    with pytest.raises(Misuse, match="makes nothing of this query"):
-        await shop.find()(Query((Part(image=photo()),)))
+    assert (await shop.find()(Query((QueryPart("mug"),)))).mode is Mode.LEXICAL
+    with pytest.raises(InvalidInput, match="makes nothing of this query"):
+        await shop.find()(Query((QueryPart(image=photo()),)))
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -205,7 +225,9 @@ async def test_where_facets_fail_there_are_hits_and_the_facets_that_did_not(late
         shop.shelf.count_delay = 60
     else:
         shop.shelf.uncounted = Unavailable("the index is busy")
-    found = await shop.find()(Query((Part("lamp"),), facets=(Count("attributes.brand"),), limit=1, within_s=0.3))
+    found = await shop.find()(
+        Query((QueryPart("lamp"),), facets=(FacetRequest("attributes.brand"),), limit=1, within_s=0.3)
+    )
     assert [hit.key for hit in found.hits] == [LAMP]
     assert found.facets == {}
     [why] = found.degraded
@@ -216,14 +238,14 @@ async def test_an_index_that_is_late_is_unavailable_within_the_time_given() -> N
     shop = stocked()
     shop.shelf.delay = 60
     with pytest.raises(Unavailable, match="no answer in time"):
-        await shop.find()(Query((Part("lamp"),), within_s=0.1))
+        await shop.find()(Query((QueryPart("lamp"),), within_s=0.1))
 
 
 async def test_facets_count_what_satisfies_the_conditions() -> None:
     found = await stocked().find()(
         Query(
-            (Part("mug"),),
-            facets=(Count("attributes.brand"), Count("attributes.category", 1)),
+            (QueryPart("mug"),),
+            facets=(FacetRequest("attributes.brand"), FacetRequest("attributes.category", 1)),
             conditions=(AnyOf("tenant", ("default",)),),
             limit=1,
         )
@@ -238,7 +260,7 @@ async def test_facets_count_what_satisfies_the_conditions() -> None:
 async def test_what_is_asked_of_the_index(shape: dict[str, Any], pool: int) -> None:
     shop = stocked()
     asked = await shop.find().ask(
-        Query((Part("mug"),), mode=Mode.HYBRID, exact=True, ef=77, tenant="default", within_s=5.0, **shape)
+        Query((QueryPart("mug"),), mode=Mode.HYBRID, exact=True, ef=77, tenant="default", within_s=5.0, **shape)
     )
     assert asked.mode is Mode.HYBRID
     assert asked.degraded == ()
@@ -251,26 +273,28 @@ async def test_what_is_asked_of_the_index(shape: dict[str, Any], pool: int) -> N
 
 async def test_candidates_may_be_more_than_hits() -> None:
     find = stocked().find()
-    asked = await find.ask(Query((Part("mug"),), limit=10_000), most=10_000)
+    asked = await find.ask(Query((QueryPart("mug"),), limit=10_000), most=10_000)
     assert (asked.ask.limit, asked.ask.pool) == (10_000, 10_000)
-    with pytest.raises(Misuse, match="between 1 and 10000"):
-        await find.ask(Query((Part("mug"),), limit=10_001), most=10_000)
+    with pytest.raises(InvalidInput, match="between 1 and 10000"):
+        await find.ask(Query((QueryPart("mug"),), limit=10_001), most=10_000)
 
 
 async def test_the_vector_alone() -> None:
     shop = stocked()
-    vector = await shop.find().vector(Query((Part("mug"),)))
+    vector = await shop.find().vector(Query((QueryPart("mug"),)))
     np.testing.assert_allclose(vector, bag("mug"), atol=1e-6)
     assert (vector.dtype, vector.shape) == (np.float32, (SPACE.vectors[FUSED],))
     shop.encoder.failure = Unavailable("away")
     with pytest.raises(Unavailable):
-        await shop.find().vector(Query((Part("mug"),)))
+        await shop.find().vector(Query((QueryPart("mug"),)))
 
 
 async def test_a_query_that_is_given_up_leaves_nothing_behind() -> None:
     shop = stocked()
     shop.shelf.delay = 60
-    task = asyncio.create_task(shop.find()(Query((Part("mug"),), facets=(Count("currency"),), mode=Mode.DENSE)))
+    task = asyncio.create_task(
+        shop.find()(Query((QueryPart("mug"),), facets=(FacetRequest("currency"),), mode=Mode.DENSE))
+    )
     await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

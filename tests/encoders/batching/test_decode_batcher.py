@@ -11,8 +11,8 @@ import pytest
 
 from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from encoders.batching.decode_batcher import TOGETHER, Reading
-from encoders.batching.executor import Threads, Turn
+from encoders.batching.decode_batcher import TOGETHER, DecodeBatcher
+from encoders.batching.executor import Priority, PriorityThreadPool
 from encoders.model import Inputs
 
 
@@ -32,16 +32,16 @@ class Gate:
 
 
 @pytest.fixture
-def threads() -> Iterator[Threads]:
-    found = Threads("decode", threads=2, waiting=4)
+def threads() -> Iterator[PriorityThreadPool]:
+    found = PriorityThreadPool("decode", threads=2, waiting=4)
     yield found
     found.close()
 
 
-async def test_each_gets_its_own_and_a_broken_one_breaks_no_other(threads: Threads) -> None:
+async def test_each_gets_its_own_and_a_broken_one_breaks_no_other(threads: PriorityThreadPool) -> None:
     gate = Gate()
     gate.open.set()
-    reading = Reading(gate, threads, Turn.LIVE)
+    reading = DecodeBatcher(gate, threads, Priority.LIVE)
     texts = ["x" * n if n % 7 else "broken" for n in range(50)]
     found = await asyncio.gather(*(reading(text, None) for text in texts), return_exceptions=True)
     for text, made in zip(texts, found, strict=True):
@@ -51,9 +51,9 @@ async def test_each_gets_its_own_and_a_broken_one_breaks_no_other(threads: Threa
             assert made == Inputs((len(text),), None)
 
 
-async def test_more_may_wait_than_jobs_and_a_lone_one_waits_for_nothing(threads: Threads) -> None:
+async def test_more_may_wait_than_jobs_and_a_lone_one_waits_for_nothing(threads: PriorityThreadPool) -> None:
     gate = Gate()
-    reading = Reading(gate, threads, Turn.LIVE)
+    reading = DecodeBatcher(gate, threads, Priority.LIVE)
     asked = [asyncio.create_task(reading("x" * n, None)) for n in range(5 * TOGETHER)]
     await asyncio.sleep(0.01)
     assert not any(task.done() for task in asked)
@@ -62,9 +62,9 @@ async def test_more_may_wait_than_jobs_and_a_lone_one_waits_for_nothing(threads:
     assert (await reading("alone", None)).tokens == (5,)
 
 
-async def test_who_is_gone_is_not_read(threads: Threads) -> None:
+async def test_who_is_gone_is_not_read(threads: PriorityThreadPool) -> None:
     gate = Gate()
-    reading = Reading(gate, threads, Turn.LIVE)
+    reading = DecodeBatcher(gate, threads, Priority.LIVE)
     held = [asyncio.create_task(reading(text, None)) for text in ("a", "b")]
     await asyncio.sleep(0.05)
     gone = asyncio.create_task(reading("gone", None))
@@ -81,9 +81,9 @@ async def test_who_is_gone_is_not_read(threads: Threads) -> None:
 async def test_large_photos_are_jobs_of_their_own() -> None:
     """Each takes longer than a job should, so after it it is asked again whose turn it is."""
     gate, now = Gate(), itertools.count()
-    threads = Threads("decode", threads=1, waiting=4)
-    reading = Reading(gate, threads, Turn.BACKFILL, clock=lambda: float(next(now)))
-    live = Reading(gate, threads, Turn.LIVE)
+    threads = PriorityThreadPool("decode", threads=1, waiting=4)
+    reading = DecodeBatcher(gate, threads, Priority.BACKFILL, clock=lambda: float(next(now)))
+    live = DecodeBatcher(gate, threads, Priority.LIVE)
     late = [asyncio.create_task(reading(f"b{n}", None)) for n in range(6)]
     await asyncio.sleep(0.05)
     soon = asyncio.create_task(live("live", None))

@@ -9,30 +9,30 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.errors import Hopeless, Unavailable
-from encoders.batching.executor import Threads, Turn, Turns, in_halves
+from catalog.errors import FatalError, Unavailable
+from encoders.batching.executor import FairShare, Priority, PriorityThreadPool, run_splitting_on_oom
 
 
 async def test_everything_runs_in_threads_of_its_own_that_each_began() -> None:
     began = list[int]()
-    device = Threads("torch", threads=2, waiting=8, begin=lambda: began.append(threading.get_ident()))
+    device = PriorityThreadPool("torch", threads=2, waiting=8, begin=lambda: began.append(threading.get_ident()))
     together = threading.Barrier(2)
 
     def run() -> int:
         together.wait(10)
         return threading.get_ident()
 
-    found = await asyncio.gather(device.run(run, turn=Turn.LIVE), device.run(run, turn=Turn.BACKFILL))
+    found = await asyncio.gather(device.run(run, turn=Priority.LIVE), device.run(run, turn=Priority.BACKFILL))
     assert set(found) == set(began)
     assert len(set(found) - {threading.get_ident()}) == 2
     device.close()
 
 
 async def test_queries_go_before_live_and_live_before_back_fill() -> None:
-    device, order, gate = Threads("torch", waiting=8, clock=lambda: 0.0), list[str](), threading.Event()
-    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Turn.BACKFILL))
+    device, order, gate = PriorityThreadPool("torch", waiting=8, clock=lambda: 0.0), list[str](), threading.Event()
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Priority.BACKFILL))
     await asyncio.sleep(0.05)
-    turns = (Turn.BACKFILL, Turn.LIVE, Turn.LIVE, Turn.QUERY)
+    turns = (Priority.BACKFILL, Priority.LIVE, Priority.LIVE, Priority.QUERY)
     waiting = [
         asyncio.create_task(device.run(lambda name=turn.name: order.append(name), turn=turn))  # type: ignore[misc]
         for turn in turns
@@ -45,20 +45,20 @@ async def test_queries_go_before_live_and_live_before_back_fill() -> None:
 
 
 async def test_back_fill_moves_while_there_is_always_live_work() -> None:
-    ticks, order = iter(range(10_000)), list[Turn]()
-    device = Threads("torch", waiting=100, share=0.25, clock=lambda: float(next(ticks)))
+    ticks, order = iter(range(10_000)), list[Priority]()
+    device = PriorityThreadPool("torch", waiting=100, share=0.25, clock=lambda: float(next(ticks)))
     gate = threading.Event()
-    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Turn.QUERY))
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Priority.QUERY))
     await asyncio.sleep(0.05)
     waiting = [
         asyncio.create_task(device.run(lambda turn=turn: order.append(turn), turn=turn))  # type: ignore[misc]
-        for turn in (Turn.LIVE, Turn.BACKFILL)
+        for turn in (Priority.LIVE, Priority.BACKFILL)
         for _ in range(40)
     ]
     await asyncio.sleep(0.05)
     gate.set()
     await asyncio.gather(running, *waiting)
-    assert order[:40].count(Turn.BACKFILL) == 10
+    assert order[:40].count(Priority.BACKFILL) == 10
     device.close()
 
 
@@ -69,29 +69,29 @@ async def test_back_fill_moves_while_there_is_always_live_work() -> None:
 def test_queries_are_always_next_and_back_fill_gets_its_share(
     share: float, jobs: list[tuple[list[bool], float]]
 ) -> None:
-    turns, both, back_fill = Turns(share), 0.0, 0.0
+    turns, both, back_fill = FairShare(share), 0.0, 0.0
     for waiting, seconds in jobs:
         turn = turns.next(waiting)
         assert waiting[turn]
-        if waiting[Turn.QUERY]:
-            assert turn is Turn.QUERY
-        elif waiting[Turn.LIVE] and waiting[Turn.BACKFILL]:
+        if waiting[Priority.QUERY]:
+            assert turn is Priority.QUERY
+        elif waiting[Priority.LIVE] and waiting[Priority.BACKFILL]:
             both += seconds
-            back_fill += seconds if turn is Turn.BACKFILL else 0.0
+            back_fill += seconds if turn is Priority.BACKFILL else 0.0
         turns.took(turn, seconds, waiting)
         # One job, at most a second long, is the most that either side can be ahead.
         assert abs(back_fill - share * both) <= 1 + 1e-6
 
 
 async def test_no_more_of_a_turn_wait_than_were_agreed() -> None:
-    device, gate = Threads("torch", waiting=1), threading.Event()
-    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Turn.LIVE))
+    device, gate = PriorityThreadPool("torch", waiting=1), threading.Event()
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Priority.LIVE))
     await asyncio.sleep(0.05)
-    waiting = asyncio.create_task(device.run(lambda: 1, turn=Turn.BACKFILL))
+    waiting = asyncio.create_task(device.run(lambda: 1, turn=Priority.BACKFILL))
     await asyncio.sleep(0.05)
     with pytest.raises(Unavailable, match="try again"):
-        await device.run(lambda: 2, turn=Turn.BACKFILL)
-    query = asyncio.create_task(device.run(lambda: 3, turn=Turn.QUERY))
+        await device.run(lambda: 2, turn=Priority.BACKFILL)
+    query = asyncio.create_task(device.run(lambda: 3, turn=Priority.QUERY))
     await asyncio.sleep(0.05)
     gate.set()
     assert await asyncio.gather(running, waiting, query) == [True, 1, 3]
@@ -99,9 +99,11 @@ async def test_no_more_of_a_turn_wait_than_were_agreed() -> None:
 
 
 async def test_an_error_reaches_who_asked_and_nobody_else() -> None:
-    device = Threads("torch", waiting=8)
+    device = PriorityThreadPool("torch", waiting=8)
     wrong, right = await asyncio.gather(
-        device.run(lambda: 1 // 0, turn=Turn.LIVE), device.run(lambda: 7, turn=Turn.LIVE), return_exceptions=True
+        device.run(lambda: 1 // 0, turn=Priority.LIVE),
+        device.run(lambda: 7, turn=Priority.LIVE),
+        return_exceptions=True,
     )
     assert isinstance(wrong, ZeroDivisionError)
     assert right == 7
@@ -109,16 +111,16 @@ async def test_an_error_reaches_who_asked_and_nobody_else() -> None:
 
 
 async def test_one_who_stopped_waiting_is_skipped() -> None:
-    device, gate, ran = Threads("torch", waiting=8), threading.Event(), list[int]()
-    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Turn.LIVE))
+    device, gate, ran = PriorityThreadPool("torch", waiting=8), threading.Event(), list[int]()
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Priority.LIVE))
     await asyncio.sleep(0.05)
-    gone = asyncio.create_task(device.run(lambda: ran.append(1), turn=Turn.QUERY))
+    gone = asyncio.create_task(device.run(lambda: ran.append(1), turn=Priority.QUERY))
     await asyncio.sleep(0.05)
     gone.cancel()
     await asyncio.sleep(0)
     gate.set()
     await running
-    await device.run(lambda: ran.append(2), turn=Turn.QUERY)
+    await device.run(lambda: ran.append(2), turn=Priority.QUERY)
     assert ran == [2]
     device.close()
 
@@ -135,24 +137,24 @@ def room_for(most: int, sizes: list[int]) -> object:
 
 def test_a_batch_too_large_for_the_device_goes_in_halves_in_order() -> None:
     sizes, refused = list[int](), list[int]()
-    found = in_halves(room_for(3, sizes), list(range(10)), on_too_large=refused.append)  # type: ignore[arg-type]
+    found = run_splitting_on_oom(room_for(3, sizes), list(range(10)), on_too_large=refused.append)  # type: ignore[arg-type]
     assert found == [10 * i for i in range(10)]
     assert sizes == [10, 5, 2, 3, 5, 2, 3]
     assert refused == [10, 5, 5]
 
 
 def test_it_runs_under_inference_mode() -> None:
-    assert in_halves(lambda batch: [torch.is_inference_mode_enabled()], [1]) == [True]
+    assert run_splitting_on_oom(lambda batch: [torch.is_inference_mode_enabled()], [1]) == [True]
 
 
 def test_one_item_too_large_for_the_device_is_hopeless() -> None:
-    with pytest.raises(Hopeless, match="larger"):
-        in_halves(room_for(0, []), [1, 2])  # type: ignore[arg-type]
+    with pytest.raises(FatalError, match="larger"):
+        run_splitting_on_oom(room_for(0, []), [1, 2])  # type: ignore[arg-type]
 
 
 def test_a_lost_device_is_hopeless() -> None:
     def forward(batch: Sequence[int]) -> list[int]:
         raise torch.AcceleratorError("CUDA error: unspecified launch failure")
 
-    with pytest.raises(Hopeless, match="restart"):
-        in_halves(forward, [1])
+    with pytest.raises(FatalError, match="restart"):
+        run_splitting_on_oom(forward, [1])

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pytest
 
-from catalog.errors import Hopeless
+from catalog.errors import FatalError
 from encoders.batching.batch_size import ForwardSize
-from encoders.batching.executor import Threads, Turn
-from encoders.batching.item_batcher import Items, Made
+from encoders.batching.executor import Priority, PriorityThreadPool
+from encoders.batching.item_batcher import ItemBatcher, Made
 from encoders.model import Inputs
 
 PIXELS = np.zeros((2, 2, 3), dtype=np.uint8)
@@ -41,7 +41,7 @@ class Device:
         self.begun.set()
         assert self.gate.wait(10)
         if 66 in numbers:
-            raise Hopeless("the device fell off")
+            raise FatalError("the device fell off")
         return [None if number == 13 else vectors(number) for number in numbers]
 
 
@@ -51,12 +51,12 @@ def device() -> Device:
 
 
 @pytest.fixture
-def lane(device: Device) -> Iterator[Callable[[int], Items]]:
-    threads = Threads("device", threads=1, waiting=4)
+def lane(device: Device) -> Iterator[Callable[[int], ItemBatcher]]:
+    threads = PriorityThreadPool("device", threads=1, waiting=4)
 
-    def made(most: int) -> Items:
+    def made(most: int) -> ItemBatcher:
         sizes = {photo: ForwardSize(seconds=1000.0, most=most) for photo in (True, False)}
-        return Items(device.forward, threads, sizes, Turn.LIVE)
+        return ItemBatcher(device.forward, threads, sizes, Priority.LIVE)
 
     yield made
     device.gate.set()
@@ -67,7 +67,7 @@ def numbers(made: Sequence[Made]) -> list[float | None]:
     return [None if one is None else float(one["fused"][0]) for one in made]
 
 
-async def held(device: Device, items: Items) -> asyncio.Task[list[Made]]:
+async def held(device: Device, items: ItemBatcher) -> asyncio.Task[list[Made]]:
     """A forward of item 0 that runs until the gate is opened."""
     device.gate.clear()
     first = asyncio.create_task(items.encode([item(0)]))
@@ -75,13 +75,13 @@ async def held(device: Device, items: Items) -> asyncio.Task[list[Made]]:
     return first
 
 
-async def test_nothing_is_no_forward(device: Device, lane: Callable[[int], Items]) -> None:
+async def test_nothing_is_no_forward(device: Device, lane: Callable[[int], ItemBatcher]) -> None:
     assert await lane(8).encode([]) == []
     assert device.forwards == []
 
 
 async def test_what_comes_while_the_device_is_busy_shares_a_forward(
-    device: Device, lane: Callable[[int], Items]
+    device: Device, lane: Callable[[int], ItemBatcher]
 ) -> None:
     items = lane(8)
     first = await held(device, items)
@@ -94,7 +94,7 @@ async def test_what_comes_while_the_device_is_busy_shares_a_forward(
 
 
 async def test_a_forward_is_never_larger_than_its_size_and_its_items_are_alike(
-    device: Device, lane: Callable[[int], Items]
+    device: Device, lane: Callable[[int], ItemBatcher]
 ) -> None:
     items = lane(3)
     batch = [item(n, photo=n % 2 == 0, length=10 - n) for n in range(1, 9)]
@@ -103,13 +103,13 @@ async def test_a_forward_is_never_larger_than_its_size_and_its_items_are_alike(
 
 
 async def test_what_gives_no_vector_is_none_and_its_neighbours_go_on(
-    device: Device, lane: Callable[[int], Items]
+    device: Device, lane: Callable[[int], ItemBatcher]
 ) -> None:
     assert numbers(await lane(8).encode([item(12), item(13), item(14)])) == [12, None, 14]
 
 
 async def test_an_error_is_that_of_every_batch_in_the_forward_and_of_no_other(
-    device: Device, lane: Callable[[int], Items]
+    device: Device, lane: Callable[[int], ItemBatcher]
 ) -> None:
     items = lane(2)
     first = await held(device, items)
@@ -117,14 +117,16 @@ async def test_an_error_is_that_of_every_batch_in_the_forward_and_of_no_other(
     await asyncio.sleep(0)
     device.gate.set()
     assert numbers(await first) == [0]
-    with pytest.raises(Hopeless):
+    with pytest.raises(FatalError):
         await bad
-    with pytest.raises(Hopeless):
+    with pytest.raises(FatalError):
         await beside
     assert numbers(await after) == [2]
 
 
-async def test_what_nobody_waits_for_any_more_is_not_encoded(device: Device, lane: Callable[[int], Items]) -> None:
+async def test_what_nobody_waits_for_any_more_is_not_encoded(
+    device: Device, lane: Callable[[int], ItemBatcher]
+) -> None:
     items = lane(8)
     first = await held(device, items)
     gone, here = (asyncio.create_task(items.encode([item(n)])) for n in (1, 2))

@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL.Image import Image
 
-from catalog.errors import Hopeless, ImageProblem, Misuse, Unavailable
+from catalog.errors import FatalError, ImageProblem, InvalidInput, Unavailable
 from encoders import EncodePolicy, EncoderService
-from encoders.batching.query_batcher import QueriesPolicy
+from encoders.batching.query_batcher import QueryBatchPolicy
 from encoders.model import Inputs, Rows
-from encoders.models.late_fusion import Small
+from encoders.models.late_fusion import LateFusionModel
 from tests.encoders.conftest import Photos, picture, png
 from tests.encoders.test_service import Colours
 
@@ -34,7 +34,7 @@ class Held(Colours):
 
     def prepare(self, text: str, photo: Image | None) -> Inputs:
         if text == "unreadable":
-            raise Misuse("this text cannot be read: change it")
+            raise InvalidInput("this text cannot be read: change it")
         return super().prepare(text, photo)
 
     def forward_queries(self, batch: Sequence[Inputs]) -> Rows:
@@ -49,7 +49,7 @@ class Held(Colours):
 
 
 @asynccontextmanager
-async def serving(model: Held, policy: QueriesPolicy = QueriesPolicy()) -> AsyncIterator[EncoderService]:  # noqa: B008
+async def serving(model: Held, policy: QueryBatchPolicy = QueryBatchPolicy()) -> AsyncIterator[EncoderService]:  # noqa: B008
     async with EncoderService(model, Photos({}), EncodePolicy(queries=policy)) as service:
         yield service
         model.gate.set()
@@ -81,7 +81,7 @@ async def test_a_lone_query_goes_at_once_and_those_that_come_meanwhile_go_togeth
 
 async def test_a_forward_takes_no_more_than_agreed_and_the_rest_go_next() -> None:
     model = Held()
-    async with serving(model, QueriesPolicy(words=2)) as service:
+    async with serving(model, QueryBatchPolicy(words=2)) as service:
         tasks = await asked_meanwhile(service, model, "a", "bb", "ccc", "dddd", "eeeee")
         model.gate.set()
         await asyncio.gather(*tasks)
@@ -121,8 +121,8 @@ async def test_each_query_has_its_own_error() -> None:
         _, good, unreadable, poison, thirteen, other = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(good, np.ndarray)
     assert isinstance(other, np.ndarray)
-    assert isinstance(unreadable, Misuse)
-    assert isinstance(poison, Misuse)
+    assert isinstance(unreadable, InvalidInput)
+    assert isinstance(poison, InvalidInput)
     assert "makes nothing of this query" in str(poison)
     assert isinstance(thirteen, RuntimeError)
 
@@ -133,13 +133,13 @@ async def test_a_lost_device_is_everybodys_error() -> None:
         tasks = await asked_meanwhile(service, model, "a", "l" * 66)
         model.gate.set()
         _, *rest = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(error) for error in rest] == [Hopeless, Hopeless]
+    assert [type(error) for error in rest] == [FatalError, FatalError]
     assert len(model.forwards) == 2, "nobody is tried alone on a device that is gone"
 
 
 async def test_too_many_waiting_are_told_so_and_the_others_are_answered() -> None:
     model = Held()
-    async with serving(model, QueriesPolicy(waiting=2)) as service:
+    async with serving(model, QueryBatchPolicy(waiting=2)) as service:
         tasks = await asked_meanwhile(service, model, "a", "bb", "ccc")
         model.gate.set()
         *good, refused = await asyncio.gather(*tasks, return_exceptions=True)
@@ -160,7 +160,7 @@ async def test_photos_and_words_go_apart_so_that_words_wait_for_no_photo() -> No
     assert model.forwards == [[5], [1, 2], [3]]
 
 
-async def test_together_they_get_the_vectors_they_get_alone(small: Small) -> None:
+async def test_together_they_get_the_vectors_they_get_alone(small: LateFusionModel) -> None:
     async with EncoderService(small, Photos({})) as service:
         alone = [await ask(service, text) for text in WORDS]
         together = await asyncio.gather(*(ask(service, text) for text in WORDS))

@@ -12,7 +12,7 @@ import pytest
 from catalog.domain.product import Content
 from catalog.domain.space import FUSED, IMAGE
 from encoders import EncodePolicy, EncoderService, load
-from encoders.caching.image_features import CachePolicy, PhotoCache, Recent, photo_digest
+from encoders.caching.image_features import FeatureCachePolicy, ImageFeatureCache, LruCache, photo_digest
 from encoders.model import Inputs, Rows, SplitModel
 from tests.encoders.conftest import Photos, picture, png
 from tests.encoders.models.test_load import saved_clip, saved_siglip
@@ -73,7 +73,7 @@ async def test_the_same_photo_on_two_products_and_under_two_urls_goes_through_th
         second = await encoded(service, ("mug", "also-red"), ("bowl", "blue"))
         assert model.towered - before == 2
         assert service.cache_hits == 2
-    async with EncoderService(Colours(), photos(), EncodePolicy(cache=CachePolicy(entries=0))) as plain:
+    async with EncoderService(Colours(), photos(), EncodePolicy(cache=FeatureCachePolicy(entries=0))) as plain:
         expected = await encoded(plain, ("mug", "red"), ("cup", "red"), ("lamp", ""), ("bowl", "blue"))
         assert plain.cache_hits == 0
     for vectors, wanted in zip([*first, second[1]], expected, strict=True):
@@ -108,7 +108,7 @@ async def test_what_is_not_finite_is_not_remembered() -> None:
 
 
 def test_entries_and_bytes_are_bounded_and_the_least_recent_goes_first() -> None:
-    recent: Recent[str, int] = Recent(CachePolicy(entries=3, max_bytes=100))
+    recent: LruCache[str, int] = LruCache(FeatureCachePolicy(entries=3, max_bytes=100))
     for name in "abc":
         recent.put(name, ord(name), 10)
     assert recent.get("a") == ord("a")
@@ -138,8 +138,8 @@ def test_the_models_here_offer_the_split_and_it_changes_nothing(tmp_path: Path, 
     drawn = [subject.prepare(title, picture(colour)) for title, colour in (("a mug", "red"), ("a cup", "red"))]
     batch = [replace(i, digest=photo_digest(i.pixels)) for i in drawn if i.pixels is not None]
     batch.append(subject.prepare("a lamp", None))
-    cache = PhotoCache(subject, CachePolicy())
-    plain = PhotoCache(subject, CachePolicy()).items([replace(i, digest="") for i in batch])
+    cache = ImageFeatureCache(subject, FeatureCachePolicy())
+    plain = ImageFeatureCache(subject, FeatureCachePolicy()).items([replace(i, digest="") for i in batch])
     assert cache.items(batch)
     found = cache.items(batch)
     assert cache.hits == 3

@@ -14,14 +14,14 @@ from catalog.domain.space import Space
 from catalog.errors import Unavailable
 from catalog.ports import QueryEncoder, Vector
 from encoders import EncoderService
-from encoders.caching.image_features import CachePolicy
-from encoders.caching.query_vectors import OVERHEAD, RememberedQueries, normalised, reads_no_case
-from encoders.models.late_fusion import Small
+from encoders.caching.image_features import FeatureCachePolicy
+from encoders.caching.query_vectors import OVERHEAD, QueryVectorCache, normalised, reads_no_case
+from encoders.models.late_fusion import LateFusionModel
 from tests.encoders.conftest import Photos, picture, png
 from tests.encoders.test_service import Colours
 from tests.fakes import SPACE, unit
 
-ROOM = CachePolicy(entries=1000, max_bytes=1_000_000)
+ROOM = FeatureCachePolicy(entries=1000, max_bytes=1_000_000)
 
 
 @dataclass
@@ -59,7 +59,7 @@ async def ask(encoder: QueryEncoder, text: str, image: bytes | None = None) -> V
 
 @pytest.mark.parametrize("again", ["red mug", " red \t mug\n", "red\u00a0mug", "red\u3000 mug"])
 async def test_a_text_that_was_met_is_not_encoded_again(behind: Asked, again: str) -> None:
-    remembered = RememberedQueries(behind, policy=ROOM)
+    remembered = QueryVectorCache(behind, policy=ROOM)
     first = await ask(remembered, "red mug")
     assert await ask(remembered, again) is first
     assert (behind.asked, remembered.hits) == (["red mug"], 1)
@@ -68,7 +68,7 @@ async def test_a_text_that_was_met_is_not_encoded_again(behind: Asked, again: st
 
 
 async def test_two_ways_to_write_one_letter_are_one_text_which_is_what_is_encoded(behind: Asked) -> None:
-    remembered = RememberedQueries(behind, policy=ROOM)
+    remembered = QueryVectorCache(behind, policy=ROOM)
     await ask(remembered, "Mo\u0308bel")
     await ask(remembered, "M\u00f6bel")
     assert behind.asked == ["M\u00f6bel"]
@@ -76,14 +76,14 @@ async def test_two_ways_to_write_one_letter_are_one_text_which_is_what_is_encode
 
 @pytest.mark.parametrize(("uncased", "asked"), [(True, ["red mug"]), (False, ["Red MUG", "red mug"])])
 async def test_case_counts_where_the_model_reads_it(behind: Asked, uncased: bool, asked: list[str]) -> None:
-    remembered = RememberedQueries(behind, policy=ROOM, uncased=uncased)
+    remembered = QueryVectorCache(behind, policy=ROOM, uncased=uncased)
     for text in ("Red MUG", "red mug"):
         await ask(remembered, text)
     assert behind.asked == asked
 
 
 async def test_queries_with_a_photo_and_empty_ones_pass_through(behind: Asked) -> None:
-    remembered = RememberedQueries(behind, policy=ROOM)
+    remembered = QueryVectorCache(behind, policy=ROOM)
     for _ in range(2):
         await ask(remembered, "mug", b"photo")
         await ask(remembered, " ")
@@ -92,7 +92,7 @@ async def test_queries_with_a_photo_and_empty_ones_pass_through(behind: Asked) -
 
 
 async def test_an_error_is_told_and_not_remembered(behind: Asked) -> None:
-    remembered = RememberedQueries(behind, policy=ROOM)
+    remembered = QueryVectorCache(behind, policy=ROOM)
     behind.failure = Unavailable("too many wait")
     for _ in range(2):
         with pytest.raises(Unavailable, match="too many wait"):
@@ -103,7 +103,7 @@ async def test_an_error_is_told_and_not_remembered(behind: Asked) -> None:
 
 
 async def test_equal_texts_at_once_are_one_query_and_who_leaves_takes_it_from_nobody(behind: Asked) -> None:
-    remembered = RememberedQueries(behind, policy=ROOM)
+    remembered = QueryVectorCache(behind, policy=ROOM)
     behind.gate.clear()
     tasks = [asyncio.create_task(ask(remembered, text)) for text in ("mug", " mug", "mug", "lamp")]
     await asyncio.sleep(0)
@@ -118,7 +118,7 @@ async def test_equal_texts_at_once_are_one_query_and_who_leaves_takes_it_from_no
 
 
 async def test_a_query_that_everyone_left_is_cancelled_and_can_be_asked_again(behind: Asked) -> None:
-    remembered = RememberedQueries(behind, policy=ROOM)
+    remembered = QueryVectorCache(behind, policy=ROOM)
     behind.gate.clear()
     tasks = [asyncio.create_task(ask(remembered, "mug")) for _ in range(2)]
     await asyncio.sleep(0)
@@ -134,7 +134,7 @@ async def test_a_query_that_everyone_left_is_cancelled_and_can_be_asked_again(be
 
 async def test_the_memory_is_bounded_in_bytes_and_forgets_what_was_used_longest_ago(behind: Asked) -> None:
     one = 8 * 4 + 4 * 2 + OVERHEAD
-    remembered = RememberedQueries(behind, policy=CachePolicy(entries=1000, max_bytes=3 * one))
+    remembered = QueryVectorCache(behind, policy=FeatureCachePolicy(entries=1000, max_bytes=3 * one))
     for text in ("q0", "q1", "q2", "q0", "q3"):
         await ask(remembered, text)
     assert remembered.size == 3 * one
@@ -144,21 +144,21 @@ async def test_the_memory_is_bounded_in_bytes_and_forgets_what_was_used_longest_
     assert behind.asked == ["q1"]
 
 
-def test_which_models_read_case(small: Small) -> None:
+def test_which_models_read_case(small: LateFusionModel) -> None:
     assert reads_no_case(small)
     assert reads_no_case(Colours()), "it counts letters"
 
 
 @given(st.text(min_size=1, max_size=40))
-def test_texts_of_one_form_are_the_same_to_the_model(small: Small, text: str) -> None:
+def test_texts_of_one_form_are_the_same_to_the_model(small: LateFusionModel, text: str) -> None:
     same = normalised(text, uncased=True)
     assert normalised(same, uncased=True) == same or same != normalised(text, uncased=False)
     assert small.prepare(normalised(text, uncased=False), None).tokens == small.prepare(text, None).tokens
 
 
-async def test_a_real_model_gives_from_memory_what_it_gave_before(small: Small) -> None:
+async def test_a_real_model_gives_from_memory_what_it_gave_before(small: LateFusionModel) -> None:
     async with EncoderService(small, Photos({})) as service:
-        remembered = RememberedQueries(service, policy=ROOM, uncased=service.uncased)
+        remembered = QueryVectorCache(service, policy=ROOM, uncased=service.uncased)
         fresh = await ask(service, "Sea Green  Mug")
         assert float(fresh @ await ask(remembered, "sea green mug")) > 0.9999
         assert remembered.hits == 0

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
 from catalog.ports import ImageSource
-from encoders.images import AgainPolicy, ImagePolicy, Images
+from encoders.images import FetchRetryPolicy, ImageFetcher, ImagePolicy
 
 BODY = b"an image, as far as fetching goes"
 HERE = ImagePolicy(allow_hosts=("127.0.0.1",), connect_timeout_s=1.0, read_timeout_s=0.5, total_timeout_s=1.0)
@@ -104,7 +104,7 @@ def shop() -> Iterator[str]:
 
 
 async def state(url: str, policy: ImagePolicy = HERE) -> ImageState:
-    async with Images(policy) as images:
+    async with ImageFetcher(policy) as images:
         with pytest.raises(ImageProblem) as caught:
             await images.fetch(url)
     assert len(caught.value.reason.split()) > 3
@@ -112,7 +112,7 @@ async def state(url: str, policy: ImagePolicy = HERE) -> ImageState:
 
 
 async def test_the_bytes_come_and_the_connection_is_kept(shop: str) -> None:
-    async with Images(HERE) as images:
+    async with ImageFetcher(HERE) as images:
         source: ImageSource = images
         assert [await source.fetch(f"{shop}/ok") for _ in range(3)] == [BODY] * 3
     assert len(Shop.peers) == 1
@@ -130,14 +130,14 @@ async def test_bytes_over_the_cap_are_too_large(shop: str) -> None:
     assert await state(f"{shop}/drip", small) is ImageState.TOO_LARGE
     assert await state(f"{shop}/gzip/1000000", small) is ImageState.TOO_LARGE
     assert await state(f"{shop}/big/0", small) is ImageState.BROKEN
-    async with Images(small) as images:
+    async with ImageFetcher(small) as images:
         assert len(await images.fetch(f"{shop}/big/1000")) == 1000
         assert await images.fetch(f"{shop}/gzip/") == BODY
 
 
 async def test_fetches_in_flight_are_bounded(shop: str) -> None:
     policy = ImagePolicy(allow_hosts=("127.0.0.1",), concurrency=2)
-    async with Images(policy) as images:
+    async with ImageFetcher(policy) as images:
         started = time.monotonic()
         await asyncio.gather(*(images.fetch(f"{shop}/slow/0.1") for _ in range(6)))
     assert time.monotonic() - started > 0.25
@@ -151,7 +151,7 @@ async def test_files_are_off_until_a_folder_is_allowed(tmp_path: Path) -> None:
         (folder / "a photo.jpg").write_bytes(BODY)
     (inside / "link.jpg").symlink_to(outside / "a photo.jpg")
     policy = ImagePolicy(file_roots=(inside,), max_bytes=100)
-    async with Images(policy) as images:
+    async with ImageFetcher(policy) as images:
         assert await images.fetch((inside / "a photo.jpg").as_uri()) == BODY
     assert await state((inside / "a photo.jpg").as_uri()) is ImageState.BLOCKED
     for bad in (outside / "a photo.jpg", inside / "link.jpg", outside / "none.jpg"):
@@ -166,7 +166,7 @@ async def test_files_are_off_until_a_folder_is_allowed(tmp_path: Path) -> None:
 
 async def test_data_urls_carry_the_bytes_themselves() -> None:
     packed = base64.b64encode(BODY).decode()
-    async with Images(HERE) as images:
+    async with ImageFetcher(HERE) as images:
         assert await images.fetch(f"data:image/jpeg;base64,{packed}") == BODY
         assert await images.fetch(f"data:image/jpeg;base64,{packed.rstrip('=')}") == BODY
         assert await images.fetch("data:,an%20image%2C%20as%20far%20as%20fetching%20goes") == BODY
@@ -178,15 +178,15 @@ async def test_data_urls_carry_the_bytes_themselves() -> None:
 
 
 async def test_a_host_that_stumbles_is_asked_again(shop: str) -> None:
-    async with Images(HERE, uniform=lambda low, high: low) as images:
+    async with ImageFetcher(HERE, uniform=lambda low, high: low) as images:
         assert await images.fetch(f"{shop}/stumbles/2") == BODY
     assert await state(f"{shop}/stumbles/3") is ImageState.UNAVAILABLE
 
 
 async def test_a_dead_host_costs_a_few_timeouts_and_not_one_a_product(shop: str) -> None:
     now = 0.0
-    policy = ImagePolicy(allow_hosts=("127.0.0.1",), read_timeout_s=0.2, again=AgainPolicy(initial_s=0.001))
-    async with Images(policy, clock=lambda: now) as images:
+    policy = ImagePolicy(allow_hosts=("127.0.0.1",), read_timeout_s=0.2, again=FetchRetryPolicy(initial_s=0.001))
+    async with ImageFetcher(policy, clock=lambda: now) as images:
         started = time.monotonic()
         problems = [await caught(images, f"{shop}/slow/0.5?{i}") for i in range(50)]
         assert time.monotonic() - started < 3.0
@@ -197,7 +197,7 @@ async def test_a_dead_host_costs_a_few_timeouts_and_not_one_a_product(shop: str)
         assert await images.fetch(f"{shop}/ok") == BODY
 
 
-async def caught(images: Images, url: str) -> ImageProblem:
+async def caught(images: ImageFetcher, url: str) -> ImageProblem:
     with pytest.raises(ImageProblem) as problem:
         await images.fetch(url)
     assert problem.value.state is ImageState.UNAVAILABLE
@@ -206,7 +206,7 @@ async def caught(images: Images, url: str) -> ImageProblem:
 
 async def test_one_host_is_not_asked_for_everything_at_once_and_keeps_nobody_else_waiting(shop: str) -> None:
     policy = ImagePolicy(allow_hosts=("127.0.0.1", "localhost"), concurrency=3, per_host=2)
-    async with Images(policy) as images:
+    async with ImageFetcher(policy) as images:
         busy = [asyncio.create_task(images.fetch(f"{shop}/slow/0.3?{n}")) for n in range(4)]
         await asyncio.sleep(0.05)
         other = shop.replace("127.0.0.1", "localhost")
@@ -229,8 +229,8 @@ def test_whatever_a_url_is_nothing_but_a_problem_comes_of_it(start: str, rest: s
         raise OSError("name not known")
 
     async def fetch() -> None:
-        policy = ImagePolicy(again=AgainPolicy(tries=1))
-        async with Images(policy, resolve=nowhere) as images:
+        policy = ImagePolicy(again=FetchRetryPolicy(tries=1))
+        async with ImageFetcher(policy, resolve=nowhere) as images:
             await images.fetch(start + rest)
 
     with contextlib.suppress(ImageProblem):
@@ -238,5 +238,5 @@ def test_whatever_a_url_is_nothing_but_a_problem_comes_of_it(start: str, rest: s
 
 
 async def test_cookies_are_not_kept(shop: str) -> None:
-    async with Images(HERE) as images:
+    async with ImageFetcher(HERE) as images:
         assert [await images.fetch(f"{shop}/cookie") for _ in range(2)] == [b"none"] * 2

@@ -10,8 +10,8 @@ import pytest
 
 from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from encoders.images.host_circuits import BreakerPolicy, Breakers, Open
-from encoders.images.retry import AgainPolicy, again
+from encoders.images.host_circuits import CircuitOpen, HostCircuitPolicy, HostCircuits
+from encoders.images.retry import FetchRetryPolicy, retry_fetch
 
 DOWN = ImageProblem(ImageState.UNAVAILABLE, "it does not answer")
 GONE = ImageProblem(ImageState.MISSING, "it has no such image")
@@ -30,17 +30,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def breakers(clock: Clock) -> Breakers:
-    return Breakers(BreakerPolicy(failures=3, open_s=30, hosts=4), clock=clock)
+def breakers(clock: Clock) -> HostCircuits:
+    return HostCircuits(HostCircuitPolicy(failures=3, open_s=30, hosts=4), clock=clock)
 
 
-def ask(breakers: Breakers, outcome: ImageProblem | None = None, host: str = "a.example") -> None:
+def ask(breakers: HostCircuits, outcome: ImageProblem | None = None, host: str = "a.example") -> None:
     with breakers.asking(host):
         if outcome:
             raise outcome
 
 
-def fail(breakers: Breakers, times: int, host: str = "a.example") -> None:
+def fail(breakers: HostCircuits, times: int, host: str = "a.example") -> None:
     for _ in range(times):
         with pytest.raises(ImageProblem):
             ask(breakers, DOWN, host)
@@ -48,12 +48,12 @@ def fail(breakers: Breakers, times: int, host: str = "a.example") -> None:
 
 @contextmanager
 def refused(match: str) -> Iterator[None]:
-    with pytest.raises(Open, match=match) as caught:
+    with pytest.raises(CircuitOpen, match=match) as caught:
         yield
     assert caught.value.state is ImageState.UNAVAILABLE
 
 
-def test_failures_in_a_row_open_it_and_others_are_not_asked(breakers: Breakers, clock: Clock):
+def test_failures_in_a_row_open_it_and_others_are_not_asked(breakers: HostCircuits, clock: Clock):
     fail(breakers, 3)
     clock.now += 18
     with refused(r"a\.example has failed 3 times in a row; it is asked again in 12 s"):
@@ -61,7 +61,7 @@ def test_failures_in_a_row_open_it_and_others_are_not_asked(breakers: Breakers, 
     ask(breakers, host="b.example")
 
 
-def test_an_answer_between_two_failures_begins_the_count_anew(breakers: Breakers):
+def test_an_answer_between_two_failures_begins_the_count_anew(breakers: HostCircuits):
     fail(breakers, 2)
     ask(breakers)
     fail(breakers, 2)
@@ -71,7 +71,7 @@ def test_an_answer_between_two_failures_begins_the_count_anew(breakers: Breakers
     ask(breakers)
 
 
-def test_half_open_lets_one_probe_through_and_its_answer_closes(breakers: Breakers, clock: Clock):
+def test_half_open_lets_one_probe_through_and_its_answer_closes(breakers: HostCircuits, clock: Clock):
     fail(breakers, 3)
     clock.now += 30
     with breakers.asking("a.example"), refused("just now"):
@@ -80,7 +80,7 @@ def test_half_open_lets_one_probe_through_and_its_answer_closes(breakers: Breake
     ask(breakers)
 
 
-def test_a_probe_that_fails_opens_it_for_as_long_again(breakers: Breakers, clock: Clock):
+def test_a_probe_that_fails_opens_it_for_as_long_again(breakers: HostCircuits, clock: Clock):
     fail(breakers, 3)
     clock.now += 30
     fail(breakers, 1)
@@ -91,7 +91,7 @@ def test_a_probe_that_fails_opens_it_for_as_long_again(breakers: Breakers, clock
     ask(breakers)
 
 
-def test_a_probe_that_is_called_off_leaves_room_for_another(breakers: Breakers, clock: Clock):
+def test_a_probe_that_is_called_off_leaves_room_for_another(breakers: HostCircuits, clock: Clock):
     fail(breakers, 3)
     clock.now += 30
     with pytest.raises(asyncio.CancelledError), breakers.asking("a.example"):
@@ -99,7 +99,7 @@ def test_a_probe_that_is_called_off_leaves_room_for_another(breakers: Breakers, 
     ask(breakers)
 
 
-def test_the_table_is_bounded_and_holds_only_hosts_that_failed(breakers: Breakers):
+def test_the_table_is_bounded_and_holds_only_hosts_that_failed(breakers: HostCircuits):
     for number in range(100):
         ask(breakers, host=f"{number}.good.example")
     assert len(breakers) == 0
@@ -134,27 +134,27 @@ def no_wait(low: float, high: float) -> float:
 async def test_a_host_that_stumbles_is_asked_again_with_longer_waits():
     ceilings.clear()
     host = Host(DOWN, DOWN, b"photo")
-    assert await again(host, AgainPolicy(), time_left=lambda: 1.0, uniform=no_wait) == b"photo"
+    assert await retry_fetch(host, FetchRetryPolicy(), time_left=lambda: 1.0, uniform=no_wait) == b"photo"
     assert ceilings == [0.2, 0.4]
 
 
 async def test_the_tries_are_counted_and_the_last_problem_is_told():
     host = Host(*[ImageProblem(ImageState.UNAVAILABLE, str(number)) for number in range(5)])
     with pytest.raises(ImageProblem, match="2"):
-        await again(host, AgainPolicy(tries=3), time_left=lambda: 1.0, uniform=no_wait)
+        await retry_fetch(host, FetchRetryPolicy(tries=3), time_left=lambda: 1.0, uniform=no_wait)
     assert host.asked == 3
 
 
-@pytest.mark.parametrize("problem", [GONE, Open("left alone"), ImageProblem(ImageState.BLOCKED, "no")])
+@pytest.mark.parametrize("problem", [GONE, CircuitOpen("left alone"), ImageProblem(ImageState.BLOCKED, "no")])
 async def test_what_another_try_cannot_change_is_not_tried_again(problem: ImageProblem):
     host = Host(problem)
     with pytest.raises(ImageProblem):
-        await again(host, AgainPolicy(), time_left=lambda: 1.0, uniform=no_wait)
+        await retry_fetch(host, FetchRetryPolicy(), time_left=lambda: 1.0, uniform=no_wait)
     assert host.asked == 1
 
 
 async def test_no_try_begins_after_the_time_of_the_fetch():
     host = Host(DOWN, b"photo")
     with pytest.raises(ImageProblem):
-        await again(host, AgainPolicy(), time_left=lambda: 0.1, uniform=lambda low, high: high)
+        await retry_fetch(host, FetchRetryPolicy(), time_left=lambda: 0.1, uniform=lambda low, high: high)
     assert host.asked == 1

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from catalog.errors import ImageProblem
-from encoders.images import AgainPolicy, ImagePolicy, Images, decode
+from encoders.images import FetchRetryPolicy, ImageFetcher, ImagePolicy, decode
 from encoders.images.egress_guard import resolve
 from tests.encoders.images import hosts
 from tests.encoders.images.table import SCHEMES, TABLE, Row
@@ -21,7 +21,7 @@ POLICY = ImagePolicy(
     connect_timeout_s=0.3,
     read_timeout_s=0.3,
     total_timeout_s=0.6,
-    again=AgainPolicy(tries=1),
+    again=FetchRetryPolicy(tries=1),
 )
 NAMES = {
     "shop.example": ["127.0.0.1"],
@@ -65,7 +65,7 @@ def rebinding() -> Callable[[str, int], Any]:
 
 
 async def becomes(url: str, policy: ImagePolicy) -> Image.Image | ImageProblem:
-    async with Images(policy, resolve=rebinding()) as images:
+    async with ImageFetcher(policy, resolve=rebinding()) as images:
         try:
             return decode(await images.fetch(url), policy)
         except ImageProblem as problem:

@@ -14,7 +14,7 @@ from hypercorn.config import Config
 
 from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from encoders.images import AgainPolicy, ImagePolicy, Images
+from encoders.images import FetchRetryPolicy, ImageFetcher, ImagePolicy
 
 BODY = b"a photo over HTTP/2"
 
@@ -71,12 +71,12 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
 
 
 def policy(shop: Shop, **changes: object) -> ImagePolicy:
-    again = AgainPolicy(tries=1)
+    again = FetchRetryPolicy(tries=1)
     return ImagePolicy(allow_hosts=("localhost",), ca_file=shop.ca_file, max_bytes=20_000, again=again, **changes)
 
 
 async def test_photos_share_a_connection(shop: Shop) -> None:
-    async with Images(policy(shop)) as images:
+    async with ImageFetcher(policy(shop)) as images:
         assert await images.fetch(f"{shop.url}/first") == BODY
         assert await asyncio.gather(*(images.fetch(f"{shop.url}/wait?{n}") for n in range(20))) == [BODY] * 20
     assert set(shop.versions) == {"2"}
@@ -86,7 +86,7 @@ async def test_photos_share_a_connection(shop: Shop) -> None:
 
 async def test_every_failure_has_its_state_and_leaves_the_connection_to_others(shop: Shop) -> None:
     outcomes = {"slow": ImageState.UNAVAILABLE, "none": ImageState.MISSING, "big": ImageState.TOO_LARGE}
-    async with Images(policy(shop, total_timeout_s=0.4)) as images:
+    async with ImageFetcher(policy(shop, total_timeout_s=0.4)) as images:
         for path, state in [*outcomes.items(), *outcomes.items()]:
             with pytest.raises(ImageProblem) as caught:
                 await images.fetch(f"{shop.url}/{path}")
@@ -95,7 +95,7 @@ async def test_every_failure_has_its_state_and_leaves_the_connection_to_others(s
 
 
 async def test_an_unknown_authority_is_not_trusted(shop: Shop) -> None:
-    async with Images(ImagePolicy(allow_hosts=("localhost",), again=AgainPolicy(tries=1))) as images:
+    async with ImageFetcher(ImagePolicy(allow_hosts=("localhost",), again=FetchRetryPolicy(tries=1))) as images:
         with pytest.raises(ImageProblem, match="certificate") as caught:
             await images.fetch(f"{shop.url}/ok")
     assert caught.value.state is ImageState.UNAVAILABLE

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import ImageProblem
-from encoders.images import AgainPolicy, CachePolicy, ImagePolicy, Images
-from encoders.images.http_cache import PhotoFiles
+from encoders.images import FetchRetryPolicy, HttpCachePolicy, ImageFetcher, ImagePolicy
+from encoders.images.http_cache import HttpImageCache
 from tests.encoders.images import hosts
 
 BODY = b"a photo, as far as keeping goes"
@@ -29,8 +29,8 @@ def host() -> Iterator[hosts.Host]:
 
 @pytest.fixture
 def policy(tmp_path: Path) -> ImagePolicy:
-    cache = CachePolicy(tmp_path / "below" / "photos.sqlite", 1_000_000)
-    return ImagePolicy(allow_hosts=("127.0.0.1",), cache=cache, again=AgainPolicy(tries=2, initial_s=0.001))
+    cache = HttpCachePolicy(tmp_path / "below" / "photos.sqlite", 1_000_000)
+    return ImagePolicy(allow_hosts=("127.0.0.1",), cache=cache, again=FetchRetryPolicy(tries=2, initial_s=0.001))
 
 
 def said(*headers: str) -> bytes:
@@ -43,7 +43,7 @@ UNCHANGED = hosts.reply(b"", code="304 Not Modified", length="none")
 async def fetched(host: hosts.Host, policy: ImagePolicy, answer: hosts.Answer, path: str = "x") -> bytes:
     """By a client of its own, as after a restart."""
     host.answers["x"] = answer
-    async with Images(policy) as images:
+    async with ImageFetcher(policy) as images:
         return await images.fetch(f"http://127.0.0.1:{host.port}/{path}")
 
 
@@ -109,7 +109,7 @@ async def test_no_answer_is_kept_but_a_photo(host, policy) -> None:
 
 async def test_the_file_stays_within_its_bound_and_the_longest_unused_goes(tmp_path: Path) -> None:
     now = 1_000_000.0
-    files = PhotoFiles(CachePolicy(tmp_path / "photos", 1_000_000), now=lambda: now)
+    files = HttpImageCache(HttpCachePolicy(tmp_path / "photos", 1_000_000), now=lambda: now)
     for number in range(60):
         now += 10_000
         await files.put(f"{URL}{number}", bytes([number]) * 50_000, {"etag": "1"})
@@ -127,7 +127,7 @@ async def test_the_file_stays_within_its_bound_and_the_longest_unused_goes(tmp_p
 
 async def test_freshness_ends_and_a_clock_set_back_does_not_prolong_it(tmp_path: Path) -> None:
     now = 1_000_000_000.0
-    files = PhotoFiles(CachePolicy(tmp_path / "photos", 1_000_000), now=lambda: now)
+    files = HttpImageCache(HttpCachePolicy(tmp_path / "photos", 1_000_000), now=lambda: now)
     await files.put(URL, BODY, {"etag": "1", "cache-control": "max-age=60"})
     for at, fresh in ((59, True), (61, False), (-5_000_000_000, False)):
         now = 1_000_000_000.0 + at
@@ -164,9 +164,9 @@ async def test_a_folder_that_cannot_be_written_costs_the_cache_and_no_photo(host
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from encoders.images.cache import CachePolicy, PhotoFiles
+from encoders.images.cache import HttpCachePolicy, HttpImageCache
 async def main(path, who):
-    files = PhotoFiles(CachePolicy(Path(path), 1_000_000))
+    files = HttpImageCache(HttpCachePolicy(Path(path), 1_000_000))
     for n in range(100):
         await files.put(f"{n % 10}", f"{n % 10}".encode() * 20_000, {"etag": who})
         kept = await files.get(f"{(n * 7) % 10}")

@@ -14,7 +14,7 @@ import pytest
 
 from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from encoders.images import AgainPolicy, ImagePolicy, Images, S3Policy
+from encoders.images import FetchRetryPolicy, ImageFetcher, ImagePolicy, S3Policy
 from tests.encoders.images import hosts
 
 BODY = b"a photo, as far as an object store goes"
@@ -81,20 +81,20 @@ def policy(endpoint: str, tries: int = 1) -> ImagePolicy:
         max_bytes=1000,
         read_timeout_s=1.0,
         total_timeout_s=0.5,
-        again=AgainPolicy(tries=tries, initial_s=0.001),
+        again=FetchRetryPolicy(tries=tries, initial_s=0.001),
         s3=S3Policy(BUCKETS, endpoint),
     )
 
 
 async def problem(url: str, policy: ImagePolicy) -> ImageProblem:
-    async with Images(policy) as images:
+    async with ImageFetcher(policy) as images:
         with pytest.raises(ImageProblem) as caught:
             await images.fetch(url)
     return caught.value
 
 
 async def test_objects_are_read_by_their_keys_as_they_stand(store: str) -> None:
-    async with Images(policy(store)) as images:
+    async with ImageFetcher(policy(store)) as images:
         assert await images.fetch("s3://shop/a.jpg") == BODY
         assert await images.fetch("S3://shop/deep/ä b+c%20?x#y.jpg") == BODY
 

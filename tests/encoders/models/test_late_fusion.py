@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from PIL.Image import Image
 
 from catalog.domain.space import FUSED, IMAGE, TITLE
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from catalog.ports import Vector
 from encoders.model import finish_items, to_vectors
 from encoders.models.late_fusion import digest, texts
 from encoders.models.load import BUILTIN
-from encoders.models.single_stream import Trained
+from encoders.models.single_stream import SingleStreamModel
 from encoders.runtime.plans import text_plan
 from encoders.runtime.policy import Precision
-from encoders.runtime.torch_eager import InTorch
+from encoders.runtime.torch_eager import TorchTower
 from encoders.towers.backbone_files import file_of, files, padded, prepared
 from encoders.towers.preprocessing import load_tokenizer
 from encoders.towers.single_stream import read, save
@@ -31,7 +31,7 @@ from liveshelf.sample import COLOURS, KINDS, Look, Spec, photo
 from tests.encoders.conftest import picture
 
 
-def item(small: Trained, title: str, colour: str | None = None) -> dict[str, Vector]:
+def item(small: SingleStreamModel, title: str, colour: str | None = None) -> dict[str, Vector]:
     inputs = [small.prepare(title, None if colour is None else picture(colour))]
     with torch.inference_mode():
         (found,) = finish_items(small.forward_items(inputs), inputs)
@@ -39,7 +39,7 @@ def item(small: Trained, title: str, colour: str | None = None) -> dict[str, Vec
     return found
 
 
-def query(small: Trained, text: str = "", colour: str | None = None) -> Vector:
+def query(small: SingleStreamModel, text: str = "", colour: str | None = None) -> Vector:
     with torch.inference_mode():
         inputs = small.prepare(text, None if colour is None else picture(colour))
         vector: Vector = to_vectors(small.forward_queries([inputs]))[0]
@@ -48,7 +48,7 @@ def query(small: Trained, text: str = "", colour: str | None = None) -> Vector:
 
 @pytest.mark.parametrize(("title", "colour"), [("Plain mug", "red"), ("Plain mug", None), ("", "red"), ("", None)])
 def test_whatever_is_missing_there_are_unit_vectors_of_the_space(
-    small: Trained, title: str, colour: str | None
+    small: SingleStreamModel, title: str, colour: str | None
 ) -> None:
     found = item(small, title, colour)
     names = {FUSED: True, IMAGE: colour is not None, TITLE: bool(title) or colour is None}
@@ -59,20 +59,20 @@ def test_whatever_is_missing_there_are_unit_vectors_of_the_space(
         assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_title_alone_is_its_title_vector_and_near_a_query_of_its_words(small: Trained) -> None:
+def test_a_title_alone_is_its_title_vector_and_near_a_query_of_its_words(small: SingleStreamModel) -> None:
     found = item(small, "Plain mug")
     np.testing.assert_allclose(found[FUSED], found[TITLE], atol=1e-6)
     np.testing.assert_allclose(item(small, "Plain mug", "red")[TITLE], found[TITLE], atol=1e-2)
     assert found[TITLE] @ query(small, "Plain mug") > 0.8
 
 
-def test_a_photo_alone_is_its_image_vector(small: Trained) -> None:
+def test_a_photo_alone_is_its_image_vector(small: SingleStreamModel) -> None:
     found = item(small, "", "red")
     np.testing.assert_allclose(found[FUSED], found[IMAGE], atol=1e-6)
     np.testing.assert_allclose(item(small, "Plain mug", "red")[IMAGE], found[IMAGE], atol=1e-2)
 
 
-def test_vectors_hardly_depend_on_their_batch(small: Trained) -> None:
+def test_vectors_hardly_depend_on_their_batch(small: SingleStreamModel) -> None:
     batch = [small.prepare(f"mug number {i}" * (1 + i % 3), picture("red") if i % 2 else None) for i in range(9)]
     together = small.forward_items(batch)[FUSED]
     alone = np.concatenate([small.forward_items([inputs])[FUSED] for inputs in batch])
@@ -81,7 +81,7 @@ def test_vectors_hardly_depend_on_their_batch(small: Trained) -> None:
 
 def test_texts_of_all_lengths_together_are_what_they_are_alone() -> None:
     words, tokenizer, _ = files()
-    read = InTorch(text_plan(words))
+    read = TorchTower(text_plan(words))
     titles = ["mug " * length for length in (40, 1, 17, 3, 60, 15, 16, 2)] + [""]
     batch = [prepared(load_tokenizer(tokenizer), title, picture("red"), side=32) for title in titles]
     together = texts(batch, read)
@@ -105,7 +105,7 @@ def drawn(kind: str, colour: str, *, view: int) -> Image:
 
 
 @pytest.mark.parametrize("kind", ["mug", "cushion"])
-def test_a_text_finds_by_what_only_the_photo_shows(small: Trained, kind: str) -> None:
+def test_a_text_finds_by_what_only_the_photo_shows(small: SingleStreamModel, kind: str) -> None:
     inputs = [small.prepare("Harbour, hand made", drawn(kind, colour, view=5)) for colour in COLOURS]
     asked = [small.prepare(f"{colour} {kind}", None) for colour in COLOURS]
     shelf = to_vectors(small.forward_items(inputs)[FUSED])
@@ -115,7 +115,7 @@ def test_a_text_finds_by_what_only_the_photo_shows(small: Trained, kind: str) ->
 
 
 @pytest.mark.parametrize("name", [FUSED, IMAGE])
-def test_a_photo_finds_the_like(small: Trained, name: str) -> None:
+def test_a_photo_finds_the_like(small: SingleStreamModel, name: str) -> None:
     looks = [(kind, colour) for kind in ("mug", "cushion", "hat") for colour in COLOURS]
     shelf_inputs = [small.prepare("Harbour, hand made", drawn(*look, view=5)) for look in looks]
     query_inputs = [small.prepare("", drawn(*look, view=6)) for look in looks]
@@ -126,7 +126,7 @@ def test_a_photo_finds_the_like(small: Trained, name: str) -> None:
     assert all(looks[i][0] == look[0] for i, look in zip(found, looks, strict=True)), "never another kind"
 
 
-def test_words_still_mean_what_they_meant_to_the_text_backbone(small: Trained) -> None:
+def test_words_still_mean_what_they_meant_to_the_text_backbone(small: SingleStreamModel) -> None:
     titles = ["Velvet sofa, three seats", "Stainless steel kettle", "Garden hose, 20 m", "Wool blanket"]
     shelf = np.stack([item(small, title)[FUSED] for title in titles])
     asked = ["couch", "boil water", "watering the lawn", "something warm for the bed"]
@@ -143,21 +143,21 @@ def test_the_weights_survive_their_file(tmp_path: Path) -> None:
     assert digest(tmp_path / "again.safetensors") == digest(BUILTIN), "writing is deterministic"
 
 
-def test_other_weights_are_another_space(tmp_path: Path, small: Trained) -> None:
+def test_other_weights_are_another_space(tmp_path: Path, small: SingleStreamModel) -> None:
     towers = read(BUILTIN)
     with torch.no_grad():
         towers.to_item.weight.mul_(1.01)
     save(towers, tmp_path / "other.safetensors")
-    other = Trained(tmp_path / "other.safetensors", name="builtin:small")
+    other = SingleStreamModel(tmp_path / "other.safetensors", name="builtin:small")
     assert other.space.revision != small.space.revision
     assert other.space.id != small.space.id
     shutil.copy(BUILTIN, tmp_path / "same.safetensors")
-    assert Trained(tmp_path / "same.safetensors", name="builtin:small").space == small.space
+    assert SingleStreamModel(tmp_path / "same.safetensors", name="builtin:small").space == small.space
 
 
 def test_canonical_vectors() -> None:
     """The first five numbers, in full precision. Weights trained anew change them, and the space's id with them."""
-    exact = Trained(BUILTIN, name="builtin:small", precision="float32")
+    exact = SingleStreamModel(BUILTIN, name="builtin:small", precision="float32")
     found = item(exact, "Red cushion, 40 cm", "red")
     canonical = {
         FUSED: (found[FUSED], [0.1182, 0.0921, 0.0605, -0.1492, -0.0011]),
@@ -172,7 +172,7 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
 def test_half_width_floats_give_nearly_the_same_vectors() -> None:
-    exact, half = (Trained(BUILTIN, name="", precision=precision) for precision in PRECISIONS)
+    exact, half = (SingleStreamModel(BUILTIN, name="", precision=precision) for precision in PRECISIONS)
     for name, vector in item(exact, "Red cushion, 40 cm", "red").items():
         assert vector @ item(half, "Red cushion, 40 cm", "red")[name] > 0.999
 
@@ -194,7 +194,7 @@ def test_weights_that_came_in_part_or_not_at_all_are_told(tmp_path: Path, monkey
     monkeypatch.syspath_prepend(tmp_path)
     assert file_of("half_a_model", "weights.bin", 10).read_bytes() == b"x" * 10
     for name, size in (("weights.bin", 11), ("tokenizer.json", 10)):
-        with pytest.raises(Misuse, match=f"{name} is missing or incomplete: install half-a-model again"):
+        with pytest.raises(InvalidInput, match=f"{name} is missing or incomplete: install half-a-model again"):
             file_of("half_a_model", name, size)
-    with pytest.raises(Misuse, match="not installed: install no-such-model"):
+    with pytest.raises(InvalidInput, match="not installed: install no-such-model"):
         file_of("no_such_model", "weights.bin", 10)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from catalog.domain.product import Content
 from catalog.domain.space import FUSED, IMAGE
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from encoders import EncoderService, load
 from encoders.models.load import BUILTIN, CHECKPOINT, LATE
 from encoders.towers import late_fusion as fusion
@@ -23,7 +23,7 @@ WORDS = ["[UNK]", "[PAD]", "[BOS]", "[EOS]", "red", "blue", "mug", "hat"]
 
 @pytest.mark.parametrize("name", ["builtin:large", "builtin", "nonsense", "hf:", "checkpoint:", "timm:resnet", ""])
 def test_an_unknown_name_is_told_what_exists(name: str) -> None:
-    with pytest.raises(Misuse, match="builtin:small, hf:REPO-OR-PATH@REVISION and checkpoint:DIR"):
+    with pytest.raises(InvalidInput, match="builtin:small, hf:REPO-OR-PATH@REVISION and checkpoint:DIR"):
         load(name)
 
 
@@ -49,24 +49,24 @@ def test_a_checkpoint_has_one_space_by_whatever_path_it_is_reached(
 
 
 def test_a_checkpoint_that_is_not_there_or_is_none_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="train one"):
+    with pytest.raises(InvalidInput, match="train one"):
         load(f"checkpoint:{tmp_path}")
     (tmp_path / CHECKPOINT).write_bytes(BUILTIN.read_bytes()[:-1000])
-    with pytest.raises(Misuse, match="liveshelf train"):
+    with pytest.raises(InvalidInput, match="liveshelf train"):
         load(f"checkpoint:{tmp_path}")
-    fusion.save(fusion.Fusion(fusion.Shape(dim=8, hidden=8)), tmp_path / CHECKPOINT)
-    with pytest.raises(Misuse, match="not a checkpoint of this version"):
+    fusion.save(fusion.LateFusion(fusion.LateFusionShape(dim=8, hidden=8)), tmp_path / CHECKPOINT)
+    with pytest.raises(InvalidInput, match="not a checkpoint of this version"):
         load(f"checkpoint:{tmp_path}")
     (tmp_path / LATE).write_bytes(b"not safetensors")
-    with pytest.raises(Misuse, match="train one"):
+    with pytest.raises(InvalidInput, match="train one"):
         load(f"checkpoint:{tmp_path}")
 
 
 @pytest.mark.filterwarnings("default")  # what a missing network makes the hub's client warn about is not ours
 def test_a_model_that_cannot_be_had_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="cannot be had"):
+    with pytest.raises(InvalidInput, match="cannot be had"):
         load(f"hf:{tmp_path / 'nothing'}")
-    with pytest.raises(Misuse, match="cannot be had"):
+    with pytest.raises(InvalidInput, match="cannot be had"):
         load(f"hf:{tmp_path}@main")
 
 
@@ -181,13 +181,13 @@ def test_an_interrupted_download_is_told(tmp_path: Path) -> None:
     weights = saved_clip(tmp_path) / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(Misuse, match="incomplete: fetch them again"):
+    with pytest.raises(InvalidInput, match="incomplete: fetch them again"):
         load(f"hf:{tmp_path}")
     weights.write_bytes(whole)
     state = load_file(weights)
     del state["text_projection.weight"]
     save_file(state, weights, metadata={"format": "pt"})
-    with pytest.raises(Misuse, match="lack text_projection"):
+    with pytest.raises(InvalidInput, match="lack text_projection"):
         load(f"hf:{tmp_path}")
 
 
@@ -196,7 +196,7 @@ def test_a_model_without_two_towers_is_refused(tmp_path: Path) -> None:
 
     BertModel(BertConfig(**_small({"vocab_size": 8}))).save_pretrained(tmp_path)
     _tokenizer().save_pretrained(tmp_path)  # type: ignore[attr-defined]
-    with pytest.raises(Misuse, match=r"cannot be had|no text and image tower"):
+    with pytest.raises(InvalidInput, match=r"cannot be had|no text and image tower"):
         load(f"hf:{tmp_path}")
 
 

@@ -15,18 +15,18 @@ import torch
 from numpy.typing import NDArray
 
 from encoders.model import Inputs, finish_items, to_vectors
-from encoders.models.late_fusion import Small
+from encoders.models.late_fusion import LateFusionModel
 from encoders.models.load import BUILTIN
-from encoders.models.single_stream import Trained
+from encoders.models.single_stream import SingleStreamModel
 from encoders.runtime import RuntimePolicy
 from encoders.runtime.int8 import computes_in_int8
 from encoders.runtime.policy import Precision
-from encoders.towers.late_fusion import Fusion, Shape, save
+from encoders.towers.late_fusion import LateFusion, LateFusionShape, save
 from liveshelf.sample import COLOURS, KINDS, Look, Spec, photo
 
 # Torch's own bfloat16 has 0.991 on photos of one plain colour, whose features spread least.
 LEAST = {"float32": 0.9999, "bfloat16": 0.985, "int8": 0.97}
-Family = Small | Trained
+Family = LateFusionModel | SingleStreamModel
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Heads for late fusion, which no training has seen."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("checkpoint") / "fusion.safetensors"
-    save(Fusion(Shape(dim=32)).requires_grad_(False), path)
+    save(LateFusion(LateFusionShape(dim=32)).requires_grad_(False), path)
     return path
 
 
@@ -63,7 +63,7 @@ def reference(request: pytest.FixtureRequest, checkpoint: Path) -> Family:
 )
 def served(request: pytest.FixtureRequest, reference: Family, checkpoint: Path, exports: Path) -> Family:
     runtime, precision = request.param
-    kind = "small" if isinstance(reference, Small) else "trained"
+    kind = "small" if isinstance(reference, LateFusionModel) else "trained"
     policy = RuntimePolicy(runtime, exports, forwards=2, threads=1, precision=precision)
     found = family(kind, checkpoint, None if precision == "int8" else precision, policy)
     assert found.runs.lower().startswith(runtime)
@@ -73,8 +73,8 @@ def served(request: pytest.FixtureRequest, reference: Family, checkpoint: Path, 
 
 def family(kind: str, checkpoint: Path, precision: Precision | None, policy: RuntimePolicy | None) -> Family:
     if kind == "small":
-        return Small(checkpoint, name="checkpoint:here", precision=precision, runtime=policy)
-    return Trained(BUILTIN, name="builtin:small", precision=precision, runtime=policy)
+        return LateFusionModel(checkpoint, name="checkpoint:here", precision=precision, runtime=policy)
+    return SingleStreamModel(BUILTIN, name="builtin:small", precision=precision, runtime=policy)
 
 
 def products(model: Family) -> list[Inputs]:

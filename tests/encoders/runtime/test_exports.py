@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from encoders.runtime import RuntimePolicy
 from encoders.runtime.exports import KEPT_DAYS, from_export
-from encoders.runtime.prepare import Workshop
-from encoders.runtime.torch_eager import InTorch
-from encoders.runtime.tower import Plan, Tower, TowerProblem
+from encoders.runtime.prepare import TowerLoader
+from encoders.runtime.torch_eager import TorchTower
+from encoders.runtime.tower import Tower, TowerError, TowerPlan
 
 GIVEN = np.arange(6.0, dtype=np.float32).reshape(2, 3) + 1
 
@@ -39,18 +39,18 @@ class Pickled:
         self.exported = 0
         self.run: Callable[[Rows], Rows] = lambda x: 2 * x
 
-    def export(self, plan: Plan, folder: Path) -> None:
+    def export(self, plan: TowerPlan, folder: Path) -> None:
         self.exported += 1
         (folder / "tower").write_bytes(b"2")
 
     def load(self, folder: Path) -> Tower:
         if (folder / "tower").read_bytes() != b"2":
-            raise TowerProblem("it is no tower")
+            raise TowerError("it is no tower")
         return lambda x: self.run(x)
 
 
-def plan(**changes: object) -> Plan:
-    made = Plan(name="doubled", weights="w", code="c", reference=Doubled().to, example=(GIVEN,), shapes=((-1, 3),))
+def plan(**changes: object) -> TowerPlan:
+    made = TowerPlan(name="doubled", weights="w", code="c", reference=Doubled().to, example=(GIVEN,), shapes=((-1, 3),))
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -100,10 +100,10 @@ def test_a_runtime_that_computes_something_else_is_not_used(tmp_path: Path) -> N
     runtime = Pickled()
     from_export(plan(), runtime, tmp_path)
     runtime.run = lambda x: x[:, ::-1]
-    with pytest.raises(TowerProblem, match="cosine"):
+    with pytest.raises(TowerError, match="cosine"):
         from_export(plan(), runtime, tmp_path)
     runtime.run = lambda x: x * float("nan")
-    with pytest.raises(TowerProblem, match="cosine"):
+    with pytest.raises(TowerError, match="cosine"):
         from_export(plan(), runtime, tmp_path)
 
 
@@ -126,8 +126,8 @@ def test_exports_that_nobody_uses_are_deleted_in_time(tmp_path: Path) -> None:
     assert old not in tmp_path.iterdir()
 
 
-def workshop(runtime: Pickled, folder: Path | None) -> Workshop:
-    return Workshop(RuntimePolicy("openvino", folder), "cpu", "float32", make=lambda *_: runtime)
+def workshop(runtime: Pickled, folder: Path | None) -> TowerLoader:
+    return TowerLoader(RuntimePolicy("openvino", folder), "cpu", "float32", make=lambda *_: runtime)
 
 
 def test_torch_runs_a_tower_that_its_runtime_fails_on_from_then_on(
@@ -145,7 +145,7 @@ def test_torch_runs_a_tower_that_its_runtime_fails_on_from_then_on(
     assert not made
 
     def fails(x: Rows) -> Rows:
-        raise TowerProblem("no such instruction")
+        raise TowerError("no such instruction")
 
     runtime.run = fails
     assert np.array_equal(tower(GIVEN), 2 * GIVEN)
@@ -166,10 +166,10 @@ def test_torch_runs_a_tower_that_cannot_be_prepared(caplog: pytest.LogCaptureFix
 
 def test_a_runtime_that_is_not_there_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
     def missing(*_: object) -> Pickled:
-        raise TowerProblem("openvino is not installed")
+        raise TowerError("openvino is not installed")
 
-    shop = Workshop(RuntimePolicy(), "cpu", "float32", make=missing)
-    assert isinstance(shop.tower(plan()), InTorch)
+    shop = TowerLoader(RuntimePolicy(), "cpu", "float32", make=missing)
+    assert isinstance(shop.tower(plan()), TorchTower)
     assert "openvino is not installed" in shop.says
     assert "openvino is not installed" in caplog.text
 
@@ -178,6 +178,6 @@ def test_a_runtime_that_is_not_there_is_told_of(caplog: pytest.LogCaptureFixture
     ("policy", "device"), [(None, "cpu"), (RuntimePolicy("torch"), "cpu"), (RuntimePolicy(), "meta")]
 )
 def test_torch_runs_what_is_not_for_a_runtime(policy: RuntimePolicy | None, device: str) -> None:
-    shop = Workshop(policy, device, "float32")
-    assert isinstance(shop.tower(plan()), InTorch)
+    shop = TowerLoader(policy, device, "float32")
+    assert isinstance(shop.tower(plan()), TorchTower)
     assert shop.says == "torch runs it in float32"

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from encoders.models.late_fusion import Backbones
 from encoders.models.load import BUILTIN
-from encoders.models.single_stream import Trained
+from encoders.models.single_stream import SingleStreamModel
 from encoders.runtime import RuntimePolicy
 from encoders.runtime.int8 import RANGES, computes_in_int8, in_int8
 from encoders.runtime.int8_layers import round_layers, rounded
 from encoders.runtime.plans import grid_plan, text_plan
 from encoders.runtime.policy import Wanted
-from encoders.runtime.prepare import Workshop
+from encoders.runtime.prepare import TowerLoader
 from encoders.towers.backbones import image_tower, text_tower
 from tests.encoders.runtime.test_contract import products
 
@@ -32,7 +32,7 @@ def cosines(ours: Tensor, theirs: Tensor) -> Tensor:
 
 
 def test_rounded_layers_make_nearly_the_same_features(backbones: Backbones) -> None:
-    batch = products(Trained(BUILTIN, name="builtin:small", precision="float32"))
+    batch = products(SingleStreamModel(BUILTIN, name="builtin:small", precision="float32"))
     photos = torch.from_numpy(np.stack([one.pixels for one in batch if one.pixels is not None]))
     words, _, lite0 = backbones.files
     ids = torch.tensor([one.tokens for one in batch if len(one.tokens) == 4])
@@ -68,14 +68,14 @@ def test_only_backbones_as_they_came_are_rounded(backbones: Backbones) -> None:
 @pytest.mark.parametrize("precision", ["auto", "bfloat16", "float32", "int8"])
 def test_without_a_runtime_torch_serves_in_floats(precision: Wanted) -> None:
     policy = RuntimePolicy("torch", precision=precision)
-    served = Trained(BUILTIN, name="builtin:small", runtime=policy)
+    served = SingleStreamModel(BUILTIN, name="builtin:small", runtime=policy)
     assert "int8" not in served.runs
     assert precision != "float32" or served.runs == "torch runs it in float32"
 
 
 def test_auto_is_int8_where_the_processor_and_the_runtime_compute_in_it(tmp_path: Path) -> None:
     policies = [RuntimePolicy("openvino", tmp_path, threads=1, precision=wanted) for wanted in ("auto", "bfloat16")]
-    fastest, floats = (Workshop(policy, "cpu").says for policy in policies)
+    fastest, floats = (TowerLoader(policy, "cpu").says for policy in policies)
     assert fastest.endswith("and int8") == computes_in_int8()
     assert "int8" not in floats
 
@@ -86,7 +86,7 @@ def test_the_layers_that_are_rounded_run_in_int8(tmp_path: Path, backbones: Back
 
     policy = RuntimePolicy("openvino", tmp_path, forwards=1, threads=1, precision="int8")
     plan = text_plan(backbones.files[0])
-    Workshop(policy, "cpu", "float32").tower(plan)
+    TowerLoader(policy, "cpu", "float32").tower(plan)
     (folder,) = tmp_path.iterdir()
     compiled = openvino.Core().compile_model(folder / "tower.xml", "CPU")
     ran = [node.get_rt_info() for node in compiled.get_runtime_model().get_ordered_ops()]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from encoders.model import to_vectors
 from encoders.models.late_fusion import texts
 from encoders.runtime.plans import text_plan
-from encoders.runtime.torch_eager import InTorch
+from encoders.runtime.torch_eager import TorchTower
 from encoders.towers.backbone_files import files, prepared
 from encoders.towers.backbones import CELL_DIM, IMAGE_DIM, WHOLE_DIM, attended, image_tower, text_tower
 from encoders.towers.preprocessing import load_tokenizer
@@ -53,7 +53,7 @@ def test_the_image_tower_is_timms_lite0_up_to_its_pooled_head() -> None:
 
 def test_padding_changes_nothing_of_a_texts_features() -> None:
     words, tokenizer, _ = files()
-    read, inputs = InTorch(text_plan(words)), partial(prepared, load_tokenizer(tokenizer), photo=None, side=0)
+    read, inputs = TorchTower(text_plan(words)), partial(prepared, load_tokenizer(tokenizer), photo=None, side=0)
     short, long = inputs("red mug"), inputs("a very much longer title of a very much larger mug")
     alone, beside = to_vectors(texts([short], read))[0], to_vectors(texts([short, long], read))[0]
     assert alone @ beside > 0.999

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from encoders.towers.late_fusion import Fusion, Shape
+from encoders.towers.late_fusion import LateFusion, LateFusionShape
 
 
 def test_the_fusion_is_its_formula() -> None:
     torch.manual_seed(0)
-    fusion = Fusion(Shape(text=6, image=10, dim=4, hidden=8)).eval().requires_grad_(False)
+    fusion = LateFusion(LateFusionShape(text=6, image=10, dim=4, hidden=8)).eval().requires_grad_(False)
     for weight in fusion.parameters():
         weight.add_(0.3 * torch.randn_like(weight))
     fusion.image_mean.fill_(0.5)

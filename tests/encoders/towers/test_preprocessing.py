@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from encoders.models.single_stream import Trained
+from encoders.models.single_stream import SingleStreamModel
 from encoders.towers.preprocessing import MAX_TOKENS, square, tidy
 
 
@@ -23,7 +23,7 @@ def test_white_space_is_no_part_of_a_title() -> None:
     assert tidy("  Red \n\t mug ") == "Red mug"
 
 
-def test_a_title_is_cut_and_no_title_is_no_tokens(small: Trained) -> None:
+def test_a_title_is_cut_and_no_title_is_no_tokens(small: SingleStreamModel) -> None:
     photo = Image.new("RGB", (8, 8))
     assert len(small.prepare("mug " * 500, photo).tokens) == MAX_TOKENS
     assert small.prepare(" \n", photo).tokens == ()

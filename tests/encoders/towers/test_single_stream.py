@@ -13,19 +13,19 @@ from torch.nn import functional as F
 
 from catalog.domain.product import Content
 from catalog.domain.space import FUSED, IMAGE, TITLE
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from encoders import EncoderService, load
 from encoders.model import SplitModel, finish_items
 from encoders.models.load import CHECKPOINT
-from encoders.models.single_stream import Trained
+from encoders.models.single_stream import SingleStreamModel
 from encoders.towers.backbones import CELL_DIM, TEXT_DIM, WHOLE_DIM
-from encoders.towers.single_stream import Block, Item, Shape, SingleStream, Text, read, save
+from encoders.towers.single_stream import Block, ItemInput, SingleStream, TextInput, TowerShape, read, save
 from tests.encoders.conftest import Photos, picture, png
 
-SHAPE = Shape(dim=16, width=32, layers=2, heads=2, expansion=2, photo_side=64, images=2)
+SHAPE = TowerShape(dim=16, width=32, layers=2, heads=2, expansion=2, photo_side=64, images=2)
 
 
-def towers(shape: Shape = SHAPE) -> SingleStream:
+def towers(shape: TowerShape = SHAPE) -> SingleStream:
     torch.manual_seed(0)
     found = SingleStream(shape)
     with torch.no_grad():
@@ -34,15 +34,15 @@ def towers(shape: Shape = SHAPE) -> SingleStream:
     return found.eval().requires_grad_(False)
 
 
-def text(*lengths: int, seed: int = 0) -> Text:
+def text(*lengths: int, seed: int = 0) -> TextInput:
     states = torch.randn(len(lengths), max(lengths), TEXT_DIM, generator=torch.Generator().manual_seed(seed))
-    return Text(states, torch.arange(max(lengths)) < torch.tensor(lengths)[:, None])
+    return TextInput(states, torch.arange(max(lengths)) < torch.tensor(lengths)[:, None])
 
 
-def item(*lengths: int, there: list[list[bool]], seed: int = 0) -> Item:
+def item(*lengths: int, there: list[list[bool]], seed: int = 0) -> ItemInput:
     shape = (len(lengths), len(there[0]), SHAPE.features)
     photos = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-    return Item(text(*lengths), photos, torch.tensor(there))
+    return ItemInput(text(*lengths), photos, torch.tensor(there))
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -51,8 +51,8 @@ def test_padding_and_neighbours_change_nothing(shared: bool) -> None:
     batch = item(5, 2, 3, there=[[True], [True], [False]])
     together, asked = found.item(batch).vector, found.query(batch.title).vector
     for i, length in enumerate((5, 2, 3)):
-        title = Text(batch.title.states[i : i + 1, :length], batch.title.seen[i : i + 1, :length])
-        alone = found.item(Item(title, batch.photos[i : i + 1], batch.there[i : i + 1])).vector[0]
+        title = TextInput(batch.title.states[i : i + 1, :length], batch.title.seen[i : i + 1, :length])
+        alone = found.item(ItemInput(title, batch.photos[i : i + 1], batch.there[i : i + 1])).vector[0]
         torch.testing.assert_close(together[i], alone, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(asked[i], found.query(title).vector[0], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(together.norm(dim=1), torch.ones(3))
@@ -69,7 +69,9 @@ def test_what_is_not_there_says_nothing() -> None:
     found, batch = towers(), item(4, there=[[False]])
     before = found.item(batch).vector
     torch.testing.assert_close(found.item(replace(batch, photos=batch.photos + 9)).vector, before)
-    torch.testing.assert_close(found.item(Item(batch.title, batch.photos[:, :0], batch.there[:, :0])).vector, before)
+    torch.testing.assert_close(
+        found.item(ItemInput(batch.title, batch.photos[:, :0], batch.there[:, :0])).vector, before
+    )
     shown = item(4, there=[[True]])
     hidden_title = replace(shown, title=replace(shown.title, seen=torch.zeros_like(shown.title.seen)))
     torch.testing.assert_close(
@@ -85,7 +87,7 @@ def test_several_photos_are_read_and_told_apart() -> None:
     swapped = replace(two, photos=two.photos.flip(1))
     vectors = [found.item(one).vector for one in (two, first, swapped)]
     assert min(float((a - b).norm()) for a, b in ((vectors[0], vectors[1]), (vectors[0], vectors[2]))) > 1e-3
-    torch.testing.assert_close(vectors[1], found.item(Item(two.title, two.photos[:, :1], two.there[:, :1])).vector)
+    torch.testing.assert_close(vectors[1], found.item(ItemInput(two.title, two.photos[:, :1], two.there[:, :1])).vector)
     three = item(3, there=[[True, True, True]])
     assert found.item(three).vector.isfinite().all(), "more photos than are told apart"
 
@@ -184,15 +186,15 @@ def test_the_weights_survive_their_file(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def trained(tmp_path: Path) -> Trained:
+def trained(tmp_path: Path) -> SingleStreamModel:
     save(towers(), tmp_path / CHECKPOINT)
     found = load(f"checkpoint:{tmp_path}")
-    assert isinstance(found, Trained)
+    assert isinstance(found, SingleStreamModel)
     assert isinstance(found, SplitModel)
     return found
 
 
-def test_whatever_is_missing_there_are_unit_vectors_of_the_space(trained: Trained) -> None:
+def test_whatever_is_missing_there_are_unit_vectors_of_the_space(trained: SingleStreamModel) -> None:
     red = picture("red")
     inputs = [trained.prepare(*said) for said in (("Plain mug", red), ("Plain mug", None), ("", red), ("", None))]
     both, title, photo, nothing = finish_items(trained.forward_items(inputs), inputs)
@@ -211,7 +213,7 @@ def test_whatever_is_missing_there_are_unit_vectors_of_the_space(trained: Traine
     assert np.isfinite(asked).all()
 
 
-async def test_it_serves_with_a_cache_of_photos(trained: Trained) -> None:
+async def test_it_serves_with_a_cache_of_photos(trained: SingleStreamModel) -> None:
     async with EncoderService(trained, Photos({"red": png(picture("red"))})) as service:
         products = [Content("red mug", ("red",)), Content("red cup", ("red",))]
         one = await service.encode(await service.prepare(products))
@@ -223,16 +225,16 @@ async def test_it_serves_with_a_cache_of_photos(trained: Trained) -> None:
     assert query.shape == (16,)
 
 
-def test_other_weights_are_another_space(tmp_path: Path, trained: Trained) -> None:
+def test_other_weights_are_another_space(tmp_path: Path, trained: SingleStreamModel) -> None:
     other = towers()
     other.to_item.weight.mul_(1.01)
     save(other, tmp_path / "other.safetensors")
-    assert Trained(tmp_path / "other.safetensors", name=trained.space.model).space.id != trained.space.id
+    assert SingleStreamModel(tmp_path / "other.safetensors", name=trained.space.model).space.id != trained.space.id
 
 
 def test_a_checkpoint_that_is_none_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="liveshelf train"):
+    with pytest.raises(InvalidInput, match="liveshelf train"):
         load(f"checkpoint:{tmp_path}")
     (tmp_path / CHECKPOINT).write_bytes(b"not safetensors")
-    with pytest.raises(Misuse, match="liveshelf train"):
+    with pytest.raises(InvalidInput, match="liveshelf train"):
         load(f"checkpoint:{tmp_path}")

@@ -11,9 +11,9 @@ import grpc
 import pytest
 from qdrant_client.grpc import points_service_pb2_grpc
 
-from catalog.domain.product import Key
-from catalog.errors import Hopeless, LiveshelfError, Misuse, Unavailable
-from indexer import QdrantIndex, connect
+from catalog.domain.product import ProductKey
+from catalog.errors import FatalError, InvalidInput, LiveshelfError, Unavailable
+from indexer import QdrantWriter, connect
 from tests.fakes import SPACE
 from tests.fixtures_engine import client_of
 
@@ -52,11 +52,11 @@ async def serving(refusing: Refusing) -> AsyncIterator[str]:
         (grpc.StatusCode.RESOURCE_EXHAUSTED, Unavailable),
         (grpc.StatusCode.ABORTED, Unavailable),
         (grpc.StatusCode.INTERNAL, Unavailable),
-        (grpc.StatusCode.NOT_FOUND, Hopeless),
-        (grpc.StatusCode.UNAUTHENTICATED, Hopeless),
-        (grpc.StatusCode.PERMISSION_DENIED, Hopeless),
-        (grpc.StatusCode.UNIMPLEMENTED, Hopeless),
-        (grpc.StatusCode.INVALID_ARGUMENT, Hopeless),  # reading by id cannot be wrong for one product
+        (grpc.StatusCode.NOT_FOUND, FatalError),
+        (grpc.StatusCode.UNAUTHENTICATED, FatalError),
+        (grpc.StatusCode.PERMISSION_DENIED, FatalError),
+        (grpc.StatusCode.UNIMPLEMENTED, FatalError),
+        (grpc.StatusCode.INVALID_ARGUMENT, FatalError),  # reading by id cannot be wrong for one product
     ],
 )
 async def test_a_status_becomes_what_the_caller_does_about_it(
@@ -64,7 +64,7 @@ async def test_a_status_becomes_what_the_caller_does_about_it(
 ) -> None:
     async with serving(Refusing(code)) as url, client_of(url) as client:
         with pytest.raises(becomes, match="the reason") as caught:
-            await QdrantIndex(client, collection="c", space=SPACE).known([Key("a", "1")])
+            await QdrantWriter(client, collection="c", space=SPACE).known([ProductKey("a", "1")])
     if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
         assert "LIVESHELF_QDRANT_API_KEY" in str(caught.value)
 
@@ -72,7 +72,7 @@ async def test_a_status_becomes_what_the_caller_does_about_it(
 async def test_a_server_that_asks_for_patience_is_unavailable() -> None:
     async with serving(Refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, "3")) as url, client_of(url) as client:
         with pytest.raises(Unavailable, match="too busy"):
-            await QdrantIndex(client, collection="c", space=SPACE).known([Key("a", "1")])
+            await QdrantWriter(client, collection="c", space=SPACE).known([ProductKey("a", "1")])
 
 
 async def test_no_server_is_unavailable_at_once() -> None:
@@ -80,7 +80,7 @@ async def test_no_server_is_unavailable_at_once() -> None:
         taken.bind(("127.0.0.1", 0))
         async with client_of(f"http://127.0.0.1:{taken.getsockname()[1]}") as client:
             with pytest.raises(Unavailable):
-                await QdrantIndex(client, collection="c", space=SPACE).known([Key("a", "1")])
+                await QdrantWriter(client, collection="c", space=SPACE).known([ProductKey("a", "1")])
 
 
 async def test_the_key_goes_with_every_call() -> None:
@@ -88,7 +88,7 @@ async def test_the_key_goes_with_every_call() -> None:
     async with serving(refusing) as url:
         client = connect(url, api_key="s3cret", timeout_s=5)
         with pytest.raises(Unavailable):
-            await QdrantIndex(client, collection="c", space=SPACE).known([Key("a", "1")])
+            await QdrantWriter(client, collection="c", space=SPACE).known([ProductKey("a", "1")])
         await client.close()
     assert refusing.metadata["api-key"] == "s3cret"
 
@@ -98,5 +98,5 @@ async def test_the_key_goes_with_every_call() -> None:
     ["", "127.0.0.1:6334", "ftp://x:1", "http://", "http://x:port", "http://x:99999", "http://x:1/path", "http://[x"],
 )
 def test_what_is_no_address_is_misuse(url: str) -> None:
-    with pytest.raises(Misuse, match=r"http://127\.0\.0\.1:6334"):
+    with pytest.raises(InvalidInput, match=r"http://127\.0\.0\.1:6334"):
         connect(url, api_key=None, timeout_s=5)

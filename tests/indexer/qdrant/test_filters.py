@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from catalog.domain.filters import AnyOf
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from indexer.qdrant.filters import live_and, path_of
 
 
@@ -24,11 +24,11 @@ def test_a_field_becomes_a_path(field: str, path: str) -> None:
 
 @pytest.mark.parametrize("name", ["", 'a"b'])
 def test_an_attribute_no_path_leads_to_is_misuse(name: str) -> None:
-    with pytest.raises(Misuse, match="cannot be filtered on"):
+    with pytest.raises(InvalidInput, match="cannot be filtered on"):
         path_of(f"attributes.{name}")
 
 
 @pytest.mark.parametrize("value", ["\ud800", 2**64])
 def test_a_value_no_product_can_have_is_misuse(value: str | int) -> None:
-    with pytest.raises(Misuse, match="no product can have"):
+    with pytest.raises(InvalidInput, match="no product can have"):
         live_and([AnyOf("attributes.brand", (value,))])

@@ -10,26 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qdrant_client import grpc
 
-from catalog.domain.product import Key
-from catalog.domain.state import State, payload_of
-from catalog.ports import Write
+from catalog.domain.product import ProductKey
+from catalog.domain.state import ProductState, payload_of
+from catalog.ports import ProductWrite
 from indexer.qdrant.payload import fill, payload_from
-from indexer.qdrant.points import NAMESPACE, InvalidPoint, dense, guard_of, held, known_of, point_id, point_of
+from indexer.qdrant.points import NAMESPACE, InvalidPoint, dense, guard_of, known_of, point_id, point_of, stored_point
 from tests.fakes import SPACE, unit
 
 
 def test_the_id_of_a_point_never_changes() -> None:
-    assert point_id(Key("shop-a", "sku-1")) == "47793e22-3a58-59c6-837a-8ffdf4561f1d"
+    assert point_id(ProductKey("shop-a", "sku-1")) == "47793e22-3a58-59c6-837a-8ffdf4561f1d"
 
 
 @given(st.text(st.characters()), st.text(st.characters()))
 def test_the_id_of_a_point_is_the_uuid_of_its_key(tenant: str, id_: str) -> None:
-    assert point_id(Key(tenant, id_)) == str(uuid5(NAMESPACE, json.dumps([tenant, id_])))
+    assert point_id(ProductKey(tenant, id_)) == str(uuid5(NAMESPACE, json.dumps([tenant, id_])))
 
 
 @given(st.text(st.characters()), st.text(st.characters()), st.text(st.characters()), st.text(st.characters()))
 def test_two_keys_never_share_an_id(tenant: str, id_: str, other: str, other_id: str) -> None:
-    a, b = Key(tenant, id_), Key(other, other_id)
+    a, b = ProductKey(tenant, id_), ProductKey(other, other_id)
     assert (point_id(a) == point_id(b)) == (a == b)
 
 
@@ -37,7 +37,7 @@ def test_two_keys_never_share_an_id(tenant: str, id_: str, other: str, other_id:
     ("a", "b"), [(("a", "b:c"), ("a:b", "c")), (("a", ""), ("", "a")), (('a","b', "c"), ("a", 'b","c'))]
 )
 def test_the_join_of_tenant_and_id_is_unambiguous(a: tuple[str, str], b: tuple[str, str]) -> None:
-    assert point_id(Key(*a)) != point_id(Key(*b))
+    assert point_id(ProductKey(*a)) != point_id(ProductKey(*b))
 
 
 def test_a_guard_is_of_one_point_and_one_revision() -> None:
@@ -58,16 +58,16 @@ def test_a_vector_keeps_every_bit(dim: int) -> None:
     [({"title": "\ud800"}, "cannot be stored"), ({"attributes": {"n": 2**64}}, "cannot be stored")],
 )
 def test_what_protobuf_cannot_carry_is_an_invalid_point(payload: dict[str, object], says: str) -> None:
-    write = Write(Key("a", "1"), None, {"revision": "r", **payload}, {})
+    write = ProductWrite(ProductKey("a", "1"), None, {"revision": "r", **payload}, {})
     with pytest.raises(InvalidPoint, match=says):
         point_of(write, SPACE)
 
 
 def test_a_key_that_cannot_be_stored_has_an_id_and_no_point() -> None:
-    key = Key("shop", "\ud800")
+    key = ProductKey("shop", "\ud800")
     assert point_id(key)
     with pytest.raises(InvalidPoint):
-        point_of(Write(key, None, {"revision": "r"}, {}), SPACE)
+        point_of(ProductWrite(key, None, {"revision": "r"}, {}), SPACE)
 
 
 PLAIN = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text()
@@ -85,9 +85,9 @@ def test_a_payload_comes_back_as_it_went(payload: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("as_text", [True, False])
 def test_a_clock_is_read_as_text_and_as_the_structure_it_once_was(as_text: bool) -> None:
-    payload = payload_of(State(), fingerprint=None, event_time=1)
-    point = point_of(Write(Key("a", "1"), None, payload, {}), SPACE)
+    payload = payload_of(ProductState(), fingerprint=None, event_time=1)
+    point = point_of(ProductWrite(ProductKey("a", "1"), None, payload, {}), SPACE)
     assert point.payload["clock"].HasField("string_value")
     if not as_text:
         fill(point.payload, {"clock": payload["clock"]})
-    assert known_of(held(grpc.RetrievedPoint(payload=dict(point.payload)))).state == State()
+    assert known_of(stored_point(grpc.RetrievedPoint(payload=dict(point.payload)))).state == ProductState()

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from liveshelf.bench.harness.catalogue import products
 from liveshelf.bench.harness.changes import mix
-from liveshelf.bench.harness.expected_state import Fold
+from liveshelf.bench.harness.expected_state import ExpectedState
 from liveshelf.bench.harness.figures import Figure, table
-from liveshelf.bench.harness.load import TROUBLED, Changes
-from liveshelf.bench.harness.visibility import Flights, moments
+from liveshelf.bench.harness.load import TROUBLED, EventGenerator
+from liveshelf.bench.harness.visibility import PendingChanges, moments
 from liveshelf.cli import main
 
 LOADED = [{"op": "put", "id": f"p{n}", "version": 1, "title": f"Mug {n}", "offer": {"price": 1.0}} for n in range(50)]
@@ -44,7 +44,9 @@ def test_the_mix_has_its_shares_and_both_tellings_of_it_make_the_same_shelf() ->
     assert patches / 2000 == pytest.approx(0.60, abs=0.04)
     assert sum(change.encodes for change in changes) / 2000 == pytest.approx(0.15, abs=0.03)
     assert all(a.event["version"] < b.event["version"] for a, b in pairwise(changes))
-    assert Fold.of([*LOADED, *(c.event for c in changes)]) == Fold.of([*LOADED, *(c.whole for c in changes)])
+    assert ExpectedState.of([*LOADED, *(c.event for c in changes)]) == ExpectedState.of(
+        [*LOADED, *(c.whole for c in changes)]
+    )
 
 
 def test_new_content_comes_from_products_not_seen_before() -> None:
@@ -54,9 +56,9 @@ def test_new_content_comes_from_products_not_seen_before() -> None:
 
 
 def test_a_fold_knows_deletes_and_refuses_a_patch_of_nothing() -> None:
-    assert Fold.of([*LOADED[:2], {"op": "delete", "id": "p0"}]).products == {"p1": ("Mug 1", 1.0)}
-    with pytest.raises(Misuse, match="put it first"):
-        Fold.of([{"op": "patch", "id": "p0", "offer": {"price": 2.0}}])
+    assert ExpectedState.of([*LOADED[:2], {"op": "delete", "id": "p0"}]).products == {"p1": ("Mug 1", 1.0)}
+    with pytest.raises(InvalidInput, match="put it first"):
+        ExpectedState.of([{"op": "patch", "id": "p0", "offer": {"price": 2.0}}])
 
 
 def test_a_table_has_a_line_for_each_figure() -> None:
@@ -74,10 +76,10 @@ def test_a_table_has_a_line_for_each_figure() -> None:
 
 
 def test_a_steady_load_knows_what_is_on_the_shelf_after_it() -> None:
-    changes = Changes(LOADED, rng=random.Random(1))
+    changes = EventGenerator(LOADED, rng=random.Random(1))
     sent = [change for change in (changes.draw(TROUBLED) for _ in range(2000)) if change.kind != "bad"]
     assert all(a.version < b.version for a, b in pairwise(sent))
-    assert len(Fold.of([*LOADED, *(json.loads(change.value) for change in sent)]).products) == changes.live
+    assert len(ExpectedState.of([*LOADED, *(json.loads(change.value) for change in sent)]).products) == changes.live
 
 
 def test_moments_come_at_their_rate_and_within_their_time() -> None:
@@ -88,13 +90,13 @@ def test_moments_come_at_their_rate_and_within_their_time() -> None:
 
 
 def test_what_waits_longest_is_looked_for_with_all_that_came_after_it():
-    flights = Flights(due={1: ("a", 10.0), 2: ("b", 10.0), 3: ("c", 10.5), 4: ("a", 11.0)})
+    flights = PendingChanges(due={1: ("a", 10.0), 2: ("b", 10.0), 3: ("c", 10.5), 4: ("a", 11.0)})
     assert flights.first(2) == [1, 2, 4]
     assert flights.first(9) == [1, 2, 3, 4]
 
 
 def test_a_version_that_is_seen_stands_for_those_before_it_of_its_product_alone() -> None:
-    flights = Flights(due={1: ("a", 10.0), 2: ("b", 10.0), 3: ("a", 11.0), 4: ("a", 12.0)})
+    flights = PendingChanges(due={1: ("a", 10.0), 2: ("b", 10.0), 3: ("a", 11.0), 4: ("a", 12.0)})
     flights.seen("a", 3, now=13.0)
     assert flights.took == {1: 3.0, 3: 2.0}
     assert set(flights.due) == {2, 4}

@@ -12,12 +12,12 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner, Result
 
-from catalog.domain.product import Content, Key
+from catalog.domain.product import Content, ProductKey
 from catalog.domain.space import FUSED
 from embedded.engine.process import EngineProcess
 from encoders import Model, load
 from encoders.offline import query_vectors
-from indexer import CollectionPolicy, QdrantIndex, ensure
+from indexer import CollectionPolicy, QdrantWriter, ensure
 from liveshelf import sample
 from liveshelf.cli import main
 from liveshelf.evaluate.contestants import live_recall, products_of
@@ -137,10 +137,10 @@ async def test_the_live_collection_is_measured_against_an_exact_search(engine: E
     async with client_of(engine.url) as client:
         collection = await ensure(client, model.space, CollectionPolicy(name=settings.collection))
         try:
-            index = QdrantIndex(client, collection=collection, space=model.space)
+            index = QdrantWriter(client, collection=collection, space=model.space)
             await index.write(
                 [
-                    replace(put(Key("shop", title), 1), vectors={FUSED: vector})
+                    replace(put(ProductKey("shop", title), 1), vectors={FUSED: vector})
                     for title, vector in zip(titles, query_vectors(model, titles), strict=True)
                 ]
             )

@@ -18,7 +18,7 @@ from embedded.engine.process import EngineProcess
 from liveshelf.cli import main
 from liveshelf.settings import environment, load_settings
 from liveshelf.wiring.search import hosts_of
-from search import Keyring
+from search import KeyFile
 from search.auth.caller import Scope
 from tests.integration.shop import wait_for
 
@@ -46,7 +46,7 @@ def test_a_key_is_made_shown_once_listed_and_revoked(file: Path) -> None:
     assert made.exit_code == 0, made.output
     key = made.stdout.strip()
     assert "may read, write for the tenant a" in made.stderr
-    found = Keyring(file).find(key)
+    found = KeyFile(file).find(key)
     assert found is not None
     assert (found.tenant, found.scopes, found.rate) == ("a", {Scope.READ, Scope.WRITE}, 50)
     listed = keys("list").output
@@ -55,7 +55,7 @@ def test_a_key_is_made_shown_once_listed_and_revoked(file: Path) -> None:
     assert key[12:] not in listed
     assert keys("add", "other").exit_code == 0
     assert keys("revoke", "shop-a").exit_code == 0
-    assert Keyring(file).find(key) is None
+    assert KeyFile(file).find(key) is None
     assert keys("revoke", keys("list").stdout.splitlines()[1].split()[0]).exit_code == 0
     assert "There are no keys" in keys("list").output
 
@@ -64,7 +64,7 @@ def test_a_key_reads_for_the_settings_tenant_unless_told_otherwise(file: Path) -
     ring = {}
     for name, options in {"own": [], "all": ["--all-tenants"], "brief": ["--expires", "90d"]}.items():
         key = keys("add", name, *options).stdout.strip()
-        ring[name] = Keyring(file).find(key)
+        ring[name] = KeyFile(file).find(key)
     assert [ring[name].tenant for name in ring] == ["default", None, "default"]
     assert ring["own"].scopes == {Scope.READ}
     assert (ring["brief"].expires - ring["brief"].created).days == 90

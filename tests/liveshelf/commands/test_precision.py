@@ -13,12 +13,12 @@ from torch import nn
 from catalog.domain.space import FUSED
 from encoders import Model
 from encoders.models.load import BUILTIN
-from encoders.models.single_stream import Trained
+from encoders.models.single_stream import SingleStreamModel
 from evaluation.judgements import of_titles
-from evaluation.precision_gate import Made, gate
+from evaluation.precision_gate import CatalogueVectors, gate
 from liveshelf import sample
 from liveshelf.cli import main
-from liveshelf.evaluate.contestants import Loaded, Products, products_of, vectors_of
+from liveshelf.evaluate.contestants import EncodedCatalogue, ProductTable, products_of, vectors_of
 from liveshelf.settings import load_settings
 
 
@@ -71,14 +71,14 @@ def coarse(tower: nn.Module, bits: int) -> None:
         weight.copy_((weight / step).round() * step)
 
 
-def made(shop: Path, products: Products, model: Model) -> Made:
+def made(shop: Path, products: ProductTable, model: Model) -> CatalogueVectors:
     settings = load_settings(image_file_roots=(shop,))
-    loaded = Loaded(model, vectors_of(settings, model, products.contents))
-    return Made(loaded.vectors, FUSED, loaded.queries)
+    loaded = EncodedCatalogue(model, vectors_of(settings, model, products.contents))
+    return CatalogueVectors(loaded.vectors, FUSED, loaded.queries)
 
 
 def test_three_bits_do_not_pass(shop: Path) -> None:
-    reference, bad = (Trained(BUILTIN, name="builtin:small", precision="float32") for _ in range(2))
+    reference, bad = (SingleStreamModel(BUILTIN, name="builtin:small", precision="float32") for _ in range(2))
     with torch.no_grad():
         for tower in (bad._read, bad._see):
             coarse(tower._module, 3)  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ import time
 import pytest
 from click.testing import CliRunner, Result
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.record import Record, Reject, Stage
 from catalog.events.parser import key_bytes
 from liveshelf.cli import main
@@ -44,7 +44,7 @@ async def fill(settings: Settings) -> None:
     odd = b'{"id": "sku-1", "title": 5, "note": "[red]\x1b[2J"}'.replace(b"\x1b", b"\\u001b")
     rejects = [
         Reject(
-            Record(key_bytes(Key("default", "sku-1")), odd, settings.topic, 0, 11, SENT),
+            Record(key_bytes(ProductKey("default", "sku-1")), odd, settings.topic, 0, 11, SENT),
             Stage.SCHEMA,
             "title: 5 is not a string [bold]",
         ),

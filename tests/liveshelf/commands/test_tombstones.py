@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import pytest
 from click.testing import CliRunner
 
-from catalog.domain.change import Stamp
-from catalog.domain.product import Key
-from catalog.domain.state import State, payload_of
-from catalog.ports import Write
+from catalog.domain.change import VersionStamp
+from catalog.domain.product import ProductKey
+from catalog.domain.state import ProductState, payload_of
+from catalog.ports import ProductWrite
 from embedded.engine.process import EngineProcess
 from liveshelf.cli import main
 from tests.fakes import SPACE
@@ -27,9 +27,12 @@ def shelf(engine: EngineProcess) -> Iterator[str]:
     loop = asyncio.new_event_loop()
     there = collection_at(engine.url, SPACE)
     subject = loop.run_until_complete(there.__aenter__())
-    states = {"gone": State(base=Stamp(1, 1, "")), "waits": State(patched={"price": Stamp(1, 0, "")})}
+    states = {
+        "gone": ProductState(base=VersionStamp(1, 1, "")),
+        "waits": ProductState(patched={"price": VersionStamp(1, 0, "")}),
+    }
     writes = [
-        Write(Key("shop", id), None, payload_of(state, fingerprint=None, event_time=OLD), {})
+        ProductWrite(ProductKey("shop", id), None, payload_of(state, fingerprint=None, event_time=OLD), {})
         for id, state in states.items()
     ]
     loop.run_until_complete(subject.index.write(writes))

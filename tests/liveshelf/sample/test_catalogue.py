@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from liveshelf.sample import COLOURS, KINDS, PATTERNS, Look, Spec, draw, jpeg, photo, redraw, seen, unseen
 from liveshelf.sample.__main__ import main
 from liveshelf.sample.naming import TRADES
@@ -86,7 +86,7 @@ def test_a_drawn_folder_is_left_as_it_is_and_a_half_drawn_one_is_not(shop: Path,
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("do not delete")
-    with pytest.raises(Misuse, match=r"thesis\.txt"):
+    with pytest.raises(InvalidInput, match=r"thesis\.txt"):
         draw(tmp_path, count=1)
     assert (tmp_path / "thesis.txt").exists()
 
@@ -162,13 +162,13 @@ def test_a_changed_photo_of_a_product(shop: Path) -> None:
 
 
 def test_what_cannot_be_drawn_is_said(shop: Path, tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="sku-9"):
+    with pytest.raises(InvalidInput, match="sku-9"):
         redraw("sku-9", shop)
-    with pytest.raises(Misuse, match="no colour 'mauve'"):
+    with pytest.raises(InvalidInput, match="no colour 'mauve'"):
         redraw("sku-00001", shop, colour="mauve")
-    with pytest.raises(Misuse, match="no kind 'piano'"):
+    with pytest.raises(InvalidInput, match="no kind 'piano'"):
         unseen(shop, "piano", 1)
-    with pytest.raises(Misuse, match=r"python -m liveshelf\.sample"):
+    with pytest.raises(InvalidInput, match=r"python -m liveshelf\.sample"):
         seen(tmp_path)
 
 

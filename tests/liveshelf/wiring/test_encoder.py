@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import Misuse
-from encoders.images import CachePolicy, ImagePolicy
+from catalog.errors import InvalidInput
+from encoders.images import HttpCachePolicy, ImagePolicy
 from liveshelf.settings import load_settings
 from liveshelf.wiring.encoder import image_policy_of, public_image_policy_of
 
@@ -29,7 +29,7 @@ def test_the_settings_open_what_the_catalogue_needs() -> None:
     assert policy.allow_hosts == ("images.internal", "10.0.0.0/8")
     assert policy.allow_ports == (80, 443, 8443)
     assert (policy.s3.buckets, policy.s3.endpoint) == (("shop-photos",), "http://minio.internal:9000")
-    assert policy.cache == CachePolicy(Path("/cache/photos.sqlite"), 5_000_000)
+    assert policy.cache == HttpCachePolicy(Path("/cache/photos.sqlite"), 5_000_000)
 
 
 def test_a_strangers_query_has_the_limits_and_none_of_what_is_open() -> None:
@@ -42,5 +42,5 @@ def test_a_strangers_query_has_the_limits_and_none_of_what_is_open() -> None:
 
 @pytest.mark.parametrize("ports", ["0", "65536", "http"])
 def test_a_port_that_is_none_is_refused_by_name(ports: str) -> None:
-    with pytest.raises(Misuse, match="LIVESHELF_IMAGE_ALLOW_PORTS"):
+    with pytest.raises(InvalidInput, match="LIVESHELF_IMAGE_ALLOW_PORTS"):
         load_settings(image_allow_ports=ports)

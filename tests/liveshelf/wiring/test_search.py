@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from qdrant_client import models
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.domain.space import FUSED, Space
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from catalog.ports import Vector
-from catalog.query.query import Mode, Part, Query
-from catalog.query.validate import FindPolicy
+from catalog.query.query import Mode, Query, QueryPart
+from catalog.query.validate import QueryPolicy
 from embedded.engine.process import EngineProcess
-from indexer import GraphPolicy, QdrantIndex, collection_name, ensure
+from indexer import GraphPolicy, QdrantWriter, collection_name, ensure
 from liveshelf.settings import Settings, load_settings
 from liveshelf.wiring.encoder import collection_policy_of, find_policy_of, graph_policy_of
 from liveshelf.wiring.search import parts_of
-from search import Parts
+from search import Dependencies
 from tests.contracts.test_product_writer import put
 from tests.fakes import SPACE, FakeEncoder, unit
 from tests.fixtures_engine import client_of, collection_at
@@ -36,7 +36,7 @@ COUNT = 3000
 def test_what_is_not_set_is_what_was_measured_to_be_best() -> None:
     settings = load_settings()
     assert graph_policy_of(settings) == GraphPolicy()
-    assert find_policy_of(settings) == FindPolicy()
+    assert find_policy_of(settings) == QueryPolicy()
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def test_what_is_not_set_is_what_was_measured_to_be_best() -> None:
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_name(name: str, value: object) -> None:
-    with pytest.raises(Misuse, match=f"LIVESHELF_{name.upper()}: "):
+    with pytest.raises(InvalidInput, match=f"LIVESHELF_{name.upper()}: "):
         load_settings(**{name: value})
 
 
 @asynccontextmanager
-async def searched(settings: Settings, encoder: Overlap | FakeEncoder) -> AsyncIterator[Parts]:
+async def searched(settings: Settings, encoder: Overlap | FakeEncoder) -> AsyncIterator[Dependencies]:
     async with parts_of(settings, encoder, Album()) as (parts, _):
         yield parts
 
@@ -70,12 +70,12 @@ async def test_what_is_a_variant_is_said_by_an_attribute_that_can_be_chosen(engi
             {"attributes_model": "a", "attributes_parent": "y"},
             {"attributes_model": "b", "attributes_parent": "x"},
         ]
-        await subject.index.write([put(Key("shop", str(n)), 1, **fields) for n, fields in enumerate(said)])
+        await subject.index.write([put(ProductKey("shop", str(n)), 1, **fields) for n, fields in enumerate(said)])
         name = subject.collection.partition("--")[0]
         for given, like in (({}, "1"), ({"parent_attribute": "model"}, "2")):
             settings = load_settings(qdrant_url=engine.url, collection=name, **given)
             async with searched(settings, FakeEncoder()) as parts:
-                found = await parts.find.similar(Key("shop", "0"), Query())
+                found = await parts.find.similar(ProductKey("shop", "0"), Query())
             assert [hit.key.id for hit in found.hits] == [like]
 
 
@@ -87,10 +87,10 @@ async def fill(url: str, settings: Settings) -> None:
     """A collection of vectors that lie nowhere in particular, which a poor graph finds its way in badly."""
     small = replace(collection_policy_of(settings), indexing_threshold_kb=10)
     async with client_of(url) as client:
-        index = QdrantIndex(client, collection=await ensure(client, WIDE, small), space=WIDE)
+        index = QdrantWriter(client, collection=await ensure(client, WIDE, small), space=WIDE)
         for first in range(0, COUNT, 500):
             names = [str(n) for n in range(first, first + 500)]
-            writes = [replace(put(Key("shop", name), 1), vectors={FUSED: vector(name)}) for name in names]
+            writes = [replace(put(ProductKey("shop", name), 1), vectors={FUSED: vector(name)}) for name in names]
             assert not (await index.write(writes)).invalid
 
 
@@ -106,7 +106,7 @@ async def test_graph_and_quantized_vectors_are_made_and_searched_as_the_settings
         assert (config.hnsw_config.m, config.hnsw_config.ef_construct) == (4, 8)
         assert isinstance(config.quantization_config, models.ScalarQuantization)
 
-        query = Query((Part("anything"),), mode=Mode.DENSE, limit=10)
+        query = Query((QueryPart("anything"),), mode=Mode.DENSE, limit=10)
         encoder = Overlap(space=WIDE, says=vector("a query"))
 
         async def found(exact: bool = False, **given: object) -> dict[str, float]:

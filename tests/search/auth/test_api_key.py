@@ -13,13 +13,13 @@ import httpx
 import pytest
 from fastapi import Request
 
-from catalog.domain.product import Key
-from catalog.errors import Misuse
-from search import Keyring
+from catalog.domain.product import ProductKey
+from catalog.errors import InvalidInput
+from search import KeyFile
 from search.auth.api_key import digest, find_grant, new_key, read_grants, write_grants
 from search.auth.caller import Caller, caller_of
 from search.auth.key_file import LOOK_EVERY_S
-from search.auth.rate_limit import Rates
+from search.auth.rate_limit import RateLimiter
 from tests.search.keys import grant
 from tests.search.shop import Shop, product, stocked
 
@@ -33,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 
 def locked(file: Path) -> Shop:
     shop = stocked()
-    shop.keys = Keyring(file)
+    shop.keys = KeyFile(file)
     return shop
 
 
@@ -80,16 +80,16 @@ def test_a_key_is_found_by_its_id_and_known_by_all_of_it(file: Path) -> None:
 )
 def test_a_file_that_is_none_is_a_sentence(file: Path, text: str, said: str) -> None:
     file.write_text(text)
-    with pytest.raises(Misuse, match=said):
-        Keyring(file)
+    with pytest.raises(InvalidInput, match=said):
+        KeyFile(file)
 
 
 def test_no_file_a_folder_and_an_empty_one_are_sentences(file: Path) -> None:
-    with pytest.raises(Misuse, match="liveshelf keys add"):
-        Keyring(file)
-    with pytest.raises(Misuse, match="cannot be read"):
-        Keyring(file.parent)
-    with pytest.raises(Misuse, match="cannot be kept"):
+    with pytest.raises(InvalidInput, match="liveshelf keys add"):
+        KeyFile(file)
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        KeyFile(file.parent)
+    with pytest.raises(InvalidInput, match="cannot be kept"):
         write_grants(file / "below", ())
 
 
@@ -172,7 +172,7 @@ async def test_a_key_asks_as_often_as_agreed_and_its_neighbour_does_not_pay(file
 
 def test_a_bucket_fills_at_its_rate_and_holds_a_second() -> None:
     now = 100.0
-    rates = Rates(clock=lambda: now)
+    rates = RateLimiter(clock=lambda: now)
     assert [rates.wait("a", 2) for _ in range(3)] == [0, 0, 0.5]
     now += 0.5
     assert [rates.wait("a", 2) for _ in range(2)] == [0, 0.5]
@@ -185,7 +185,7 @@ def test_a_bucket_fills_at_its_rate_and_holds_a_second() -> None:
 async def test_a_revoked_key_ends_within_a_second_and_a_new_one_begins(file: Path) -> None:
     now = 0.0
     key, other = grant(file, "one"), grant(file, "two")
-    ring = Keyring(file, clock=lambda: now)
+    ring = KeyFile(file, clock=lambda: now)
     write_grants(file, [one for one in read_grants(file) if one.name != "one"])
     third = grant(file, "three")
     assert ring.find(key) is not None
@@ -198,7 +198,7 @@ def test_a_file_that_was_broken_leaves_the_keys_as_they_were_and_says_so(
 ) -> None:
     now = 0.0
     key = grant(file)
-    ring = Keyring(file, clock=lambda: now)
+    ring = KeyFile(file, clock=lambda: now)
     file.write_text("{")
     now += 5
     assert ring.find(key) is not None
@@ -230,7 +230,7 @@ async def test_a_key_is_never_in_the_log(file: Path, caplog: pytest.LogCaptureFi
 async def test_the_tenant_of_a_key_reaches_the_handlers(file: Path) -> None:
     key = grant(file, tenant="other")
     shop = locked(file)
-    shop.shelf.products[Key("other", "x")] = product("x")
+    shop.shelf.products[ProductKey("other", "x")] = product("x")
     app = shop.app()
     seen: list[Caller] = []
 

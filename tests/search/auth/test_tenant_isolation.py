@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.domain.product import Key
-from search import Keyring
+from catalog.domain.product import ProductKey
+from search import KeyFile
 from search.schemas.candidate_formats import ARROW, LINES
 from tests.search.keys import grant
 from tests.search.shop import Shop, data_url, photo, product
@@ -45,7 +45,7 @@ def place() -> Place:
     shop = Shop()
     for tenant in TENANTS:
         for n, name in enumerate(IDS):
-            shop.shelf.products[Key(tenant, name.format(tenant=tenant))] = product(
+            shop.shelf.products[ProductKey(tenant, name.format(tenant=tenant))] = product(
                 f"green mug {mark(tenant)}",
                 images=[data_url(photo(COLORS[tenant]))],
                 attributes={
@@ -57,7 +57,7 @@ def place() -> Place:
             )
     file = Path(mkdtemp()) / "keys.json"
     keys = {tenant: grant(file, tenant, tenant=tenant) for tenant in TENANTS}
-    shop.keys = Keyring(file)
+    shop.keys = KeyFile(file)
     return Place(shop.app(), keys)
 
 

@@ -12,15 +12,15 @@ from typing import Any
 import httpx
 import pytest
 
-from catalog.domain.change import Stamp
-from catalog.domain.product import Key
-from catalog.domain.state import State, payload_of
-from catalog.ports import Write
-from catalog.query.candidates import Gather
-from catalog.query.search import Find
+from catalog.domain.change import VersionStamp
+from catalog.domain.product import ProductKey
+from catalog.domain.state import ProductState, payload_of
+from catalog.ports import ProductWrite
+from catalog.query.candidates import CandidateService
+from catalog.query.search import SearchService
 from embedded.engine.process import EngineProcess
-from indexer import QdrantCandidates, QdrantRecent
-from search import Keyring, Live, Parts, create_app, index_health, live_routes
+from indexer import QdrantCandidateReader, QdrantRecentProducts
+from search import Dependencies, KeyFile, ProductStream, create_app, index_health, product_stream_routes
 from tests.fixtures_engine import Subject, client_of, collection_at
 from tests.search.keys import grant
 from tests.search.shop import SPACE, Album, Overlap, bag
@@ -37,29 +37,31 @@ async def stock(subject: Subject) -> None:
         for i, id_ in enumerate(IDS[:3]):
             fields: dict[str, Any] = {"price": 5.0 + i, "currency": "EUR", "available": bool(i)}
             fields |= {"attributes.brand": f"of-{tenant}", "attributes.parent": f"kin-{tenant}-{i % 2}"}
-            state = State(base=Stamp(1, 0, ""), live=True, fields=fields)
+            state = ProductState(base=VersionStamp(1, 0, ""), live=True, fields=fields)
             said = payload_of(state, fingerprint="f", event_time=1_732_245_000_000 + 10 * n + i)
             title = f"red mug of-{tenant} {id_}"
             vectors = {"fused": bag(title)}
-            writes.append(Write(Key(tenant, id_), None, said | {"title": title, "images": []}, vectors))
+            writes.append(ProductWrite(ProductKey(tenant, id_), None, said | {"title": title, "images": []}, vectors))
     await subject.index.write(writes)
 
 
 @asynccontextmanager
-async def shared_shelf(engine: EngineProcess, keys: Keyring) -> AsyncIterator[httpx.AsyncClient]:
+async def shared_shelf(engine: EngineProcess, keys: KeyFile) -> AsyncIterator[httpx.AsyncClient]:
     async with collection_at(engine.url, SPACE) as subject, client_of(engine.url) as client:
         await stock(subject)
-        candidates = QdrantCandidates(client, collection=subject.collection, space=SPACE, timeout_s=20)
-        find = Find(shelf=subject.shelf, encoder=Overlap(), looks=subject.looks, facets=subject.facets)
-        parts = Parts(
+        candidates = QdrantCandidateReader(client, collection=subject.collection, space=SPACE, timeout_s=20)
+        find = SearchService(shelf=subject.shelf, encoder=Overlap(), looks=subject.looks, facets=subject.facets)
+        parts = Dependencies(
             find=find,
-            gather=Gather(candidates=candidates, find=find),
+            gather=CandidateService(candidates=candidates, find=find),
             shelf=subject.shelf,
             images=Album(),
             health=index_health(subject.shelf, space=SPACE.id),
             collection=subject.collection,
         )
-        live = live_routes(Live(QdrantRecent(client, collection=subject.collection, timeout_s=20)))
+        live = product_stream_routes(
+            ProductStream(QdrantRecentProducts(client, collection=subject.collection, timeout_s=20))
+        )
         app = create_app(parts, routers=[live], keys=keys)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.test") as asking:
             yield asking
@@ -114,7 +116,7 @@ async def test_no_request_shows_a_product_of_another_tenant(engine: EngineProces
     file, rng = tmp_path / "keys.json", random.Random(seed)
     keys = {tenant: grant(file, tenant, tenant=tenant) for tenant in TENANTS}
     seen = dict.fromkeys(TENANTS, 0)
-    async with shared_shelf(engine, Keyring(file)) as client:
+    async with shared_shelf(engine, KeyFile(file)) as client:
         for _ in range(ROUNDS):
             tenant = rng.choice(TENANTS)
             method, path, sent = any_request(rng)
@@ -133,6 +135,6 @@ async def test_no_request_shows_a_product_of_another_tenant(engine: EngineProces
 async def test_a_key_of_all_tenants_sees_them_all(engine: EngineProcess, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     key = grant(file)
-    async with shared_shelf(engine, Keyring(file)) as client:
+    async with shared_shelf(engine, KeyFile(file)) as client:
         answer = await client.post("/search", json={"text": "red mug"}, headers={"x-api-key": key})
     assert {hit["tenant"] for hit in answer.json()["hits"]} == set(TENANTS)

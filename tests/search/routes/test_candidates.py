@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from catalog.errors import Unavailable
-from catalog.query.candidates import GatherPolicy
+from catalog.query.candidates import CandidatePolicy
 from search.auth.caller import Caller
 from search.routes.candidates import CandidatesRequest
 from search.schemas.candidate_formats import ARROW, LINES
@@ -217,7 +217,7 @@ async def test_the_example_works_and_limits_say_what_holds() -> None:
     [example] = CandidatesRequest.model_json_schema()["examples"]
     async with patient().client() as client:
         assert (await client.post("/candidates", json=example)).status_code == 200
-    assert GatherPolicy().max_limit == 10_000
+    assert CandidatePolicy().max_limit == 10_000
 
 
 async def test_a_form_with_a_photo_and_all_kinds_of_parts_are_taken() -> None:

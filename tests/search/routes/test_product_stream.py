@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from catalog.domain.filters import AnyOf
-from catalog.domain.product import Key
-from catalog.errors import Hopeless, Unavailable
-from search import Live, LivePolicy, serve
+from catalog.domain.product import ProductKey
+from catalog.errors import FatalError, Unavailable
+from search import ProductStream, ProductStreamPolicy, serve
 from search.routes.product_stream import STILL_HERE
 from tests.integration.shop import wait_for
 from tests.search.shop import QUICK, Shop, Window, product
@@ -25,11 +25,11 @@ NOW_MS = 1_000_000
 
 
 def arrive(shelf: Window, id: str, at: int, tenant: str = "default", **fields: object) -> None:
-    shelf.products[Key(tenant, id)] = product(id, event_time=at, **fields)
+    shelf.products[ProductKey(tenant, id)] = product(id, event_time=at, **fields)
 
 
-def live_of(shelf: Window, policy: LivePolicy = QUICK) -> Live:
-    return Live(shelf, policy, clock=lambda: NOW_MS / 1000)
+def live_of(shelf: Window, policy: ProductStreamPolicy = QUICK) -> ProductStream:
+    return ProductStream(shelf, policy, clock=lambda: NOW_MS / 1000)
 
 
 def parsed(text: str) -> list[dict[str, Any]]:
@@ -90,7 +90,7 @@ async def test_what_comes_back_into_view_because_another_was_deleted_is_no_news(
         arrive(shelf, str(n), 100 + n)
     async with aclosing(live_of(shelf).events((), 0)) as events:
         assert await told(events, 8) == [str(n) for n in range(4, 12)]
-        del shelf.products[Key("default", "11")]
+        del shelf.products[ProductKey("default", "11")]
         assert await silent(events)
 
 
@@ -147,7 +147,7 @@ async def test_an_index_that_is_away_for_a_while_costs_nobody_the_stream() -> No
 
 
 async def test_an_index_that_refuses_for_good_ends_the_stream(caplog: pytest.LogCaptureFixture) -> None:
-    shelf = Window(failure=Hopeless("there is no such collection"))
+    shelf = Window(failure=FatalError("there is no such collection"))
     async with asyncio.timeout(5), aclosing(live_of(shelf).events((), 0)) as events:
         assert {each async for each in events} == {STILL_HERE}
     assert "there is no such collection" in caplog.text
@@ -165,7 +165,7 @@ async def test_a_stop_ends_every_stream() -> None:
 async def test_over_http_one_too_many_is_told_so_and_a_stop_does_not_wait_for_those_who_listen(tmp_path: Path) -> None:
     shop = Shop()
     arrive(shop.shelf, "a", 10)
-    live, ready = Live(shop.shelf, QUICK), tmp_path / "ready.json"
+    live, ready = ProductStream(shop.shelf, QUICK), tmp_path / "ready.json"
     async with asyncio.timeout(20), AsyncExitStack() as stack:
         served = asyncio.create_task(serve(shop.app(live), "127.0.0.1", 0, ready, on_stop=live.close))
         await asyncio.to_thread(wait_for, ready.exists, 10)

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from catalog.domain.product import Key
+from catalog.domain.product import ProductKey
 from catalog.errors import Unavailable
 from search.media import scheme, sniff
 from tests.search.shop import SPACE, data_url, photo, product, stocked
@@ -25,7 +25,7 @@ async def test_a_product_is_told_by_tenant_and_id() -> None:
 @pytest.mark.parametrize("name", ["mug/blue", "50% off", "größe", "a?b#c", "photo", "a b", '"quoted"'])
 async def test_an_id_may_hold_anything(name: str) -> None:
     shop = stocked()
-    shop.shelf.products[Key("shop & son", name)] = product("odd", images=[data_url(photo())])
+    shop.shelf.products[ProductKey("shop & son", name)] = product("odd", images=[data_url(photo())])
     async with shop.client() as client:
         found = await client.get(f"/products/{quote(name, safe='')}", params={"tenant": "shop & son"})
         assert found.json()["id"] == name
@@ -67,7 +67,9 @@ async def test_a_photo_on_the_web_is_a_redirect() -> None:
 
 async def test_a_redirect_holds_no_second_header() -> None:
     shop = stocked()
-    shop.shelf.products[Key("default", "odd")] = product("odd", images=["https://images.example/a\r\nset-cookie: x=1"])
+    shop.shelf.products[ProductKey("default", "odd")] = product(
+        "odd", images=["https://images.example/a\r\nset-cookie: x=1"]
+    )
     async with shop.client() as client:
         response = await client.get("/products/odd/photo")
     assert "set-cookie" not in response.headers
@@ -87,14 +89,14 @@ async def test_other_photos_are_bytes_of_their_own_type_that_nothing_may_run(n: 
 
 async def test_a_photo_that_was_too_large_to_keep_is_404() -> None:
     shop = stocked()
-    shop.shelf.products[Key("default", "big")] = product("big", images=["data:image/jpeg;base64,"])
+    shop.shelf.products[ProductKey("default", "big")] = product("big", images=["data:image/jpeg;base64,"])
     async with shop.client() as client:
         assert (await client.get("/products/big/photo")).status_code == 404
 
 
 async def test_a_photo_that_cannot_be_had_says_why() -> None:
     shop = stocked()
-    shop.shelf.products[Key("default", "lost")] = product("lost", images=["file:///photos/none.png"])
+    shop.shelf.products[ProductKey("default", "lost")] = product("lost", images=["file:///photos/none.png"])
     async with shop.client() as client:
         response = await client.get("/products/lost/photo")
     assert response.status_code == 404

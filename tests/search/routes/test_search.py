@@ -9,7 +9,7 @@ import pytest
 
 from catalog.domain.filters import AnyOf, Range
 from catalog.domain.product import ImageState
-from catalog.errors import Hopeless, ImageProblem, Unavailable
+from catalog.errors import FatalError, ImageProblem, Unavailable
 from search import SearchPolicy
 from tests.search.shop import SPACE, data_url, photo, stocked
 
@@ -157,7 +157,7 @@ async def test_one_query_too_many_is_told_to_come_back_and_the_others_are_answer
     ("failure", "said"),
     [
         (RuntimeError("secret path /etc/keys"), "Something went wrong here; the log says what."),
-        (Hopeless("The model's files are gone: reinstall."), "The model's files are gone: reinstall."),
+        (FatalError("The model's files are gone: reinstall."), "The model's files are gone: reinstall."),
     ],
 )
 async def test_what_nobody_expected_is_500_logged_once_and_keeps_its_secrets(

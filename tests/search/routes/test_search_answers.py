@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from catalog.domain.index_query import Rrf, Weighted
-from catalog.domain.product import Key
+from catalog.domain.index_query import ReciprocalRankFusion, WeightedFusion
+from catalog.domain.product import ProductKey
 from catalog.errors import Unavailable
 from catalog.query.query import Mode
-from catalog.query.validate import FindPolicy
+from catalog.query.validate import QueryPolicy
 from search.auth.caller import Caller
 from tests.search.shop import bag, data_url, photo, product, stocked
 
@@ -87,7 +87,7 @@ async def test_a_form_says_all_that_json_does() -> None:
     assert left[0] == left[1]
     asked = [replace(ask, vector=None, within_s=None) for ask in shop.shelf.asked]
     assert asked[0] == asked[1]
-    assert (asked[0].fusion, asked[0].exact, asked[0].ef) == (Rrf(10, 1, 2), True, 50)
+    assert (asked[0].fusion, asked[0].exact, asked[0].ef) == (ReciprocalRankFusion(10, 1, 2), True, 50)
 
 
 @pytest.mark.parametrize("mode", ["dense", "lexical", "hybrid"])
@@ -106,7 +106,7 @@ async def test_scores_can_be_weighed_instead_of_ranks() -> None:
     shop = stocked()
     async with shop.client() as client:
         await client.post("/search", json={"text": "mug", "fusion": {"weighted": {"dense": 0.8}}})
-    assert shop.shelf.asked[0].fusion == Weighted(0.8)
+    assert shop.shelf.asked[0].fusion == WeightedFusion(0.8)
 
 
 async def test_facets_are_counted_over_what_the_filter_leaves() -> None:
@@ -128,7 +128,7 @@ async def test_facets_are_counted_over_what_the_filter_leaves() -> None:
 async def test_variants_come_with_the_best_of_them() -> None:
     shop = stocked()
     for n, name in enumerate(("mug", "mug/blue")):
-        shop.shelf.products[Key("default", name)]["attributes"] = {"parent": "mugs-1", "size": n}
+        shop.shelf.products[ProductKey("default", name)]["attributes"] = {"parent": "mugs-1", "size": n}
     async with shop.client() as client:
         body = (await client.post("/search", json={"text": "sea green mug", "group_by": "parent"})).json()
     [best, *others] = body["hits"]
@@ -141,8 +141,8 @@ async def test_variants_come_with_the_best_of_them() -> None:
 
 async def test_products_like_one_leave_out_itself_and_its_variants() -> None:
     shop = stocked()
-    shop.shelf.products[Key("default", "sea/mug")] = product("sea green mug", attributes={"parent": "p"})
-    shop.shelf.products[Key("default", "mug")]["attributes"] = {"parent": "p"}
+    shop.shelf.products[ProductKey("default", "sea/mug")] = product("sea green mug", attributes={"parent": "p"})
+    shop.shelf.products[ProductKey("default", "mug")]["attributes"] = {"parent": "p"}
     async with shop.client() as client:
         body = (await client.get("/products/mug/similar", params={"limit": 2, "facet": "brand"})).json()
         slashed = (await client.get("/products/sea%2Fmug/similar", params={"sort": "price"})).json()
@@ -157,8 +157,8 @@ async def test_products_like_one_leave_out_itself_and_its_variants() -> None:
 
 async def test_how_old_a_hit_is_and_that_a_clock_ahead_of_ours_is_no_age() -> None:
     shop = stocked()
-    shop.shelf.products[Key("default", "mug")]["event_time"] = 1_732_245_005_000
-    shop.shelf.products[Key("default", "lamp")]["event_time"] = 1_732_245_999_000
+    shop.shelf.products[ProductKey("default", "mug")]["event_time"] = 1_732_245_005_000
+    shop.shelf.products[ProductKey("default", "lamp")]["event_time"] = 1_732_245_999_000
     async with shop.client() as client:
         mug, lamp = (await client.get("/products/mug")).json(), (await client.get("/products/lamp")).json()
     assert (mug["age_s"], lamp["age_s"]) == (5.0, 0.0)
@@ -188,7 +188,7 @@ async def test_an_answer_without_its_facets_says_so() -> None:
 
 async def test_the_time_a_query_may_take_reaches_the_index() -> None:
     shop = stocked()
-    shop.finding = FindPolicy(mode=Mode.HYBRID)
+    shop.finding = QueryPolicy(mode=Mode.HYBRID)
     async with shop.client() as client:
         await client.post("/search", json={"text": "lamp", "timeout_ms": 700})
     [ask] = shop.shelf.asked

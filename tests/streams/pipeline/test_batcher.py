@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from streams.config import BatchPolicy
-from streams.pipeline.batcher import Intake
+from streams.pipeline.batcher import Batcher
 
 
-def settled(each: float, *, depth: int = 4) -> Intake[int]:
+def settled(each: float, *, depth: int = 4) -> Batcher[int]:
     """What records of so many seconds make of it, with `depth` batches in flight that share the machine."""
-    intake: Intake[int] = Intake(BatchPolicy(max_records=256, goal_s=2.0))
+    intake: Batcher[int] = Batcher(BatchPolicy(max_records=256, goal_s=2.0))
     gathered = [intake.full] * depth
     for _ in range(60):
         intake.took(gathered.pop(0), each * (sum(gathered) + intake.full))
@@ -30,7 +30,7 @@ def test_a_few_records_say_nothing_of_many() -> None:
 
 
 def test_full_never_exceeds_what_is_allowed() -> None:
-    intake: Intake[int] = Intake(BatchPolicy(max_records=4))
+    intake: Batcher[int] = Batcher(BatchPolicy(max_records=4))
     intake.took(4, 0.0)
     assert intake.full == 4
     intake.took(4, 1000.0)
@@ -38,7 +38,7 @@ def test_full_never_exceeds_what_is_allowed() -> None:
 
 
 async def test_who_puts_into_a_full_intake_waits_for_the_batch_to_be_taken() -> None:
-    intake: Intake[int] = Intake(BatchPolicy(max_records=4, within_s=60))
+    intake: Batcher[int] = Batcher(BatchPolicy(max_records=4, within_s=60))
     intake.idle(False)
     for item in range(4):
         await intake.put(item)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.errors import Hopeless, Unavailable
-from streams.config import BatchPolicy, RetryPolicy
-from streams.pipeline.pipeline import Passage, Pipeline
+from catalog.errors import FatalError, Unavailable
+from streams.config import BatchPolicy, OutageRetryPolicy
+from streams.pipeline.pipeline import BatchReport, Pipeline
 from tests.streams.stages import Acks, Batch, RecordingStages
 
-QUICK = RetryPolicy(initial_s=0.001, max_s=0.002)
+QUICK = OutageRetryPolicy(initial_s=0.001, max_s=0.002)
 
 
 def pipeline(stages: RecordingStages, **policy: float) -> Pipeline[Batch]:
@@ -127,7 +127,7 @@ async def test_an_outage_pauses_the_lane_until_it_is_over(stage: str, caplog: py
 @pytest.mark.parametrize("stage", ["plan", "prepare", "encode", "write"])
 async def test_hopeless_ends_the_lane_and_acknowledges_nothing_after(stage: str) -> None:
     def trouble(at: str, batch: Batch) -> Exception | None:
-        return Hopeless("the device is lost") if at == stage and batch[0].offset >= 8 else None
+        return FatalError("the device is lost") if at == stage and batch[0].offset >= 8 else None
 
     stages, acks = RecordingStages(trouble=trouble), Acks()
     lane = pipeline(stages)
@@ -137,7 +137,7 @@ async def test_hopeless_ends_the_lane_and_acknowledges_nothing_after(stage: str)
             await lane.put(acks.delivery(offset))
 
     feeding = asyncio.create_task(feed())
-    with pytest.raises(Hopeless, match="the device is lost"):
+    with pytest.raises(FatalError, match="the device is lost"):
         await lane.run()
     feeding.cancel()
     assert acks.offsets() == list(range(len(acks.done)))
@@ -191,7 +191,7 @@ async def test_a_lane_cut_off_during_an_outage_ends() -> None:
 
 
 async def test_a_passage_tells_the_seconds_of_every_stage() -> None:
-    seen: list[Passage] = []
+    seen: list[BatchReport] = []
     acks = Acks()
     ticks = iter(range(100))
     lane = Pipeline(RecordingStages(), lane="live", observe=seen.append, clock=lambda: float(next(ticks)))

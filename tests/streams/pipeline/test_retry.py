@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.errors import Hopeless, Unavailable
-from streams.config import RetryPolicy
-from streams.pipeline.retry import until_served
+from catalog.errors import FatalError, Unavailable
+from streams.config import OutageRetryPolicy
+from streams.pipeline.retry import retry_until_available
 
 
 async def test_waits_have_full_jitter_below_a_ceiling_that_doubles() -> None:
@@ -23,14 +23,14 @@ async def test_waits_have_full_jitter_below_a_ceiling_that_doubles() -> None:
         nonlocal failures
         failures += 1
 
-    await until_served(step, RetryPolicy(initial_s=1, max_s=8), on_failure=failed, uniform=uniform)
+    await retry_until_available(step, OutageRetryPolicy(initial_s=1, max_s=8), on_failure=failed, uniform=uniform)
     assert asked == [(0, 1), (0, 2), (0, 4), (0, 8), (0, 8), (0, 8)]
     assert failures == 6
 
 
 async def test_what_is_not_unavailable_passes() -> None:
     async def step() -> None:
-        raise Hopeless("no use")
+        raise FatalError("no use")
 
-    with pytest.raises(Hopeless):
-        await until_served(step, RetryPolicy(), on_failure=lambda error: None)
+    with pytest.raises(FatalError):
+        await retry_until_available(step, OutageRetryPolicy(), on_failure=lambda error: None)

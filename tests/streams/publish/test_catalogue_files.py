@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from catalog.errors import Misuse
-from streams.publish.catalogue_files import BadRow, Catalogue, Row
-from streams.publish.columns import Columns
+from catalog.errors import InvalidInput
+from streams.publish.catalogue_files import BadRow, Catalogue, CatalogueRow
+from streams.publish.columns import ColumnMapping
 
 
 def lines(path: Path, *rows: object) -> Path:
@@ -24,9 +24,9 @@ def table(path: Path, rows: int, start: int = 0) -> Path:
     return path
 
 
-def read(catalogue: Catalogue) -> tuple[list[Row], list[BadRow]]:
+def read(catalogue: Catalogue) -> tuple[list[CatalogueRow], list[BadRow]]:
     rows = list(catalogue)
-    return [r for r in rows if isinstance(r, Row)], [r for r in rows if isinstance(r, BadRow)]
+    return [r for r in rows if isinstance(r, CatalogueRow)], [r for r in rows if isinstance(r, BadRow)]
 
 
 def test_a_folder_of_parquet_files_is_read_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -99,19 +99,19 @@ def test_bad_lines_are_named(tmp_path: Path, line: str, reason: str) -> None:
 
 def test_the_mapping_can_be_given(tmp_path: Path) -> None:
     path = lines(tmp_path / "x.jsonl", {"code": 1, "op": "press", "label": "L"})
-    (row,), _ = read(Catalogue(path, version=1, columns=Columns(id="code", title="label")))
+    (row,), _ = read(Catalogue(path, version=1, columns=ColumnMapping(id="code", title="label")))
     assert (row.event["id"], row.event["title"], row.event["attributes"]) == ("1", "L", {"op": "press"})
 
 
 def test_a_path_with_nothing_to_read_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("id,title\n")
     (tmp_path / "broken.parquet").write_bytes(b"not parquet")
-    with pytest.raises(Misuse, match="There is no file or folder"):
+    with pytest.raises(InvalidInput, match="There is no file or folder"):
         Catalogue(tmp_path / "nowhere", version=1)
-    with pytest.raises(Misuse, match=r"neither \.parquet nor"):
+    with pytest.raises(InvalidInput, match=r"neither \.parquet nor"):
         Catalogue(tmp_path / "x.csv", version=1)
-    with pytest.raises(Misuse, match="is not a parquet file"):
+    with pytest.raises(InvalidInput, match="is not a parquet file"):
         list(Catalogue(tmp_path / "broken.parquet", version=1))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(Misuse, match=r"There is no \.parquet"):
+    with pytest.raises(InvalidInput, match=r"There is no \.parquet"):
         Catalogue(tmp_path / "empty", version=1)

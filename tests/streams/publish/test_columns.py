@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.domain.record import Record
-from catalog.errors import Misuse
-from catalog.events.parser import Contract, Parsed, parse
-from streams.publish.columns import Columns, event_of
+from catalog.errors import InvalidInput
+from catalog.events.parser import ParsedEvent, ParserConfig, parse
+from streams.publish.columns import ColumnMapping, event_of
 from streams.publish.row_values import BadValue
 
 FOLDER = Path("/shop")
 
 
-def event(row: dict[str, Any], columns: Columns | None = None) -> dict[str, Any]:
-    return event_of(row, columns or Columns.recognise(row), folder=FOLDER, version=17)
+def event(row: dict[str, Any], columns: ColumnMapping | None = None) -> dict[str, Any]:
+    return event_of(row, columns or ColumnMapping.recognise(row), folder=FOLDER, version=17)
 
 
 @pytest.mark.parametrize(
@@ -38,15 +38,15 @@ def event(row: dict[str, Any], columns: Columns | None = None) -> dict[str, Any]
 def test_columns_are_recognised_by_name(
     names: list[str], id_: str, title: str | None, images: tuple[str, ...] | None
 ) -> None:
-    columns = Columns.recognise(names)
+    columns = ColumnMapping.recognise(names)
     assert (columns.id, columns.title) == (id_, title)
     assert columns.images == (images if images is not None else ("image_link", "additional_image_link"))
 
 
 @pytest.mark.parametrize(("names", "missing"), [(["title"], "an id"), (["id", "colour"], "a title or an image")])
 def test_columns_that_say_nothing_are_a_sentence(names: list[str], missing: str) -> None:
-    with pytest.raises(Misuse, match=f"looks like {missing}"):
-        Columns.recognise(names)
+    with pytest.raises(InvalidInput, match=f"looks like {missing}"):
+        ColumnMapping.recognise(names)
 
 
 def test_a_row_of_a_shops_feed() -> None:
@@ -151,7 +151,7 @@ def test_rows_that_cannot_become_an_event_say_why(row: dict[str, Any], reason: s
 
 
 def test_the_mapping_can_be_given() -> None:
-    columns = Columns(id="code", title="label", tenant="shop", leave_out=frozenset({"hash"}))
+    columns = ColumnMapping(id="code", title="label", tenant="shop", leave_out=frozenset({"hash"}))
     said = event({"code": 7, "label": "L", "shop": "a", "hash": "00", "title": "kept"}, columns)
     assert (said["id"], said["title"], said["tenant"], said["attributes"]) == ("7", "L", "a", {"title": "kept"})
 
@@ -178,6 +178,6 @@ scalars = st.one_of(
 def test_every_event_of_a_row_is_accepted_by_the_parser(row: dict[str, Any]) -> None:
     value = json.dumps(event(row), allow_nan=False).encode()
     record = Record(key=b"k", value=value, topic="t", partition=0, offset=0, timestamp=0)
-    parsed = parse(record, Contract())
-    assert isinstance(parsed, Parsed)
+    parsed = parse(record, ParserConfig())
+    assert isinstance(parsed, ParsedEvent)
     assert not parsed.dropped

@@ -7,7 +7,7 @@ from typing import Any
 from faust.types import TP
 from mode import Service
 
-from streams.config import Kafka
+from streams.config import KafkaConfig
 from streams.worker.app import create_app
 from streams.worker.consumer import Consumer
 
@@ -33,7 +33,7 @@ class Slow(Consumer):
 
 
 async def test_what_is_done_while_a_commit_is_under_way_is_committed_at_the_end():
-    app = create_app(Kafka("127.0.0.1:9", group="group"), {})
+    app = create_app(KafkaConfig("127.0.0.1:9", group="group"), {})
 
     async def nothing(*_: object) -> None: ...
 

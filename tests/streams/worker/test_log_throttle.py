@@ -4,12 +4,12 @@ import logging
 
 import pytest
 
-from streams.worker.log_throttle import OnceInAWhile
+from streams.worker.log_throttle import LogThrottle
 
 
 def test_the_same_complaint_is_logged_once_in_a_while() -> None:
     now = 0.0
-    quiet = OnceInAWhile(60, clock=lambda: now)
+    quiet = LogThrottle(60, clock=lambda: now)
 
     def passes(text: str, argument: int) -> bool:
         return quiet.filter(logging.LogRecord("n", logging.ERROR, "p", 1, text, (argument,), None))
@@ -25,5 +25,5 @@ def test_the_same_complaint_is_logged_once_in_a_while() -> None:
 def test_a_lost_connection_is_told_without_a_traceback_and_a_defect_with_one(error: Exception, *, told: bool) -> None:
     raised = (type(error), error, None)
     record = logging.LogRecord("n", logging.ERROR, "p", 1, "closing socket", (), raised)
-    assert OnceInAWhile().filter(record)
+    assert LogThrottle().filter(record)
     assert (record.exc_info is not None) == told

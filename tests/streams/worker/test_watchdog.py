@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from catalog.errors import Unavailable
-from streams.config import BatchPolicy, RetryPolicy, StallPolicy
+from streams.config import BatchPolicy, OutageRetryPolicy, StallPolicy
 from streams.pipeline.pipeline import Pipeline
 from streams.worker.watchdog import Stalled, Watchdog
 from tests.streams.stages import Acks, Batch, RecordingStages
@@ -52,7 +52,7 @@ def clock() -> Clock:
 
 @asynccontextmanager
 async def lane_of(stages: RecordingStages, clock: Clock) -> AsyncIterator[Pipeline[Batch]]:
-    retry = RetryPolicy(initial_s=0.001, max_s=0.002)
+    retry = OutageRetryPolicy(initial_s=0.001, max_s=0.002)
     lane = Pipeline(stages, lane="live", batch=BatchPolicy(max_records=4, within_s=0.001), retry=retry, clock=clock)
     running = asyncio.create_task(lane.run())
     try:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.ablations.matrix import ROWS, Plan
+from training.ablations.matrix import ROWS, AblationPlan
 from training.ablations.table import RESULTS, Result, read_results, said, table
 
 
@@ -21,7 +21,7 @@ def test_an_interval_is_students() -> None:
 
 
 def test_only_runs_without_a_result_are_missing(tmp_path: Path) -> None:
-    plan = Plan(tmp_path / "shop", tmp_path, seeds=(0, 1))
+    plan = AblationPlan(tmp_path / "shop", tmp_path, seeds=(0, 1))
     assert len(list(plan.missing())) == 2 * len(ROWS)
     (tmp_path / RESULTS).write_text(Result("MPM", "none", 1, {"whole": 0.1}, 2.0).json() + "\n")
     assert read_results(tmp_path)[0].figures == {"whole": 0.1}

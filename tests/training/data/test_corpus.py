@@ -9,26 +9,26 @@ import torch
 
 from tests.training.data.test_products import example
 from tests.training.tiny import RECIPE, backbones
-from training.data.corpus import Corpus, Source, cut
+from training.data.corpus import Corpus, CorpusSource, cut
 from training.data.corpus import corpus as made
-from training.data.query_log import Log
+from training.data.query_log import ClickLog
 from training.recipe import Recipe
 
 
-def log(queries: list[str], query: list[int], item: list[int], weight: list[float]) -> Log:
-    return Log(tuple(queries), np.array(query, np.int32), np.array(item, np.int32), np.array(weight, np.float32))
+def log(queries: list[str], query: list[int], item: list[int], weight: list[float]) -> ClickLog:
+    return ClickLog(tuple(queries), np.array(query, np.int32), np.array(item, np.int32), np.array(weight, np.float32))
 
 
 def corpus(tmp_path: Path, recipe: Recipe) -> Corpus:
     """Two catalogues, of four products and of one; two products of the first have one title, and one is held back."""
     none = log([], [], [], [])
-    first = Source(
+    first = CorpusSource(
         [example(0, "Acme mug"), example(1, "Acme mug"), example(2, ""), example(3, "Borg hat")],
         log(["mug", "cup"], [0, 1], [0, 1], [4.0, 1.0]), none, none,
         taught=np.arange(3), shelf=np.array([3]), tested=np.arange(0),
     )  # fmt: skip
     some, nothing = np.arange(1), np.arange(0)
-    second = Source([example(0, "Cord lamp")], log(["mug"], [0], [0], [1.0]), none, none, some, nothing, nothing)
+    second = CorpusSource([example(0, "Cord lamp")], log(["mug"], [0], [0], [1.0]), none, none, some, nothing, nothing)
     return made([first, second], recipe, backbones(), cache=tmp_path, told=lambda *_: None)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from encoders.models.late_fusion import texts
 from encoders.runtime.plans import text_plan
-from encoders.runtime.torch_eager import InTorch
+from encoders.runtime.torch_eager import TorchTower
 from encoders.towers.backbones import TEXT_LAYERS
 from tests.encoders.conftest import picture, png
 from tests.training.tiny import backbones
@@ -51,7 +51,7 @@ def test_what_is_in_the_cache_is_not_computed_again(tmp_path: Path) -> None:
 
 def test_means_are_the_text_backbones_own(tmp_path: Path) -> None:
     found = text_states(TEXTS[:2], backbones(), cache=tmp_path, layers=TEXT_LAYERS, told=lambda *_: None)
-    read = InTorch(text_plan(backbones().files[0]))
+    read = TorchTower(text_plan(backbones().files[0]))
     expected = texts([backbones().prepare(text, None, side=0) for text in TEXTS[:2]], read)
     np.testing.assert_allclose(found.means(), expected, atol=5e-3)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from training.data.products import Example, read
 
 
@@ -50,7 +50,7 @@ def test_products_are_read_from_parquet(tmp_path: Path) -> None:
 
 
 def test_no_catalogue_is_told_what_one_is(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="parquet"):
+    with pytest.raises(InvalidInput, match="parquet"):
         read(tmp_path / "nothing")
 
 
@@ -94,13 +94,13 @@ def test_a_parquet_without_photos_is_a_catalogue(tmp_path: Path) -> None:
 )
 def test_a_catalogue_that_cannot_be_read_is_told_where(tmp_path: Path, lines: bytes, said: str) -> None:
     (tmp_path / "shop.jsonl").write_bytes(lines)
-    with pytest.raises(Misuse, match=said):
+    with pytest.raises(InvalidInput, match=said):
         read(tmp_path / "shop.jsonl")
 
 
 def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
     (tmp_path / "shop.parquet").write_bytes(b"no")
-    with pytest.raises(Misuse, match="not parquet"):
+    with pytest.raises(InvalidInput, match="not parquet"):
         read(tmp_path / "shop.parquet")
 
 

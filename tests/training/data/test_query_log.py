@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.errors import Misuse
-from training.data.query_log import MAX_QUERY, NAMES, Log, read_log
+from catalog.errors import InvalidInput
+from training.data.query_log import MAX_QUERY, NAMES, ClickLog, read_click_log
 
 IDS = ("a", "b", "7")
 ROWS = [("red mug", "a", 2.0), ("Red  Mug ", "a", 1.0), ("hat", "7", 0.5), ("red mug", "b", 1.0)]
@@ -23,7 +23,7 @@ def csv(folder: Path, text: str | bytes, name: str = "log.csv") -> Path:
     return file
 
 
-def triples(log: Log) -> list[tuple[str, str, float]]:
+def triples(log: ClickLog) -> list[tuple[str, str, float]]:
     rows = zip(log.query.tolist(), log.item.tolist(), log.weight.tolist(), strict=True)
     return [(log.queries[query], IDS[item], weight) for query, item, weight in rows]
 
@@ -51,7 +51,7 @@ def test_the_same_log_is_read_from_every_kind_of_file(tmp_path: Path, kind: str)
     else:
         by = {"csv": ",", "tsv": "\t", "semicolons": ";"}[kind]
         file = csv(tmp_path, separated(by), "log.tsv" if kind == "tsv" else "log.csv")
-    log = read_log(file, IDS)
+    log = read_click_log(file, IDS)
     assert triples(log) == EXPECTED
     assert (log.query.dtype, log.item.dtype, log.weight.dtype) == (np.int32, np.int32, np.float32)
     assert log.merged == 1
@@ -66,16 +66,16 @@ def test_the_same_log_is_read_from_every_kind_of_file(tmp_path: Path, kind: str)
 def test_columns_are_named_where_their_names_say_nothing(tmp_path: Path) -> None:
     file = csv(tmp_path, "phrase,what,how often\nmug,a,3\n")
     columns = {"query": "phrase", "item": "what", "weight": "how often"}
-    assert triples(read_log(file, IDS, columns)) == [("mug", "a", 3.0)]
+    assert triples(read_click_log(file, IDS, columns)) == [("mug", "a", 3.0)]
 
 
 def test_without_a_weight_every_row_weighs_one(tmp_path: Path) -> None:
-    assert triples(read_log(csv(tmp_path, "query,sku\nmug,a\nmug,a\n"), IDS)) == [("mug", "a", 2.0)]
+    assert triples(read_click_log(csv(tmp_path, "query,sku\nmug,a\nmug,a\n"), IDS)) == [("mug", "a", 2.0)]
 
 
 def test_ids_that_a_hole_in_the_column_made_floats_are_known(tmp_path: Path) -> None:
     pq.write_table(pa.table({"query": ["hat"], "item": [7.0]}), tmp_path / "log.parquet")
-    assert triples(read_log(tmp_path / "log.parquet", IDS)) == [("hat", "7", 1.0)]
+    assert triples(read_click_log(tmp_path / "log.parquet", IDS)) == [("hat", "7", 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_ids_that_a_hole_in_the_column_made_floats_are_known(tmp_path: Path) -> 
     ],
 )
 def test_a_bad_row_is_counted_and_costs_no_other(tmp_path: Path, row: str, reason: str) -> None:
-    log = read_log(csv(tmp_path, f"query,item,weight\n{row}\n{row}\nhat,7,1\n"), IDS)
+    log = read_click_log(csv(tmp_path, f"query,item,weight\n{row}\n{row}\nhat,7,1\n"), IDS)
     assert triples(log) == [("hat", "7", 1.0)]
     assert dict(log.skipped.counts) == {reason: 2}
     assert log.told()[1] == f"2 skipped: {reason}; first log.csv line 2."
@@ -103,13 +103,13 @@ def test_a_bad_row_is_counted_and_costs_no_other(tmp_path: Path, row: str, reaso
 
 def test_bytes_that_are_not_utf8_cost_their_row(tmp_path: Path) -> None:
     latin = "tasse à café,a,1\n".encode("latin-1")
-    log = read_log(csv(tmp_path, b"query,item,weight\n" + latin + "tasse à thé,b,1\n".encode()), IDS)
+    log = read_click_log(csv(tmp_path, b"query,item,weight\n" + latin + "tasse à thé,b,1\n".encode()), IDS)
     assert triples(log) == [("tasse à thé", "b", 1.0)]
     assert list(log.skipped.first.values()) == ["log.csv line 2"]
     lines = (
         b'{"query": "caf\xe9", "item": "a"}\n{"query": "\\ud800", "item": "a"}\n{"query": "hat", "item": "7"}\nno\n[]\n'
     )
-    log = read_log(csv(tmp_path, lines, "log.jsonl"), IDS)
+    log = read_click_log(csv(tmp_path, lines, "log.jsonl"), IDS)
     assert triples(log) == [("hat", "7", 1.0)]
     assert dict(log.skipped.counts) == {
         "not UTF-8 (save the file as UTF-8)": 1,
@@ -125,7 +125,7 @@ def test_values_of_other_kinds_are_counted(tmp_path: Path) -> None:
         {"query": "hat", "item": "7", "weight": [1]},
         {"query": "hat", "item": 7},
     ]
-    log = read_log(csv(tmp_path, "\n".join(map(json.dumps, rows)), "log.jsonl"), IDS)
+    log = read_click_log(csv(tmp_path, "\n".join(map(json.dumps, rows)), "log.jsonl"), IDS)
     assert triples(log) == [("hat", "7", 1.0)]
     assert dict(log.skipped.counts) == {
         "the query is no text": 2,
@@ -136,8 +136,8 @@ def test_values_of_other_kinds_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
-    assert len(read_log(csv(tmp_path, "\ufeffquery,item\nmug,a\n"), IDS).query) == 1
-    assert len(read_log(csv(tmp_path, '\ufeff{"query": "mug", "item": "a"}\n', "log.jsonl"), IDS).query) == 1
+    assert len(read_click_log(csv(tmp_path, "\ufeffquery,item\nmug,a\n"), IDS).query) == 1
+    assert len(read_click_log(csv(tmp_path, '\ufeff{"query": "mug", "item": "a"}\n', "log.jsonl"), IDS).query) == 1
 
 
 @pytest.mark.parametrize(
@@ -151,35 +151,35 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> Non
     ],
 )
 def test_a_file_that_is_no_log_is_refused_with_what_to_do(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(Misuse, match=said):
-        read_log(csv(tmp_path, text), IDS)
+    with pytest.raises(InvalidInput, match=said):
+        read_click_log(csv(tmp_path, text), IDS)
 
 
 def test_another_encoding_and_other_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="UTF-8"):
-        read_log(csv(tmp_path, "query,item\nmug,a\n".encode("utf-16")), IDS)
-    with pytest.raises(Misuse, match="not a parquet file"):
-        read_log(csv(tmp_path, "query", "log.parquet"), IDS)
-    with pytest.raises(Misuse, match=r"none of \.parquet"):
-        read_log(csv(tmp_path, "query", "log.xlsx"), IDS)
-    with pytest.raises(Misuse, match="no file or folder"):
-        read_log(tmp_path / "lost.csv", IDS)
+    with pytest.raises(InvalidInput, match="UTF-8"):
+        read_click_log(csv(tmp_path, "query,item\nmug,a\n".encode("utf-16")), IDS)
+    with pytest.raises(InvalidInput, match="not a parquet file"):
+        read_click_log(csv(tmp_path, "query", "log.parquet"), IDS)
+    with pytest.raises(InvalidInput, match=r"none of \.parquet"):
+        read_click_log(csv(tmp_path, "query", "log.xlsx"), IDS)
+    with pytest.raises(InvalidInput, match="no file or folder"):
+        read_click_log(tmp_path / "lost.csv", IDS)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(Misuse, match="name a folder with some"):
-        read_log(tmp_path / "empty", IDS)
+    with pytest.raises(InvalidInput, match="name a folder with some"):
+        read_click_log(tmp_path / "empty", IDS)
 
 
 def test_a_column_named_wrongly_is_refused(tmp_path: Path) -> None:
     file = csv(tmp_path, "query,item\nmug,a\n")
-    with pytest.raises(Misuse, match="lacks the column 'phrase'"):
-        read_log(file, IDS, {"query": "phrase"})
-    with pytest.raises(Misuse, match="no field 'price'"):
-        read_log(file, IDS, {"price": "item"})
+    with pytest.raises(InvalidInput, match="lacks the column 'phrase'"):
+        read_click_log(file, IDS, {"query": "phrase"})
+    with pytest.raises(InvalidInput, match="no field 'price'"):
+        read_click_log(file, IDS, {"price": "item"})
 
 
 def test_two_products_of_one_id_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match=r"Two products .* 'a'"):
-        read_log(csv(tmp_path, "query,item\nmug,a\n"), ("a", "b", "a"))
+    with pytest.raises(InvalidInput, match=r"Two products .* 'a'"):
+        read_click_log(csv(tmp_path, "query,item\nmug,a\n"), ("a", "b", "a"))
 
 
 @given(rows=st.lists(st.tuples(st.sampled_from("pqr"), st.sampled_from("ab7z"), st.sampled_from([1, 2, 0, -1]))))
@@ -189,7 +189,7 @@ def test_every_row_is_an_interaction_merged_or_counted(
     file = csv(
         tmp_path_factory.mktemp("log"), "query,item,weight\nmug,a,1\n" + "".join(f"{q},{i},{w}\n" for q, i, w in rows)
     )
-    log = read_log(file, IDS)
+    log = read_click_log(file, IDS)
     assert len(log.query) + log.merged + log.skipped.counts.total() == len(rows) + 1
     assert log.weight.sum() == 1 + sum(w for _, i, w in rows if i != "z" and w > 0)
     pairs = list(zip(log.query.tolist(), log.item.tolist(), strict=True))
@@ -199,7 +199,7 @@ def test_every_row_is_an_interaction_merged_or_counted(
 def test_the_log_that_the_page_of_models_shows_is_one(tmp_path: Path) -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "models.md").read_text("utf-8")
     shown = page.split("```csv log\n")[1].split("```")[0]
-    log = read_log(csv(tmp_path, shown), ("sku-17", "sku-40"))
+    log = read_click_log(csv(tmp_path, shown), ("sku-17", "sku-40"))
     assert (log.queries, log.weight.tolist()) == (("red mug", "straw hat"), [12, 1])
     assert not log.skipped.counts
     for named in ("search_term", "sku", "product_id", "clicks", "count"):

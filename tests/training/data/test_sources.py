@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from tests.encoders.conftest import picture, png
 from training.data.sources import sources
-from training.recipe import Data
+from training.recipe import DataConfig
 
 
-def shop(folder: Path) -> Data:
+def shop(folder: Path) -> DataConfig:
     """Twelve products of twelve brands, of which one has a damaged photo and two an address, and what they sold."""
     events = []
     for i in range(12):
@@ -25,7 +25,9 @@ def shop(folder: Path) -> Data:
     rows = "".join(f"brand{i} mug,{i},2\nmug of brand{i},{i},1\n" for i in range(12))
     said = f"words,sku,sold\n{rows},3,1\nhat,none such,1\n".encode("utf-8-sig") + "café,1,1\n".encode("cp1252")
     (folder / "log.csv").write_bytes(said)
-    return Data((str(folder / "products.jsonl"),), (str(folder / "log.csv"),), ("query=words", "weight=sold"), test=0.2)
+    return DataConfig(
+        (str(folder / "products.jsonl"),), (str(folder / "log.csv"),), ("query=words", "weight=sold"), test=0.2
+    )
 
 
 def test_everything_that_is_passed_over_is_told(tmp_path: Path) -> None:
@@ -53,11 +55,11 @@ def test_everything_that_is_passed_over_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("column", ["words", "price=words", "query="])
 def test_a_column_that_is_named_wrongly_is_one_sentence(column: str, tmp_path: Path) -> None:
     data = shop(tmp_path)
-    with pytest.raises(Misuse, match="FIELD=COLUMN, with a FIELD of query, item, weight"):
-        sources(Data(data.catalogues, data.logs, (column,)), [])
+    with pytest.raises(InvalidInput, match="FIELD=COLUMN, with a FIELD of query, item, weight"):
+        sources(DataConfig(data.catalogues, data.logs, (column,)), [])
 
 
 def test_a_column_that_is_not_there_says_how_to_name_it(tmp_path: Path) -> None:
     data = shop(tmp_path)
-    with pytest.raises(Misuse, match=r"'words', 'sku', 'sold'; name the right one with --map query=COLUMN"):
-        sources(Data(data.catalogues, data.logs), [])
+    with pytest.raises(InvalidInput, match=r"'words', 'sku', 'sold'; name the right one with --map query=COLUMN"):
+        sources(DataConfig(data.catalogues, data.logs), [])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.training.data.test_products import example
 from training.data.products import Example
-from training.data.query_log import Log
+from training.data.query_log import ClickLog
 from training.data.splits import PARTS, SplitPolicy, components, marks, parts_of, split, split_log
 
 
@@ -112,9 +112,9 @@ def test_a_query_stays_where_it_is_when_others_come() -> None:
         assert after
 
 
-def log_of(rows: list[tuple[int, int, float]]) -> Log:
+def log_of(rows: list[tuple[int, int, float]]) -> ClickLog:
     kept, query = np.unique([q for q, _, _ in rows], return_inverse=True)
-    return Log(
+    return ClickLog(
         tuple(f"query {q}" for q in kept),
         query.astype(np.int32),
         np.array([i for _, i, _ in rows], np.int32),

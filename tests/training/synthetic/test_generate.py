@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog.errors import Misuse
+from catalog.errors import InvalidInput
 from evaluation.bm25 import words
 from evaluation.judgements import Judgements, read_judgements
 from training.data.products import Example
-from training.data.query_log import read_log
+from training.data.query_log import read_click_log
 from training.data.splits import PARTS, SplitPolicy
 from training.synthetic.files import write
 from training.synthetic.generate import (  # fmt: skip
-    Shop,
     SyntheticPolicy,
+    SyntheticShop,
     interactions,
     looks,
     main,
@@ -31,7 +31,7 @@ POLICY = SyntheticPolicy(each=8, seed=5)
 SPLIT = SplitPolicy(validation=0.2, test=0.3, seed=5)
 
 
-def drawn_shop(count: int = 240) -> Shop:
+def drawn_shop(count: int = 240) -> SyntheticShop:
     """Products of twenty-four brands. Half of the titles say the colour."""
     draw = np.random.default_rng(1)
     examples = []
@@ -77,7 +77,7 @@ def test_every_query_asks_for_what_its_product_has_in_every_manner() -> None:
 
 
 def test_no_query_and_no_product_is_in_two_parts(folder: Path) -> None:
-    logs = [read_log(folder / f"synthetic-log-{part}.parquet", SHOP.ids) for part in PARTS]
+    logs = [read_click_log(folder / f"synthetic-log-{part}.parquet", SHOP.ids) for part in PARTS]
     items = [set((folder / f"synthetic-{part}.items").read_text().split()) for part in PARTS]
     assert all(not log.skipped.counts for log in logs)
     for one, other in ((0, 1), (0, 2), (1, 2)):
@@ -135,7 +135,7 @@ def test_looks_are_asked_for_once_each_in_their_own_part_and_in_no_log(folder: P
 
 
 def test_half_of_the_interactions_are_of_head_queries(folder: Path) -> None:
-    log, found = read_log(folder / "synthetic-log-test.parquet", SHOP.ids), judged(folder, "test")
+    log, found = read_click_log(folder / "synthetic-log-test.parquet", SHOP.ids), judged(folder, "test")
     often = {query: log.weight[log.query == row].sum() for row, query in enumerate(log.queries)}
     plain = found.groups["plain"]
     assert np.array_equal(plain, found.groups["head"] ^ found.groups["tail"])
@@ -172,7 +172,7 @@ def test_a_query_that_too_many_answer_is_counted_and_not_judged(tmp_path: Path) 
     found = judged(tmp_path, "test")
     assert counts["test"]["too broad to judge"] > 0
     assert np.bincount(found.pairs.query).max() <= 3
-    assert read_log(tmp_path / "synthetic-log-test.jsonl", SHOP.ids).queries
+    assert read_click_log(tmp_path / "synthetic-log-test.jsonl", SHOP.ids).queries
     few = write(SHOP, tmp_path, SyntheticPolicy(each=8, seed=5, max_judged=9), SPLIT)
     assert few["test"]["plain"] == 9
 
@@ -234,10 +234,10 @@ def test_the_command_reads_a_catalogue_and_says_what_it_drew(
 
 def test_a_catalogue_that_cannot_be_asked_for_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "products.jsonl").write_text('{"id": "a", "title": "Mug"}\n')
-    with pytest.raises(Misuse, match="needs some"):
+    with pytest.raises(InvalidInput, match="needs some"):
         shop(tmp_path, SPLIT)
     with pytest.raises(SystemExit):
         main([str(tmp_path), "--out", str(tmp_path / "out")])
     assert "needs some" in capsys.readouterr().err
-    with pytest.raises(Misuse, match="blanks"):
+    with pytest.raises(InvalidInput, match="blanks"):
         shop_of([Example("a b", "Mug", b"", {"kind": "mug"}, "")], SPLIT)

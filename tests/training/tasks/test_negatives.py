@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from training.tasks.negatives import Bank, Known, false_negatives
+from training.tasks.negatives import MemoryBank, Positives, false_negatives
 
 QUERY = np.array([2, 0, 0, 1, 2])
 ITEM = np.array([7, 3, 5, 3, 1])
-KNOWN = Known(QUERY, ITEM, queries=4, items=9)
+KNOWN = Positives(QUERY, ITEM, queries=4, items=9)
 
 
 def test_known_positives_are_those_of_the_log() -> None:
@@ -25,7 +25,7 @@ def test_the_same_item_a_known_positive_and_an_empty_place_are_no_negatives() ->
 
 
 def test_the_bank_forgets_the_oldest_first() -> None:
-    bank, queue = Bank(5, 2), []
+    bank, queue = MemoryBank(5, 2), []
     draw = np.random.default_rng(0)
     for step in range(7):
         count = int(draw.integers(0, 8))

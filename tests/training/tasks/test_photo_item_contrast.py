@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from encoders.towers.single_stream import Read
+from encoders.towers.single_stream import TowerOutput
 from tests.training.tasks.test_qic import batch, unit
-from training.distributed import World
-from training.recipe import Tasks
-from training.tasks.photo_item_contrast import Alike
+from training.distributed import Distributed
+from training.recipe import TaskWeights
+from training.tasks.photo_item_contrast import PhotoItemContrast
 
 
 def test_a_photo_is_told_from_all_products_but_its_own() -> None:
@@ -17,8 +17,8 @@ def test_a_photo_is_told_from_all_products_but_its_own() -> None:
     rows = [5, 6, 7, 5]
     photo, item = unit(4, 0), unit(4, 1)
     seen = torch.tensor([[True], [True], [False], [True]])
-    read = {"photo": Read(photo[:, None], seen, photo), "item": Read(item[:, None], seen | True, item)}
-    task, losses = Alike(Tasks(scale=7.0), World()), []
+    read = {"photo": TowerOutput(photo[:, None], seen, photo), "item": TowerOutput(item[:, None], seen | True, item)}
+    task, losses = PhotoItemContrast(TaskWeights(scale=7.0), Distributed()), []
     for i in (0, 1, 3):
         wrong = sum(math.exp(7 * float(photo[i] @ item[j])) for j in range(4) if rows[j] != rows[i])
         right = math.exp(7 * float(photo[i] @ item[i]))

@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from encoders.towers.single_stream import Read
-from training.data.batch import Batch
-from training.distributed import World
-from training.recipe import Tasks
-from training.tasks.negatives import Bank, Known
+from encoders.towers.single_stream import TowerOutput
+from training.data.batch import TrainBatch
+from training.distributed import Distributed
+from training.recipe import TaskWeights
+from training.tasks.negatives import MemoryBank, Positives
 from training.tasks.qic import QIC, am_softmax, sigmoid
 
-POLICY = Tasks(scale=10.0, margin=0.2, nested=(4,), both_ways=False)
+POLICY = TaskWeights(scale=10.0, margin=0.2, nested=(4,), both_ways=False)
 # Query 0 has the known positives 0, 4 and 6, of which 4 is in its batch and 6 in the bank.
-KNOWN = Known(np.array([0, 0, 0, 1, 2, 3]), np.array([0, 4, 6, 1, 2, 4]), queries=4, items=12)
+KNOWN = Positives(np.array([0, 0, 0, 1, 2, 3]), np.array([0, 4, 6, 1, 2, 4]), queries=4, items=12)
 ROWS = [0, 1, 2, 4, 0]
 QUERIES = [0, 1, 2, 3, 0]
 BANK_ROWS = [6, 0, 9, 1, -1]
@@ -30,20 +30,20 @@ def unit(rows: int, seed: int) -> Tensor:
     return F.normalize(torch.randn(rows, 8, generator=torch.Generator().manual_seed(seed)), dim=1)
 
 
-def batch(rows: list[int] = ROWS, queries: list[int] = QUERIES) -> Batch:
+def batch(rows: list[int] = ROWS, queries: list[int] = QUERIES) -> TrainBatch:
     nothing = torch.zeros(0, 0)
-    return Batch(
+    return TrainBatch(
         {}, torch.tensor(queries), torch.tensor(rows), {}, nothing.bool(), nothing, nothing, 0, nothing
     )  # fmt: skip
 
 
-def read(vectors: Tensor, seen: list[bool] | None = None) -> Read:
+def read(vectors: Tensor, seen: list[bool] | None = None) -> TowerOutput:
     there = torch.tensor(seen if seen is not None else [True] * len(vectors))[:, None]
-    return Read(vectors[:, None], there, vectors)
+    return TowerOutput(vectors[:, None], there, vectors)
 
 
-def bank() -> Bank:
-    found = Bank(len(BANK_ROWS), 8)
+def bank() -> MemoryBank:
+    found = MemoryBank(len(BANK_ROWS), 8)
     found.vectors.copy_(unit(len(BANK_ROWS), 9))
     found.rows.copy_(torch.tensor(BANK_ROWS))
     return found
@@ -73,7 +73,7 @@ def slow(
 @pytest.mark.parametrize("kind", ["am_softmax", "softmax"])
 def test_the_contrast_is_its_formula_over_batch_and_bank(kind: str) -> None:
     query, item, kept = unit(5, 0), unit(5, 1), bank()
-    contrast = QIC("item", replace(POLICY, loss=kind), known=KNOWN, world=World(), bank=kept)
+    contrast = QIC("item", replace(POLICY, loss=kind), known=KNOWN, world=Distributed(), bank=kept)
     found = {"query": read(query), "item": read(item)}
     assert contrast(found, batch()).item() == pytest.approx(slow(query, item, ROWS, dims=(8, 4), kind=kind), rel=1e-5)
     contrast.bank_open = True
@@ -84,7 +84,7 @@ def test_the_contrast_is_its_formula_over_batch_and_bank(kind: str) -> None:
 def test_planted_false_negatives_change_nothing() -> None:
     """However near the same item or a known positive is, in the batch or in the bank, it costs the query nothing."""
     query, item, kept = unit(5, 0), unit(5, 1), bank()
-    contrast = QIC("item", POLICY, known=KNOWN, world=World(), bank=kept)
+    contrast = QIC("item", POLICY, known=KNOWN, world=Distributed(), bank=kept)
     contrast.bank_open = True
     only = torch.zeros(5, dtype=torch.bool)
     only[0] = True
@@ -109,7 +109,7 @@ def _first(contrast: QIC, query: Tensor, item: Tensor) -> float:
 
 def test_both_ways_asks_items_for_their_queries_and_not_for_others_that_are_right() -> None:
     query, item = unit(5, 0), unit(5, 1)
-    contrast = QIC("item", replace(POLICY, nested=(), both_ways=True), known=KNOWN, world=World())
+    contrast = QIC("item", replace(POLICY, nested=(), both_ways=True), known=KNOWN, world=Distributed())
     there = slow(query, item, ROWS, dims=(8,))
     back = []
     for j, row in enumerate(ROWS):
@@ -126,7 +126,7 @@ def test_both_ways_asks_items_for_their_queries_and_not_for_others_that_are_righ
 def test_what_has_nothing_to_see_neither_asks_nor_answers() -> None:
     query, item = unit(5, 0), unit(5, 1)
     some = [True, True, False, True, True]
-    contrast = QIC("photo", replace(POLICY, both_ways=True), known=KNOWN, world=World())
+    contrast = QIC("photo", replace(POLICY, both_ways=True), known=KNOWN, world=Distributed())
     found = contrast({"query": read(query), "photo": read(item, some)}, batch())
     kept = torch.tensor([0, 1, 3, 4])
     fewer = batch([ROWS[i] for i in kept.tolist()], [QUERIES[i] for i in kept.tolist()])

@@ -13,17 +13,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from encoders.towers.backbones import CELL_DIM, TEXT_DIM
-from encoders.towers.single_stream import Read, SingleStream
+from encoders.towers.single_stream import SingleStream, TowerOutput
 from tests.training.tasks.test_qic import KNOWN, QUERIES, ROWS, batch, unit
 from tests.training.tiny import SHAPE
-from training.data.batch import Batch
-from training.recipe import Tasks
+from training.data.batch import TrainBatch
+from training.recipe import TaskWeights
 from training.tasks import mpm_r
 from training.tasks.mlm import FIRST_WORD, MASK, MLM, hide
 from training.tasks.mpm import MPM
 from training.tasks.negatives import false_negatives
 from training.tasks.qim import QIM, drawn
-from training.tasks.text_distillation import Meaning
+from training.tasks.text_distillation import TextDistillation
 
 WIDTH = SHAPE.width
 
@@ -34,7 +34,7 @@ def _without_gradient() -> Iterator[None]:
         yield
 
 
-def masked(seed: int = 0) -> tuple[dict[str, Read], Batch]:
+def masked(seed: int = 0) -> tuple[dict[str, TowerOutput], TrainBatch]:
     """Four rows of three title tokens and four cells and a whole, some cells hidden; row 2 has no photo."""
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randn(4, 8, WIDTH, generator=generator)
@@ -47,7 +47,7 @@ def masked(seed: int = 0) -> tuple[dict[str, Read], Batch]:
         wholes=torch.randn(4, CELL_DIM, generator=generator),
         first_cell=3,
     )
-    return {"masked": Read(tokens, torch.ones(4, 8, dtype=torch.bool), vectors)}, found
+    return {"masked": TowerOutput(tokens, torch.ones(4, 8, dtype=torch.bool), vectors)}, found
 
 
 def test_mpm_is_the_mean_square_over_hidden_cells() -> None:
@@ -74,7 +74,7 @@ def slow_told_apart(told: list[Tensor], true: list[Tensor], names: list[object],
 
 def test_mpm_r_tells_hidden_cells_apart() -> None:
     read, found = masked()
-    task = mpm_r.Patch(WIDTH, 0.2)
+    task = mpm_r.PatchContrast(WIDTH, 0.2)
     places = found.hidden_cells.nonzero().tolist()
     told = [task.head(read["masked"].tokens[row, 3 + cell]) for row, cell in places]
     # Rows 0 and 3 are the same product: its cell is no wrong answer for itself.
@@ -85,7 +85,7 @@ def test_mpm_r_tells_hidden_cells_apart() -> None:
 
 def test_mpm_r_tells_images_apart() -> None:
     read, found = masked()
-    task = mpm_r.Image(16, 0.2)
+    task = mpm_r.ImageContrast(16, 0.2)
     rows = [0, 1, 3]
     told = [task.head(read["masked"].vector[row]) for row in rows]
     expected = slow_told_apart(told, [found.wholes[row] for row in rows], [3, 1, 3], 0.2)
@@ -93,7 +93,7 @@ def test_mpm_r_tells_images_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "task", [MPM(WIDTH), mpm_r.Patch(WIDTH, 0.1), mpm_r.Image(16, 0.1)], ids=["mpm", "patch", "image"]
+    "task", [MPM(WIDTH), mpm_r.PatchContrast(WIDTH, 0.1), mpm_r.ImageContrast(16, 0.1)], ids=["mpm", "patch", "image"]
 )
 def test_without_photos_there_is_no_loss(task: torch.nn.Module) -> None:
     read, found = masked()
@@ -120,7 +120,7 @@ def test_tokens_are_hidden_as_bert_hides_them() -> None:
 def test_mlm_is_the_cross_entropy_of_the_hidden_words() -> None:
     words, vectors = torch.tensor([1000, 1003, 1007]), torch.randn(3, TEXT_DIM)
     task = MLM(WIDTH, words, vectors)
-    read = {name: Read(torch.randn(2, 6, WIDTH), torch.ones(2, 6) > 0, torch.zeros(2, 4)) for name in task.views}
+    read = {name: TowerOutput(torch.randn(2, 6, WIDTH), torch.ones(2, 6) > 0, torch.zeros(2, 4)) for name in task.views}
     hidden = {
         "masked": torch.tensor([[-1, 1003, -1], [1007, -1, 1000]]),
         "masked_query": torch.tensor([[-1, -1], [1003, -1]]),
@@ -147,20 +147,20 @@ def test_negatives_are_drawn_in_proportion_to_similarity_and_never_false() -> No
     assert not drawn(cosines[:1], torch.ones(1, 4, dtype=torch.bool), 2.0)[1].any()
 
 
-def pairs_read() -> dict[str, Read]:
+def pairs_read() -> dict[str, TowerOutput]:
     generator = torch.Generator().manual_seed(2)
     seen = torch.rand(5, 4, generator=generator) < 0.7
     seen[:, 0] = True
     return {
-        "query": Read(torch.randn(5, 3, WIDTH, generator=generator), torch.ones(5, 3) > 0, unit(5, 0)),
-        "item": Read(torch.randn(5, 4, WIDTH, generator=generator), seen, unit(5, 1)),
+        "query": TowerOutput(torch.randn(5, 3, WIDTH, generator=generator), torch.ones(5, 3) > 0, unit(5, 0)),
+        "item": TowerOutput(torch.randn(5, 4, WIDTH, generator=generator), seen, unit(5, 1)),
     }
 
 
 @pytest.mark.parametrize("view", ["item", "photo"])
 def test_qim_scores_each_pair_by_itself(view: str) -> None:
     """QIM2 reads photos alone: a product without one asks for nothing and is drawn for no query."""
-    read, found, policy = pairs_read(), batch(), Tasks(matched=4)
+    read, found, policy = pairs_read(), batch(), TaskWeights(matched=4)
     task, some = QIM(view, SHAPE, policy, KNOWN).eval(), torch.arange(4)
     if view == "photo":
         read["item"].seen[2] = False
@@ -188,12 +188,13 @@ def test_qim_scores_each_pair_by_itself(view: str) -> None:
 def test_meaning_is_the_squared_difference_of_cosines() -> None:
     query, item, plain = unit(3, 0), unit(3, 1), unit(3, 2)
     read = {
-        name: Read(x[:, None], torch.ones(3, 1) > 0, x) for name, x in (("plain_query", query), ("plain_item", item))
+        name: TowerOutput(x[:, None], torch.ones(3, 1) > 0, x)
+        for name, x in (("plain_query", query), ("plain_item", item))
     }
     expected = (
         sum((float(query[a] @ item[b]) - float(plain[a] @ plain[b])) ** 2 for a in range(3) for b in range(3)) / 9
     )
-    assert Meaning()(read, replace(batch(), plain=plain)).item() == pytest.approx(expected, rel=1e-5)
+    assert TextDistillation()(read, replace(batch(), plain=plain)).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_all_towers_are_made_of_blocks_that_start_as_nothing() -> None:
