@@ -19,5 +19,5 @@ def version_skew_error(version: int, *, now_ms: int, most_ms: int, stands_in: bo
     return (
         f"version: {what} is {(version - now_ms) / HOUR_MS:,.0f} h ahead of now (in milliseconds since the epoch), and "
         f"{most_ms / HOUR_MS:,.4g} h are allowed, for it would win over every change until then; correct the clock, or "
-        "set LIVESHELF_MAX_AHEAD_S to 0 if versions are no times"
+        "set LIVESHELF_MAX_VERSION_SKEW_SECONDS to 0 if versions are no times"
     )

@@ -67,7 +67,7 @@ class RejectMeter:
             f"{refused} of the last {records} records were refused, most often because of: {self._most_frequent()}. "
             "The worker stops before the rest of the topic goes to quarantine: correct the events or go back to the "
             "version of the worker that could read them, then start it again; if they are to be refused, set "
-            "LIVESHELF_REJECT_SHARE=1."
+            "LIVESHELF_REJECT_MAX_SHARE=1."
         )
 
     def _bucket(self) -> _Bucket:

@@ -53,8 +53,8 @@ def search(
     options: SearchOptions = {"limit": limit, "filter": _filter(filters)}
     if mode is not None:
         options["mode"] = mode
-    address = url or f"http://{settings.host}:{settings.port}"
-    with Client(address, api_key=secret(settings.api_key)) as client:
+    address = url or f"http://{settings.search_host}:{settings.search_port}"
+    with Client(address, api_key=secret(settings.client_api_key)) as client:
         try:
             found = client.search(text, image=image, **options)
         except UnavailableError as error:

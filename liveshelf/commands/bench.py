@@ -31,10 +31,10 @@ def bench(settings: Settings, *, words: Sequence[str], items: int, file: Path | 
     is the encoder alone, beside torch and plain loops of other libraries.
 
     CATALOGUE is a file or folder as `liveshelf backfill` reads it, or else the sample. Broker, engine and workers are
-    started for it; the model, its device and its threads are those of the settings. Where LIVESHELF_KAFKA or
-    LIVESHELF_QDRANT_URL is set, that one is measured, with topics and collections of its own that are deleted at the
-    end. Ratios are to what ran beside in the same run, so they say more than the figures where the machine has other
-    work.
+    started for it; the model, its device and its threads are those of the settings. If
+    LIVESHELF_KAFKA_BOOTSTRAP_SERVERS or LIVESHELF_QDRANT_URL is set, that one is measured, with topics and collections
+    of its own that are deleted at the end. Ratios compare what ran in the same run, so they say more than the figures
+    if the machine has other work.
     """
     from liveshelf import sample
     from liveshelf.bench.harness.figures import Figure

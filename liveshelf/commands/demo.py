@@ -42,7 +42,12 @@ def demo(settings: Settings, *, once: bool) -> None:
         data = Path(temporary)
         photos = data / "photos"
         photos.mkdir()
-        told = {"data": data, "image_file_roots": (folder, photos), "log_level": "WARNING", "port": _free(settings)}
+        told = {
+            "data_dir": data,
+            "image_file_roots": (folder, photos),
+            "log_level": "WARNING",
+            "search_port": _free(settings),
+        }
         console.print("Starting broker, engine, worker and search.")
         with LocalShelf(settings.model_copy(update=told)) as local:
             console.print(f"They run after {time.monotonic() - started:.1f} s.\n")
@@ -68,7 +73,7 @@ def _load(settings: Settings, folder: Path, tour: Any, search: httpx.Client) -> 
 
     catalogue = Catalogue(folder / "products.jsonl", version=int(time.time() * 1000))
     first = None
-    with Publisher(kafka_of(settings), topics_of(settings).backfill, tenant=settings.tenant) as publisher:
+    with Publisher(kafka_of(settings), topics_of(settings).backfill, tenant=settings.default_tenant) as publisher:
         sent = backfill(catalogue, publisher).sent
     with bar("searchable", sent) as done:
         end = time.monotonic() + LOADED_WITHIN_S
@@ -88,7 +93,7 @@ def _live(settings: Settings) -> Iterator[Any]:
     from streams.publish.publisher import Publisher, PublishPolicy
 
     policy = PublishPolicy(linger_ms=0)
-    with Publisher(kafka_of(settings), settings.topic, tenant=settings.tenant, policy=policy) as publisher:
+    with Publisher(kafka_of(settings), settings.live_topic, tenant=settings.default_tenant, policy=policy) as publisher:
         yield publisher
 
 
@@ -110,6 +115,6 @@ def _free(settings: Settings) -> int:
     import socket
 
     with socket.socket() as probe, suppress(OSError):
-        probe.bind((settings.host, settings.port))
-        return settings.port
+        probe.bind((settings.search_host, settings.search_port))
+        return settings.search_port
     return 0

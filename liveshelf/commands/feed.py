@@ -36,12 +36,12 @@ def produce(settings: Settings, *, file: IO[bytes]) -> None:
     """Send product events, one JSON object a line of FILE (standard input without one), to the live topic.
 
     Each is checked first; the first that is not an event ends the command, and those before it are sent. With
-    LIVESHELF_MAPPING a line is what the mapping reads.
+    LIVESHELF_MAPPING_FILE a line is what the mapping reads.
     """
     kafka, contract = kafka_of(settings), contract_of(settings)
     create_topics(kafka, topics_of(settings))
     sent = 0
-    with Publisher(kafka, settings.topic, tenant=settings.tenant) as publisher:
+    with Publisher(kafka, settings.live_topic, tenant=settings.default_tenant) as publisher:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
@@ -51,7 +51,7 @@ def produce(settings: Settings, *, file: IO[bytes]) -> None:
                 raise InvalidInput(f"line {number}: {read.reason}; the {sent} events before it were sent")
             publisher.send(read.change.key, line.strip())
             sent += 1
-    click.echo(f"{sent} events are in {settings.topic}.", err=True)
+    click.echo(f"{sent} events are in {settings.live_topic}.", err=True)
 
 
 @click.command()
@@ -105,7 +105,10 @@ def backfill(
 def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow], *, wait: bool) -> int:
     kafka, started = kafka_of(settings), time.monotonic()
     create_topics(kafka, topics_of(settings))
-    with Publisher(kafka, settings.backfill_topic, tenant=settings.tenant) as publisher, bar("sent", total) as done:
+    with (
+        Publisher(kafka, settings.backfill_topic, tenant=settings.default_tenant) as publisher,
+        bar("sent", total) as done,
+    ):
         rows, files = iter(range(1, total + 1)), UnreadableFiles(settings.image_file_roots)
 
         def on_row(row: CatalogueRow | BadRow) -> None:

@@ -20,7 +20,7 @@ SCOPES = [scope.value for scope in Scope]
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke the API keys of the search service, in the file that LIVESHELF_KEYS names.
+    """Make, list and revoke the API keys of the search service, in the file that LIVESHELF_API_KEYS_FILE names.
 
     A running service sees a change within a second. The file holds no key, only what it takes to know one again.
     """
@@ -62,7 +62,7 @@ def add(
         id=id_,
         name=name,
         digest=digest,
-        tenant=None if all_tenants else tenant or settings.tenant,
+        tenant=None if all_tenants else tenant or settings.default_tenant,
         scopes=frozenset(map(Scope, scopes or ["read"])),
         rate=rate,
         created=now,
@@ -116,9 +116,11 @@ def revoke(settings: Settings, *, which: str) -> None:
 
 
 def _file(settings: Settings) -> Path:
-    if settings.keys is None:
-        raise InvalidInput("no file of keys is named: set LIVESHELF_KEYS to one, such as /etc/liveshelf/keys.json")
-    return settings.keys
+    if settings.api_keys_file is None:
+        raise InvalidInput(
+            "no file of keys is named: set LIVESHELF_API_KEYS_FILE to one, such as /etc/liveshelf/keys.json"
+        )
+    return settings.api_keys_file
 
 
 def _seen(grant: Grant) -> str:

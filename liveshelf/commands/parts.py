@@ -27,7 +27,7 @@ def worker(settings: Settings) -> None:
     """
     from liveshelf.wiring.encoder import loading
 
-    with loading(settings, nice=settings.nice) as model:
+    with loading(settings, nice=settings.worker_nice) as model:
         from liveshelf.wiring.worker import run_ingest  # beside the model, for this takes as long
 
         raise SystemExit(asyncio.run(run_ingest(settings, model)))
@@ -41,7 +41,7 @@ def serve(*, host: str | None, port: int | None, insecure: bool) -> None:
     """Answer searches over HTTP, until SIGTERM: a page at /, the API described at /docs."""
     from liveshelf.wiring.search import run_search
 
-    asyncio.run(run_search(load_settings(host=host, port=port), insecure=insecure))
+    asyncio.run(run_search(load_settings(search_host=host, search_port=port), insecure=insecure))
 
 
 @click.command()
@@ -52,8 +52,8 @@ def broker(settings: Settings, *, port: int) -> None:
     from embedded.broker import Broker
     from embedded.data_folder import DataFolder
 
-    with Broker.start(DataFolder(settings.data).broker, cache=settings.cache, port=port) as running:
-        click.echo(f"Kafka answers at {running.bootstrap}; its data is in {settings.data}.", err=True)
+    with Broker.start(DataFolder(settings.data_dir).broker, cache=settings.cache_dir, port=port) as running:
+        click.echo(f"Kafka answers at {running.bootstrap}; its data is in {settings.data_dir}.", err=True)
         _until_stopped(running.poll, "The broker")
 
 
@@ -66,8 +66,8 @@ def engine(settings: Settings, *, port: int, optimize: bool) -> None:
     from embedded.data_folder import DataFolder
     from embedded.engine import serve as serve_engine
 
-    click.echo(f"The engine's data is in {settings.data}.", err=True)
-    serve_engine(DataFolder(settings.data).engine, port, optimize=optimize)
+    click.echo(f"The engine's data is in {settings.data_dir}.", err=True)
+    serve_engine(DataFolder(settings.data_dir).engine, port, optimize=optimize)
 
 
 @click.command()
@@ -82,8 +82,8 @@ def setup(settings: Settings) -> None:
     from liveshelf.progress import bar
     from liveshelf.wiring.encoder import model_of
 
-    jars = fetch(settings.cache)
-    kept = " and its classes, loaded," if prepare(settings.cache) else ""
+    jars = fetch(settings.cache_dir)
+    kept = " and its classes, loaded," if prepare(settings.cache_dir) else ""
     click.echo(f"Apache Kafka: {len(jars)} jars{kept} in {jars[0].parent}.", err=True)
     folder = sample_folder(settings)
     with bar("drawing the sample catalogue", None) as done:
@@ -94,7 +94,7 @@ def setup(settings: Settings) -> None:
 
 def sample_folder(settings: Settings) -> Path:
     """Where the sample catalogue is drawn."""
-    return settings.data.resolve() / SAMPLE
+    return settings.data_dir.resolve() / SAMPLE
 
 
 @click.command()
@@ -102,13 +102,17 @@ def sample_folder(settings: Settings) -> Path:
 def up(settings: Settings) -> None:
     """Run everything on this machine: broker, engine, worker and search, until Ctrl-C.
 
-    They listen where the settings say, so the other commands find them; their data and logs are below LIVESHELF_DATA.
+    They listen where the settings say, so the other commands find them. Data and logs are below LIVESHELF_DATA_DIR.
     """
     from liveshelf.wiring.local import LocalShelf
 
-    with LocalShelf(settings, broker_port=_port(settings.kafka), engine_port=_port(settings.qdrant_url)) as local:
+    with LocalShelf(
+        settings, broker_port=_port(settings.kafka_bootstrap_servers), engine_port=_port(settings.qdrant_url)
+    ) as local:
         click.echo(
-            f"Kafka {local.settings.kafka}, engine {local.settings.qdrant_url}, data in {settings.data}.", err=True
+            f"Kafka {local.settings.kafka_bootstrap_servers}, engine {local.settings.qdrant_url}, "
+            f"data in {settings.data_dir}.",
+            err=True,
         )
         click.echo(f"Search at {local.url}. Ctrl-C stops everything.", err=True)
         with suppress(KeyboardInterrupt):

@@ -34,7 +34,7 @@ def purge(settings: Settings, *, older_than: int, waiting: bool, dry_run: bool) 
 async def _purge(settings: Settings, before: int, *, waiting: bool, dry_run: bool) -> None:
     from indexer import TombstoneStore, connect
 
-    timeout = settings.qdrant_timeout_s
+    timeout = settings.qdrant_timeout_seconds
     client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
     try:
         tombstones = TombstoneStore(client, collection=settings.collection, timeout_s=timeout)

@@ -50,22 +50,22 @@ async def worker_of(
     `model` is what `liveshelf.wiring.loading` began to load, with the settings' `nice`. Topics and collection exist
     when this has entered. Raises Unavailable where broker or index do not answer.
     """
-    kafka, topics, timeout = kafka_of(settings), topics_of(settings), settings.qdrant_timeout_s
+    kafka, topics, timeout = kafka_of(settings), topics_of(settings), settings.qdrant_timeout_seconds
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(create_topics, kafka, topics)
         client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
         stack.push_async_callback(client.close)
-        encoder = await stack.enter_async_context(encoder_of(settings, nice=settings.nice, model=model))
+        encoder = await stack.enter_async_context(encoder_of(settings, nice=settings.worker_nice, model=model))
         collection = await ensure(client, encoder.space, collection_policy_of(settings))
         requests = RequestPolicy(timeout_s=timeout)
         index = QdrantWriter(client, collection=collection, space=encoder.space, policy=requests)
         quarantine = await stack.enter_async_context(KafkaQuarantine(kafka, topics))
         policy = IngestPolicy(
             contract=contract_of(settings),
-            limit=RejectLimit(share=settings.reject_share, least=settings.reject_least),
+            limit=RejectLimit(share=settings.reject_max_share, least=settings.reject_min_count),
             repair=repair_policy_of(settings),
         )
-        batch = BatchPolicy(max_records=settings.batch_size, within_s=settings.batch_wait_ms / 1000)
+        batch = BatchPolicy(max_records=settings.batch_max_records, within_s=settings.batch_max_wait_seconds)
 
         def lane(name: str, turn: Priority) -> Pipeline[IngestBatch]:
             way = encoder.lane(turn)
@@ -73,9 +73,12 @@ async def worker_of(
             return Pipeline(ingest, lane=name, batch=batch)
 
         lanes = {topics.live: lane("live", Priority.LIVE), topics.backfill: lane("back-fill", Priority.BACKFILL)}
-        stall = StallPolicy(seconds=max(settings.stall_seconds, 2 * timeout))
+        stall = StallPolicy(seconds=max(settings.stall_timeout_seconds, 2 * timeout))
         limits = WorkerPolicy(
-            batch=batch, stall=stall, drain_s=settings.drain_seconds, session_s=settings.session_seconds
+            batch=batch,
+            stall=stall,
+            drain_s=settings.drain_timeout_seconds,
+            session_s=settings.kafka_session_timeout_seconds,
         )
         repair = ImageRetrier(
             index=index,
@@ -83,11 +86,11 @@ async def worker_of(
             encoder=encoder.lane(Priority.BACKFILL),
             policy=policy.repair,
         )
-        yield Worker(kafka, lanes, policy=limits, beside=[repair.run] if settings.repair else []), encoder
+        yield Worker(kafka, lanes, policy=limits, beside=[repair.run] if settings.image_retry else []), encoder
 
 
 def repair_policy_of(settings: Settings) -> ImageRetryPolicy:
-    return ImageRetryPolicy(delays_s=settings.repair_after_s if settings.repair else ())
+    return ImageRetryPolicy(delays_s=settings.image_retry_delays_seconds if settings.image_retry else ())
 
 
 @asynccontextmanager

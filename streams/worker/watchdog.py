@@ -66,7 +66,7 @@ class Watchdog:
             if at.seconds > self._policy.seconds:
                 raise Stalled(
                     f"The {name} lane stands still: {at.records} records have been at {at.stage} for "
-                    f"{at.seconds:.0f} s. {ENDS}; if a batch may take so long, raise LIVESHELF_STALL_SECONDS."
+                    f"{at.seconds:.0f} s. {ENDS}; if a batch may take so long, raise LIVESHELF_STALL_TIMEOUT_SECONDS."
                 )
         taken = sum(lane.taken for lane in self._lanes)
         if standing or taken != self._taken:

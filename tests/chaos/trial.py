@@ -60,7 +60,7 @@ class Shop:
 
     @property
     def topics(self) -> dict[str, str]:
-        return {LIVE: self.parts.settings.topic, BACKFILL: self.parts.settings.backfill_topic}
+        return {LIVE: self.parts.settings.live_topic, BACKFILL: self.parts.settings.backfill_topic}
 
     async def run(self, schedule: Schedule) -> Verdict:
         """Plays a schedule to its end. What goes wrong is in the verdict; nothing is raised.

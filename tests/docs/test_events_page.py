@@ -128,4 +128,4 @@ def test_the_variables_and_topics_are_those_of_the_settings():
     for topic in ("topic", "backfill_topic", "quarantine_topic"):
         assert f"`{Settings.model_fields[topic].default}`" in PAGE
     assert f"{InlinePolicy().max_chars:,} characters" in PAGE
-    assert f"{Settings.model_fields['placeholder_titles'].default} different titles" in PAGE
+    assert f"{Settings.model_fields['placeholder_min_titles'].default} different titles" in PAGE

@@ -97,7 +97,7 @@ async def test_two_workers_share_a_topic_and_one_dies_half_way(shop: Shop):
     late = [{"id": f"p{i}", "version": 5, "title": f"old thing {i}"} for i in range(0, count, 10)]
     first, second = shop.start_worker(), shop.start_worker()
     ends = shop.publish([*puts, *late])
-    assert len(ends) == shop.settings.partitions
+    assert len(ends) == shop.settings.topic_partitions
     async with shelf_of(shop) as (index, shelf):
         async with asyncio.timeout(120):
             while await shelf.count() < count // 2:
@@ -138,7 +138,7 @@ async def test_bad_records_cost_their_neighbours_nothing(shop: Shop, tmp_path: P
     held = [e.reject for e in read_quarantine(kafka_of(shop.settings), shop.settings.quarantine_topic)]
     kinds = {(r.stage, r.record.value) for r in held}
     assert kinds == {("parse", bad[0]), ("schema", bad[1]), ("parse", bad[2])}
-    assert all(r.reason and r.record.topic == shop.settings.topic for r in held)
+    assert all(r.reason and r.record.topic == shop.settings.live_topic for r in held)
 
 
 async def test_a_second_backfill_and_a_replay_encode_nothing(shop: Shop, tmp_path: Path):
@@ -184,11 +184,11 @@ async def test_a_topic_of_nonsense_stops_the_worker_and_one_without_the_limit_go
     assert await asyncio.to_thread(worker.wait, 60) == 1
     said = shop.log(0)
     assert "title: " in said
-    assert "LIVESHELF_REJECT_SHARE" in said
+    assert "LIVESHELF_REJECT_MAX_SHARE" in said
     assert "Traceback" not in said
     assert len(_held(shop)) < 100
     assert committed(shop) == len(_held(shop))
-    shop.settings = shop.settings.model_copy(update={"reject_share": 1.0})
+    shop.settings = shop.settings.model_copy(update={"reject_max_share": 1.0})
     async with running(shop):
         await asyncio.to_thread(shop.wait_until_applied, ends)
         await applied(shop, [{"id": "good", "title": "mug"}])
@@ -205,4 +205,4 @@ def committed(shop: Shop) -> int:
     kafka = kafka_of(shop.settings)
     with admin_client(kafka) as client:
         offsets = client.list_group_offsets({kafka.group: None})[kafka.group]
-    return sum(at.offset for place, at in offsets.items() if place.topic == shop.settings.topic)
+    return sum(at.offset for place, at in offsets.items() if place.topic == shop.settings.live_topic)

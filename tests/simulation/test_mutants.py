@@ -54,7 +54,7 @@ def test_a_broken_part_is_noticed(parts: Parts, promise: str):
     ],
 )
 def test_a_broken_decision_is_noticed(decide: Callable[..., object], promise: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(catalog.ingest, "decide", decide)
+    monkeypatch.setattr(catalog.ingest.ingest, "decide", decide)
     noticed(Parts(), promise)
 
 
@@ -67,7 +67,7 @@ def test_a_broken_decision_is_noticed(decide: Callable[..., object], promise: st
     ],
 )
 def test_broken_registers_are_noticed(apply: Callable[..., object], promise: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(catalog.decide, "apply", apply)
+    monkeypatch.setattr(catalog.ingest.decide, "apply", apply)
     noticed(Parts(), promise)
 
 

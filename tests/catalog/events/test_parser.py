@@ -164,7 +164,7 @@ def test_a_timestamp_far_ahead_is_refused_where_it_stands_for_the_version(event:
     assert refused.stage is Stage.SCHEMA
     assert f"version: the record's timestamp, {NOW + 30 * HOUR}, stands for it and is 30 h ahead" in refused.reason
     assert "24 h are allowed" in refused.reason
-    assert "LIVESHELF_MAX_AHEAD_S" in refused.reason
+    assert "LIVESHELF_MAX_VERSION_SKEW_SECONDS" in refused.reason
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_more_than_the_share_stops_and_says_how_many_why_and_what_to_do(meter: R
     said = str(caught.value)
     assert "130 of the last 140 records were refused" in said
     assert "price: 'x' is no number (stage schema)" in said
-    assert "LIVESHELF_REJECT_SHARE" in said
+    assert "LIVESHELF_REJECT_MAX_SHARE" in said
     assert "\n" not in said
 
 

@@ -27,7 +27,7 @@ HOSTS = {"localhost": 200, "127.0.0.1:1": 200, "shelf.test": 200, "evil.example"
 
 @pytest.fixture(autouse=True)
 def file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv("LIVESHELF_KEYS", str(tmp_path / "keys.json"))
+    monkeypatch.setenv("LIVESHELF_API_KEYS_FILE", str(tmp_path / "keys.json"))
     return tmp_path / "keys.json"
 
 
@@ -79,8 +79,8 @@ def test_what_cannot_be_made_or_ended_is_a_sentence(file: Path, monkeypatch: pyt
     assert keys("add", "x", "--scope", "all").exit_code == 2
     file.write_text("?")
     assert "is no file of keys" in sentence(keys("list"))
-    monkeypatch.delenv("LIVESHELF_KEYS")
-    assert "set LIVESHELF_KEYS" in sentence(keys("list"))
+    monkeypatch.delenv("LIVESHELF_API_KEYS_FILE")
+    assert "set LIVESHELF_API_KEYS_FILE" in sentence(keys("list"))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_which_host_names_are_answered(
     host: str, allowed: str, answered: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVESHELF_ALLOWED_HOSTS", allowed)
-    assert hosts_of(load_settings(host=host)) == answered
+    assert hosts_of(load_settings(search_host=host)) == answered
 
 
 @contextmanager

@@ -28,11 +28,11 @@ def shelf(broker: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings whose quarantine holds, in one partition, JSON that is no event and bytes that are no text."""
     topics = new_place(broker, partitions=1).topics
     settings = load_settings(
-        kafka=broker,
-        topic=topics.live,
+        kafka_bootstrap_servers=broker,
+        live_topic=topics.live,
         backfill_topic=topics.backfill,
         quarantine_topic=topics.quarantine,
-        partitions=1,
+        topic_partitions=1,
     )
     for name, value in environment(settings).items():
         monkeypatch.setenv(name, value)
@@ -44,7 +44,7 @@ async def fill(settings: Settings) -> None:
     odd = b'{"id": "sku-1", "title": 5, "note": "[red]\x1b[2J"}'.replace(b"\x1b", b"\\u001b")
     rejects = [
         Reject(
-            Record(key_bytes(ProductKey("default", "sku-1")), odd, settings.topic, 0, 11, SENT),
+            Record(key_bytes(ProductKey("default", "sku-1")), odd, settings.live_topic, 0, 11, SENT),
             Stage.SCHEMA,
             "title: 5 is not a string [bold]",
         ),

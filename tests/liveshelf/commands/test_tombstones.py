@@ -73,7 +73,7 @@ def test_a_span_that_is_none_is_named(given: str):
 
 def test_without_an_index_it_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LIVESHELF_QDRANT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("LIVESHELF_QDRANT_TIMEOUT_S", "1")
+    monkeypatch.setenv("LIVESHELF_QDRANT_TIMEOUT_SECONDS", "1")
     result = CliRunner().invoke(main, ["purge", "--older-than", "30d"])
     assert result.exit_code == 1
     assert "Qdrant did not" in result.output
