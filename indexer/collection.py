@@ -109,6 +109,31 @@ async def promote(client: AsyncQdrantClient, collection: str, name: str) -> None
         await client.update_collection_aliases(operations)
 
 
+@dataclass(frozen=True, slots=True)
+class CollectionStatus:
+    """A collection of one alias: its space, whether the alias serves it, and how many live products it holds."""
+
+    collection: str
+    space: str
+    served: bool
+    products: int
+
+
+async def status(client: AsyncQdrantClient, name: str) -> list[CollectionStatus]:
+    """The collections of all spaces that the alias `name` may serve, by name. Raises Unavailable."""
+    served = await serving(client, name)
+    with calls("list the collections"):
+        names = [c.name for c in (await client.get_collections()).collections]
+    found = sorted({n for n in names if n.startswith(f"{name}--")} | ({served} if served else set()))
+    return [CollectionStatus(n, n.partition("--")[2], n == served, await _products(client, n)) for n in found]
+
+
+async def _products(client: AsyncQdrantClient, collection: str) -> int:
+    live = models.Filter(must=[models.FieldCondition(key="live", match=models.MatchValue(value=True))])
+    with calls("count the products"):
+        return (await client.count(collection, count_filter=live, exact=True)).count
+
+
 async def _claim(client: AsyncQdrantClient, collection: str, name: str) -> None:
     if await serving(client, name) is None:
         try:

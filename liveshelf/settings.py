@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -268,6 +268,11 @@ class Settings(BaseSettings):
     )
     log_level: LogLevel = Field("INFO", description="Lowest level that is logged.")
 
+    @property
+    def sample_dir(self) -> Path:
+        """Folder of the sample catalogue."""
+        return self.data_dir.resolve() / "sample"
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with other values. Raises TypeError for a name that is not a setting; pydantic would take it."""
         if unknown := set(update or ()) - set(type(self).model_fields):
@@ -303,14 +308,15 @@ def load_settings(**overrides: object) -> Settings:
     if unknown := sorted(set(overrides) - set(Settings.model_fields)):
         raise TypeError(f"not settings: {', '.join(unknown)}")
     if unknown := unknown_variables():
-        raise InvalidInput("; ".join(f"{name} is not a setting{_suggestion(name)}" for name in unknown) + _SEE)
+        known = [variable(field) for field in Settings.model_fields]
+        raise InvalidInput(" ".join(_unknown(name, known) for name in unknown) + _SEE)
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         raise InvalidInput("; ".join(_sentence(dict(e)) for e in error.errors())) from None
 
 
-_SEE = ". docs/settings.md lists all settings."
+_SEE = " docs/settings.md lists all settings."
 
 
 def variable(name: str) -> str:
@@ -328,9 +334,10 @@ def unknown_variables() -> list[str]:
     )
 
 
-def _suggestion(name: str) -> str:
-    near = difflib.get_close_matches(name, [variable(field) for field in Settings.model_fields], n=1)
-    return f": did you mean {near[0]}?" if near else ""
+def _unknown(name: str, known: Collection[str]) -> str:
+    near = {other.lower(): other for other in known}
+    best = difflib.get_close_matches(name.lower(), near, n=1)
+    return f"{name} is not a setting" + (f": did you mean {near[best[0]]}?" if best else ".")
 
 
 def _configured() -> Mapping[str, Any]:
@@ -346,10 +353,7 @@ def _configured() -> Mapping[str, Any]:
         raise InvalidInput(f"{CONFIG}={path} is not TOML ({error}): write one `name = value` a line") from None
     for key in table:
         if key not in Settings.model_fields:
-            near = difflib.get_close_matches(key.lower(), Settings.model_fields, n=1)
-            raise InvalidInput(
-                f"{path}: {key} is not a setting" + (f": did you mean {near[0]}?" if near else "") + _SEE
-            )
+            raise InvalidInput(f"{path}: {_unknown(key, Settings.model_fields)}{_SEE}")
     return table
 
 

@@ -79,7 +79,7 @@ def test_check_says_what_does_not_answer():
 
 def test_check_finds_a_misspelt_variable(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LIVESHELF_KAFKAA", "x")
-    assert "LIVESHELF_KAFKAA is no setting" in sentence(run("check"))
+    assert "LIVESHELF_KAFKAA is not a setting" in sentence(run("check"))
 
 
 def test_check_is_content_where_all_is_well(shop: Shop):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from catalog.errors import InvalidInput
+from liveshelf.commands import options
 from liveshelf.commands.times import Span
 from liveshelf.settings import Settings
 from search.auth.api_key import Grant, new_key, read_grants, write_grants
@@ -76,11 +79,20 @@ def add(
 
 
 @keys.command("list")
+@options.as_json
 @click.pass_obj
-def list_(settings: Settings) -> None:
-    """Show whose keys there are and what they may do."""
+def list_(settings: Settings, *, as_json: bool) -> None:
+    """Show the keys, their owners and what they may do.
+
+    \b
+    Example:
+      liveshelf keys list
+    """
     grants = read_grants(_file(settings))
     now = datetime.now(UTC)
+    if as_json:
+        click.echo(json.dumps([_as_json(grant, now) for grant in grants], ensure_ascii=False, indent=2))
+        return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("id", "name", "may", "tenant", "rate", "made", "ends"):
         table.add_column(heading)
@@ -121,6 +133,19 @@ def _file(settings: Settings) -> Path:
             "no file of keys is named: set LIVESHELF_API_KEYS_FILE to one, such as /etc/liveshelf/keys.json"
         )
     return settings.api_keys_file
+
+
+def _as_json(grant: Grant, now: datetime) -> dict[str, Any]:
+    return {
+        "id": grant.id,
+        "name": grant.name,
+        "scopes": sorted(grant.scopes),
+        "tenant": grant.tenant,
+        "rate": grant.rate,
+        "created": grant.created.isoformat(),
+        "expires": None if grant.expires is None else grant.expires.isoformat(),
+        "expired": grant.over(now),
+    }
 
 
 def _seen(grant: Grant) -> str:

@@ -14,12 +14,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from catalog.errors import InvalidInput
-from evaluation.comparison import ALL, Comparison, Depths, EvaluatedModel, as_json, compare
+from evaluation.comparison import ALL, Comparison, Depths, EvaluatedModel, compare
+from evaluation.comparison import as_json as comparison_json
 from evaluation.comparison import evaluate as rankings
 from evaluation.intervals import ChancePolicy
 from evaluation.judgements import NAMES, Judgements, read_judgements
 from evaluation.page import choose, page, pictured
 from evaluation.ranking import rank
+from liveshelf.commands import options
+from liveshelf.commands.model.precision import precision
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
 
@@ -33,7 +36,20 @@ WIDE = 200  # columns of a file or a pipe, where nothing need be folded
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.group()
+def evaluate() -> None:
+    """Measure models: by judged queries, or served against float32.
+
+    \b
+    Example:
+      liveshelf evaluate ranking judgements.csv --catalogue shop.parquet
+    """
+
+
+evaluate.add_command(precision)
+
+
+@evaluate.command()
 @click.argument("judgements", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--catalogue",
@@ -56,8 +72,9 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
               help="Queries of the page, at either end.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the intervals and tests.")
 @click.option("--live", is_flag=True, help="Measure too how much of an exact search the live collection finds.")
+@options.as_json
 @click.pass_obj
-def evaluate(
+def ranking(
     settings: Settings,
     *,
     judgements: Path,
@@ -73,6 +90,7 @@ def evaluate(
     shown: int,
     seed: int,
     live: bool,
+    as_json: bool,
 ) -> None:
     """Measure how well models answer JUDGEMENTS: a table here, evaluation.json and evaluation.html in a folder.
 
@@ -88,15 +106,18 @@ def evaluate(
     names = tuple(dict.fromkeys((model or settings.model, *against)))
     depths = Depths(tuple(dict.fromkeys((places, deep))), ChancePolicy(seed=seed))
     found = compare(_evaluated(contestants, names, judged, depths), judged, items=len(products.ids), depths=depths)
-    _print(found)
-    said = as_json(found)
+    said = comparison_json(found)
+    if not as_json:
+        _print(found)
     if live:
         recall = live_recall(settings, contestants.model(names[0]), judged.queries, places)
-        click.echo(f"The live collection finds {recall} of an exact search's first {places}.")
+        click.echo(f"The live collection finds {recall} of an exact search's first {places}.", err=as_json)
         said["live"] = {f"recall of exact@{places}": asdict(recall)}
     ends = choose(found, shown)
     told = pictured(products.ids, products.titles, contestants.pictures(ends.items(found)))
     _write(out, said, page(found, ends, told))
+    if as_json:
+        click.echo(json.dumps(said, indent=2))
 
 
 def _write(out: Path, said: dict[str, Any], html: str) -> None:

@@ -44,7 +44,7 @@ def shelf(engine: EngineProcess) -> Iterator[str]:
 
 
 def purge(*arguments: str) -> str:
-    result = CliRunner().invoke(main, ["purge", *arguments])
+    result = CliRunner().invoke(main, ["tombstones", "purge", *arguments])
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -53,12 +53,12 @@ def test_a_purge_forgets_what_is_old_and_lists_what_waits(engine: EngineProcess,
     monkeypatch.setenv("LIVESHELF_QDRANT_URL", engine.url)
     with shelf(engine) as alias:
         monkeypatch.setenv("LIVESHELF_COLLECTION", alias)
-        assert "0 deleted products were forgotten" in purge("--older-than", "1000w")
-        assert "1 deleted products would be forgotten" in purge("--older-than", "30d", "--dry-run")
+        assert "0 tombstones were removed" in purge("--older-than", "1000w")
+        assert "1 tombstones would be removed" in purge("--older-than", "30d", "--dry-run")
         said = purge("--older-than", "30d")
-        assert "1 deleted products were forgotten" in said
+        assert "1 tombstones were removed" in said
         assert "waiting for its put since 2020-09-13 12:26:40: shop/waits" in said
-        assert "removed" not in said
+        assert "waiting patches" not in said
         assert "1 waiting patches would be removed" in purge("--older-than", "30d", "--waiting", "--dry-run")
         assert "1 waiting patches were removed" in purge("--older-than", "30d", "--waiting")
         assert "waiting" not in purge("--older-than", "30d")
@@ -66,7 +66,7 @@ def test_a_purge_forgets_what_is_old_and_lists_what_waits(engine: EngineProcess,
 
 @pytest.mark.parametrize("given", ["30", "soon", "-1d"])
 def test_a_span_that_is_none_is_named(given: str):
-    result = CliRunner().invoke(main, ["purge", "--older-than", given])
+    result = CliRunner().invoke(main, ["tombstones", "purge", "--older-than", given])
     assert result.exit_code == 2
     assert "is no span of time" in result.output
 
@@ -74,6 +74,6 @@ def test_a_span_that_is_none_is_named(given: str):
 def test_without_an_index_it_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LIVESHELF_QDRANT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("LIVESHELF_QDRANT_TIMEOUT_SECONDS", "1")
-    result = CliRunner().invoke(main, ["purge", "--older-than", "30d"])
+    result = CliRunner().invoke(main, ["tombstones", "purge", "--older-than", "30d"])
     assert result.exit_code == 1
     assert "Qdrant did not" in result.output

@@ -16,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 
 from catalog.errors import FatalError
-from liveshelf.commands.parts import sample_folder
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
 from liveshelf.wiring.kafka import kafka_of, topics_of
@@ -35,7 +34,7 @@ def demo(settings: Settings, *, once: bool) -> None:
     from liveshelf.wiring.local import LocalShelf
 
     console = Console(highlight=False)
-    folder = sample_folder(settings)
+    folder = settings.sample_dir
     sample.draw(folder)  # at once where the set-up has drawn it
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="liveshelf-demo-") as temporary:

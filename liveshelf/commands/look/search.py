@@ -1,4 +1,4 @@
-"""Commands that ask: search, schema, check."""
+"""The search command: one query through the running search service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from catalog.errors import InvalidInput, Unavailable
-from catalog.events import parser as events
 from liveshelf.settings import Settings, secret
 
 if TYPE_CHECKING:
@@ -66,26 +65,6 @@ def search(
         _table(found)
     for reason in found.degraded:
         click.echo(f"Less than was asked for: {reason}", err=True)
-
-
-@click.command()
-def schema() -> None:
-    """Print the JSON Schema of the product event."""
-    click.echo(json.dumps(events.schema(), ensure_ascii=False, indent=2))
-
-
-@click.command()
-@click.pass_obj
-def check(settings: Settings) -> None:
-    """Say in plain words what of the settings, the broker, the index and the model is wrong."""
-    from liveshelf.doctor import diagnose
-
-    wrong = 0
-    for finding in diagnose(settings):
-        click.echo(f"{'ok   ' if finding.ok else 'WRONG'}  {finding.part}: {finding.says}")
-        wrong += not finding.ok
-    if wrong:
-        raise InvalidInput(f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong; see above")
 
 
 def _filter(given: tuple[str, ...]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def judged(shop: Path) -> Path:
 
 
 def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
+    return CliRunner().invoke(main, ["evaluate", "ranking", *map(str, arguments)])
 
 
 def test_bm25_alone_is_judged_without_a_model(shop: Path, judged: Path, tmp_path: Path) -> None:

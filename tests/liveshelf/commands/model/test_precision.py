@@ -30,7 +30,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*arguments: str | Path, precision: str = "auto") -> Result:
-    return CliRunner(env={"LIVESHELF_PRECISION": precision}).invoke(main, ["precision", *map(str, arguments)])
+    return CliRunner(env={"LIVESHELF_PRECISION": precision}).invoke(
+        main, ["evaluate", "precision", *map(str, arguments)]
+    )
 
 
 @pytest.mark.parametrize("precision", ["auto", "bfloat16"])

@@ -66,7 +66,9 @@ def test_a_log_in_csv_becomes_a_served_model(shop: Path) -> None:
     assert load(f"checkpoint:{shop / 'model'}").space.vectors[FUSED] == 64
     test = [str(shop / "model" / "test.csv"), "--only", str(shop / "model" / "test.items")]
     places = ["--catalogue", str(shop / "products.jsonl"), "--out", str(shop / "evaluated")]
-    judged = CliRunner().invoke(main, ["evaluate", *test, *places, "--model", f"checkpoint:{shop / 'model'}"])
+    judged = CliRunner().invoke(
+        main, ["evaluate", "ranking", *test, *places, "--model", f"checkpoint:{shop / 'model'}"]
+    )
     assert judged.exit_code == 0, judged.output
     assert "recall@10" in judged.output
     lines = (shop / "model" / "metrics.jsonl").read_text().splitlines()

@@ -75,7 +75,7 @@ def test_the_table_can_be_read(shelf: Settings):
         "schema",
         "default/sku-1",
         "[bold]",
-        f"{shelf.topic}:0:11",
+        f"{shelf.live_topic}:0:11",
         "0:1",
         "2 records.",
     ):
@@ -97,7 +97,7 @@ def test_machines_get_an_object_a_line(shelf: Settings):
 
 def test_one_record_is_shown_whole(shelf: Settings):
     text = said("show", "0:0")
-    for part in ("title: 5 is not a string [bold]", f"{shelf.topic}:0:11", str(SENT), '"note": "[red]', "no"):
+    for part in ("title: 5 is not a string [bold]", f"{shelf.live_topic}:0:11", str(SENT), '"note": "[red]', "no"):
         assert part in text
     assert "ff 00 1b" in said("show", "0:1")
     assert run("show", "0:1", "--raw").stdout_bytes == b"\xff\x00\x1b"

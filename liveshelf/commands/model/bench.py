@@ -7,13 +7,12 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from liveshelf.commands.parts import sample_folder
+from liveshelf.commands import options
 from liveshelf.settings import Settings
 
 WIDTH = 120  # of a table that goes to a file or a pipe
@@ -22,9 +21,9 @@ WIDTH = 120  # of a table that goes to a file or a pipe
 @click.command()
 @click.argument("words", nargs=-1, metavar="[PART]... [CATALOGUE]")
 @click.option("--items", type=click.IntRange(min=1), default=1000, show_default=True, help="Products to load.")
-@click.option("--json", "file", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Write it there.")
+@options.as_json
 @click.pass_obj
-def bench(settings: Settings, *, words: Sequence[str], items: int, file: Path | None) -> None:
+def bench(settings: Settings, *, words: Sequence[str], items: int, as_json: bool) -> None:
     """Measure the whole path on this machine: a few minutes, in a temporary folder.
 
     PART is one of encode, ingest, mix, freshness, replay, patches and stages; without any, all are measured. The first
@@ -42,11 +41,16 @@ def bench(settings: Settings, *, words: Sequence[str], items: int, file: Path | 
 
     console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
     parts, catalogue = parse_parts(words)
-    path = catalogue or sample.draw(sample_folder(settings))
+    path = catalogue or sample.draw(settings.sample_dir)
     found: dict[str, list[Figure]] = {}
     for part in parts:
         progress.print(f"Measuring {part} with {items:,} products.", style="dim")
         found[part] = measure(settings, path, part=part, items=items)
+    if as_json:
+        machine = {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
+        measured = {part: [asdict(f) | {"met": f.met} for f in figures] for part, figures in found.items()}
+        click.echo(json.dumps({"machine": machine, "items": items, "parts": measured}, indent=2))
+        return
     if not console.is_terminal:
         console.width = WIDTH
     table = Table("", "what", box=None)
@@ -58,7 +62,3 @@ def bench(settings: Settings, *, words: Sequence[str], items: int, file: Path | 
             verdict = "" if f.met is None else ", met" if f.met else ", missed"
             table.add_row("" if n else part, f.name, figure, ratio, goal + verdict)
     console.print(table)
-    if file is not None:
-        machine = {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
-        said = {part: [asdict(f) | {"met": f.met} for f in figures] for part, figures in found.items()}
-        file.write_text(json.dumps({"machine": machine, "items": items, "parts": said}, indent=2) + "\n", "utf-8")

@@ -124,7 +124,7 @@ def test_a_service_that_others_reach_asks_for_a_key_and_answers_to_its_names_alo
     key = {"x-api-key": keys("add", "shop").stdout.strip()}
     keys("add", "other")
     with (
-        serving(engine, tmp_path, "--host", "0.0.0.0", keys=file, allowed_hosts=("shelf.test",)) as port,  # noqa: S104
+        serving(engine, tmp_path, "--host", "0.0.0.0", api_keys_file=file, allowed_hosts=("shelf.test",)) as port,  # noqa: S104
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
     ):
         assert client.get("/products/x").status_code == 401
