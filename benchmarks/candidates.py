@@ -150,7 +150,7 @@ async def beside(run: CandidateRun, client: AsyncQdrantClient, collection: str, 
 
 async def over_http(http: httpx.AsyncClient, n: int, limit: int, accept: str) -> None:
     query = {"text": str(n), "limit": limit, "timeout_ms": 30_000}
-    answer = await http.post("/candidates", json=query, headers={"accept": accept})
+    answer = await http.post("/v1/candidates", json=query, headers={"accept": accept})
     if answer.status_code != 200:
         raise SystemExit(answer.text)
 

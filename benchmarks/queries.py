@@ -235,7 +235,7 @@ def memory(one: RunningService, engine: int, words: Words, queries: int) -> None
 
 
 def _live(one: RunningService) -> int:
-    with urlopen(f"http://127.0.0.1:{one.port}/health", timeout=30) as answer:
+    with urlopen(f"http://127.0.0.1:{one.port}/v1/status", timeout=30) as answer:
         return int(json.load(answer)["products"])
 
 

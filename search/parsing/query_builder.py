@@ -136,7 +136,7 @@ def similar_query(asked: SimilarParams, caller: Caller) -> Query:
         ef=asked.ef,
         conditions=conditions_of(json_object(asked.filter, "filter") if asked.filter else {}),
         tenant=caller.tenant,
-        facets=tuple(FacetRequest(path(field)) for field in asked.facet),
+        facets=tuple(FacetRequest(path(field)) for field in asked.facets),
         **_shape(asked),
     )
 

@@ -19,7 +19,7 @@ PRODUCT_EXAMPLE: dict[str, Any] = {
     "tenant": "default",
     "title": "Stoneware mug, sea green",
     "images": ["https://images.example/sku-1.jpg"],
-    "photo": "/products/sku-1/photo?tenant=default&n=0",
+    "photo": "/v1/products/sku-1/photo?tenant=default&n=0",
     "attributes": {"brand": "Arbour", "category": "mugs"},
     "price": 12.5,
     "currency": "EUR",
@@ -152,7 +152,7 @@ def counts_of(counts: Mapping[str, Sequence[tuple[Scalar, int]]]) -> dict[str, l
     }
 
 
-class HealthBody(BaseModel):
+class StatusBody(BaseModel):
     """Whether queries can be answered."""
 
     status: str = Field(description="ok, or unavailable.", examples=["ok"])

@@ -45,7 +45,7 @@ def search(
     url: str | None,
 ) -> None:
     """Search by TEXT, by a photo, or by both, through the running search service."""
-    from liveshelf_client import Client, SearchOptions, UnavailableError
+    from liveshelf_client import Client, SearchOptions, ServiceError, UnavailableError
 
     if not text and image is None:
         raise InvalidInput("an empty query finds nothing: give some text, or --image FILE")
@@ -59,6 +59,8 @@ def search(
         except UnavailableError as error:
             hint = "" if error.status else ": start one with `liveshelf up` or `liveshelf serve`"
             raise Unavailable(f"{error}{hint}") from None
+        except ServiceError as error:
+            raise InvalidInput(str(error)) from None
     if as_json:
         click.echo(json.dumps(asdict(found), ensure_ascii=False, indent=2))
     else:

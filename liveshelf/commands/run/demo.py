@@ -76,7 +76,7 @@ def _load(settings: Settings, folder: Path, tour: Any, search: httpx.Client) -> 
         sent = backfill(catalogue, publisher).sent
     with bar("searchable", sent) as done:
         end = time.monotonic() + LOADED_WITHIN_S
-        while (count := search.get("/health").json()["products"] or 0) < sent:
+        while (count := search.get("/v1/status").json()["products"] or 0) < sent:
             done(count)
             if first is None and count >= TO_SEARCH_FIRST and tour.find(text="a mug")[0]:
                 first = time.monotonic()

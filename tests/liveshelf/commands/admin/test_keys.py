@@ -127,12 +127,12 @@ def test_a_service_that_others_reach_asks_for_a_key_and_answers_to_its_names_alo
         serving(engine, tmp_path, "--host", "0.0.0.0", api_keys_file=file, allowed_hosts=("shelf.test",)) as port,  # noqa: S104
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
     ):
-        assert client.get("/products/x").status_code == 401
-        assert client.post("/search", json={"text": "mug"}, headers=key).json()["hits"] == []
+        assert client.get("/v1/products/x").status_code == 401
+        assert client.post("/v1/search", json={"text": "mug"}, headers=key).json()["hits"] == []
         assert client.get("/").status_code == 200
-        assert {host: client.get("/health", headers={"host": host}).status_code for host in HOSTS} == HOSTS
+        assert {host: client.get("/v1/status", headers={"host": host}).status_code for host in HOSTS} == HOSTS
         keys("revoke", "shop")
-        wait_for(lambda: client.get("/products/x", headers=key).status_code == 401, 20)
+        wait_for(lambda: client.get("/v1/products/x", headers=key).status_code == 401, 20)
 
 
 def test_a_file_without_a_key_keeps_the_service_from_starting(file: Path) -> None:
