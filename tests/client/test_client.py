@@ -126,7 +126,7 @@ def test_the_client_for_threads_asks_the_same() -> None:
     assert search.headers["authorization"] == "Bearer k"
     assert (search.method, str(search.url)) == ("POST", "http://shop.test/below/v1/search")
     assert json.loads(search.content) == {"text": "mug", "mode": "hybrid", "facets": ["brand"]}
-    assert similar.url.raw_path.startswith(b"/below/products/a%2Fb%3F/similar?")
+    assert similar.url.raw_path.startswith(b"/below/v1/products/a%2Fb%3F/similar?")
     assert similar.url.params.multi_items() == [
         ("limit", "3"),
         ("filter", '{"price": {"lt": 5}}'),
