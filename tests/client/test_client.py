@@ -130,9 +130,9 @@ def test_the_client_for_threads_asks_the_same() -> None:
     assert similar.url.params.multi_items() == [
         ("limit", "3"),
         ("filter", '{"price": {"lt": 5}}'),
-        ("tenant", "t"),
         ("facets", "brand"),
         ("facets", "color"),
+        ("tenant", "t"),
     ]
 
 
