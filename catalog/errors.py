@@ -10,7 +10,7 @@ LiveshelfError
 
 from __future__ import annotations
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 
 
 class LiveshelfError(Exception):

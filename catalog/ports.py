@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.domain.filters import Condition
+from catalog.domain.image_state import ImageState
 from catalog.domain.index_query import IndexQuery
-from catalog.domain.product import Content, ImageState, ProductKey, Scalar
+from catalog.domain.product import Content, ProductKey, Scalar
 from catalog.domain.record import Reject
 from catalog.domain.space import Space
 from catalog.domain.state import IndexedState, Payload

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from catalog.domain.filters import AnyOf, Condition, Exists, Not
+from catalog.domain.image_state import ImageState
 from catalog.domain.index_query import IndexQuery
-from catalog.domain.product import Content, ImageState, ProductKey, Scalar
+from catalog.domain.product import Content, ProductKey, Scalar
 from catalog.domain.record import Reject
 from catalog.domain.space import FUSED, IMAGE, Space
 from catalog.domain.state import IndexedState, Payload, known_from

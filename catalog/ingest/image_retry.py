@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from catalog.domain.fingerprint import fingerprint
-from catalog.domain.product import Content, ImageState, ProductKey
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import Content, ProductKey
 from catalog.domain.state import RETRY_FIELDS, IndexedState, Payload, PendingImageRetry, known_from, retry_payload
 from catalog.errors import Unavailable
 from catalog.ports import (

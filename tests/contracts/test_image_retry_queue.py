@@ -9,8 +9,9 @@ import pytest
 
 from catalog.domain.change import VersionStamp
 from catalog.domain.fingerprint import fingerprint
+from catalog.domain.image_state import ImageState
 from catalog.domain.index_query import IndexQuery
-from catalog.domain.product import Content, ImageState, ProductKey
+from catalog.domain.product import Content, ProductKey
 from catalog.domain.space import FUSED, IMAGE
 from catalog.domain.state import PendingImageRetry, ProductState, payload_of
 from catalog.ingest.image_retry import ImageRetrier, ImageRetryPolicy

@@ -16,8 +16,9 @@ from fastapi import FastAPI
 from PIL import Image
 
 from catalog.domain.filters import AnyOf, Condition, Exists, Not
+from catalog.domain.image_state import ImageState
 from catalog.domain.index_query import IndexQuery
-from catalog.domain.product import ImageState, ProductKey, Scalar
+from catalog.domain.product import ProductKey, Scalar
 from catalog.domain.space import FUSED, IMAGE, Space
 from catalog.domain.state import Payload
 from catalog.errors import ImageProblem, InvalidInput

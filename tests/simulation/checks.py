@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from catalog.domain.product import Content, ImageState, ProductKey
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import Content, ProductKey
 from catalog.domain.record import Record
 from tests.simulation.broker import Broker, Place
 from tests.simulation.oracle import OFFER, Expected, fold, may_be_refused, must_be_refused, read

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TypeVar
 
-from catalog.domain.product import Content, ImageState, ProductKey
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import Content, ProductKey
 from catalog.domain.record import Reject
 from catalog.domain.space import FUSED, IMAGE, Space
 from catalog.domain.state import IndexedState, Payload, known_from

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from catalog.domain.product import ImageState, ProductKey
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import ProductKey
 from catalog.domain.record import Record
 from catalog.errors import FatalError, Unavailable
 from catalog.events.parser import ParserConfig

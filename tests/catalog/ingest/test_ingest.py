@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.domain.change import Change, Delete, Patch
-from catalog.domain.product import ImageState, ProductKey
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import ProductKey
 from catalog.domain.record import Record, Stage
 from catalog.domain.state import OFFER_FIELDS, ProductState, apply, known_from
 from catalog.errors import Unavailable

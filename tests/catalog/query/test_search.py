@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from catalog.domain.filters import AnyOf, Exists, Not, Range
+from catalog.domain.image_state import ImageState
 from catalog.domain.index_query import ReciprocalRankFusion, WeightedFusion
-from catalog.domain.product import ImageState, ProductKey
+from catalog.domain.product import ProductKey
 from catalog.domain.space import FUSED
 from catalog.errors import FatalError, ImageProblem, InvalidInput, NotFound, Unavailable
 from catalog.query.query import FacetRequest, Mode, Query, QueryPart
