@@ -1,4 +1,4 @@
-"""The nouns of a shop: what a product is, and how it is named."""
+"""A product: its key, content, attributes and offer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Attribute = Scalar | tuple[Scalar, ...]
 
 
 class ProductKey(NamedTuple):
-    """What names a product: ids are unique within a tenant only."""
+    """Identifies a product: an id is unique within its tenant only."""
 
     tenant: str
     id: str
@@ -19,7 +19,7 @@ class ProductKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What changes often and never reaches an encoder. None means the shop did not say."""
+    """The fields that change often and are never encoded. None: the shop gave no value."""
 
     price: float | None = None
     currency: str | None = None
@@ -28,7 +28,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is encoded: a title and the references of the photos, in the shop's order."""
+    """What the encoder reads: a title and the photo references, in the shop's order."""
 
     title: str
     images: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ def contract_of(settings: Settings) -> ParserConfig:
     return ParserConfig(
         tenant=settings.tenant,
         mapping=_mapping(settings.mapping) if settings.mapping else None,
-        max_ahead_ms=settings.max_ahead_s * 1000 or None,
+        max_skew_ms=settings.max_ahead_s * 1000 or None,
     )
 
 

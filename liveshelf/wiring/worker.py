@@ -61,9 +61,9 @@ async def worker_of(
         index = QdrantWriter(client, collection=collection, space=encoder.space, policy=requests)
         quarantine = await stack.enter_async_context(KafkaQuarantine(kafka, topics))
         policy = IngestPolicy(
-            contract=contract_of(settings),
-            limit=RejectLimit(share=settings.reject_share, least=settings.reject_least),
-            repair=repair_policy_of(settings),
+            parser=contract_of(settings),
+            reject_limit=RejectLimit(max_share=settings.reject_share, min_count=settings.reject_least),
+            image_retry=repair_policy_of(settings),
         )
         batch = BatchPolicy(max_records=settings.batch_size, within_s=settings.batch_wait_ms / 1000)
 
@@ -79,9 +79,9 @@ async def worker_of(
         )
         repair = ImageRetrier(
             index=index,
-            unhealed=QdrantImageRetryQueue(client, collection=collection, timeout_s=timeout),
+            retry_queue=QdrantImageRetryQueue(client, collection=collection, timeout_s=timeout),
             encoder=encoder.lane(Priority.BACKFILL),
-            policy=policy.repair,
+            policy=policy.image_retry,
         )
         yield Worker(kafka, lanes, policy=limits, beside=[repair.run] if settings.repair else []), encoder
 
