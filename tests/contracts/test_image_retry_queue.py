@@ -48,7 +48,7 @@ class Setup:
         return {payload["id"] for payload in await self.queue.due(NOW, limit=limit)}
 
 
-@pytest.fixture(params=["fake", "engine", pytest.param("server", marks=pytest.content_fingerprint.server)])
+@pytest.fixture(params=["fake", "engine", pytest.param("server", marks=pytest.mark.server)])
 async def setup(request: pytest.FixtureRequest) -> AsyncIterator[Setup]:
     if request.param == "fake":
         fake = FakeIndex()
