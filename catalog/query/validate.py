@@ -50,9 +50,7 @@ class QueryPolicy:
         for window in self.windows:
             if needed <= window:
                 return window
-        raise InvalidInput(
-            f"offset: offset and limit together are {needed}, more than the maximum of {self.windows[-1]}"
-        )
+        raise InvalidInput(f"offset: offset and limit together are {needed}, more than the {self.windows[-1]} allowed")
 
 
 def validate_query(query: Query, policy: QueryPolicy, vectors: Collection[str], *, max_limit: int) -> None:
@@ -88,7 +86,7 @@ def resolve_mode(query: Query, parts: Collection[QueryPart], policy: QueryPolicy
         raise InvalidInput(f"mode: {mode} looks for words: give some text, or ask for dense")
     if mode is Mode.LEXICAL and not text_only:
         raise InvalidInput(
-            "mode: lexical looks for words alone, with positive weights: leave the rest out, or ask for hybrid"
+            "mode: lexical looks for words alone, without negative weights: leave the rest out, or ask for hybrid"
         )
     if query.fusion and mode is not Mode.HYBRID:
         raise InvalidInput(f"fusion: there is nothing to fuse in a search that is {mode}: ask for hybrid")
@@ -121,7 +119,7 @@ def _problems(query: Query, policy: QueryPolicy, vectors: Collection[str], max_l
 def _shape_problems(query: Query, policy: QueryPolicy) -> Iterator[str]:
     needed = query.offset + query.limit
     if needed > policy.windows[-1]:
-        yield f"offset: offset and limit together are {needed}, more than the maximum of {policy.windows[-1]}"
+        yield f"offset: offset and limit together are {needed}, more than the {policy.windows[-1]} allowed"
     if query.group_by is not None and needed > policy.max_grouped:
         yield f"offset: offset and limit together are {needed}, more than the {policy.max_grouped} of a grouped search"
     if not 1 <= query.group_size <= policy.max_group:
@@ -141,6 +139,6 @@ def _fusion_problems(fusion: Fusion) -> Iterator[str]:
             yield f"fusion: k is {fusion.k}, not between 1 and 10000"
         weights = (fusion.dense, fusion.lexical)
         if not all(math.isfinite(w) and w >= 0 for w in weights) or not any(weights):
-            yield "fusion: the weights of dense and lexical must be finite, not below 0 and not both 0"
+            yield "fusion: the weights of dense and lexical must be finite, none below 0 and not both 0"
     elif not 0 <= fusion.dense <= 1:
         yield f"fusion: the weight of dense is {fusion.dense:g}, not between 0 and 1"
