@@ -69,12 +69,16 @@ def service(client: AsyncQdrantClient, collection: str, here: Space) -> httpx.As
     """A client of the service in this process."""
     shelf = QdrantReader(client, collection=collection, space=here, timeout_s=60)
     find = SearchService(
-        shelf=shelf, encoder=Seeds(here), looks=shelf, facets=QdrantFacetReader(client, collection=collection)
+        product_reader=shelf,
+        vector_reader=shelf,
+        facet_reader=QdrantFacetReader(client, collection=collection),
+        encoder=Seeds(here),
     )
     parts = Dependencies(
         find=find,
         gather=CandidateService(
-            candidates=QdrantCandidateReader(client, collection=collection, space=here, timeout_s=60), find=find
+            candidate_reader=QdrantCandidateReader(client, collection=collection, space=here, timeout_s=60),
+            search_service=find,
         ),
         shelf=shelf,
         images=ImageFetcher(ImagePolicy()),

@@ -1,4 +1,4 @@
-"""The Qdrant adapter: products as points of the live collection, on a cluster or on the embedded engine."""
+"""The Qdrant adapter: stores products as points, on a Qdrant cluster or on the embedded engine."""
 
 from indexer.candidates import QdrantCandidateReader
 from indexer.collection import (

@@ -76,10 +76,16 @@ async def parts_of(
         shelf = QdrantReader(client, collection=name, space=space, timeout_s=timeout, policy=graph)
         candidates = QdrantCandidateReader(client, collection=name, space=space, timeout_s=timeout, policy=graph)
         facets = QdrantFacetReader(client, collection=name, timeout_s=timeout)
-        find = SearchService(shelf=shelf, encoder=encoder, looks=shelf, facets=facets, policy=find_policy_of(settings))
+        find = SearchService(
+            product_reader=shelf,
+            vector_reader=shelf,
+            facet_reader=facets,
+            encoder=encoder,
+            policy=find_policy_of(settings),
+        )
         parts = Dependencies(
             find=find,
-            gather=CandidateService(candidates=candidates, find=find),
+            gather=CandidateService(candidate_reader=candidates, search_service=find),
             shelf=shelf,
             images=images,
             health=index_health(shelf, space=space.id),

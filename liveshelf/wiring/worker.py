@@ -88,9 +88,9 @@ async def worker_of(
         )
         repair = ImageRetrier(
             index=index,
-            unhealed=QdrantImageRetryQueue(client, collection=collection, timeout_s=timeout),
+            retry_queue=QdrantImageRetryQueue(client, collection=collection, timeout_s=timeout),
             encoder=encoder.lane(Priority.BACKFILL),
-            policy=policy.repair,
+            policy=policy.image_retry,
         )
         yield Worker(kafka, lanes, policy=limits, beside=[repair.run] if settings.image_retry else []), encoder
 

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from catalog.domain.filters import name_of
-from catalog.domain.product import ImageState, ProductKey, Scalar
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import ProductKey, Scalar
 from catalog.domain.state import Payload
 from catalog.ports import Hit
 from catalog.query.query import Mode, SearchResult

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from catalog.domain.change import Delete, Put
-from catalog.domain.product import Content, ImageState, Offer, Product, ProductKey
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import Content, Offer, Product, ProductKey
 from catalog.domain.record import Record, Reject, Stage
 from catalog.domain.space import FUSED, IMAGE, Space
 from catalog.domain.state import OFFER_FIELDS

@@ -107,7 +107,7 @@ async def test_two_workers_share_a_topic_and_one_dies_half_way(shop: Shop):
         await asyncio.to_thread(shop.wait_until_applied, ends, None, 150)
         assert second.poll() is None
         assert await shelf.count() == count
-        known = await index.known([ProductKey("default", f"p{i}") for i in range(count)])
+        known = await index.read_states([ProductKey("default", f"p{i}") for i in range(count)])
     assert {key.id: k.state.content_version for key, k in known.items()} == {p["id"]: p["version"] for p in puts}
     assert {key.id: k.state.fields["price"] for key, k in known.items()} == {p["id"]: p["offer"]["price"] for p in puts}
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from catalog.domain.record import Stage
 from catalog.errors import InvalidInput
-from catalog.events.parser import named
+from catalog.events.parser import product_keys_in
 from liveshelf.commands.times import When, shown
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
@@ -208,7 +208,7 @@ class _Counted:
 
 def _row(entry: QuarantineEntry, settings: Settings) -> dict[str, Any]:
     record = entry.reject.record
-    keys = sorted(named(record, contract_of(settings)))
+    keys = sorted(product_keys_in(record, contract_of(settings)))
     return {
         "place": f"{entry.partition}:{entry.offset}",
         "quarantined_at": entry.quarantined_at,

@@ -50,10 +50,15 @@ async def shared_shelf(engine: EngineProcess, keys: KeyFile) -> AsyncIterator[ht
     async with collection_at(engine.url, SPACE) as subject, client_of(engine.url) as client:
         await stock(subject)
         candidates = QdrantCandidateReader(client, collection=subject.collection, space=SPACE, timeout_s=20)
-        find = SearchService(shelf=subject.shelf, encoder=Overlap(), looks=subject.looks, facets=subject.facets)
+        find = SearchService(
+            product_reader=subject.shelf,
+            vector_reader=subject.looks,
+            facet_reader=subject.facets,
+            encoder=Overlap(),
+        )
         parts = Dependencies(
             find=find,
-            gather=CandidateService(candidates=candidates, find=find),
+            gather=CandidateService(candidate_reader=candidates, search_service=find),
             shelf=subject.shelf,
             images=Album(),
             health=index_health(subject.shelf, space=SPACE.id),

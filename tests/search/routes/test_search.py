@@ -8,7 +8,7 @@ import json
 import pytest
 
 from catalog.domain.filters import AnyOf, Range
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import FatalError, ImageProblem, Unavailable
 from search import SearchPolicy
 from tests.search.shop import SPACE, data_url, photo, stocked
