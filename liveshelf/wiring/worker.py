@@ -67,9 +67,9 @@ async def worker_of(
         index = QdrantWriter(client, collection=collection, space=encoder.space, policy=requests)
         quarantine = await stack.enter_async_context(KafkaQuarantine(kafka, topics))
         policy = IngestPolicy(
-            contract=contract_of(settings),
-            limit=RejectLimit(share=settings.reject_max_share, least=settings.reject_min_count),
-            repair=repair_policy_of(settings),
+            parser=contract_of(settings),
+            reject_limit=RejectLimit(max_share=settings.reject_max_share, min_count=settings.reject_min_count),
+            image_retry=repair_policy_of(settings),
         )
         batch = BatchPolicy(max_records=settings.batch_max_records, within_s=settings.batch_max_wait_seconds)
 
