@@ -49,7 +49,7 @@ class ImageFetcher:
         self._policy = policy
         self._clock = clock
         self._uniform = uniform
-        self._breakers = HostCircuits(policy.breaker, clock=clock)
+        self._circuits = HostCircuits(policy.breaker, clock=clock)
         self._turns = FetchLimiter(total=policy.concurrency, per_host=policy.per_host)
         self._web = HttpImages(policy, resolve)
         waits = {"connect_timeout_s": policy.connect_timeout_s, "read_timeout_s": policy.read_timeout_s}
@@ -124,7 +124,7 @@ class ImageFetcher:
         async def ask() -> T:
             nonlocal left
             async with self._turns.of(host):
-                with self._breakers.asking(host):
+                with self._circuits.guard(host):
                     started = self._clock()
                     try:
                         return await get(left)

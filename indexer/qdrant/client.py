@@ -155,7 +155,7 @@ class PointsClient:
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
-        with self._circuit.asking(), calls(what):
+        with self._circuit.guard(), calls(what):
             yield
 
     @property

@@ -191,7 +191,7 @@ async def test_a_dead_host_costs_a_few_timeouts_and_not_one_a_product(shop: str)
         problems = [await caught(images, f"{shop}/slow/0.5?{i}") for i in range(50)]
         assert time.monotonic() - started < 3.0
         assert len(Shop.asked) == policy.breaker.failures
-        assert "has failed 5 times in a row; it is asked again in 30 s" in problems[-1].reason
+        assert "has failed 5 times in a row; the next request is allowed in 30 s" in problems[-1].reason
         now += policy.breaker.open_s
         assert await images.fetch(f"{shop}/ok") == BODY
         assert await images.fetch(f"{shop}/ok") == BODY

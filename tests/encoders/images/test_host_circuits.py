@@ -35,7 +35,7 @@ def breakers(clock: Clock) -> HostCircuits:
 
 
 def ask(breakers: HostCircuits, outcome: ImageProblem | None = None, host: str = "a.example") -> None:
-    with breakers.asking(host):
+    with breakers.guard(host):
         if outcome:
             raise outcome
 
@@ -56,7 +56,7 @@ def refused(match: str) -> Iterator[None]:
 def test_failures_in_a_row_open_it_and_others_are_not_asked(breakers: HostCircuits, clock: Clock):
     fail(breakers, 3)
     clock.now += 18
-    with refused(r"a\.example has failed 3 times in a row; it is asked again in 12 s"):
+    with refused(r"a\.example has failed 3 times in a row; the next request is allowed in 12 s"):
         ask(breakers)
     ask(breakers, host="b.example")
 
@@ -74,7 +74,7 @@ def test_an_answer_between_two_failures_begins_the_count_anew(breakers: HostCirc
 def test_half_open_lets_one_probe_through_and_its_answer_closes(breakers: HostCircuits, clock: Clock):
     fail(breakers, 3)
     clock.now += 30
-    with breakers.asking("a.example"), refused("just now"):
+    with breakers.guard("a.example"), refused("a probe is running"):
         ask(breakers)
     fail(breakers, 2)
     ask(breakers)
@@ -85,7 +85,7 @@ def test_a_probe_that_fails_opens_it_for_as_long_again(breakers: HostCircuits, c
     clock.now += 30
     fail(breakers, 1)
     clock.now += 29
-    with refused("4 times in a row; it is asked again in 1 s"):
+    with refused(r"4 times in a row; the next request is allowed in 1\.0 s"):
         ask(breakers)
     clock.now += 1
     ask(breakers)
@@ -94,7 +94,7 @@ def test_a_probe_that_fails_opens_it_for_as_long_again(breakers: HostCircuits, c
 def test_a_probe_that_is_called_off_leaves_room_for_another(breakers: HostCircuits, clock: Clock):
     fail(breakers, 3)
     clock.now += 30
-    with pytest.raises(asyncio.CancelledError), breakers.asking("a.example"):
+    with pytest.raises(asyncio.CancelledError), breakers.guard("a.example"):
         raise asyncio.CancelledError
     ask(breakers)
 
