@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from catalog.errors import InvalidInput
-from encoders.towers.single_stream import write_whole
+from resilience.atomic_files import write_atomically
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _mlp(ins: int, hidden: int, outs: int) -> nn.Sequential:
 def save(fusion: LateFusion, path: Path) -> None:
     """Write the heads in half precision, their shape in the file's metadata."""
     state = {name: value.half().contiguous() for name, value in fusion.state_dict().items()}
-    write_whole(path, packed(state, metadata={"shape": json.dumps(asdict(fusion.shape))}))
+    write_atomically(path, packed(state, metadata={"shape": json.dumps(asdict(fusion.shape))}))
 
 
 def read(path: Path) -> LateFusion:

@@ -23,6 +23,7 @@ from catalog.errors import InvalidInput
 from encoders.towers.backbones import ImageTower, TextLayer, attended
 from encoders.towers.dims import CELL_DIM, TEXT_DIM, WHOLE_DIM, shape_of
 from encoders.towers.dims import TowerShape as TowerShape
+from resilience.atomic_files import write_atomically
 
 _CLAMP = 5.0
 
@@ -243,14 +244,8 @@ def _zero(line: nn.Linear) -> nn.Linear:
 def save(towers: SingleStream, path: Path) -> None:
     """Write the towers in half precision, their shape in the file's metadata."""
     state = {name: value.detach().half().contiguous() for name, value in towers.state_dict().items()}
-    write_whole(path, packed(state, metadata={"shape": json.dumps(asdict(towers.shape))}))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, readable as other files are: safetensors' own are its owner's alone."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    # Not safetensors' save_file, whose files only their owner can read.
+    write_atomically(path, packed(state, metadata={"shape": json.dumps(asdict(towers.shape))}))
 
 
 def read(path: Path) -> SingleStream:
