@@ -5,21 +5,16 @@ Shops show one photo on many variants of a product, and serve one photo under ma
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog.ports import Vector
+from encoders.caching.lru_cache import LruCache
 from encoders.model import Inputs, Model, SplitModel, finish_items
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
 
 Features = NDArray[np.float32]
 
@@ -32,39 +27,6 @@ class FeatureCachePolicy:
     max_bytes: int = 64 * 1024 * 1024
 
 
-class LruCache(Generic[K, V]):
-    """The entries used last, within a policy. Any thread may ask."""
-
-    def __init__(self, policy: FeatureCachePolicy) -> None:
-        self._policy = policy
-        self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
-        self._lock = threading.Lock()
-        self.bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def get(self, key: K) -> V | None:
-        with self._lock:
-            found = self._entries.get(key)
-            if found is None:
-                return None
-            self._entries.move_to_end(key)
-            return found[0]
-
-    def put(self, key: K, value: V, size: int) -> None:
-        """`size` is in bytes; what is larger than everything allowed is not kept."""
-        if size > self._policy.max_bytes:
-            return
-        with self._lock:
-            old = self._entries.pop(key, None)
-            self._entries[key] = (value, size)
-            self.bytes += size - (old[1] if old else 0)
-            while self.bytes > self._policy.max_bytes or len(self._entries) > self._policy.entries:
-                _, (_, gone) = self._entries.popitem(last=False)
-                self.bytes -= gone
-
-
 class ImageFeatureCache:
     """A model's item side with a memory: of the image tower's features, or of whole results where it has no such tower.
 
@@ -73,8 +35,10 @@ class ImageFeatureCache:
 
     def __init__(self, model: Model, policy: FeatureCachePolicy) -> None:
         self._model = model
-        self._features: LruCache[str, Features] = LruCache(policy)
-        self._results: LruCache[tuple[tuple[int, ...], str], dict[str, Vector]] = LruCache(policy)
+        self._features: LruCache[str, Features] = LruCache(entries=policy.entries, max_bytes=policy.max_bytes)
+        self._results: LruCache[tuple[tuple[int, ...], str], dict[str, Vector]] = LruCache(
+            entries=policy.entries, max_bytes=policy.max_bytes
+        )
         self.hits = 0
 
     def items(self, batch: Sequence[Inputs]) -> list[dict[str, Vector] | None]:

@@ -8,13 +8,21 @@ from dataclasses import dataclass
 
 from catalog.domain.space import Space
 from catalog.ports import QueryEncoder, Vector
-from encoders.caching.image_features import FeatureCachePolicy, LruCache
+from encoders.caching.lru_cache import LruCache
 from encoders.model import Model
 from encoders.towers.preprocessing import tidy
 
 # What an entry takes beside its vector and its text: the key, the array's head, its place in the order.
 OVERHEAD = 400
 _CASED, _UNCASED = "Red SHOES Größe ÄÖÜ", "red shoes größe äöü"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryCachePolicy:
+    """At most `entries` vectors are kept, and at most `max_bytes` of vectors and texts."""
+
+    entries: int
+    max_bytes: int
 
 
 @dataclass
@@ -31,11 +39,11 @@ class QueryVectorCache:
     whoever came first. Queries with a photo pass through. `hits` counts what did not go to the encoder.
     """
 
-    def __init__(self, encoder: QueryEncoder, *, policy: FeatureCachePolicy, uncased: bool = False) -> None:
+    def __init__(self, encoder: QueryEncoder, *, policy: QueryCachePolicy, uncased: bool = False) -> None:
         """`policy` bounds what is kept, in bytes too. The vectors it gives cannot be written to: many hold them."""
         self._encoder = encoder
         self._uncased = uncased
-        self._recent: LruCache[tuple[str, str], Vector] = LruCache(policy)
+        self._recent: LruCache[tuple[str, str], Vector] = LruCache(entries=policy.entries, max_bytes=policy.max_bytes)
         self._flights: dict[tuple[str, str], _SharedForward] = {}
         self.hits = 0
 

@@ -12,7 +12,7 @@ import pytest
 from catalog.domain.product import Content
 from catalog.domain.space import FUSED, IMAGE
 from encoders import EncodePolicy, EncoderService, load
-from encoders.caching.image_features import FeatureCachePolicy, ImageFeatureCache, LruCache, photo_digest
+from encoders.caching.image_features import FeatureCachePolicy, ImageFeatureCache, photo_digest
 from encoders.model import Inputs, Rows, SplitModel
 from tests.encoders.conftest import Photos, picture, png
 from tests.encoders.models.test_load import saved_clip, saved_siglip
@@ -105,21 +105,6 @@ async def test_what_is_not_finite_is_not_remembered() -> None:
         model.broken = False
         await encoded(service, ("mug", "red"))
         assert service.cache_hits == 0
-
-
-def test_entries_and_bytes_are_bounded_and_the_least_recent_goes_first() -> None:
-    recent: LruCache[str, int] = LruCache(FeatureCachePolicy(entries=3, max_bytes=100))
-    for name in "abc":
-        recent.put(name, ord(name), 10)
-    assert recent.get("a") == ord("a")
-    recent.put("d", 4, 10)
-    assert [name for name in "abcd" if recent.get(name) is not None] == ["a", "c", "d"]
-    recent.put("e", 5, 95)
-    assert (len(recent), recent.bytes) == (1, 95)
-    recent.put("e", 6, 20)
-    assert (len(recent), recent.bytes) == (1, 20)
-    recent.put("f", 7, 101)
-    assert recent.get("f") is None
 
 
 def test_a_digest_tells_pixels_shapes_and_types_apart() -> None:

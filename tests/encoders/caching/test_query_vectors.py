@@ -14,14 +14,13 @@ from catalog.domain.space import Space
 from catalog.errors import Unavailable
 from catalog.ports import QueryEncoder, Vector
 from encoders import EncoderService
-from encoders.caching.image_features import FeatureCachePolicy
-from encoders.caching.query_vectors import OVERHEAD, QueryVectorCache, normalised, reads_no_case
+from encoders.caching.query_vectors import OVERHEAD, QueryCachePolicy, QueryVectorCache, normalised, reads_no_case
 from encoders.models.late_fusion import LateFusionModel
 from tests.encoders.conftest import Photos, picture, png
 from tests.encoders.test_service import Colours
 from tests.fakes import SPACE, unit
 
-ROOM = FeatureCachePolicy(entries=1000, max_bytes=1_000_000)
+ROOM = QueryCachePolicy(entries=1000, max_bytes=1_000_000)
 
 
 @dataclass
@@ -134,7 +133,7 @@ async def test_a_query_that_everyone_left_is_cancelled_and_can_be_asked_again(be
 
 async def test_the_memory_is_bounded_in_bytes_and_forgets_what_was_used_longest_ago(behind: Asked) -> None:
     one = 8 * 4 + 4 * 2 + OVERHEAD
-    remembered = QueryVectorCache(behind, policy=FeatureCachePolicy(entries=1000, max_bytes=3 * one))
+    remembered = QueryVectorCache(behind, policy=QueryCachePolicy(entries=1000, max_bytes=3 * one))
     for text in ("q0", "q1", "q2", "q0", "q3"):
         await ask(remembered, text)
     assert remembered.size == 3 * one
