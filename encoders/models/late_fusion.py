@@ -15,7 +15,7 @@ from torch import Tensor
 from catalog.domain.space import FUSED, IMAGE, Space
 from encoders.model import Inputs, Rows
 from encoders.runtime import RuntimePolicy
-from encoders.runtime.plans import digest as digest
+from encoders.runtime.digest import digest as digest
 from encoders.runtime.plans import pooled_plan, text_plan
 from encoders.runtime.policy import Precision
 from encoders.runtime.prepare import TowerLoader, fastest_precision

@@ -12,7 +12,8 @@ from PIL.Image import Image
 from catalog.domain.space import FUSED, IMAGE, TITLE, Space
 from encoders.model import Inputs
 from encoders.runtime import RuntimePolicy
-from encoders.runtime.plans import digest, grid_plan, part_plan, text_plan
+from encoders.runtime.digest import digest
+from encoders.runtime.plans import grid_plan, part_plan, text_plan
 from encoders.runtime.policy import Precision
 from encoders.runtime.prepare import TowerLoader
 from encoders.towers.backbone_files import files, padded, prepared

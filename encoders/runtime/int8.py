@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 from dataclasses import replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from encoders.runtime.digest import digest, module_files
 from encoders.runtime.tower import TowerPlan
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RANGES = Path(__file__).parents[1] / "weights" / "ranges.safetensors"
 """What `python -m training.int8_calibration` wrote."""
 
-_CODE = Path(__file__).with_name("int8_layers.py")
+MODULES = ("encoders.runtime.int8_layers",)
 # Without these a processor adds products of 8 bits in 16, which overflow, and gains little.
 _ABLE = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
@@ -30,7 +30,7 @@ def in_int8(plan: TowerPlan) -> TowerPlan:
 
         return rounded(plan.reference(precision), RANGES)
 
-    made_of = blake2b(RANGES.read_bytes() + _CODE.read_bytes(), digest_size=8).hexdigest()
+    made_of = digest(RANGES, *module_files(*MODULES))
     return replace(plan, name=f"{plan.name}-int8", code=plan.code + made_of, reference=reference)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from encoders.runtime.digest import code_digest, digest
 from encoders.runtime.tower import Array, TowerPlan
 from encoders.towers.dims import TEXT_DIM, TEXT_LAYERS, TowerShape
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-_HERE = Path(__file__).parent
-_TOWERS = Path(__file__).parents[1] / "towers"
-_CODE = (Path(__file__), _TOWERS / "dims.py", _TOWERS / "backbones.py", _HERE / "export_modules.py")
-_STREAM_CODE = (*_CODE, _TOWERS / "single_stream.py")
+# The modules that say what a tower computes: an export is of use only while none of them changes.
+BACKBONE_MODULES = (__name__, "encoders.towers.dims", "encoders.towers.backbones", "encoders.runtime.export_modules")
+STREAM_MODULES = (*BACKBONE_MODULES, "encoders.towers.single_stream")
+
 _SEEN = np.array([[True] * 9, [True] * 5 + [False] * 4])
 
 
@@ -33,7 +33,7 @@ def text_plan(words: Path, layers: int = TEXT_LAYERS) -> TowerPlan:
 
     ids = np.random.default_rng(0).integers(1000, 30_000, (2, 9))
     return TowerPlan(
-        name=f"text-{layers}", weights=digest(words), code=digest(*_CODE), reference=reference,
+        name=f"text-{layers}", weights=digest(words), code=code_digest(*BACKBONE_MODULES), reference=reference,
         example=(ids, _SEEN), shapes=((-1, -1), (-1, -1)), frozen=True,
     )  # fmt: skip
 
@@ -76,7 +76,7 @@ def part_plan(checkpoint: Path, name: str, shape: TowerShape) -> TowerPlan:
     if name in ("photo", "views"):
         example, shapes = (*example, photos), (*shapes, (-1, shape.features))
     return TowerPlan(
-        name=name, weights=digest(checkpoint), code=digest(*_STREAM_CODE), reference=reference,
+        name=name, weights=digest(checkpoint), code=code_digest(*STREAM_MODULES), reference=reference,
         example=example, shapes=shapes,
     )  # fmt: skip
 
@@ -86,16 +86,6 @@ def _photo_plan(
 ) -> TowerPlan:
     photos = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
     return TowerPlan(
-        name=f"{name}-{side}", weights=digest(weights), code=digest(*_CODE), reference=reference,
+        name=f"{name}-{side}", weights=digest(weights), code=code_digest(*BACKBONE_MODULES), reference=reference,
         example=(photos,), shapes=((-1, side, side, 3),), frozen=frozen,
     )  # fmt: skip
-
-
-def digest(*files: Path) -> str:
-    """16 hex digits that differ whenever the bytes of one of the files do."""
-    whole = blake2b(digest_size=8)
-    for file in files:
-        with file.open("rb") as stream:
-            while chunk := stream.read(1 << 20):
-                whole.update(chunk)
-    return whole.hexdigest()
