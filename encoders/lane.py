@@ -18,8 +18,9 @@ from catalog.errors import ImageProblem, InvalidInput
 from catalog.ports import EncodedItem, ImageSource, PreparedItem
 from encoders.batching.batch_size import ForwardSize
 from encoders.batching.decode_batcher import DecodeBatcher
-from encoders.batching.executor import Priority, PriorityThreadPool, run_splitting_on_oom
+from encoders.batching.executor import Priority, PriorityThreadPool
 from encoders.batching.item_batcher import ItemBatcher, Made
+from encoders.batching.oom_split import run_splitting_on_oom
 from encoders.batching.query_batcher import QueryBatchPolicy
 from encoders.caching.image_features import FeatureCachePolicy, ImageFeatureCache, photo_digest
 from encoders.caching.placeholders import PlaceholderPolicy, Placeholders

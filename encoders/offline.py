@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.batching.executor import run_splitting_on_oom
+from encoders.batching.oom_split import run_splitting_on_oom
 from encoders.model import Model, to_vectors
 
 _BATCH = 64

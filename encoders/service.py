@@ -9,7 +9,8 @@ from catalog.domain.product import Content
 from catalog.domain.space import Space
 from catalog.errors import InvalidInput
 from catalog.ports import EncodedItem, ImageSource, PreparedItem, Vector
-from encoders.batching.executor import Priority, run_splitting_on_oom
+from encoders.batching.executor import Priority
+from encoders.batching.oom_split import run_splitting_on_oom
 from encoders.batching.query_batcher import QueryBatcher
 from encoders.caching.query_vectors import reads_no_case
 from encoders.lane import EncodePolicy, EncoderLane, EncoderResources

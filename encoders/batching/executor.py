@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from catalog.errors import FatalError, Unavailable
+from catalog.errors import Unavailable
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 
@@ -103,49 +100,3 @@ class PriorityThreadPool:
         job()
         with self._lock:
             self._turns.took(turn, self._clock() - started, waiting)
-
-
-def run_splitting_on_oom(
-    forward: Callable[[Sequence[T]], list[R]],
-    batch: Sequence[T],
-    *,
-    on_too_large: Callable[[int], None] = lambda items: None,
-) -> list[R]:
-    """`forward(batch)` under torch's inference mode, in halves where the device has no memory for the whole.
-
-    `on_too_large` hears how many items it had none for. Raises FatalError when one item alone does not fit, or when the
-    device is lost.
-    """
-    try:
-        with _inference():
-            return forward(batch)
-    except _errors("OutOfMemoryError", MemoryError) as err:
-        if len(batch) == 1:
-            raise FatalError(
-                "The device has no memory for a single item: use a larger one or a smaller model."
-            ) from err
-    except _errors("AcceleratorError") as err:
-        raise FatalError("The device that encodes is lost: restart the process.") from err
-    # Outside the handler, so that what the failed forward held is let go before the cache is emptied.
-    on_too_large(len(batch))
-    if (torch := _torch()) and torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    half = len(batch) // 2
-    return run_splitting_on_oom(forward, batch[:half], on_too_large=on_too_large) + run_splitting_on_oom(
-        forward, batch[half:], on_too_large=on_too_large
-    )
-
-
-def _torch() -> Any:
-    """Torch if anything runs in it, None otherwise: to load it takes longer than all else that a worker does first."""
-    return sys.modules.get("torch")
-
-
-def _inference() -> AbstractContextManager[object]:
-    torch = _torch()
-    return torch.inference_mode() if torch else nullcontext()
-
-
-def _errors(name: str, *others: type[Exception]) -> tuple[type[Exception], ...]:
-    torch = _torch()
-    return (getattr(torch, name), *others) if torch else others

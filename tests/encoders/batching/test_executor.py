@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.errors import FatalError, Unavailable
-from encoders.batching.executor import FairShare, Priority, PriorityThreadPool, run_splitting_on_oom
+from catalog.errors import Unavailable
+from encoders.batching.executor import FairShare, Priority, PriorityThreadPool
 
 
 async def test_everything_runs_in_threads_of_its_own_that_each_began() -> None:
@@ -123,38 +121,3 @@ async def test_one_who_stopped_waiting_is_skipped() -> None:
     await device.run(lambda: ran.append(2), turn=Priority.QUERY)
     assert ran == [2]
     device.close()
-
-
-def room_for(most: int, sizes: list[int]) -> object:
-    def forward(batch: Sequence[int]) -> list[int]:
-        sizes.append(len(batch))
-        if len(batch) > most:
-            raise torch.OutOfMemoryError("no room")
-        return [10 * one for one in batch]
-
-    return forward
-
-
-def test_a_batch_too_large_for_the_device_goes_in_halves_in_order() -> None:
-    sizes, refused = list[int](), list[int]()
-    found = run_splitting_on_oom(room_for(3, sizes), list(range(10)), on_too_large=refused.append)  # type: ignore[arg-type]
-    assert found == [10 * i for i in range(10)]
-    assert sizes == [10, 5, 2, 3, 5, 2, 3]
-    assert refused == [10, 5, 5]
-
-
-def test_it_runs_under_inference_mode() -> None:
-    assert run_splitting_on_oom(lambda batch: [torch.is_inference_mode_enabled()], [1]) == [True]
-
-
-def test_one_item_too_large_for_the_device_is_hopeless() -> None:
-    with pytest.raises(FatalError, match="larger"):
-        run_splitting_on_oom(room_for(0, []), [1, 2])  # type: ignore[arg-type]
-
-
-def test_a_lost_device_is_hopeless() -> None:
-    def forward(batch: Sequence[int]) -> list[int]:
-        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
-
-    with pytest.raises(FatalError, match="restart"):
-        run_splitting_on_oom(forward, [1])
