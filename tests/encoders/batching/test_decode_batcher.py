@@ -11,7 +11,7 @@ import pytest
 
 from catalog.domain.product import ImageState
 from catalog.errors import ImageProblem
-from encoders.batching.decode_batcher import TOGETHER, DecodeBatcher
+from encoders.batching.decode_batcher import MAX_RESULTS, DecodeBatcher
 from encoders.batching.executor import Priority, PriorityThreadPool
 from encoders.model import Inputs
 
@@ -54,11 +54,11 @@ async def test_each_gets_its_own_and_a_broken_one_breaks_no_other(threads: Prior
 async def test_more_may_wait_than_jobs_and_a_lone_one_waits_for_nothing(threads: PriorityThreadPool) -> None:
     gate = Gate()
     reading = DecodeBatcher(gate, threads, Priority.LIVE)
-    asked = [asyncio.create_task(reading("x" * n, None)) for n in range(5 * TOGETHER)]
+    asked = [asyncio.create_task(reading("x" * n, None)) for n in range(5 * MAX_RESULTS)]
     await asyncio.sleep(0.01)
     assert not any(task.done() for task in asked)
     gate.open.set()
-    assert [made.tokens[0] for made in await asyncio.gather(*asked)] == list(range(5 * TOGETHER))
+    assert [made.tokens[0] for made in await asyncio.gather(*asked)] == list(range(5 * MAX_RESULTS))
     assert (await reading("alone", None)).tokens == (5,)
 
 

@@ -12,7 +12,7 @@ import pytest
 from catalog.errors import FatalError
 from encoders.batching.batch_size import ForwardSize
 from encoders.batching.executor import Priority, PriorityThreadPool
-from encoders.batching.item_batcher import ItemBatcher, Made
+from encoders.batching.item_batcher import ItemBatcher, ItemVectors
 from encoders.model import Inputs
 
 PIXELS = np.zeros((2, 2, 3), dtype=np.uint8)
@@ -35,7 +35,7 @@ class Device:
         self.gate.set()
         self.begun = threading.Event()
 
-    def forward(self, batch: Sequence[Inputs]) -> list[Made]:
+    def forward(self, batch: Sequence[Inputs]) -> list[ItemVectors]:
         numbers = [inputs.tokens[0] for inputs in batch]
         self.forwards.append(numbers)
         self.begun.set()
@@ -63,11 +63,11 @@ def lane(device: Device) -> Iterator[Callable[[int], ItemBatcher]]:
     threads.close()
 
 
-def numbers(made: Sequence[Made]) -> list[float | None]:
+def numbers(made: Sequence[ItemVectors]) -> list[float | None]:
     return [None if one is None else float(one["fused"][0]) for one in made]
 
 
-async def held(device: Device, items: ItemBatcher) -> asyncio.Task[list[Made]]:
+async def held(device: Device, items: ItemBatcher) -> asyncio.Task[list[ItemVectors]]:
     """A forward of item 0 that runs until the gate is opened."""
     device.gate.clear()
     first = asyncio.create_task(items.encode([item(0)]))

@@ -123,7 +123,7 @@ async def test_each_query_has_its_own_error() -> None:
     assert isinstance(other, np.ndarray)
     assert isinstance(unreadable, InvalidInput)
     assert isinstance(poison, InvalidInput)
-    assert "makes nothing of this query" in str(poison)
+    assert "gives no vector for this query" in str(poison)
     assert isinstance(thirteen, RuntimeError)
 
 

@@ -143,7 +143,7 @@ BODIES = [
     Row("gzip that was not asked for", "gzip", quarter),
     Row("gzip of 50 MB", "gzip-bomb", (TOO_LARGE, "1,000,000 bytes")),
     Row("gzip in gzip", "gzip-twice", (BROKEN, "compressed as gzip, gzip")),
-    Row("gzip that is none", "gzip-garbage", (BROKEN, "badly")),
+    Row("gzip that is none", "gzip-garbage", (BROKEN, "damaged")),
     Row("brotli", "brotli", (BROKEN, "compressed as br")),
     Row("a picture that says it is text", "text", quarter),
     Row("an error page that says it is a picture", "error-page", (BROKEN, "not an image")),
@@ -213,16 +213,16 @@ HOLDS = {
 NO_PICTURES = [
     Row(name, "", (BROKEN, said), body)
     for name, said, body in [
-        ("SVG", "known kind", b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'),
-        ("PDF", "known kind", b"%PDF-1.7\n1 0 obj"),
-        ("PDF around a JPEG", "known kind", b"%PDF-1.7\n" + JPEG),
-        ("PostScript", "known kind", b"%!PS-Adobe-3.0 EPSF-3.0\n(/etc/passwd) run"),
-        ("ZIP", "known kind", b"PK\x03\x04" + PNG),
-        ("icon", "known kind", saved(drawn(size=(32, 32)), "ICO")),
-        ("HEIC", "known kind", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
+        ("SVG", "known format", b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'),
+        ("PDF", "known format", b"%PDF-1.7\n1 0 obj"),
+        ("PDF around a JPEG", "known format", b"%PDF-1.7\n" + JPEG),
+        ("PostScript", "known format", b"%!PS-Adobe-3.0 EPSF-3.0\n(/etc/passwd) run"),
+        ("ZIP", "known format", b"PK\x03\x04" + PNG),
+        ("icon", "known format", saved(drawn(size=(32, 32)), "ICO")),
+        ("HEIC", "known format", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
         ("script that begins like a GIF", "", b"GIF89a/*" + b"x" * 50 + b"*/=alert(1)"),
-        ("start of a JPEG", "known kind", b"\xff\xd8\xff\xe0"),
-        ("start of a PNG", "known kind", b"\x89PNG\r\n\x1a\n"),
+        ("start of a JPEG", "known format", b"\xff\xd8\xff\xe0"),
+        ("start of a PNG", "known format", b"\x89PNG\r\n\x1a\n"),
         *((f"half a {kind}", "image", pictures.half(kind)) for kind in HOLDS if kind != "BMP"),
     ]
 ]  # fmt: skip

@@ -185,7 +185,7 @@ async def test_a_host_that_stumbles_is_asked_again(shop: str) -> None:
 
 async def test_a_dead_host_costs_a_few_timeouts_and_not_one_a_product(shop: str) -> None:
     now = 0.0
-    policy = ImagePolicy(allow_hosts=("127.0.0.1",), read_timeout_s=0.2, again=FetchRetryPolicy(initial_s=0.001))
+    policy = ImagePolicy(allow_hosts=("127.0.0.1",), read_timeout_s=0.2, retry=FetchRetryPolicy(initial_s=0.001))
     async with ImageFetcher(policy, clock=lambda: now) as images:
         started = time.monotonic()
         problems = [await caught(images, f"{shop}/slow/0.5?{i}") for i in range(50)]
@@ -229,7 +229,7 @@ def test_whatever_a_url_is_nothing_but_a_problem_comes_of_it(start: str, rest: s
         raise OSError("name not known")
 
     async def fetch() -> None:
-        policy = ImagePolicy(again=FetchRetryPolicy(tries=1))
+        policy = ImagePolicy(retry=FetchRetryPolicy(tries=1))
         async with ImageFetcher(policy, resolve=nowhere) as images:
             await images.fetch(start + rest)
 

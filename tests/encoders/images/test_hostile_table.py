@@ -21,7 +21,7 @@ POLICY = ImagePolicy(
     connect_timeout_s=0.3,
     read_timeout_s=0.3,
     total_timeout_s=0.6,
-    again=FetchRetryPolicy(tries=1),
+    retry=FetchRetryPolicy(tries=1),
 )
 NAMES = {
     "shop.example": ["127.0.0.1"],

@@ -71,8 +71,8 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
 
 
 def policy(shop: Shop, **changes: object) -> ImagePolicy:
-    again = FetchRetryPolicy(tries=1)
-    return ImagePolicy(allow_hosts=("localhost",), ca_file=shop.ca_file, max_bytes=20_000, again=again, **changes)
+    retry = FetchRetryPolicy(tries=1)
+    return ImagePolicy(allow_hosts=("localhost",), ca_file=shop.ca_file, max_bytes=20_000, retry=retry, **changes)
 
 
 async def test_photos_share_a_connection(shop: Shop) -> None:
@@ -95,7 +95,7 @@ async def test_every_failure_has_its_state_and_leaves_the_connection_to_others(s
 
 
 async def test_an_unknown_authority_is_not_trusted(shop: Shop) -> None:
-    async with ImageFetcher(ImagePolicy(allow_hosts=("localhost",), again=FetchRetryPolicy(tries=1))) as images:
+    async with ImageFetcher(ImagePolicy(allow_hosts=("localhost",), retry=FetchRetryPolicy(tries=1))) as images:
         with pytest.raises(ImageProblem, match="certificate") as caught:
             await images.fetch(f"{shop.url}/ok")
     assert caught.value.state is ImageState.UNAVAILABLE

@@ -30,7 +30,7 @@ def host() -> Iterator[hosts.Host]:
 @pytest.fixture
 def policy(tmp_path: Path) -> ImagePolicy:
     cache = HttpCachePolicy(tmp_path / "below" / "photos.sqlite", 1_000_000)
-    return ImagePolicy(allow_hosts=("127.0.0.1",), cache=cache, again=FetchRetryPolicy(tries=2, initial_s=0.001))
+    return ImagePolicy(allow_hosts=("127.0.0.1",), cache=cache, retry=FetchRetryPolicy(tries=2, initial_s=0.001))
 
 
 def said(*headers: str) -> bytes:
@@ -164,7 +164,7 @@ async def test_a_folder_that_cannot_be_written_costs_the_cache_and_no_photo(host
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from encoders.images.cache import HttpCachePolicy, HttpImageCache
+from encoders.images.http_cache import HttpCachePolicy, HttpImageCache
 async def main(path, who):
     files = HttpImageCache(HttpCachePolicy(Path(path), 1_000_000))
     for n in range(100):
