@@ -16,7 +16,7 @@ from encoders.runtime import RuntimePolicy
 from encoders.runtime.int8 import RANGES, computes_in_int8, in_int8
 from encoders.runtime.int8_layers import round_layers, rounded
 from encoders.runtime.plans import grid_plan, text_plan
-from encoders.runtime.policy import Wanted
+from encoders.runtime.policy import PrecisionSetting
 from encoders.runtime.prepare import TowerLoader
 from encoders.towers.backbones import image_tower, text_tower
 from tests.encoders.runtime.test_contract import products
@@ -66,7 +66,7 @@ def test_only_backbones_as_they_came_are_rounded(backbones: Backbones) -> None:
 
 
 @pytest.mark.parametrize("precision", ["auto", "bfloat16", "float32", "int8"])
-def test_without_a_runtime_torch_serves_in_floats(precision: Wanted) -> None:
+def test_without_a_runtime_torch_serves_in_floats(precision: PrecisionSetting) -> None:
     policy = RuntimePolicy("torch", precision=precision)
     served = SingleStreamModel(BUILTIN, name="builtin:small", runtime=policy)
     assert "int8" not in served.runs
