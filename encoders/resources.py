@@ -95,7 +95,7 @@ class ItemForward:
     def __init__(self, model: Model, policy: EncodePolicy) -> None:
         self.cache = ImageFeatureCache(model, policy.cache)
         self.sizes: Mapping[bool, ForwardSize] = {
-            has_photo: ForwardSize(seconds=policy.forward_s, most=policy.batch) for has_photo in (True, False)
+            has_photo: ForwardSize(seconds=policy.forward_s, max_items=policy.batch) for has_photo in (True, False)
         }
         self._lock = threading.Lock()
         self.count = 0

@@ -7,12 +7,12 @@ STEP = 8
 
 
 class ForwardSize:
-    """As many items as recently took `seconds`, at most `most`. Out of memory lowers the limit, which then recovers."""
+    """As many items as recently took `seconds`, at most `max_items`. Out of memory lowers the limit for a while."""
 
-    def __init__(self, *, seconds: float, most: int) -> None:
+    def __init__(self, *, seconds: float, max_items: int) -> None:
         self._seconds = seconds
-        self._most = most
-        self._memory_limit = float(most)
+        self._max_items = max_items
+        self._memory_limit = float(max_items)
         self._seconds_per_item = seconds / FIRST
 
     @property
@@ -25,7 +25,7 @@ class ForwardSize:
         """Record the duration of a forward pass. Small ones get less weight: fixed overhead dominates them."""
         weight = min(0.5, items / (2 * FIRST))
         self._seconds_per_item += weight * (max(seconds, 1e-9) / items - self._seconds_per_item)
-        self._memory_limit = min(self._most, self._memory_limit * 1.01)
+        self._memory_limit = min(self._max_items, self._memory_limit * 1.01)
 
     def too_large(self, items: int) -> None:
         """Record that the device had no memory for that many items."""

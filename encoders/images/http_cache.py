@@ -1,4 +1,4 @@
-"""Photos on disk that were fetched before, so that a host is only asked whether a photo has changed.
+"""Photos on disk that were fetched before, so that a host only needs to say whether a photo has changed.
 
 One SQLite file, which several processes share. A photo's key is a digest of its URL, because URLs carry tokens. Any
 problem with the file is a cache miss: the file can be deleted at any time.

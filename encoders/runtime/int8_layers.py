@@ -66,9 +66,9 @@ class _Int8Layer(nn.Module):
         channel_shape = (-1, *(1 for _ in weight.shape[2:]))
         self.weight = nn.Parameter(weight * factors.view(channel_shape), requires_grad=False)
         self.less = nn.Buffer((1 / factors).view(channel_shape))
-        least, most = min(float((low / factors).min()), 0.0), max(float((high / factors).max()), 0.0)
-        self.step = (most - least) / _LEVELS
-        self.zero = round(-least / self.step)
+        minimum, maximum = min(float((low / factors).min()), 0.0), max(float((high / factors).max()), 0.0)
+        self.step = (maximum - minimum) / _LEVELS
+        self.zero = round(-minimum / self.step)
         self.steps = nn.Buffer(self.weight.abs().flatten(1).amax(1).clamp(min=1e-8) / _WEIGHT_MAX)
         self.zeros = nn.Buffer(torch.zeros(len(weight), dtype=torch.int32))
 

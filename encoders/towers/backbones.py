@@ -1,8 +1,8 @@
 """The two frozen backbones of `builtin:small`, in plain torch.
 
 They compute the same numbers as transformers' `BertModel` and timm's `tf_efficientnet_lite0`, which the tests check.
-They are written out because importing those two libraries takes 300 MB of memory in each process, and three times as
-long as everything else that a worker does before its first batch.
+They are written out because importing those two libraries takes 300 MB of memory in each process. It also takes three
+times as long as everything else that a worker does before its first batch.
 """
 
 from __future__ import annotations

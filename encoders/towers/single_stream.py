@@ -180,9 +180,9 @@ class SingleStream(nn.Module):
 
         The same as three calls of `item`, but the inputs of the stream are computed once.
         """
-        title, (photos, there) = self._title(item.title), self._photos(item)
-        both = torch.cat((title, photos), 1), torch.cat((item.title.seen, there), 1)
-        views = (both, (photos, there), (title, item.title.seen))
+        title, (photos, present) = self._title(item.title), self._photos(item)
+        both = torch.cat((title, photos), 1), torch.cat((item.title.seen, present), 1)
+        views = (both, (photos, present), (title, item.title.seen))
         return torch.stack([self._pooled(self._stream(x, seen), seen, self.to_item) for x, seen in views], 1)
 
     def standardised(self, photos: Tensor) -> tuple[Tensor, Tensor]:
@@ -205,14 +205,14 @@ class SingleStream(nn.Module):
             photos = torch.stack(grids, 1) if grids else self.whole_mean.new_zeros(n, 0, self.shape.features)
         cells, whole = (part.to(self.cell_in.weight.dtype) for part in self.standardised(photos))
         x = self.cell_in(cells)
-        there = item.there[:, :, None].expand(n, images, self.shape.cells + 1)
+        present = item.there[:, :, None].expand(n, images, self.shape.cells + 1)
         if item.hidden is not None:
             x = torch.where(item.hidden[:, None, :, None], self.mask.to(x.dtype), x)
-            there = torch.cat((there[..., :-1], torch.zeros_like(there[..., -1:])), 2)
+            present = torch.cat((present[..., :-1], torch.zeros_like(present[..., -1:])), 2)
         number = self.numbers[torch.arange(images, device=x.device).clamp(max=self.shape.images - 1)]
         x = x + (self.kinds[1] + self.places + number[:, None]).to(x.dtype)
         y = self.whole_in(whole) + (self.kinds[2] + number).to(x.dtype)
-        return torch.cat((x, y[:, :, None]), 2).flatten(1, 2), there.flatten(1)
+        return torch.cat((x, y[:, :, None]), 2).flatten(1, 2), present.flatten(1)
 
     def _stream(self, x: Tensor, seen: Tensor) -> Tensor:
         # An empty row attends to all positions: a softmax over no position would be NaN.

@@ -1,4 +1,4 @@
-"""The circuit breaker, on a clock of the tests' own."""
+"""The circuit breaker, with an artificial clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POLICY = CircuitPolicy(failures=3, open_s=1.0, max_open_s=4.0, jitter=0.0)
 
 
 class Service:
-    """Asked through a circuit; counts the calls that reach it."""
+    """A service behind a circuit; counts the calls that reach it."""
 
     def __init__(self, policy: CircuitPolicy = POLICY, chance: float = 0.0) -> None:
         self.now = 0.0

@@ -20,9 +20,9 @@ async def test_everything_runs_in_threads_of_its_own_that_each_began() -> None:
         together.wait(10)
         return threading.get_ident()
 
-    found = await asyncio.gather(device.run(run, priority=Priority.LIVE), device.run(run, priority=Priority.BACKFILL))
-    assert set(found) == set(began)
-    assert len(set(found) - {threading.get_ident()}) == 2
+    idents = await asyncio.gather(device.run(run, priority=Priority.LIVE), device.run(run, priority=Priority.BACKFILL))
+    assert set(idents) == set(began)
+    assert len(set(idents) - {threading.get_ident()}) == 2
     device.close()
 
 
@@ -77,7 +77,7 @@ def test_queries_are_always_next_and_back_fill_gets_its_share(
             both += seconds
             back_fill += seconds if priority is Priority.BACKFILL else 0.0
         fair_share.took(priority, seconds, waiting)
-        # One job, at most a second long, is the most that either side can be ahead.
+        # Neither side can be ahead by more than one job, which takes at most a second.
         assert abs(back_fill - share * both) <= 1 + 1e-6
 
 
@@ -112,9 +112,9 @@ async def test_one_who_stopped_waiting_is_skipped() -> None:
     device, gate, ran = PriorityThreadPool("torch", waiting=8), threading.Event(), list[int]()
     running = asyncio.create_task(device.run(lambda: gate.wait(10), priority=Priority.LIVE))
     await asyncio.sleep(0.05)
-    gone = asyncio.create_task(device.run(lambda: ran.append(1), priority=Priority.QUERY))
+    cancelled = asyncio.create_task(device.run(lambda: ran.append(1), priority=Priority.QUERY))
     await asyncio.sleep(0.05)
-    gone.cancel()
+    cancelled.cancel()
     await asyncio.sleep(0)
     gate.set()
     await running

@@ -11,10 +11,10 @@ from catalog.errors import FatalError
 from encoders.batching.oom_split import run_splitting_on_oom
 
 
-def room_for(most: int, sizes: list[int]) -> object:
+def room_for(capacity: int, sizes: list[int]) -> object:
     def forward(batch: Sequence[int]) -> list[int]:
         sizes.append(len(batch))
-        if len(batch) > most:
+        if len(batch) > capacity:
             raise torch.OutOfMemoryError("no room")
         return [10 * item for item in batch]
 

@@ -1,4 +1,4 @@
-"""The cache forgets what was used longest ago, by entries and by bytes."""
+"""The cache drops the least recently used values, by entries and by bytes."""
 
 from __future__ import annotations
 

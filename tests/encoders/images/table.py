@@ -1,4 +1,4 @@
-"""Everything hostile or odd that a photo's URL can lead to, and what becomes of it: one row each."""
+"""Hostile and unusual photos and URLs with their outcomes: one row each."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ TOO_LARGE, UNAVAILABLE = ImageState.TOO_LARGE, ImageState.UNAVAILABLE
 
 @dataclass(frozen=True)
 class Row:
-    """A URL, or the bytes of a picture, and the outcome: a state with a part of its reason, or what the picture is."""
+    """A URL or the bytes of a picture, and the outcome: a state with part of its reason, or a check of the picture."""
 
     name: str
     url: str
     outcome: tuple[ImageState, str] | Sees
     body: bytes | None = None
-    reached: bool | None = None  # whether any connection was made; None: never mind
+    reached: bool | None = None  # whether a connection was made; None: not checked
     policy: dict[str, Any] = field(default_factory=dict)
 
 
-def near(image: Image.Image, where: tuple[int, int], colour: tuple[int, int, int], by: int = 40) -> bool:
-    return all(abs(a - b) <= by for a, b in zip(image.getpixel(where), colour, strict=True))
+def near(image: Image.Image, place: tuple[int, int], colour: tuple[int, int, int], by: int = 40) -> bool:
+    return all(abs(a - b) <= by for a, b in zip(image.getpixel(place), colour, strict=True))
 
 
 def quarter(image: Image.Image) -> bool:
-    """The picture of pictures.drawn, at whatever size."""
+    """Whether it is the picture of pictures.drawn, at any size."""
     w, h = image.size
     others = ((w * 3 // 4, h // 4), (w // 4, h * 3 // 4), (w * 3 // 4, h * 3 // 4))
     return near(image, (w // 4, h // 4), RED, 60) and all(near(image, at, WHITE, 60) for at in others)
@@ -48,8 +48,8 @@ def one_size(width: int, height: int) -> Sees:
     return lambda image: image.size == (width, height)
 
 
-def address(host: str, said: str = "not public") -> Row:
-    return Row(f"address {host}", f"http://{host}:{{port}}/photo", (BLOCKED, said), reached=False)
+def address(host: str, reason: str = "not public") -> Row:
+    return Row(f"address {host}", f"http://{host}:{{port}}/photo", (BLOCKED, reason), reached=False)
 
 
 INWARD = """
@@ -107,8 +107,8 @@ REDIRECTS = [
     Row("redirect without place", "nowhere", (MISSING, "302")),
     Row("redirect to no URL", "not-a-url", (MISSING, "not a URL")),
     *(
-        Row(f"redirect to {where}", f"to/{where}", (BLOCKED, said))
-        for where, said in {
+        Row(f"redirect to {url}", f"to/{url}", (BLOCKED, reason))
+        for url, reason in {
             "http://10.0.0.1/x": "10.0.0.1",
             "http://127.0.0.1:{port}/photo": "127.0.0.1",
             "http://[::1]:{port}/photo": "::1",
@@ -211,8 +211,8 @@ HOLDS = {
     "AVIF": "RGB L RGBA",
 }
 NO_PICTURES = [
-    Row(name, "", (BROKEN, said), body)
-    for name, said, body in [
+    Row(name, "", (BROKEN, reason), body)
+    for name, reason, body in [
         ("SVG", "known format", b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'),
         ("PDF", "known format", b"%PDF-1.7\n1 0 obj"),
         ("PDF around a JPEG", "known format", b"%PDF-1.7\n" + JPEG),
@@ -230,7 +230,7 @@ CORNERS = {1: (0, 0), 2: (1, 0), 3: (1, 1), 4: (0, 1), 5: (0, 0), 6: (1, 0), 7: 
 
 
 def turned_to(orientation: int) -> Sees:
-    """Where the red quarter, upper left as stored, comes to lie."""
+    """The corner of the red quarter, which is stored in the upper left."""
     x, y = CORNERS[orientation]
     w, h = (60, 40) if orientation < 5 else (40, 60)
     middle = (w // 4 + x * w // 2, h // 4 + y * h // 2)

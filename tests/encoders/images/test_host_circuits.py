@@ -1,4 +1,4 @@
-"""A host that is down is left alone, then asked once; and one that stumbles is asked again."""
+"""A host that is down gets no requests, then one probe; a host that fails briefly gets a retry."""
 
 from __future__ import annotations
 
@@ -109,14 +109,14 @@ def test_the_table_is_bounded_and_holds_only_hosts_that_failed(breakers: HostCir
 
 
 class Host:
-    """Gives its answers one after the other."""
+    """Returns its answers in order."""
 
     def __init__(self, *answers: ImageProblem | bytes) -> None:
         self.answers = list(answers)
-        self.asked = 0
+        self.calls = 0
 
     async def __call__(self) -> bytes:
-        self.asked += 1
+        self.calls += 1
         answer = self.answers.pop(0)
         if isinstance(answer, ImageProblem):
             raise answer
@@ -142,7 +142,7 @@ async def test_the_tries_are_counted_and_the_last_problem_is_told():
     host = Host(*[ImageProblem(ImageState.UNAVAILABLE, str(number)) for number in range(5)])
     with pytest.raises(ImageProblem, match="2"):
         await retry_fetch(host, FetchRetryPolicy(tries=3), time_left=lambda: 1.0, uniform=no_wait)
-    assert host.asked == 3
+    assert host.calls == 3
 
 
 @pytest.mark.parametrize("problem", [GONE, CircuitOpen("left alone"), ImageProblem(ImageState.BLOCKED, "no")])
@@ -150,11 +150,11 @@ async def test_what_another_try_cannot_change_is_not_tried_again(problem: ImageP
     host = Host(problem)
     with pytest.raises(ImageProblem):
         await retry_fetch(host, FetchRetryPolicy(), time_left=lambda: 1.0, uniform=no_wait)
-    assert host.asked == 1
+    assert host.calls == 1
 
 
 async def test_no_try_begins_after_the_time_of_the_fetch():
     host = Host(DOWN, b"photo")
     with pytest.raises(ImageProblem):
         await retry_fetch(host, FetchRetryPolicy(), time_left=lambda: 0.1, uniform=lambda low, high: high)
-    assert host.asked == 1
+    assert host.calls == 1

@@ -21,7 +21,7 @@ BODY = b"a photo over HTTP/2"
 
 @dataclass
 class Shop:
-    """An ASGI application: /slow waits, /big is over the cap, the rest is BODY."""
+    """An ASGI application: /slow waits, /big exceeds the limit, all other paths return BODY."""
 
     url: str = ""
     ca_file: Path = Path()
@@ -52,8 +52,8 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
-    for number, part in enumerate(certificate.cert_chain_pems):
-        part.write_to_path(tmp_path / "cert.pem", append=number > 0)
+    for number, pem in enumerate(certificate.cert_chain_pems):
+        pem.write_to_path(tmp_path / "cert.pem", append=number > 0)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     config = Config()
     config.certfile, config.keyfile = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")

@@ -1,4 +1,4 @@
-"""What an export was made by is in its name: a change of any of that code makes another export."""
+"""The name of an export has a digest of its code: a change of any module makes another export."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ def test_a_change_of_any_module_changes_the_digest_and_torch_is_not_imported(tmp
 
 
 def test_a_digest_is_of_the_bytes_of_all_its_files(tmp_path: Path) -> None:
-    one, other = tmp_path / "one", tmp_path / "other"
-    one.write_bytes(b"a")
-    other.write_bytes(b"b")
-    both = digest(one, other)
+    first, second = tmp_path / "one", tmp_path / "other"
+    first.write_bytes(b"a")
+    second.write_bytes(b"b")
+    both = digest(first, second)
     assert len(both) == 16
-    other.write_bytes(b"c")
-    assert digest(one, other) != both
+    second.write_bytes(b"c")
+    assert digest(first, second) != both
