@@ -23,6 +23,7 @@ from liveshelf.settings import Settings, secret
 from liveshelf.wiring.encoder import collection_policy_of, encoder_of
 from liveshelf.wiring.kafka import kafka_of, topics_of
 from liveshelf.wiring.parser_config import contract_of
+from resilience.atomic_files import write_atomically
 from streams.config import BatchPolicy, StallPolicy, WorkerPolicy
 from streams.pipeline.pipeline import Pipeline
 from streams.quarantine.topic import KafkaQuarantine
@@ -125,6 +126,4 @@ def _write(file: Path, ready: bool) -> None:
     if not ready:
         file.unlink(missing_ok=True)
         return
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    part.write_text(json.dumps({"pid": os.getpid()}), encoding="utf-8")
-    part.replace(file)
+    write_atomically(file, json.dumps({"pid": os.getpid()}), fsync=False)

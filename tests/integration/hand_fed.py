@@ -42,7 +42,7 @@ PHOTOS = ImagePolicy(
     max_pixels=1_000_000,
     read_timeout_s=0.5,
     total_timeout_s=5.0,
-    again=FetchRetryPolicy(tries=2, initial_s=0.001),
+    retry=FetchRetryPolicy(tries=2, initial_s=0.001),
 )
 QUICK = OutageRetryPolicy(initial_s=0.01, max_s=0.05)
 
