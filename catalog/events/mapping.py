@@ -6,14 +6,13 @@ The same for every record, and without code. What it reads is in `catalog.mappin
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Table
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from catalog.domain.json_text import show
+from catalog.events.values import Price, read_availability, read_flag, read_price, read_version
 
 OPERATIONS = ("put", "patch", "delete")
 ENVELOPES = ("none", "debezium")
@@ -22,12 +21,6 @@ CHANGES = ("c", "r", "u", "d")
 ROW = "row."
 # What Debezium writes for a large column that a change did not touch, and that the database's log therefore lacks.
 UNAVAILABLE = "__debezium_unavailable_value"
-YES = frozenset({"true", "t", "yes", "y", "1"})
-NO = frozenset({"false", "f", "no", "n", "0", ""})
-NUMBER = re.compile(r"\s*-?\d{1,30}(\.\d{0,30})?\s*", re.ASCII)
-INTEGER = re.compile(r"\s*\d{1,20}\s*", re.ASCII)
-FAR = 1e30
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MappingError(ValueError):
@@ -70,7 +63,7 @@ class RecordMapping:
         else:
             envelope = _unwrapped(said)
             row, gone = _changed(envelope)
-        return self._event(row, envelope, gone=gone or self._flag("deleted", row) is True)
+        return self._event(row, envelope, gone=gone or self._flag("deleted", row, read_flag) is True)
 
     def key(self, said: object) -> object:
         """The id in the JSON of a record's key, or of its `payload`; None where there is none."""
@@ -93,10 +86,11 @@ class RecordMapping:
             event["version"] = self._version(row, envelope)
         if gone:
             return event
+        price, currency = self._price(row), self._value("currency", row)
         offer = {
-            "price": self._price(row),
-            "currency": self._value("currency", row),
-            "available": self._flag("available", row),
+            "price": price.amount / self.price_divisor if price else None,
+            "currency": price.currency if price and currency is None else currency,
+            "available": self._flag("available", row, read_availability),
         }
         content = {"title": self._value("title", row), "images": self._images(row)}
         return event | content | {"attributes": self._attributes(row), "offer": offer}
@@ -106,26 +100,17 @@ class RecordMapping:
         column = getattr(self, key)
         return None if column is None else _held(row, column, key)
 
-    def _version(self, row: dict[str, Any], envelope: dict[str, Any]) -> object:
+    def _version(self, row: dict[str, Any], envelope: dict[str, Any]) -> int:
         path = self.version or ""
         place = row if path.startswith(ROW) else envelope
         value = _held(place, path.removeprefix(ROW), "version")
         if value is None:
             raise MappingError(f"version: there is nothing in {path}")
-        if isinstance(value, str):
-            return int(value) if INTEGER.fullmatch(value) else self._moment(value)
-        return value
-
-    def _moment(self, text: str) -> int:
-        try:
-            moment = datetime.fromisoformat(text.strip()) if self.version_is == "time" else None
-        except ValueError:
-            moment = None
-        if moment is None:
-            what = "an integer nor a time in ISO form" if self.version_is == "time" else "an integer"
-            raise MappingError(f"version: {self.version} is {show(text)}, not {what}")
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return (moment - EPOCH) // timedelta(milliseconds=1)
+        times = self.version_is == "time"
+        if (version := read_version(value, times=times)) is None:
+            what = "neither an integer of 0 or more nor a time in ISO form" if times else "not an integer of 0 or more"
+            raise MappingError(f"version: {path} is {show(value)}, {what}")
+        return version
 
     def _images(self, row: Table[str, Any]) -> list[Any]:
         urls: list[Any] = []
@@ -136,30 +121,21 @@ class RecordMapping:
             urls.extend(value if isinstance(value, list) else [] if value in (None, "") else [value])
         return urls
 
-    def _price(self, row: Table[str, Any]) -> object:
+    def _price(self, row: Table[str, Any]) -> Price | None:
         value = self._value("price", row)
-        if value is None or value == "":
+        if value is None or (isinstance(value, str) and not value.strip()):
             return None
-        if isinstance(value, str):
-            if not NUMBER.fullmatch(value):
-                raise MappingError(f"price: {self.price} is {show(value)}, not a number")
-            value = float(value)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        # What is far from any price is left as it is, for the contract to refuse.
-        return value / self.price_divisor if is_number and abs(value) < FAR else value
+        if (price := read_price(value)) is None:
+            raise MappingError(f'price: {self.price} is {show(value)}, not a number, nor text such as "43.67 EUR"')
+        return price
 
-    def _flag(self, key: str, row: Table[str, Any]) -> bool | None:
-        """True or false, from a number of pieces or a word as well."""
+    def _flag(self, key: str, row: Table[str, Any], read: Callable[[object], bool | None]) -> bool | None:
         value = self._value(key, row)
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, int | float):
-            return value > 0
-        if isinstance(value, str):
-            word = value.strip().lower()
-            if word in YES or word in NO:
-                return word in YES
-        raise MappingError(f"{key}: {getattr(self, key)} is {show(value)}, neither true nor false nor a number")
+        if value is None:
+            return None
+        if (flag := read(value)) is None:
+            raise MappingError(f"{key}: {getattr(self, key)} is {show(value)}, neither true nor false nor a number")
+        return flag
 
     def _attributes(self, row: Table[str, Any]) -> dict[str, Any]:
         kept: dict[str, Any] = {}
