@@ -83,7 +83,7 @@ async def worker_of(
             encoder=encoder.lane(Priority.BACKFILL),
             policy=policy.repair,
         )
-        yield Worker(kafka, lanes, policy=limits, beside=[repair.run] if settings.repair else []), encoder
+        yield Worker(kafka, lanes, policy=limits, background=[repair.run] if settings.repair else []), encoder
 
 
 def repair_policy_of(settings: Settings) -> ImageRetryPolicy:

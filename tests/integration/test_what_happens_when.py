@@ -197,7 +197,7 @@ async def test_an_image_that_comes_late(host: PhotoHost, path: str, state: str) 
 
 
 async def test_a_repair_that_is_hopeless(place: Place) -> None:
-    """What runs beside the lanes ends the worker with 1, as a lane does."""
+    """A background task that fails ends the worker with 1, as a lane does."""
 
     reads = asyncio.Event()
 
@@ -206,7 +206,7 @@ async def test_a_repair_that_is_hopeless(place: Place) -> None:
         raise FatalError("the index refuses to list points")
 
     lane = Pipeline(RecordingStages(), lane="live", batch=POLICY.batch, retry=OutageRetryPolicy())
-    worker = Worker(place.kafka, {place.topics.live: lane}, policy=POLICY, on_ready=reads.set, beside=[hopeless])
+    worker = Worker(place.kafka, {place.topics.live: lane}, policy=POLICY, on_ready=reads.set, background=[hopeless])
     assert await asyncio.wait_for(run_worker(worker), 30) == 1
 
 
@@ -310,11 +310,11 @@ async def test_quarantine_topic_unreachable() -> None:
         await shelf.say(GOOD)
         await shelf.put(b"{", {"id": "other", "title": "lamp"})
         async with asyncio.timeout(10):
-            while shelf.lane.trouble is None:
+            while shelf.lane.outage is None:
                 assert shelf.acked == [0]
                 await asyncio.sleep(0.01)
-        assert isinstance(shelf.lane.trouble, Unavailable)
-        assert "quarantine" in str(shelf.lane.trouble)
+        assert isinstance(shelf.lane.outage, Unavailable)
+        assert "quarantine" in str(shelf.lane.outage)
         assert shelf.acked == [0]
 
 
