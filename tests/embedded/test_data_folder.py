@@ -17,8 +17,8 @@ from embedded.errors import EmbeddedError
 OWNER = """
 import os, signal, sys
 from pathlib import Path
-from embedded.folder import Ownership
-held = Ownership(Path(sys.argv[1]), "the other one")
+from embedded.data_folder import Ownership
+ownership = Ownership(Path(sys.argv[1]), "the other one")
 print("held", flush=True)
 signal.pause()
 """

@@ -36,10 +36,10 @@ import signal
 import sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from embedded.group import Group
-from tests.embedded.test_group import part
+from embedded.process_group import ProcessGroup
+from tests.embedded.test_process_group import part
 folder = Path(sys.argv[1])
-with Group([[part(folder, "one")], [part(folder, "two")]]) as group:
+with ProcessGroup([[part(folder, "one")], [part(folder, "two")]]) as group:
     (folder / "up").touch()
     group.wait()
 """
