@@ -1,4 +1,4 @@
-"""A folder has one owner at a time, and a dead owner is none."""
+"""A folder has one owner at a time, and a dead owner does not count."""
 
 from __future__ import annotations
 

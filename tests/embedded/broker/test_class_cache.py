@@ -1,4 +1,4 @@
-"""What Java keeps of Kafka's classes: made once, used where it is whole, passed over where it is not."""
+"""Java's cache of Kafka's classes: written once, used if it is intact, ignored otherwise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from embedded.broker.probe import answers
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """A cache of one's own, with the jars alone."""
+    """A new cache folder with only the jars."""
     folder = tmp_path / "cache" / "kafka"
     folder.mkdir(parents=True)
     for jar in fetch(Path("~/.cache/liveshelf")):

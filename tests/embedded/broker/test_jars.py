@@ -1,4 +1,4 @@
-"""The jars are those of the lock file, or the broker does not start."""
+"""The jars equal those of the lock file, or the broker does not start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fixtures_broker import CACHE
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """A cache of one's own to damage."""
+    """A cache folder of this test, to damage."""
     folder = tmp_path / "kafka"
     folder.mkdir()
     for jar in fetch(CACHE):
