@@ -1,4 +1,4 @@
-"""A broker that goes and comes back under a worker."""
+"""A broker that restarts while a worker runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker on a real broker that does not get on although there is work."""
+"""A worker on a real broker that makes no progress although there is work."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEN: list[tuple[bytes | None, bytes | None]] = [(b"k%d" % i, b"%d" % i) for i in
 
 
 class Deaf(Pipeline[Batch]):
-    """Takes nothing and says nothing, as a lane would whose agent has died without a sound."""
+    """Takes no records and reports nothing, like a lane whose agent died silently."""
 
     async def put(self, delivery: Delivery) -> None:
         await asyncio.Event().wait()
@@ -54,7 +54,7 @@ async def test_a_stage_that_hangs_ends_the_process_with_1_and_its_sentence(place
 
 
 async def test_an_idle_worker_and_the_marker_of_a_transaction_are_no_stall(place: Place) -> None:
-    """Behind the last record of a transaction the topic ends one offset later than anybody's record."""
+    """After a transaction the topic ends one offset behind its last record."""
     stages = RecordingStages()
     producer = KafkaProducer(**place.kafka.client_options(), transactional_id=place.kafka.group)
     producer.init_transactions()
