@@ -16,14 +16,15 @@ WORKDIR /src
 
 # Dependencies come before the sources, so that a change of the sources does not install them again.
 COPY pyproject.toml constraints.txt ./
+COPY client client
 RUN if [ -n "$TORCH_INDEX" ]; then \
         uv pip install --no-deps --index-url "$TORCH_INDEX" --constraints constraints.txt torch torchvision; \
     fi
-RUN uv pip install --constraints constraints.txt --requirements pyproject.toml
+RUN uv pip install --constraints constraints.txt ./client --requirements pyproject.toml
 
 # .dockerignore says what there is to copy.
 COPY . ./
-RUN uv pip install --no-deps --build-constraints constraints.txt .
+RUN uv pip install --no-deps --build-constraints constraints.txt ./client .
 
 
 FROM python:3.11-slim-bookworm

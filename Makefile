@@ -33,5 +33,5 @@ help: ## show this
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -q --disable-pip-version-check '$(UV)'
 	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e ./client -e '.[dev]'
-	@$(BIN)/liveshelf setup
+	@$(BIN)/liveshelf dev setup
 	@touch .venv/ready

@@ -69,12 +69,16 @@ def service(client: AsyncQdrantClient, collection: str, here: Space) -> httpx.As
     """A client of the service in this process."""
     shelf = QdrantReader(client, collection=collection, space=here, timeout_s=60)
     find = SearchService(
-        shelf=shelf, encoder=Seeds(here), looks=shelf, facets=QdrantFacetReader(client, collection=collection)
+        product_reader=shelf,
+        vector_reader=shelf,
+        facet_reader=QdrantFacetReader(client, collection=collection),
+        encoder=Seeds(here),
     )
     parts = Dependencies(
         find=find,
         gather=CandidateService(
-            candidates=QdrantCandidateReader(client, collection=collection, space=here, timeout_s=60), find=find
+            candidate_reader=QdrantCandidateReader(client, collection=collection, space=here, timeout_s=60),
+            search_service=find,
         ),
         shelf=shelf,
         images=ImageFetcher(ImagePolicy()),
@@ -150,7 +154,7 @@ async def beside(run: CandidateRun, client: AsyncQdrantClient, collection: str, 
 
 async def over_http(http: httpx.AsyncClient, n: int, limit: int, accept: str) -> None:
     query = {"text": str(n), "limit": limit, "timeout_ms": 30_000}
-    answer = await http.post("/candidates", json=query, headers={"accept": accept})
+    answer = await http.post("/v1/candidates", json=query, headers={"accept": accept})
     if answer.status_code != 200:
         raise SystemExit(answer.text)
 

@@ -58,7 +58,7 @@ def request_of(text: str, *, limit: int = 20, timeout_ms: int | None = None) -> 
     body = json.dumps({"text": text, "limit": limit}).encode()
     deadline = f"x-timeout-ms: {timeout_ms}\r\n" if timeout_ms else ""
     head = (
-        "POST /search HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+        "POST /v1/search HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
         f"{deadline}content-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

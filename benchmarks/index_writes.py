@@ -27,7 +27,7 @@ from catalog.domain.change import VersionStamp
 from catalog.domain.index_query import IndexQuery
 from catalog.domain.product import Attribute, ProductKey
 from catalog.domain.space import FUSED, IMAGE, Space
-from catalog.domain.state import ProductState, known_from, payload_of
+from catalog.domain.state import ProductState, indexed_state_from, payload_of
 from catalog.ports import ProductWrite
 from embedded.engine.process import EngineProcess
 from indexer import CollectionPolicy, QdrantReader, QdrantWriter, connect, ensure
@@ -69,7 +69,7 @@ def puts(count: int, dim: int, version: int) -> list[ProductWrite]:
 def patch_of(n: int, whole: ProductWrite, *, patch: int = 1) -> ProductWrite:
     """The `patch`-th patch of price, currency and availability after a whole write, with the clock they leave."""
     said = payload(n, 3, 3.0) if patch == 1 else dict(patch_of(n, whole).payload)
-    state = known_from(said).state
+    state = indexed_state_from(said).state
     stamps = dict.fromkeys(("price", "currency", "available"), VersionStamp(10 * patch, 0, f"{n:016x}"))
     after = replace(state, patched=stamps, fields={**state.fields, "price": 5.0 * patch})
     return ProductWrite(
@@ -156,7 +156,7 @@ async def rates(client: AsyncQdrantClient, collection: str, here: Space, run: Wr
         await client.grpc_points.Upsert(request, timeout=60)
 
     async def guarded(writes: Sequence[ProductWrite], moved: int = 0) -> None:
-        if len((await index.write(writes)).moved) != moved:
+        if len((await index.write(writes)).conflicts) != moved:
             raise SystemExit("a write was refused or applied that should not have been")
 
     async def stream(starts: Iterator[int]) -> None:
@@ -167,7 +167,7 @@ async def rates(client: AsyncQdrantClient, collection: str, here: Space, run: Wr
             await timed("changed points, guarded, applied", guarded(third[batch]))
             await timed("price patches, guarded", guarded(patches[batch]))
             await timed("changed points, guarded, refused", guarded(third[batch], moved=len(third[batch])))
-            await timed("known", index.known([w.key for w in patches[batch]]))
+            await timed("known", index.read_states([w.key for w in patches[batch]]))
 
     async def patching(starts: Iterator[int]) -> None:
         for i in starts:

@@ -65,7 +65,7 @@ class RunningService:
 @contextmanager
 def service(shop: Shop, name: str, **overrides: object) -> Iterator[RunningService]:
     ready = shop.folder / f"{name}.ready"
-    settings = shop.settings.model_copy(update={"port": 0, "ready_file": ready, **overrides})
+    settings = shop.settings.model_copy(update={"search_port": 0, "ready_file": ready, **overrides})
     with shop.child(name, "-m", "liveshelf", "serve", ready=ready, settings=settings) as child:
         yield RunningService(name, json.loads(ready.read_text())["port"], child.pid)
 
@@ -202,7 +202,7 @@ def ingest(shop: Shop, one: RunningService, words: Words, events: Sequence[Event
     for way in args.workers:
         nice, _, threads = way.partition("x")
         told: dict[str, object] = {"nice": int(nice), **({"threads": int(threads)} if threads else {})}
-        name = f"{shop.settings.topic}-{way}"
+        name = f"{shop.settings.live_topic}-{way}"
         told |= {"topic": name, "group": name, "backfill_topic": f"{name}-b"}
         with shop.workers(1, **told):
             idle = window(one, words, args.rate, args.seconds)
@@ -235,7 +235,7 @@ def memory(one: RunningService, engine: int, words: Words, queries: int) -> None
 
 
 def _live(one: RunningService) -> int:
-    with urlopen(f"http://127.0.0.1:{one.port}/health", timeout=30) as answer:
+    with urlopen(f"http://127.0.0.1:{one.port}/v1/status", timeout=30) as answer:
         return int(json.load(answer)["products"])
 
 

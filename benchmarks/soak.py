@@ -113,7 +113,7 @@ class Soak:
         """Sends at random moments, `rate` a second on average, until the time is over or `stop` is set."""
         settings = self.shop.settings
         kafka = kafka_of(settings)
-        with Publisher(kafka, settings.topic) as live, Publisher(kafka, settings.backfill_topic) as backfill:
+        with Publisher(kafka, settings.live_topic) as live, Publisher(kafka, settings.backfill_topic) as backfill:
             watching = threading.Thread(target=self._watch, args=(file,), name="watch", daemon=True)
             watching.start()
             due = time.monotonic()
@@ -126,7 +126,7 @@ class Soak:
                 due += rng.expovariate(rate)
             self._stop.set()
             watching.join()
-            for topic, publisher in ((settings.topic, live), (settings.backfill_topic, backfill)):
+            for topic, publisher in ((settings.live_topic, live), (settings.backfill_topic, backfill)):
                 self.ends[topic] = self.ends.get(topic, {}) | publisher.flush()
 
     def check(self) -> None:

@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--precision", choices=("auto", "int8", "float32"), default="auto")
     options = parser.parse_args()
-    towers = Towers(load_settings(threads=1, precision=options.precision))
+    towers = Towers(load_settings(encoder_threads=1, precision=options.precision))
     print(f"{towers.says}, one thread\n")
     with ThreadPoolExecutor(1) as thread:  # the main thread would hand each call over to another
         thread.submit(by_shape, towers, options.rounds).result()

@@ -1,28 +1,28 @@
-"""What can go wrong, told apart by what the receiver does about it.
+"""All errors raised on purpose, classified by how the caller reacts.
 
 LiveshelfError
-├── InvalidInput           the caller asked for something that cannot be: say the sentence, change the request
-│   └── NotFound     the caller named a product that is not there
-├── Unavailable      a service does not answer: pause, try again later, acknowledge nothing
-├── FatalError         trying again cannot help: stop the process, acknowledge nothing
-└── ImageProblem     one image cannot be had: the product goes on without it, flagged
+├── InvalidInput     the request cannot be carried out: report the sentence, change the request
+│   └── NotFound     the named product does not exist
+├── Unavailable      a service does not answer: pause, retry later, acknowledge nothing
+├── FatalError       a retry cannot help: stop the process, acknowledge nothing
+└── ImageProblem     one image cannot be fetched or read: continue without it and flag the product
 """
 
 from __future__ import annotations
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 
 
 class LiveshelfError(Exception):
-    """The root of every error raised on purpose. Its text is one sentence a user can act on."""
+    """The base of every error raised on purpose. Its text is one sentence a user can act on."""
 
 
 class InvalidInput(LiveshelfError):
-    """What was asked for cannot be done as asked."""
+    """The request cannot be carried out as given."""
 
 
 class NotFound(InvalidInput):
-    """What was named is not there, or not for the one who asks."""
+    """The named thing does not exist, or the caller may not see it."""
 
 
 class Unavailable(LiveshelfError):
@@ -30,13 +30,13 @@ class Unavailable(LiveshelfError):
 
 
 class FatalError(LiveshelfError):
-    """The process cannot do its work, and trying again will not change that."""
+    """The process cannot do its work, and a retry will not change that."""
 
 
 class ImageProblem(LiveshelfError):
     """One image could not be fetched or read.
 
-    `state` is what the point will be flagged with; the text is the reason, for a person.
+    `state` is the flag that the point gets. The text is the reason, for a person.
     """
 
     def __init__(self, state: ImageState, reason: str) -> None:

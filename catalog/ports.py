@@ -1,4 +1,4 @@
-"""What the catalog needs from the world. Adapters live in encoders, indexer and streams; fakes in tests/fakes.py."""
+"""The ports of the catalog. Adapters live in encoders, indexer and streams; fakes in tests/fakes.py."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.domain.filters import Condition
+from catalog.domain.image_state import ImageState
 from catalog.domain.index_query import IndexQuery
-from catalog.domain.product import Content, ImageState, ProductKey, Scalar
+from catalog.domain.product import Content, ProductKey, Scalar
 from catalog.domain.record import Reject
 from catalog.domain.space import Space
 from catalog.domain.state import IndexedState, Payload
@@ -21,7 +22,7 @@ Vector = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class PreparedItem:
-    """One item ready for the device. `inputs` belongs to the encoder that made it; nobody else looks inside."""
+    """One item ready for the device. `inputs` is opaque to all but the encoder that made it."""
 
     image_state: ImageState
     image_reason: str
@@ -30,7 +31,7 @@ class PreparedItem:
 
 @dataclass(frozen=True, slots=True)
 class EncodedItem:
-    """The vectors of one item by name: float32 of shape (dim,), L2-normalised. A name may be absent (no photo)."""
+    """The vectors of one item by name: float32 of shape (dim,), L2-normalised. Without a photo a name may be absent."""
 
     vectors: Mapping[str, Vector]
     image_state: ImageState
@@ -38,31 +39,31 @@ class EncodedItem:
 
 
 class ItemEncoder(Protocol):
-    """Products to vectors, in two steps so that the CPU's share of one batch can overlap the device's of another."""
+    """Encodes products, in two steps so that the CPU work of one batch can overlap the device work of another."""
 
     @property
     def space(self) -> Space: ...
 
     async def prepare(self, items: Sequence[Content]) -> Sequence[PreparedItem]:
-        """Fetch, check and decode photos, tokenize titles. An image that cannot be had is a state, never an error."""
+        """Fetch, check and decode photos, tokenize titles. A failed image is an `image_state`, never an error."""
         ...
 
     async def encode(self, prepared: Sequence[PreparedItem]) -> Sequence[EncodedItem | None]:
-        """One forward over the batch, in order. None where no finite vector came out.
+        """One forward pass over the batch, in order. None for an item whose vector is not finite.
 
-        Raises Unavailable or Hopeless for the device as a whole.
+        Raises Unavailable or FatalError if the device as a whole fails.
         """
         ...
 
 
 class QueryEncoder(Protocol):
-    """Queries to vectors of the same space, by a method of their own: items and queries may differ."""
+    """Encodes queries into the same space. The model may treat queries and items differently."""
 
     @property
     def space(self) -> Space: ...
 
     async def encode_query(self, *, text: str | None, image: bytes | None) -> Vector:
-        """One vector (dim,) of the space's fused vectors. Raises ImageProblem for an image that is none."""
+        """One vector (dim,) of the space's fused vectors. Raises ImageProblem if the bytes are not an image."""
         ...
 
 
@@ -74,31 +75,31 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProductWrite:
-    """One point to be written, if the point is still what `expect` says.
+    """A compare-and-set write of one point: it holds only if the point still has the expected revision.
 
-    `expect` is the revision of the state it was decided on, None where there was no point. With `vectors` None only
-    the given payload fields change and the rest of the point stays; otherwise the point is replaced whole. `held` is
-    that rest as `known` read it, None where it is yet to be read.
+    `expected_revision` is None if no point may exist. With `vectors` None the write changes only the given payload
+    fields; otherwise it replaces the whole point. `stored` is the stored point that `read_states` returned; None: the
+    index reads it first if it needs it.
     """
 
     key: ProductKey
-    expect: str | None
+    expected_revision: str | None
     payload: Payload
     vectors: Mapping[str, Vector] | None = None
-    held: object | None = field(default=None, repr=False, compare=False)
+    stored: object | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What a write left undone: points that had moved on (decide again), and points the index calls invalid (why)."""
+    """The writes that were not applied: revision conflicts (decide again), and invalid points with the reason."""
 
-    moved: frozenset[ProductKey] = frozenset()
+    conflicts: frozenset[ProductKey] = frozenset()
     invalid: Mapping[ProductKey, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A product found: its key, cosine similarity to the query, and its payload."""
+    """A product found: its key, its score (cosine, BM25 or fused) and its payload."""
 
     key: ProductKey
     score: float
@@ -107,10 +108,10 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class CandidateColumns:
-    """Candidates as columns of one length, best first: cheap to make, to send, and to rank on.
+    """Candidates as columns of equal length, best first: cheap to build, to send and to rank.
 
-    `scores` is float32, `content_versions` and `offer_versions` are int64. `fields` has a list per payload field
-    asked for, None where a product does not have it.
+    `scores` is float32, `content_versions` and `offer_versions` are int64. `fields` has one list for each requested
+    payload field, with None if a product does not have it.
     """
 
     tenants: Sequence[str]
@@ -122,69 +123,70 @@ class CandidateColumns:
 
 
 class ProductWriter(Protocol):
-    """The write side of the live collection. Every method raises Unavailable when the index does not serve."""
+    """The write side of the live collection. Every method raises Unavailable if the index does not answer."""
 
-    async def known(
-        self, keys: Collection[ProductKey], *, whole: Collection[ProductKey] = ()
+    async def read_states(
+        self, keys: Collection[ProductKey], *, with_stored_point: Collection[ProductKey] = ()
     ) -> dict[ProductKey, IndexedState]:
-        """What the index knows of these products; absent where it has no point.
+        """The indexed states of these products, without those that have no point.
 
-        Those of `whole` come with what they hold besides, so that a write of some of their fields need not read again.
+        States of the keys in `with_stored_point` have `stored` set, so that a payload-only write need not read again.
         """
         ...
 
     async def write(self, writes: Sequence[ProductWrite]) -> WriteResult:
-        """Applied when it returns. One guarded request for the batch; keys are distinct."""
+        """Apply compare-and-set writes, in one request for the batch; keys are distinct. Applied when it returns."""
         ...
 
 
 class ImageRetryQueue(Protocol):
-    """Which products wait for another try at their photo."""
+    """The products that wait for another attempt to fetch their photo."""
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[Payload]:
-        """The whole payloads of up to `limit` live products whose `image_retry_at` has come, in milliseconds.
+        """The full payloads of up to `limit` live products whose `image_retry_at` is at most `now_ms`.
 
-        Any of them where there are more. Raises Unavailable.
+        `now_ms` is in milliseconds since the epoch. If more products are due, which ones return is not defined. Raises
+        Unavailable.
         """
         ...
 
 
 class ProductReader(Protocol):
-    """The read side of the live collection. Every method raises Unavailable when the index does not serve."""
+    """The read side of the live collection. Every method raises Unavailable if the index does not answer."""
 
-    async def search(self, ask: IndexQuery) -> list[Hit]:
-        """The live products that answer, best first."""
+    async def search(self, query: IndexQuery) -> list[Hit]:
+        """The live products that match, best first."""
         ...
 
     async def get(self, key: ProductKey) -> Payload | None:
-        """A live product's payload."""
+        """A live product's payload; None if there is no such product."""
         ...
 
     async def count(self, conditions: Sequence[Condition] = ()) -> int:
-        """How many live products there are, exactly."""
+        """The exact number of live products that satisfy all conditions."""
         ...
 
 
 class VectorReader(Protocol):
-    """What products look like to the model."""
+    """Reads the stored vectors of products."""
 
     async def vectors(self, key: ProductKey) -> Mapping[str, Vector] | None:
-        """A live product's vectors by name, each float32 of shape (dim,); None where there is no live product."""
+        """A live product's vectors by name, each float32 of shape (dim,); None if there is no such product."""
         ...
 
 
 class FacetReader(Protocol):
-    """What live products say of themselves, counted."""
+    """The filterable fields of live products, and counts of their values."""
 
     async def fields(self, conditions: Sequence[Condition] = ()) -> Mapping[str, str]:
-        """The payload fields that can be filtered on, and what each holds: keyword, number, bool, any.
+        """The payload fields that can be filtered on, and the type of each: keyword, number, bool, any.
 
-        Of the live products that satisfy all conditions: what another tenant's products are like is not told.
+        Only live products that satisfy all conditions count, so another tenant's fields stay hidden.
         """
         ...
 
-    async def counted(self) -> Collection[str]:
-        """The payload fields whose values can be counted, whoever's products have them."""
+    async def countable(self) -> Collection[str]:
+        """The payload fields whose values can be counted, over the products of all tenants."""
         ...
 
     async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:
@@ -193,22 +195,22 @@ class FacetReader(Protocol):
 
 
 class RecentProducts(Protocol):
-    """What happened last."""
+    """The products with the newest events."""
 
     async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> Sequence[tuple[ProductKey, Payload]]:
-        """The live products that satisfy all conditions, those with the latest events first. Raises Unavailable."""
+        """The live products that satisfy all conditions, those with the newest events first. Raises Unavailable."""
         ...
 
 
 class CandidateReader(Protocol):
-    """The wide and cheap channel: thousands of ids at the price of a few hits."""
+    """Retrieves candidates: thousands of ids at the cost of a few hits."""
 
-    async def candidates(self, ask: IndexQuery, *, fields: Sequence[str] = ()) -> CandidateColumns:
-        """The live products that answer, best first, as columns; `fields` are payload fields to bring along."""
+    async def candidates(self, query: IndexQuery, *, fields: Sequence[str] = ()) -> CandidateColumns:
+        """The live products that match, best first, as columns, with the payload fields `fields`."""
         ...
 
 
 class Quarantine(Protocol):
     async def put(self, rejects: Sequence[Reject]) -> None:
-        """Kept when it returns. Raises Unavailable."""
+        """Store rejected records. Stored when it returns. Raises Unavailable."""
         ...

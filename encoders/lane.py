@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from catalog.domain.product import Content, ImageState
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import Content
 from catalog.domain.space import Space
 from catalog.errors import ImageProblem, InvalidInput
 from catalog.ports import EncodedItem, ImageSource, PreparedItem

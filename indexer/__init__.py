@@ -1,7 +1,16 @@
-"""The Qdrant adapter: products as points of the live collection, on a cluster or on the embedded engine."""
+"""The Qdrant adapter: stores products as points, on a Qdrant cluster or on the embedded engine."""
 
 from indexer.candidates import QdrantCandidateReader
-from indexer.collection import CollectionPolicy, collection_name, ensure, prepare, promote, serving
+from indexer.collection import (
+    CollectionPolicy,
+    CollectionStatus,
+    collection_name,
+    ensure,
+    prepare,
+    promote,
+    serving,
+    status,
+)
 from indexer.facets import QdrantFacetReader
 from indexer.image_retry_queue import QdrantImageRetryQueue
 from indexer.qdrant.connection import connect
@@ -13,6 +22,7 @@ from indexer.writer import QdrantWriter, RequestPolicy
 
 __all__ = [
     "CollectionPolicy",
+    "CollectionStatus",
     "GraphPolicy",
     "QdrantCandidateReader",
     "QdrantFacetReader",
@@ -29,4 +39,5 @@ __all__ = [
     "prepare",
     "promote",
     "serving",
+    "status",
 ]

@@ -1,4 +1,4 @@
-"""The wide and cheap channel: thousands of ids with their scores and versions, as columns."""
+"""Retrieves candidates: thousands of ids with their scores and versions, as columns."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from catalog.query.rank_fusion import fused
 from indexer.qdrant.client import PointsClient, including
 from indexer.qdrant.filters import path_of
 from indexer.qdrant.payload import plain
-from indexer.qdrant.queries import GraphPolicy, deadline, pool_of, queries_of, scores_of
+from indexer.qdrant.queries import GraphPolicy, deadline, pool_size, qdrant_queries, scores_of
 
-# A hit's payload and its score.
-Scored = tuple[Any, float]
+# The payload and the score of a hit.
+ScoredPayload = tuple[Any, float]
 
 ALWAYS = ("tenant", "id", "content_version", "offer_version")
 
-# Hits read in one go: some 3 ms, after which whatever else waits for the event loop has its turn.
-TURN = 2000
+# Hits converted before the event loop gets a chance to run other tasks: about 3 ms.
+HITS_PER_STEP = 2000
 
 
 class QdrantCandidateReader:
-    """Candidates on one collection or alias.
+    """CandidateReader on one collection or alias.
 
-    `timeout_s` is the deadline of calls that bring none of their own. Raises Unavailable, Hopeless, and Misuse for a
-    vector of another shape or a field that no path leads to.
+    `timeout_s` is the deadline of calls without one of their own. Raises Unavailable and FatalError, and InvalidInput
+    for a vector of another shape or a field that cannot be a path.
     """
 
     def __init__(
@@ -48,53 +48,53 @@ class QdrantCandidateReader:
         self._space = space
         self._policy = policy
 
-    async def candidates(self, ask: IndexQuery, *, fields: Sequence[str] = ()) -> CandidateColumns:
-        """The live products that answer, best first. `fields` are payload fields, attributes.NAME for an attribute."""
-        queries = queries_of(ask, self._space, self._policy)
-        for query in queries:
-            query.limit = ask.limit if len(queries) == 1 else pool_of(ask)
-            query.with_payload.CopyFrom(including(*ALWAYS, *(path_of(name) for name in fields)))
-        async with deadline(ask.within_s):
-            found = await (self._one(queries[0], ask) if len(queries) == 1 else self._fused(queries, ask))
-        return await columns_of(found, fields)
+    async def candidates(self, query: IndexQuery, *, fields: Sequence[str] = ()) -> CandidateColumns:
+        """The live products that match, best first. `fields` are payload fields, attributes.NAME for an attribute."""
+        requests = qdrant_queries(query, self._space, self._policy)
+        for request in requests:
+            request.limit = query.limit if len(requests) == 1 else pool_size(query)
+            request.with_payload.CopyFrom(including(*ALWAYS, *(path_of(name) for name in fields)))
+        async with deadline(query.within_s):
+            hits = await (self._one_channel(requests[0], query) if len(requests) == 1 else self._fused(requests, query))
+        return await columns_of(hits, fields)
 
-    async def _one(self, query: grpc.QueryPoints, ask: IndexQuery) -> list[Scored]:
-        query.offset = ask.offset
-        return [(point.payload, point.score) for point in await self._points.query(query)]
+    async def _one_channel(self, request: grpc.QueryPoints, query: IndexQuery) -> list[ScoredPayload]:
+        request.offset = query.offset
+        return [(point.payload, point.score) for point in await self._points.query(request)]
 
-    async def _fused(self, queries: Sequence[grpc.QueryPoints], ask: IndexQuery) -> list[Scored]:
-        dense, lexical = await self._points.query_batch(queries)
-        there = {point.id.uuid: point.payload for found in (dense, lexical) for point in found}
-        best = fused(ask.fusion, scores_of(dense), scores_of(lexical))[ask.offset : ask.offset + ask.limit]
-        return [(there[i], score) for i, score in best]
+    async def _fused(self, requests: Sequence[grpc.QueryPoints], query: IndexQuery) -> list[ScoredPayload]:
+        dense, lexical = await self._points.query_batch(requests)
+        payloads = {point.id.uuid: point.payload for channel in (dense, lexical) for point in channel}
+        best = fused(query.fusion, scores_of(dense), scores_of(lexical))[query.offset : query.offset + query.limit]
+        return [(payloads[i], score) for i, score in best]
 
 
-async def columns_of(found: Sequence[Scored], fields: Sequence[str]) -> CandidateColumns:
-    """The columns of hits that have the payload fields of ALWAYS and the given ones."""
+async def columns_of(hits: Sequence[ScoredPayload], fields: Sequence[str]) -> CandidateColumns:
+    """The columns of hits whose payloads have the fields of ALWAYS and `fields`."""
     tenants: list[str] = []
     ids: list[str] = []
     scores: list[float] = []
-    content: list[int] = []
-    offer: list[int] = []
-    asked: dict[str, list[object]] = {name: [] for name in fields}
-    for start in range(0, len(found), TURN):
+    content_versions: list[int] = []
+    offer_versions: list[int] = []
+    columns: dict[str, list[object]] = {name: [] for name in fields}
+    for start in range(0, len(hits), HITS_PER_STEP):
         if start:
             await asyncio.sleep(0)
-        for payload, score in found[start : start + TURN]:
+        for payload, score in hits[start : start + HITS_PER_STEP]:
             tenants.append(payload["tenant"].string_value)
             ids.append(payload["id"].string_value)
             scores.append(score)
-            content.append(payload["content_version"].integer_value)
-            offer.append(payload["offer_version"].integer_value)
-            for name, column in asked.items():
+            content_versions.append(payload["content_version"].integer_value)
+            offer_versions.append(payload["offer_version"].integer_value)
+            for name, column in columns.items():
                 column.append(_field(payload, name))
     return CandidateColumns(
         tenants,
         ids,
         np.array(scores, dtype=np.float32),
-        np.array(content, dtype=np.int64),
-        np.array(offer, dtype=np.int64),
-        asked,
+        np.array(content_versions, dtype=np.int64),
+        np.array(offer_versions, dtype=np.int64),
+        columns,
     )
 
 

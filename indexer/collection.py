@@ -1,8 +1,8 @@
-"""The collection of a space, made ready before the first point: vectors, payload indexes, alias.
+"""Creates the collection of a vector space (vectors, payload indexes, alias) before the first point is written.
 
-A space has a collection of its own, `{name}--{space.id}`, so vectors of two spaces can never meet in one. The alias
-`{name}` says which of them serves. Who makes vectors, of products or of queries, names the collection of its own space:
-an alias can be moved to another space while a process with the old model still runs.
+Each space has its own collection, `{name}--{space.id}`, so vectors of two spaces never mix. The alias `{name}` points
+to the one that serves. A process that computes vectors names the collection of its own space, because the alias can
+move to another space while a process with the old model still runs.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from catalog.domain.state import ATTRIBUTE
 from catalog.errors import FatalError, LiveshelfError
 from indexer.qdrant.bm25 import LEXICAL
 from indexer.qdrant.bm25 import PARAMS as LEXICAL_PARAMS
-from indexer.qdrant.errors import InvalidRequest, calls
+from indexer.qdrant.errors import InvalidRequest, translated_errors
 from indexer.qdrant.filters import path_of
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionPolicy:
-    """How the collection of a space is made. None leaves a number to Qdrant; what exists already is not changed.
+    """The configuration of a new collection. None leaves a value to Qdrant. An existing collection is not changed.
 
-    `indexed` are the attributes that queries filter on, as keywords. `deleted_threshold` is the share of replaced
-    points at which a segment is rewritten: every upsert leaves one behind, and at Qdrant's own 0.2 a shop's steady
-    changes keep the rewriting busy. One optimization thread leaves the other cores to queries. With
-    `quantized` each vector is kept in 8 bits a number as well, in memory, and searched by those; GraphPolicy says how
-    the best are compared again.
+    - `indexed`: the attributes that queries filter on, as keywords
+    - `quantized`: keeps a scalar-quantized copy of each vector (8 bits a number) in memory, and searches it;
+      GraphPolicy configures rescoring
+    - `deleted_threshold`: the share of replaced points at which Qdrant rewrites a segment. Every upsert leaves one, and
+      at Qdrant's default of 0.2 the steady changes of a shop cause constant rewriting
+    - `optimization_threads`: one leaves the other cores to queries
     """
 
     name: str = "products"
@@ -59,22 +60,22 @@ OWN_INDEXES: Mapping[str, models.PayloadSchemaType] = {
 }
 
 
-# The quantile leaves out the one in a hundred numbers that would make the steps of all others coarser.
-_EIGHT_BITS = models.ScalarQuantization(
+# The quantile ignores the 1 % of outliers that would make the quantization steps coarser.
+_INT8 = models.ScalarQuantization(
     scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8, quantile=0.99, always_ram=True)
 )
 
 
 def collection_name(policy: CollectionPolicy, space: Space) -> str:
-    """The collection of a space: what a worker writes to, whatever the alias says."""
+    """The collection of a space, to which a worker writes whatever the alias points to."""
     return f"{policy.name}--{space.id}"
 
 
 async def ensure(client: AsyncQdrantClient, space: Space, policy: CollectionPolicy = CollectionPolicy()) -> str:
-    """The name of the space's collection, which exists, is indexed, and is what the alias points at.
+    """Create what is missing of the space's collection, its indexes and the alias. Returns the collection's name.
 
-    Does nothing where all is as it should be, and may run in several processes at once. Raises FatalError where the
-    alias serves another space or the collection holds other vectors, and Unavailable.
+    Several processes may call it concurrently. Raises FatalError if the alias points to another space or the collection
+    has other vectors, and Unavailable.
     """
     collection = await prepare(client, space, policy)
     await _claim(client, collection, policy.name)
@@ -82,7 +83,7 @@ async def ensure(client: AsyncQdrantClient, space: Space, policy: CollectionPoli
 
 
 async def prepare(client: AsyncQdrantClient, space: Space, policy: CollectionPolicy = CollectionPolicy()) -> str:
-    """As `ensure`, but leaves the alias alone: a collection to be filled before it serves."""
+    """As `ensure`, but does not touch the alias, so that the collection can be filled before it serves."""
     collection = collection_name(policy, space)
     try:
         await _prepare(client, collection, space, policy)
@@ -92,21 +93,46 @@ async def prepare(client: AsyncQdrantClient, space: Space, policy: CollectionPol
 
 
 async def serving(client: AsyncQdrantClient, name: str) -> str | None:
-    """The collection that the alias points at, None if there is no such alias."""
-    with calls("read the aliases"):
+    """The collection that the alias points to, None if there is no such alias."""
+    with translated_errors("read the aliases"):
         aliases = (await client.get_aliases()).aliases
     return next((a.collection_name for a in aliases if a.alias_name == name), None)
 
 
 async def promote(client: AsyncQdrantClient, collection: str, name: str) -> None:
-    """Point the alias at a collection, in one step: queries before it see the old one, queries after it the new."""
+    """Point the alias to a collection, atomically: every query sees either the old collection or the new one."""
     operations: list[models.AliasOperations] = []
     if await serving(client, name) is not None:
         operations.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name)))
     create = models.CreateAlias(collection_name=collection, alias_name=name)
     operations.append(models.CreateAliasOperation(create_alias=create))
-    with calls("point the alias at the collection"):
+    with translated_errors("point the alias to the collection"):
         await client.update_collection_aliases(operations)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStatus:
+    """A collection of one alias: its space, whether the alias serves it, and how many live products it holds."""
+
+    collection: str
+    space: str
+    served: bool
+    products: int
+
+
+async def status(client: AsyncQdrantClient, name: str) -> list[CollectionStatus]:
+    """The collections of all spaces that the alias `name` may serve, by name. Raises Unavailable."""
+    served = await serving(client, name)
+    with calls("list the collections"):
+        names = [c.name for c in (await client.get_collections()).collections]
+    found = sorted({n for n in names if n.startswith(f"{name}--")} | ({served} if served else set()))
+    return [CollectionStatus(n, n.partition("--")[2], n == served, await _products(client, n)) for n in found]
+
+
+async def _products(client: AsyncQdrantClient, collection: str) -> int:
+    live = models.Filter(must=[models.FieldCondition(key="live", match=models.MatchValue(value=True))])
+    with calls("count the products"):
+        return (await client.count(collection, count_filter=live, exact=True)).count
 
 
 async def _claim(client: AsyncQdrantClient, collection: str, name: str) -> None:
@@ -120,30 +146,30 @@ async def _claim(client: AsyncQdrantClient, collection: str, name: str) -> None:
     served = await serving(client, name)
     if served != collection:
         raise FatalError(
-            f"the alias {name!r} serves {served!r}, and this model makes {collection!r}: run the model that made it, "
-            f"or give another collection name (LIVESHELF_COLLECTION), which a back-fill then fills"
+            f"the alias {name!r} serves {served!r}, but this model needs {collection!r}: run the model that made it, "
+            f"or give another collection name (LIVESHELF_COLLECTION) and fill it by a back-fill"
         )
 
 
 async def _prepare(client: AsyncQdrantClient, collection: str, space: Space, policy: CollectionPolicy) -> None:
-    with calls("look for the collection"):
+    with translated_errors("look for the collection"):
         exists = await client.collection_exists(collection)
     if not exists:
         await _create(client, collection, space, policy)
-    with calls("read the collection"):
+    with translated_errors("read the collection"):
         info = await client.get_collection(collection)
     _check_vectors(collection, info, space)
-    # Indexes come before any data, so that the graph is built with links for them; a worker that finds a collection
-    # another has only just made adds what is still missing, before it writes.
+    # Indexes are created before any data, so that the HNSW graph has links for them. If another worker has just
+    # created the collection, this one adds the missing indexes before it writes.
     for field, schema in _indexes(policy).items():
         if field not in info.payload_schema:
-            with calls("make a payload index"):
+            with translated_errors("create a payload index"):
                 await client.create_payload_index(collection, field, field_schema=schema, wait=True)
 
 
 async def _create(client: AsyncQdrantClient, collection: str, space: Space, policy: CollectionPolicy) -> None:
     try:
-        with calls("create the collection"):
+        with translated_errors("create the collection"):
             await client.create_collection(
                 collection,
                 vectors_config={
@@ -153,7 +179,7 @@ async def _create(client: AsyncQdrantClient, collection: str, space: Space, poli
                     for name, dim in space.vectors.items()
                 },
                 sparse_vectors_config={LEXICAL: LEXICAL_PARAMS},
-                quantization_config=_EIGHT_BITS if policy.quantized else None,
+                quantization_config=_INT8 if policy.quantized else None,
                 hnsw_config=models.HnswConfigDiff(m=policy.hnsw_m, ef_construct=policy.hnsw_ef_construct),
                 optimizers_config=models.OptimizersConfigDiff(
                     indexing_threshold=policy.indexing_threshold_kb,
@@ -165,22 +191,22 @@ async def _create(client: AsyncQdrantClient, collection: str, space: Space, poli
                 write_consistency_factor=policy.write_consistency,
             )
     except LiveshelfError:
-        # Another worker may have made it in between; whether it is the right one is checked next.
-        with calls("look for the collection"):
+        # Another worker may have created it meanwhile; the caller checks its vectors.
+        with translated_errors("look for the collection"):
             if not await client.collection_exists(collection):
                 raise
 
 
 def _check_vectors(collection: str, info: models.CollectionInfo, space: Space) -> None:
     vectors = info.config.params.vectors
-    there = {name: (v.size, v.distance) for name, v in vectors.items()} if isinstance(vectors, dict) else {}
-    wanted = {name: (dim, models.Distance.COSINE) for name, dim in space.vectors.items()}
-    if there != wanted:
+    actual = {name: (v.size, v.distance) for name, v in vectors.items()} if isinstance(vectors, dict) else {}
+    expected = {name: (dim, models.Distance.COSINE) for name, dim in space.vectors.items()}
+    if actual != expected:
         raise FatalError(
-            f"the collection {collection!r} holds the vectors {_say(there)}, and this model makes {_say(wanted)}: "
+            f"the collection {collection!r} has the vectors {_text(actual)}, but this model makes {_text(expected)}: "
             f"give another collection name, or delete that collection and fill it again"
         )
-    # A server could add the vector, but not to the points that are there, and those are not written again.
+    # A server could add the vector, but existing points would lack it.
     sparse = (info.config.params.sparse_vectors or {}).get(LEXICAL)
     if sparse is None or sparse.modifier != LEXICAL_PARAMS.modifier:
         raise FatalError(
@@ -189,9 +215,9 @@ def _check_vectors(collection: str, info: models.CollectionInfo, space: Space) -
         )
 
 
-def _say(vectors: Mapping[str, tuple[int, models.Distance]]) -> str:
-    named = ", ".join(f"{name} ({dim}, {distance.value})" for name, (dim, distance) in sorted(vectors.items()))
-    return named or "of another kind"
+def _text(vectors: Mapping[str, tuple[int, models.Distance]]) -> str:
+    names = ", ".join(f"{name} ({dim}, {distance.value})" for name, (dim, distance) in sorted(vectors.items()))
+    return names or "of another kind"
 
 
 def _indexes(policy: CollectionPolicy) -> dict[str, models.PayloadSchemaType | models.KeywordIndexParams]:

@@ -1,4 +1,4 @@
-"""What live products say of themselves: which fields there are, and how many products have each value."""
+"""The filterable fields of live products, and counts of their values."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from indexer.qdrant.client import PointsClient, including
 from indexer.qdrant.filters import field_of, live_and, path_of
 from indexer.qdrant.payload import payload_from
 
-SAMPLE = 256
-# Askers whose fields are remembered: as many tenants as one search process is asked for in a few seconds, and more.
-ASKERS = 1000
+SAMPLE_SIZE = 256
+# Cached filters: more than the tenants that one search process serves within a few seconds.
+MAX_CACHED_FILTERS = 1000
 
-_HOLDS: Mapping[int, str] = {grpc.Bool: "bool", grpc.Integer: "number", grpc.Float: "number", grpc.Keyword: "keyword"}
-_COUNTED = frozenset({grpc.Bool, grpc.Integer, grpc.Keyword})
+_TYPES: Mapping[int, str] = {grpc.Bool: "bool", grpc.Integer: "number", grpc.Float: "number", grpc.Keyword: "keyword"}
+_COUNTABLE = frozenset({grpc.Bool, grpc.Integer, grpc.Keyword})
 
 
 class QdrantFacetReader:
-    """Facets on one collection or alias. What fields there are is asked again after `fresh_s` seconds.
+    """FacetReader on one collection or alias. It caches the list of fields for `fresh_s` seconds.
 
-    Raises Unavailable, Hopeless, and InvalidInput for a field whose values cannot be counted. `clock` is in seconds.
+    Raises Unavailable, FatalError, and InvalidInput if the values of a field cannot be counted. `clock` gives seconds.
     """
 
     def __init__(
@@ -45,27 +45,27 @@ class QdrantFacetReader:
         self._fields: dict[bytes, tuple[float, Mapping[str, str]]] = {}
 
     async def fields(self, conditions: Sequence[Condition] = ()) -> Mapping[str, str]:
-        """The fields of the live products that satisfy all conditions, and what each holds: keyword, number, bool, any.
+        """The fields of the live products that satisfy all conditions, and their types: keyword, number, bool, any.
 
-        Those with an index are all there; attributes without one as far as some products of a sample have them.
+        Indexed fields are always included; attributes without an index only if a product of a sample has them.
         """
         where = live_and(conditions)
-        asker, now = where.SerializeToString(deterministic=True), self._clock()
-        at, known = self._fields.get(asker, (now, None))
-        if known is None or now - at > self._fresh_s:
+        cache_key, now = where.SerializeToString(deterministic=True), self._clock()
+        read_at, fields = self._fields.get(cache_key, (now, None))
+        if fields is None or now - read_at > self._fresh_s:
             indexed = await self._indexed()
-            seen = await self._seen(where)
-            # The index of an attribute is one of keywords, whatever the attribute holds.
-            own = {field: _HOLDS.get(kind, "any") for field, kind in indexed.items() if field in OWN_FIELDS}
-            known = {**{f: seen.get(f, "any") for f in indexed if f.startswith(ATTRIBUTE)}, **seen, **own}
-            if len(self._fields) >= ASKERS:
+            sampled = await self._sample(where)
+            # The index of an attribute is a keyword index, whatever type the attribute has.
+            own = {field: _TYPES.get(kind, "any") for field, kind in indexed.items() if field in OWN_FIELDS}
+            fields = {**{f: sampled.get(f, "any") for f in indexed if f.startswith(ATTRIBUTE)}, **sampled, **own}
+            if len(self._fields) >= MAX_CACHED_FILTERS:
                 self._fields.clear()
-            self._fields[asker] = (now, known)
-        return known
+            self._fields[cache_key] = (now, fields)
+        return fields
 
-    async def counted(self) -> Collection[str]:
-        """The fields whose values can be counted: those with an index, less the numbers without steps."""
-        return {field for field, kind in (await self._indexed()).items() if kind in _COUNTED}
+    async def countable(self) -> Collection[str]:
+        """The fields whose values can be counted: indexed fields except floating-point numbers."""
+        return {field for field, kind in (await self._indexed()).items() if kind in _COUNTABLE}
 
     async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:
         """The values of a field among the live products that satisfy all conditions, most frequent first."""
@@ -73,15 +73,15 @@ class QdrantFacetReader:
         if kind is None:
             raise InvalidInput(
                 f"the values of {name_of(field)!r} cannot be counted without an index: name it in "
-                f"LIVESHELF_INDEXED_ATTRIBUTES and start the worker again, which makes one"
+                f"LIVESHELF_INDEXED_ATTRIBUTES and start the worker again, which creates one"
             )
-        if kind not in _COUNTED:
+        if kind not in _COUNTABLE:
             raise InvalidInput(
                 f"{name_of(field)!r} is a number without steps: filter on ranges of it instead of counting it"
             )
         hits = await self._points.facet(path_of(field), live_and(conditions), limit=limit)
         counts = [(_value(hit.value), hit.count) for hit in hits]
-        return sorted(counts, key=lambda found: (-found[1], str(found[0])))
+        return sorted(counts, key=lambda item: (-item[1], str(item[0])))
 
     async def _indexed(self) -> Mapping[str, int]:
         """The payload indexes by field, each a grpc.PayloadSchemaType."""
@@ -91,17 +91,18 @@ class QdrantFacetReader:
             self._indexes = now, {field_of(path): kind for path, kind in paths.items()}
         return self._indexes[1]
 
-    async def _seen(self, where: grpc.Filter) -> dict[str, str]:
-        kinds: dict[str, set[str]] = {}
-        async for page in self._points.scroll(where, limit=SAMPLE, payload=including("attributes")):
+    async def _sample(self, where: grpc.Filter) -> dict[str, str]:
+        """The attributes of a sample of products, and their types."""
+        types: dict[str, set[str]] = {}
+        async for page in self._points.scroll(where, limit=SAMPLE_SIZE, payload=including("attributes")):
             for point in page:
                 for name, value in (payload_from(point.payload).get("attributes") or {}).items():
-                    kinds.setdefault(ATTRIBUTE + name, set()).update(_kinds(value))
+                    types.setdefault(ATTRIBUTE + name, set()).update(_types(value))
             break
-        return {field: found.pop() if len(found) == 1 else "any" for field, found in kinds.items()}
+        return {field: seen.pop() if len(seen) == 1 else "any" for field, seen in types.items()}
 
 
-def _kinds(value: object) -> Iterable[str]:
+def _types(value: object) -> Iterable[str]:
     for member in value if isinstance(value, list) else [value]:
         yield "bool" if isinstance(member, bool) else "keyword" if isinstance(member, str) else "number"
 

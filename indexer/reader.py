@@ -18,15 +18,16 @@ from indexer.qdrant.client import NOTHING, PointsClient, excluding, including
 from indexer.qdrant.filters import live_and
 from indexer.qdrant.payload import payload_from
 from indexer.qdrant.points import INTERNALS, key_from, point_id
-from indexer.qdrant.queries import GraphPolicy, deadline, pool_of, queries_of, scores_of
+from indexer.qdrant.queries import GraphPolicy, deadline, pool_size, qdrant_queries, scores_of
 
 _PUBLIC = excluding(*INTERNALS)
 
 
 class QdrantReader:
-    """Shelf and Looks on one collection or alias: only live products, without what the writing side keeps for itself.
+    """ProductReader and VectorReader on one collection or alias: live products, without fields of the write side.
 
-    `timeout_s` is the deadline of every call. Raises Unavailable, Hopeless, and Misuse for a vector of another shape.
+    `timeout_s` is the deadline of every call. Raises Unavailable and FatalError, and InvalidInput for a vector of
+    another shape.
     """
 
     def __init__(
@@ -42,53 +43,53 @@ class QdrantReader:
         self._space = space
         self._policy = policy
 
-    async def search(self, ask: IndexQuery) -> list[Hit]:
-        """The live products that answer, best first.
+    async def search(self, query: IndexQuery) -> list[Hit]:
+        """The live products that match, best first.
 
-        A score is the cosine of the vectors, BM25 of the words, or what the two are fused to.
+        The score is the cosine of the vectors, the BM25 score of the words, or the fused score of both.
         """
-        queries = queries_of(ask, self._space, self._policy)
-        async with deadline(ask.within_s):
-            return await (self._one(queries[0], ask) if len(queries) == 1 else self._fused(queries, ask))
+        requests = qdrant_queries(query, self._space, self._policy)
+        async with deadline(query.within_s):
+            return await (self._one_channel(requests[0], query) if len(requests) == 1 else self._fused(requests, query))
 
-    async def _one(self, query: grpc.QueryPoints, ask: IndexQuery) -> list[Hit]:
-        query.limit, query.offset = ask.limit, ask.offset
-        query.with_payload.CopyFrom(_PUBLIC)
-        return [_hit(point.payload, point.score) for point in await self._points.query(query)]
+    async def _one_channel(self, request: grpc.QueryPoints, query: IndexQuery) -> list[Hit]:
+        request.limit, request.offset = query.limit, query.offset
+        request.with_payload.CopyFrom(_PUBLIC)
+        return [_hit(point.payload, point.score) for point in await self._points.query(request)]
 
-    async def _fused(self, queries: Sequence[grpc.QueryPoints], ask: IndexQuery) -> list[Hit]:
-        """Both channels in one call, without payloads; then those of the hits alone.
+    async def _fused(self, requests: Sequence[grpc.QueryPoints], query: IndexQuery) -> list[Hit]:
+        """Both channels in one call without payloads, then the payloads of the hits.
 
-        Not by Qdrant's own fusion: its weights divide ranks instead of multiplying shares, it does not scale scores to
-        what was found, and it breaks ties by chance, so that pages of one ranking would not fit together.
+        Qdrant's own fusion is not used. Its weights divide ranks instead of multiplying shares, it does not scale
+        scores to the range found, and it breaks ties randomly, so that the pages of a ranking would be inconsistent.
         """
-        for query in queries:
-            query.limit = pool_of(ask)
-            query.with_payload.CopyFrom(NOTHING)
-        dense, lexical = await self._points.query_batch(queries)
-        best = fused(ask.fusion, scores_of(dense), scores_of(lexical))[ask.offset : ask.offset + ask.limit]
-        there = await self._points.get([i for i, _ in best], payload=_PUBLIC)
-        hits = [_hit(there[i].payload, score) for i, score in best if i in there]
+        for request in requests:
+            request.limit = pool_size(query)
+            request.with_payload.CopyFrom(NOTHING)
+        dense, lexical = await self._points.query_batch(requests)
+        best = fused(query.fusion, scores_of(dense), scores_of(lexical))[query.offset : query.offset + query.limit]
+        points = await self._points.get([i for i, _ in best], payload=_PUBLIC)
+        hits = [_hit(points[i].payload, score) for i, score in best if i in points]
         return [hit for hit in hits if hit.payload["live"]]
 
     async def get(self, key: ProductKey) -> Payload | None:
-        """A live product's payload."""
-        found = await self._points.get([point_id(key)], payload=_PUBLIC)
-        payloads = [payload_from(point.payload) for point in found.values()]
+        """A live product's payload; None if there is no such product."""
+        points = await self._points.get([point_id(key)], payload=_PUBLIC)
+        payloads = [payload_from(point.payload) for point in points.values()]
         return next((p for p in payloads if p["live"]), None)
 
     async def count(self, conditions: Sequence[Condition] = ()) -> int:
-        """How many live products there are, exactly."""
+        """The exact number of live products that satisfy all conditions."""
         return await self._points.count(live_and(conditions))
 
     async def vectors(self, key: ProductKey) -> Mapping[str, Vector] | None:
-        """A live product's vectors by name, each float32 of shape (dim,); None where there is no live product."""
+        """A live product's vectors by name, each float32 of shape (dim,); None if there is no such product."""
         names = tuple(self._space.vectors)
-        found = await self._points.get([point_id(key)], payload=including("live"), vectors=names)
-        for point in found.values():
+        points = await self._points.get([point_id(key)], payload=including("live"), vectors=names)
+        for point in points.values():
             if point.payload["live"].bool_value:
-                named = point.vectors.vectors.vectors
-                return {name: np.array(named[name].dense.data, dtype=np.float32) for name in names if name in named}
+                vectors = point.vectors.vectors.vectors
+                return {name: np.array(vectors[name].dense.data, dtype=np.float32) for name in names if name in vectors}
         return None
 
 

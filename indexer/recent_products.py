@@ -1,4 +1,4 @@
-"""Which products had the latest events."""
+"""The products with the newest events."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from indexer.qdrant.points import INTERNALS, key_from
 
 
 class QdrantRecentProducts:
-    """Recent on one collection or alias: only live products. Raises Unavailable, Hopeless, and Misuse for a filter."""
+    """RecentProducts on one collection or alias. Raises Unavailable and FatalError, and InvalidInput for a filter."""
 
     def __init__(self, client: AsyncQdrantClient, *, collection: str, timeout_s: float = 10.0) -> None:
         self._points = PointsClient(client, collection=collection, timeout_s=timeout_s)
 
     async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> Sequence[tuple[ProductKey, Payload]]:
-        """The live products that satisfy all conditions, those with the latest events first."""
-        found = await self._points.highest(
+        """The live products that satisfy all conditions, those with the newest events first."""
+        points = await self._points.highest(
             "event_time", live_and(conditions), limit=limit, payload=excluding(*INTERNALS)
         )
-        return [(key_from(point.payload), payload_from(point.payload)) for point in found]
+        return [(key_from(point.payload), payload_from(point.payload)) for point in points]

@@ -1,4 +1,4 @@
-"""Points that no query sees, removed once they are old: those of deleted products, and patches that wait for a put."""
+"""Removes old hidden points: tombstones of deleted products, and patches that wait for a put."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from catalog.domain.product import ProductKey
 from indexer.qdrant.client import NOTHING, PointsClient, including
 from indexer.qdrant.points import key_from
 
-PAGE = 500
+PAGE_SIZE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingPatch:
-    """A product of which only patches are known, and when the newest came, in milliseconds since the epoch."""
+    """A product with patches only, and the time of the newest one in milliseconds since the epoch."""
 
     key: ProductKey
     event_time: int
@@ -25,43 +25,43 @@ class WaitingPatch:
 class TombstoneStore:
     """The hidden points of one collection or alias.
 
-    `before`, in milliseconds since the epoch, is always later than the newest event that a point has taken. What is
-    removed is forgotten: an older put that comes afterwards makes the product anew. Every method raises Unavailable,
-    and Hopeless for a missing collection or a key that may not.
+    Methods consider points whose newest event is older than `before`, in milliseconds since the epoch. A removed
+    tombstone no longer protects against late events: an older put that arrives afterwards creates the product again.
+    Every method raises Unavailable, and FatalError if the collection or access is missing.
     """
 
     def __init__(self, client: AsyncQdrantClient, *, collection: str, timeout_s: float = 30.0) -> None:
         self._points = PointsClient(client, collection=collection, timeout_s=timeout_s)
 
     async def count(self, before: int, *, waiting: bool = False) -> int:
-        """How many points of deleted products there are, or of waiting patches."""
+        """The number of tombstones, or of waiting patches."""
         return await self._points.count(_hidden(before, waiting=waiting))
 
     async def waiting(self, before: int) -> AsyncIterator[WaitingPatch]:
-        """The products of which only patches are known."""
+        """The products with patches only."""
         fields = including("tenant", "id", "event_time")
-        async for page in self._points.scroll(_hidden(before, waiting=True), limit=PAGE, payload=fields):
+        async for page in self._points.scroll(_hidden(before, waiting=True), limit=PAGE_SIZE, payload=fields):
             for point in page:
                 yield WaitingPatch(key_from(point.payload), point.payload["event_time"].integer_value)
 
     async def remove(self, before: int, *, waiting: bool = False) -> int:
-        """Removes the points of deleted products, or of waiting patches; how many.
+        """Remove tombstones, or waiting patches. Returns their number.
 
-        A page at a time, so that no query is held up for long. Each page goes by its ids and by what makes its points
-        removable, in one request: a product that came back after the page was read is left alone.
+        Removes one page at a time, so that queries are not blocked for long. Each request names the ids and repeats
+        the filter: a product that was put again after the page was read stays.
         """
         removed = 0
         hidden = _hidden(before, waiting=waiting)
-        async for page in self._points.scroll(hidden, limit=PAGE, payload=NOTHING):
+        async for page in self._points.scroll(hidden, limit=PAGE_SIZE, payload=NOTHING):
             ids = grpc.HasIdCondition(has_id=[point.id for point in page])
             await self._points.delete(grpc.Filter(must=[*hidden.must, grpc.Condition(has_id=ids)]))
-            left = await self._points.get([point.id.uuid for point in page], payload=NOTHING)
-            removed += len(page) - len(left)
+            remaining = await self._points.get([point.id.uuid for point in page], payload=NOTHING)
+            removed += len(page) - len(remaining)
         return removed
 
 
 def _hidden(before: int, *, waiting: bool) -> grpc.Filter:
-    """Matches hidden points whose newest event is older than `before`; only what was put or deleted has a version."""
+    """Matches hidden points whose newest event is older than `before`. Only a put or a delete sets content_version."""
     fields = [
         grpc.FieldCondition(key="live", match=grpc.Match(boolean=False)),
         grpc.FieldCondition(key="event_time", range=grpc.Range(lt=before)),
@@ -70,6 +70,6 @@ def _hidden(before: int, *, waiting: bool) -> grpc.Filter:
     if waiting:
         must.append(grpc.Condition(is_empty=grpc.IsEmptyCondition(key="content_version")))
     else:
-        based = grpc.FieldCondition(key="content_version", range=grpc.Range(gte=0))
-        must.append(grpc.Condition(field=based))
+        has_base = grpc.FieldCondition(key="content_version", range=grpc.Range(gte=0))
+        must.append(grpc.Condition(field=has_base))
     return grpc.Filter(must=must)

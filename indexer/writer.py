@@ -11,7 +11,7 @@ from qdrant_client import AsyncQdrantClient, grpc
 
 from catalog.domain.product import ProductKey
 from catalog.domain.space import Space
-from catalog.domain.state import KNOWN_FIELDS, IndexedState
+from catalog.domain.state import STATE_FIELDS, IndexedState
 from catalog.ports import ProductWrite, WriteResult
 from indexer.qdrant.client import EVERYTHING, PointsClient, including
 from indexer.qdrant.errors import InvalidRequest
@@ -22,11 +22,11 @@ from indexer.qdrant.points import (
     guard_filter,
     guard_of,
     ids_filter,
-    known_of,
-    merged,
+    indexed_state_of,
     point_id,
     point_of,
     stored_point,
+    with_changed_payload,
 )
 
 T = TypeVar("T")
@@ -34,9 +34,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RequestPolicy:
-    """How large a request may be, and how long it may take.
+    """Limits on the size and duration of a request.
 
-    Qdrant takes 32 MB; well below that a smaller batch is no slower, and holds up nobody's query for long.
+    Qdrant accepts 32 MB. Far smaller batches are as fast, and do not block queries for long.
     """
 
     max_points: int = 256
@@ -46,20 +46,25 @@ class RequestPolicy:
 
 @dataclass(frozen=True, slots=True)
 class PreparedWrite:
-    """A write as it goes out: its point, its size in bytes, and the guard it must still carry (None: no point yet)."""
+    """A write ready to send: its point, its size in bytes, and the guard to compare with (None: insert only)."""
 
     key: ProductKey
     point: grpc.PointStruct
     size: int
     guard: str | None
 
+    @property
+    def new_guard(self) -> str:
+        guard: str = self.point.payload[GUARD].string_value
+        return guard
+
 
 class QdrantWriter:
-    """Index on one collection, by compare-and-set on `revision`.
+    """ProductWriter on one collection, by compare-and-set on the revision.
 
-    A point expected missing goes out as insert-only, any other as update-only under a filter that Qdrant checks point
-    by point. A point that already has the revision to be written counts as written: it was, and the answer was lost.
-    Raises Unavailable, and Hopeless for a missing collection or a key that may not.
+    If no point is expected, the write is insert-only. Any other write is update-only with a filter on the guard, which
+    Qdrant evaluates for each point. A point that already has the new revision counts as written: an earlier attempt
+    succeeded and its response was lost. Raises Unavailable, and FatalError if the collection or access is missing.
     """
 
     def __init__(
@@ -69,123 +74,123 @@ class QdrantWriter:
         self._space = space
         self._policy = policy
 
-    async def known(
-        self, keys: Collection[ProductKey], *, whole: Collection[ProductKey] = ()
+    async def read_states(
+        self, keys: Collection[ProductKey], *, with_stored_point: Collection[ProductKey] = ()
     ) -> dict[ProductKey, IndexedState]:
-        """What the index knows of these products; absent where it has no point. Of `whole` all of it is held."""
-        known: dict[ProductKey, IndexedState] = {}
-        entire = set(whole)
-        for some in _batches([key for key in keys if key not in entire], self._policy.max_points):
-            ids = {point_id(key): key for key in some}
-            found = await self._points.get(ids, payload=including(*KNOWN_FIELDS))
-            known |= {ids[i]: known_of(stored_point(point)) for i, point in found.items()}
-        for some in _batches(entire, self._policy.max_points):
-            ids = {point_id(key): key for key in some}
-            found = await self._points.get(ids, payload=EVERYTHING, vectors=True)
-            there = {ids[i]: stored_point(point) for i, point in found.items()}
-            known |= {key: replace(known_of(one), held=one) for key, one in there.items()}
-        return known
+        """The indexed states of these products, without those that have no point."""
+        states: dict[ProductKey, IndexedState] = {}
+        full = set(with_stored_point)
+        for chunk in _chunks([key for key in keys if key not in full], self._policy.max_points):
+            ids = {point_id(key): key for key in chunk}
+            points = await self._points.get(ids, payload=including(*STATE_FIELDS))
+            states |= {ids[i]: indexed_state_of(stored_point(point)) for i, point in points.items()}
+        for chunk in _chunks(full, self._policy.max_points):
+            ids = {point_id(key): key for key in chunk}
+            points = await self._points.get(ids, payload=EVERYTHING, vectors=True)
+            stored_points = {ids[i]: stored_point(point) for i, point in points.items()}
+            states |= {key: replace(indexed_state_of(stored), stored=stored) for key, stored in stored_points.items()}
+        return states
 
     async def write(self, writes: Sequence[ProductWrite]) -> WriteResult:
-        """Write what is still as expected; keys are distinct. Applied when it returns."""
-        moved: set[ProductKey] = set()
+        """Apply compare-and-set writes; keys are distinct. Applied when it returns."""
+        conflicts: set[ProductKey] = set()
         invalid: dict[ProductKey, str] = {}
-        for some in _batches(writes, self._policy.max_points):
-            current = await self._current(some)
-            ready: list[PreparedWrite] = []
-            for write in some:
+        for chunk in _chunks(writes, self._policy.max_points):
+            current = await self._current_points(chunk)
+            prepared: list[PreparedWrite] = []
+            for write in chunk:
                 try:
-                    one = self._ready(write, current)
+                    ready = self._prepare(write, current)
                 except InvalidPoint as error:
                     invalid[write.key] = str(error)
                     continue
-                if one is None:
-                    moved.add(write.key)
+                if ready is None:
+                    conflicts.add(write.key)
                 else:
-                    ready.append(one)
-            refused = await self._send(ready)
+                    prepared.append(ready)
+            refused = await self._send(prepared)
             invalid |= refused
-            moved |= await self._moved([r for r in ready if r.key not in refused])
-        return WriteResult(frozenset(moved), invalid)
+            conflicts |= await self._find_conflicts([p for p in prepared if p.key not in refused])
+        return WriteResult(frozenset(conflicts), invalid)
 
-    async def _current(self, writes: Sequence[ProductWrite]) -> dict[str, StoredPoint]:
-        """What payload-only writes keep, by the id of its point."""
-        current = {w.held.point.id.uuid: w.held for w in writes if isinstance(w.held, StoredPoint)}
-        if missing := [point_id(w.key) for w in writes if w.vectors is None and w.held is None]:
-            found = await self._points.get(missing, payload=EVERYTHING, vectors=True)
-            current |= {i: stored_point(point) for i, point in found.items()}
+    async def _current_points(self, writes: Sequence[ProductWrite]) -> dict[str, StoredPoint]:
+        """The points that payload-only writes change, by id."""
+        current = {w.stored.point.id.uuid: w.stored for w in writes if isinstance(w.stored, StoredPoint)}
+        if missing := [point_id(w.key) for w in writes if w.vectors is None and w.stored is None]:
+            points = await self._points.get(missing, payload=EVERYTHING, vectors=True)
+            current |= {i: stored_point(point) for i, point in points.items()}
         return current
 
-    def _ready(self, write: ProductWrite, current: Mapping[str, StoredPoint]) -> PreparedWrite | None:
-        """None where a payload-only write finds its point gone or moved on."""
-        there = current.get(point_id(write.key))
-        if write.vectors is None and there is None:
+    def _prepare(self, write: ProductWrite, current: Mapping[str, StoredPoint]) -> PreparedWrite | None:
+        """None if the point of a payload-only write does not exist or has another revision."""
+        stored = current.get(point_id(write.key))
+        if write.vectors is None and stored is None:
             return None
-        point = point_of(write, self._space) if there is None else merged(write, there)
-        guard = None if write.expect is None else guard_of(point.id.uuid, write.expect)
-        if there is not None and _guard(there.point) not in (guard, point.payload[GUARD].string_value):
+        point = point_of(write, self._space) if stored is None else with_changed_payload(write, stored)
+        revision = write.expected_revision
+        guard = None if revision is None else guard_of(point.id.uuid, revision)
+        if stored is not None and _guard(stored.point) not in (guard, point.payload[GUARD].string_value):
             return None
         size = point.ByteSize()
         if size > self._policy.max_bytes:
             raise InvalidPoint(f"the point takes {size} bytes; the limit is {self._policy.max_bytes}")
         return PreparedWrite(write.key, point, size, guard)
 
-    async def _send(self, ready: Sequence[PreparedWrite]) -> dict[ProductKey, str]:
-        """Guarded requests, none too large. Returns what Qdrant calls invalid, with its reason."""
+    async def _send(self, prepared: Sequence[PreparedWrite]) -> dict[ProductKey, str]:
+        """Send guarded requests of limited size. Returns the invalid points with Qdrant's reason."""
         refused: dict[ProductKey, str] = {}
-        for some in _within(ready, self._policy.max_bytes):
-            refused |= await self._upsert(some)
+        for chunk in _chunks_by_bytes(prepared, self._policy.max_bytes):
+            refused |= await self._upsert(chunk)
         return refused
 
-    async def _upsert(self, ready: Sequence[PreparedWrite]) -> dict[ProductKey, str]:
-        """One request, halved for as long as Qdrant refuses it, until only the culprits are left out."""
-        new = [r.point for r in ready if r.guard is None]
-        changed = [r.point for r in ready if r.guard is not None]
-        guards = guard_filter(r.guard for r in ready if r.guard is not None)
+    async def _upsert(self, prepared: Sequence[PreparedWrite]) -> dict[ProductKey, str]:
+        """One request. If Qdrant refuses it, each half is sent alone, down to the invalid points."""
+        new = [p.point for p in prepared if p.guard is None]
+        changed = [p.point for p in prepared if p.guard is not None]
+        guards = guard_filter(p.guard for p in prepared if p.guard is not None)
         try:
             await self._points.write(new=new, changed=changed, only_if=guards)
         except InvalidRequest as error:
-            if len(ready) == 1:
-                return {ready[0].key: f"the index refuses the point: {error}"}
-            half = len(ready) // 2
-            return await self._upsert(ready[:half]) | await self._upsert(ready[half:])
+            if len(prepared) == 1:
+                return {prepared[0].key: f"the index refuses the point: {error}"}
+            half = len(prepared) // 2
+            return await self._upsert(prepared[:half]) | await self._upsert(prepared[half:])
         return {}
 
-    async def _moved(self, ready: Sequence[PreparedWrite]) -> set[ProductKey]:
-        """A refused point stays as it is without a word: only reading shows which were written.
+    async def _find_conflicts(self, prepared: Sequence[PreparedWrite]) -> set[ProductKey]:
+        """Qdrant does not report which points failed the guard: reading them shows it.
 
-        One that was written and at once overwritten by a rival counts as moved too: to decide it again does no harm.
+        A point that was written and then overwritten by another writer counts as a conflict, too: deciding it again
+        does no harm.
         """
-        if not ready:
+        if not prepared:
             return set()
-        ids = [r.point.id.uuid for r in ready]
-        if await self._points.count(ids_filter(ids, (r.point.payload[GUARD].string_value for r in ready))) == len(
-            ready
-        ):
+        ids = [p.point.id.uuid for p in prepared]
+        if await self._points.count(ids_filter(ids, (p.new_guard for p in prepared))) == len(prepared):
             return set()
-        found = await self._points.get(ids, payload=including(GUARD))
-        written = {i: _guard(point) for i, point in found.items()}
-        return {r.key for r in ready if written.get(r.point.id.uuid) != r.point.payload[GUARD].string_value}
+        points = await self._points.get(ids, payload=including(GUARD))
+        guards = {i: _guard(point) for i, point in points.items()}
+        return {p.key for p in prepared if guards.get(p.point.id.uuid) != p.new_guard}
 
 
 def _guard(point: grpc.RetrievedPoint) -> str | None:
     return point.payload[GUARD].string_value if GUARD in point.payload else None
 
 
-def _batches(items: Collection[T], size: int) -> Iterator[list[T]]:
-    left = iter(items)
-    while some := list(islice(left, size)):
-        yield some
+def _chunks(items: Collection[T], size: int) -> Iterator[list[T]]:
+    remaining = iter(items)
+    while chunk := list(islice(remaining, size)):
+        yield chunk
 
 
-def _within(ready: Sequence[PreparedWrite], max_bytes: int) -> Iterator[list[PreparedWrite]]:
-    some: list[PreparedWrite] = []
+def _chunks_by_bytes(prepared: Sequence[PreparedWrite], max_bytes: int) -> Iterator[list[PreparedWrite]]:
+    chunk: list[PreparedWrite] = []
     size = 0
-    for r in ready:
-        if some and size + r.size > max_bytes:
-            yield some
-            some, size = [], 0
-        some.append(r)
-        size += r.size
-    if some:
-        yield some
+    for p in prepared:
+        if chunk and size + p.size > max_bytes:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(p)
+        size += p.size
+    if chunk:
+        yield chunk

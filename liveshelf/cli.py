@@ -1,7 +1,8 @@
-"""The command line: each command turns options into one call, and is imported only when it is asked for."""
+"""The command line: each command turns options into one call, and is imported only when it runs."""
 
 from __future__ import annotations
 
+import difflib
 import logging
 from importlib import import_module
 from typing import Any
@@ -12,28 +13,20 @@ from catalog.errors import LiveshelfError
 from embedded.errors import EmbeddedError
 from liveshelf.settings import load_settings
 
-# The module of liveshelf.commands that has each command.
-COMMANDS = {
-    "backfill": "feed",
-    "bench": "bench",
-    "broker": "parts",
-    "check": "ask",
-    "demo": "demo",
-    "engine": "parts",
-    "evaluate": "evaluate",
-    "keys": "keys",
-    "precision": "precision",
-    "produce": "feed",
-    "purge": "purge",
-    "quarantine": "quarantine",
-    "schema": "ask",
-    "search": "ask",
-    "serve": "parts",
-    "setup": "parts",
-    "train": "train",
-    "up": "parts",
-    "worker": "parts",
+# The sections of the help; in each, a command and the module of liveshelf.commands that has it.
+SECTIONS = {
+    "Run": {"up": "run.services", "demo": "run.demo", "worker": "run.services", "serve": "run.services"},
+    "Feed": {"backfill": "feed.publish", "produce": "feed.publish", "schema": "feed.schema"},
+    "Look": {"search": "look.search", "check": "look.check", "quarantine": "look.quarantine"},
+    "Model": {"train": "model.train", "evaluate": "model.evaluate", "bench": "model.bench"},
+    "Admin": {
+        "collections": "admin.collections",
+        "keys": "admin.keys",
+        "tombstones": "admin.tombstones",
+        "dev": "admin.dev",
+    },
 }
+COMMANDS = {name: module for commands in SECTIONS.values() for name, module in commands.items()}
 
 
 class Cli(click.Group):
@@ -48,6 +41,29 @@ class Cli(click.Group):
         command: click.Command = getattr(import_module(f"liveshelf.commands.{COMMANDS[cmd_name]}"), cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.5)
+            if near:
+                error.message += f" Did you mean {near[0]}?"
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, COMMANDS))
+        for section, commands in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl(
+                    [
+                        (name.ljust(width), command.get_short_help_str(formatter.width - width - 6))
+                        for name in commands
+                        if (command := self.get_command(ctx, name)) is not None
+                    ]
+                )
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -61,7 +77,12 @@ class Cli(click.Group):
 def main(ctx: click.Context) -> None:
     """Keep a shop's search index live: product events in, searchable within a second.
 
-    Every command reads its settings from LIVESHELF_ variables; `liveshelf check` says what is wrong with them.
+    Every command reads its settings from LIVESHELF_ variables and from the TOML file that LIVESHELF_CONFIG names.
+    `liveshelf check` finds what is wrong with them.
+
+    \b
+    Example:
+      liveshelf up
     """
     ctx.obj = load_settings()
     logging.basicConfig(level=ctx.obj.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from catalog.domain.space import Space
 from catalog.errors import LiveshelfError
-from liveshelf.settings import Settings, unknown_variables
+from liveshelf.settings import Settings
 from liveshelf.wiring.parser_config import contract_of
 
 
@@ -38,8 +38,6 @@ def diagnose(settings: Settings) -> Iterator[Diagnosis]:
 
 
 def _settings(settings: Settings) -> Iterator[Diagnosis]:
-    for name in unknown_variables():
-        yield Diagnosis("settings", False, f"{name} is no setting: correct its name (see docs/settings.md)")
     for root in settings.image_file_roots:
         if not root.is_dir():
             yield Diagnosis("settings", False, f"LIVESHELF_IMAGE_FILE_ROOTS names {root}, which is no folder")
@@ -62,9 +60,11 @@ def _broker(settings: Settings) -> Diagnosis:
     few = {name: count for name, count in there.items() if 0 < count < topics.partitions}
     if few:
         said = ", ".join(f"{name} has {count}" for name, count in few.items())
-        return Diagnosis("broker", False, f"{said} partitions of {topics.partitions}: set LIVESHELF_PARTITIONS to that")
+        return Diagnosis(
+            "broker", False, f"{said} partitions of {topics.partitions}: set LIVESHELF_TOPIC_PARTITIONS to that"
+        )
     missing = [name for name, count in there.items() if not count]
-    says = f"{settings.kafka} answers"
+    says = f"{settings.kafka_bootstrap_servers} answers"
     return Diagnosis("broker", True, says + (f"; {', '.join(missing)} will be created" if missing else ""))
 
 
@@ -74,7 +74,7 @@ async def _index(settings: Settings, space: Space) -> Diagnosis:
     from liveshelf.wiring.encoder import collection_policy_of
 
     key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
-    client = connect(settings.qdrant_url, api_key=key, timeout_s=settings.qdrant_timeout_s)
+    client = connect(settings.qdrant_url, api_key=key, timeout_s=settings.qdrant_timeout_seconds)
     try:
         served = await serving(client, settings.collection)
     except LiveshelfError as error:

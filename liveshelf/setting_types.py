@@ -1,9 +1,9 @@
-"""The kinds of values that settings have beside Python's own: lists between commas, and addresses."""
+"""The types of settings beyond Python's own: comma-separated lists, addresses and log levels."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
@@ -15,8 +15,12 @@ def _split(value: object) -> object:
 
 def _http_url(value: str) -> str:
     if not value.startswith(("http://", "https://")):
-        raise ValueError("must begin with http:// or https://")
+        raise ValueError("should begin with http:// or https://")
     return value.rstrip("/")
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -29,3 +33,4 @@ Seconds = Annotated[
     Field(min_length=1, max_length=100),
 ]
 Url = Annotated[str, AfterValidator(_http_url)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]

@@ -1,252 +1,322 @@
-"""Every setting, typed and documented, in the one place that reads the environment."""
+"""Every setting, typed and documented, in the one place that reads the environment and the configuration file."""
 
 from __future__ import annotations
 
+import difflib
 import os
+import tomllib
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from catalog.errors import InvalidInput
 from catalog.ingest.image_retry import ImageRetryPolicy
-from liveshelf.setting_types import Folders, Names, Ports, Seconds, Url
+from liveshelf.setting_types import Folders, LogLevel, Names, Ports, Seconds, Url
 
 PREFIX = "LIVESHELF_"
+TEST_PREFIX = PREFIX + "TEST_"
+CONFIG = PREFIX + "CONFIG"
 
 
 class Settings(BaseSettings):
-    """Environment variables named LIVESHELF_ and the field in capitals; lists are comma-separated."""
+    """The settings of one process; `load_settings` makes them.
+
+    A setting comes from the environment variable LIVESHELF_ and its name in capitals, or else from the file that
+    LIVESHELF_CONFIG names. Lists are comma-separated in the environment and arrays in the file.
+    """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
 
     # Kafka
-    kafka: str = Field("127.0.0.1:9092", description="Bootstrap addresses of the brokers, host:port, comma-separated.")
-    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="How to talk to the brokers."
+    kafka_bootstrap_servers: str = Field(
+        "127.0.0.1:9092", description="Bootstrap addresses of the brokers, host:port, comma-separated."
     )
-    kafka_sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="SASL mechanism, where the security asks for one."
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Security protocol of the brokers."
     )
-    kafka_username: str | None = Field(None, description="SASL user.")
-    kafka_password: SecretStr | None = Field(None, description="SASL password.")
-    kafka_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the brokers.")
-    group: str = Field("liveshelf", min_length=1, description="Consumer group; workers of one group share the topics.")
-    member: str | None = Field(
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism, if the security protocol uses SASL."
+    )
+    kafka_sasl_username: str | None = Field(None, description="SASL user name.")
+    kafka_sasl_password: SecretStr | None = Field(None, description="SASL password.")
+    kafka_ssl_ca_file: Path | None = Field(
+        None, description="PEM file of the certificate authority that signed the brokers' certificates."
+    )
+    kafka_group_id: str = Field(
+        "liveshelf", min_length=1, description="Consumer group. Workers of one group share the partitions."
+    )
+    kafka_group_instance_id: str | None = Field(
         None,
-        description="Fixed name of this worker in its group, so that a killed one has its partitions back at once.",
+        description="Static member name of this worker in its group. A killed worker then gets its partitions back at "
+        "once.",
     )
-    topic: str = Field("products", min_length=1, description="The live topic of product events.")
-    backfill_topic: str = Field("products-backfill", min_length=1, description="The topic a back-fill goes through.")
-    quarantine_topic: str = Field(
-        "products-quarantine", min_length=1, description="Where records go that cannot be applied."
-    )
-    partitions: int = Field(4, ge=1, le=1000, description="Partitions of the topics that liveshelf creates.")
-    replication: int = Field(1, ge=1, le=16, description="Replicas of the topics that liveshelf creates.")
-
-    # Events
-    tenant: str = Field("default", min_length=1, max_length=128, description="Tenant of events that name none.")
-    max_ahead_s: int = Field(
-        86_400,
-        ge=0,
-        le=100 * 365 * 86_400,
-        description="How far ahead of now a version may be that is a time, in seconds; 0: any version is taken.",
-    )
-    mapping: Path | None = Field(
-        None, description="TOML file that says how the shop's own records become events; unset: they are events."
-    )
-
-    # The worker
-    batch_size: int = Field(
-        256,
-        ge=1,
-        le=4096,
-        description="Most records in one batch; how many are taken follows how long the last ones took.",
-    )
-    batch_wait_ms: int = Field(30, ge=1, le=10_000, description="Longest wait for a batch to fill, in milliseconds.")
-    ready_file: Path | None = Field(None, description="File that is there while the process can do its work.")
-    drain_seconds: float = Field(20, gt=0, le=600, description="Time to finish what is in flight on SIGTERM.")
-    stall_seconds: float = Field(
-        300,
-        ge=10,
-        le=86_400,
-        description="The worker ends, to be started anew, when nothing moves for so long although there is work; "
-        "at least twice LIVESHELF_QDRANT_TIMEOUT_S is waited.",
-    )
-    session_seconds: float = Field(
+    kafka_session_timeout_seconds: float = Field(
         15,
         ge=6,
         le=300,
-        description="After so long without a sign of life of a worker the broker gives its partitions to others.",
+        description="Time without a heartbeat after which the broker gives a worker's partitions to other workers.",
     )
-    reject_share: float = Field(
+    live_topic: str = Field("products", min_length=1, description="Topic of the live product events.")
+    backfill_topic: str = Field("products-backfill", min_length=1, description="Topic that a back-fill goes through.")
+    quarantine_topic: str = Field(
+        "products-quarantine", min_length=1, description="Topic of records that cannot be applied."
+    )
+    topic_partitions: int = Field(4, ge=1, le=1000, description="Partitions of the topics that liveshelf creates.")
+    topic_replication_factor: int = Field(
+        1, ge=1, le=16, description="Replication factor of the topics that liveshelf creates."
+    )
+
+    # Events
+    default_tenant: str = Field(
+        "default", min_length=1, max_length=128, description="Tenant of events that name no tenant."
+    )
+    max_version_skew_seconds: int = Field(
+        86_400,
+        ge=0,
+        le=100 * 365 * 86_400,
+        description="How far in the future a version that is a time may lie. 0 accepts any version.",
+    )
+    mapping_file: Path | None = Field(
+        None, description="TOML file that maps the shop's own records to product events. Unset: records are events."
+    )
+
+    # Worker
+    batch_max_records: int = Field(
+        256,
+        ge=1,
+        le=4096,
+        description="Largest number of records in a batch. The worker takes fewer if recent batches were slow.",
+    )
+    batch_max_wait_seconds: float = Field(0.03, gt=0, le=10, description="Longest wait for a batch to fill.")
+    ready_file: Path | None = Field(None, description="File that exists only while the process is ready.")
+    drain_timeout_seconds: float = Field(
+        20, gt=0, le=600, description="Time to finish and commit the work in flight after SIGTERM."
+    )
+    stall_timeout_seconds: float = Field(
+        300,
+        ge=10,
+        le=86_400,
+        description="Time without progress after which a worker with work to do exits, so that it is restarted. At "
+        "least twice LIVESHELF_QDRANT_TIMEOUT_SECONDS is used.",
+    )
+    reject_max_share: float = Field(
         0.5,
         gt=0,
         le=1,
-        description="The worker stops when more than this share of a lane's records in a minute is refused; 1: never.",
+        description="The worker stops if more than this share of a lane's records in a minute is rejected. 1 never "
+        "stops it.",
     )
-    reject_least: int = Field(
-        100,
-        ge=1,
-        description="Refusals in a minute below which the worker does not stop; so many may go to quarantine at each "
-        "start.",
+    reject_min_count: int = Field(
+        100, ge=1, description="Minimum rejects in a minute before LIVESHELF_REJECT_MAX_SHARE can stop the worker."
     )
 
-    # The encoder
-    model: str = Field("builtin:small", description="builtin:small, hf:REPO@REVISION or checkpoint:FOLDER.")
-    device: str = Field("cpu", description="Where the model runs: cpu, cuda, cuda:1, mps.")
-    threads: int | None = Field(
+    # Encoder
+    model: str = Field("builtin:small", description="Model: builtin:small, hf:REPO@REVISION or checkpoint:FOLDER.")
+    device: str = Field("cpu", description="Device of the model: cpu, cuda, cuda:1 or mps.")
+    encoder_threads: int | None = Field(
         None,
         ge=1,
         le=256,
-        description="Threads of the model's arithmetic, all forwards together; unset: one a core, for queries half.",
+        description="Threads of the model's arithmetic, all forward passes together. Unset: one for each core; half "
+        "of the cores for queries.",
     )
-
-    nice: int = Field(
+    worker_nice: int = Field(
         10,
         ge=0,
         le=19,
-        description="How far the worker's encoding stands back behind all else on the machine, above all the search.",
+        description="Nice value of the worker's decoding and encoding threads. Higher values give way to search.",
     )
-    query_batch: int = Field(
-        32, ge=1, le=1024, description="Queries of words that the search service encodes in one forward, at most."
+    query_batch_max_size: int = Field(
+        32, ge=1, le=1024, description="Largest number of text queries that one forward pass encodes."
     )
     runtime: Literal["auto", "openvino", "torch"] = Field(
-        "auto", description="What runs the model on a CPU; auto: OpenVINO, or torch where that cannot."
+        "auto", description="Runtime of the model on a CPU. auto uses OpenVINO, or torch if OpenVINO fails."
     )
     precision: Literal["auto", "int8", "bfloat16", "float32"] = Field(
         "auto",
-        description="What the model computes in; bfloat16: where the device does; int8: the same with most of the "
-        "backbones in 8 bits, by OpenVINO on CPUs with VNNI; auto: the fastest of these.",
+        description="Precision of the model. int8 keeps most of the backbones in 8 bits (OpenVINO, CPUs with VNNI); "
+        "bfloat16 needs a device that computes in it; auto takes the fastest of these.",
     )
 
-    # Photos
-    image_file_roots: Folders = Field((), description="Folders below which file: images may be read; empty: none.")
-    image_allow_hosts: Names = Field(
-        (), description="Internal hosts that images may come from in spite of their address."
+    # Images
+    image_file_roots: Folders = Field(
+        (), description="Folders below which file: images may be read. Empty: no file: image is read."
     )
-    image_max_bytes: int = Field(20_000_000, ge=1000, description="Largest image file.")
-    image_max_pixels: int = Field(50_000_000, ge=1000, description="Largest image, width times height.")
-    image_timeout_s: float = Field(10, gt=0, le=300, description="Time for one image from first byte asked to last.")
-    image_concurrency: int = Field(32, ge=1, le=1024, description="Images fetched at once.")
-    image_per_host: int = Field(8, ge=1, le=1024, description="Images fetched at once from one host.")
+    image_allow_hosts: Names = Field(
+        (), description="Internal hosts that images may come from although their addresses are not public."
+    )
+    image_max_bytes: int = Field(20_000_000, ge=1000, description="Largest image file, in bytes.")
+    image_max_pixels: int = Field(50_000_000, ge=1000, description="Largest image, as width times height.")
+    image_timeout_seconds: float = Field(10, gt=0, le=300, description="Time to fetch one image, all retries included.")
+    image_concurrency: int = Field(32, ge=1, le=1024, description="Images fetched at the same time.")
+    image_concurrency_per_host: int = Field(
+        8, ge=1, le=1024, description="Images fetched from one host at the same time."
+    )
     image_allow_ports: Ports = Field(
-        (80, 443), description="Ports that images may come from; hosts that are allowed by name may use any."
+        (80, 443), description="Ports that images may come from. Hosts allowed by name may use any port."
     )
     image_ca_file: Path | None = Field(
-        None, description="PEM file of an authority that signed image hosts of yours, trusted beside the public ones."
+        None, description="PEM file of a certificate authority to trust for image hosts, beyond the public ones."
     )
     image_cache_mb: int = Field(
-        0, ge=0, le=1_000_000, description="Space below LIVESHELF_CACHE for photos that were fetched before; 0: none."
+        0, ge=0, le=1_000_000, description="Size of the HTTP cache of images below LIVESHELF_CACHE_DIR. 0: no cache."
     )
-    image_s3_buckets: Names = Field((), description="Buckets that s3: images may come from; empty: none.")
-    image_s3_endpoint: Url | None = Field(None, description="Address of an object store that speaks S3; unset: AWS.")
-
-    repair: bool = Field(
-        True, description="Whether photos that could not be had are tried again by themselves; false: with a put alone."
+    image_s3_buckets: Names = Field((), description="Buckets that s3: images may come from. Empty: none.")
+    image_s3_endpoint: Url | None = Field(None, description="Address of an S3-compatible object store. Unset: AWS.")
+    image_retry: bool = Field(
+        True,
+        description="Retry failed image downloads automatically. false: retry only when the product is put again.",
     )
-    repair_after_s: Seconds = Field(
+    image_retry_delays_seconds: Seconds = Field(
         tuple(ImageRetryPolicy().delays_s),
-        description="Waits before each new try of a photo that could not be had, in seconds; after the last none.",
+        description="Waits before each automatic retry of an image. After the last one there is no further retry.",
     )
-    placeholder_titles: int = Field(
-        50, ge=0, description="A picture on so many different titles is a placeholder and not encoded; 0: none is."
+    placeholder_min_titles: int = Field(
+        50,
+        ge=0,
+        description="An image shared by this many different titles is a placeholder and is not encoded. 0: never.",
     )
 
-    # The index
-    qdrant_url: Url = Field("http://127.0.0.1:6334", description="Qdrant's gRPC address; https for TLS.")
+    # Index
+    qdrant_url: Url = Field("http://127.0.0.1:6334", description="Qdrant's gRPC address. https uses TLS.")
     qdrant_api_key: SecretStr | None = Field(None, description="Qdrant's API key.")
-    qdrant_timeout_s: float = Field(30, gt=0, le=600, description="Time for one call of the index.")
+    qdrant_timeout_seconds: float = Field(30, gt=0, le=600, description="Deadline of one call to the index.")
     collection: str = Field(
         "products", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Alias of the collection that is searched and filled."
     )
     indexed_attributes: Names = Field(
-        ("brand", "category", "color"), description="Attributes with a payload index, for quick filters."
+        ("brand", "category", "color"), description="Attributes with a payload index, for fast filters and facets."
     )
     parent_attribute: str = Field(
         "parent",
         min_length=1,
         max_length=256,
-        description="The attribute that variants of one product share: products like one are none of its variants.",
+        description="Attribute that all variants of a product share. `similar` leaves out a product's own variants.",
     )
     hnsw_m: int | None = Field(
         None,
         ge=2,
         le=256,
-        description="Links of each vector in the graph of a collection that is yet to be made; unset: Qdrant's choice.",
+        description="Links of each vector in the HNSW graph of a new collection. Unset: Qdrant's default.",
     )
     hnsw_ef_construct: int | None = Field(
         None,
         ge=4,
         le=10_000,
-        description="How widely that graph is searched while it is built; unset: Qdrant's choice.",
+        description="Search width while the HNSW graph of a new collection is built. Unset: Qdrant's default.",
     )
     hnsw_ef: int = Field(
         384,
         ge=1,
         le=10_000,
-        description="How widely a graph is searched by queries that do not say; more finds more and takes longer.",
+        description="Search width in an HNSW graph if a query names none. Higher values find more and take longer.",
     )
-    quantized: bool = Field(
-        False,
-        description="Whether a collection that is yet to be made keeps each vector in 8 bits a number as well, in "
-        "memory, and is searched by those.",
+    quantization: Literal["none", "int8"] = Field(
+        "none",
+        description="Quantization of the vectors of a new collection. int8 searches copies in 8 bits a number, kept "
+        "in memory.",
     )
-    rescore: bool | None = Field(
-        None,
-        description="Whether the best by quantized vectors are compared again as they are; unset: Qdrant's choice.",
+    quantization_rescore: bool | None = Field(
+        None, description="Rescore the best quantized hits with the full vectors. Unset: Qdrant's default."
     )
-    oversampling: float | None = Field(
+    quantization_oversampling: float | None = Field(
         None,
         ge=1,
         le=100,
-        description="How many times more than asked for are taken by quantized vectors, to be compared again; unset: "
-        "Qdrant's choice.",
+        description="How many times the requested hits are taken by quantized vectors before rescoring. Unset: "
+        "Qdrant's default.",
     )
 
-    # The search service
-    host: str = Field("127.0.0.1", description="Address the search service listens on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port of the search service; 0 takes a free one.")
-    keys: Path | None = Field(
+    # Search service
+    search_host: str = Field("127.0.0.1", description="Address that the search service listens on.")
+    search_port: int = Field(8000, ge=0, le=65535, description="Port of the search service. 0 takes a free port.")
+    api_keys_file: Path | None = Field(
         None,
-        description="File of the API keys that `liveshelf keys` keeps; unset: no key is asked for, and the service "
-        "listens on this machine alone.",
+        description="File of the API keys that `liveshelf keys` manages. Unset: no key is needed, and the service "
+        "listens on this machine only.",
     )
-    api_key: SecretStr | None = Field(None, description="API key that the commands send to the search service.")
+    client_api_key: SecretStr | None = Field(None, description="API key that the commands send to the search service.")
     allowed_hosts: Names = Field(
         (),
-        description="Host names that the search service answers to, beside this machine's own; empty: where it listens "
-        "on this machine alone those, otherwise any.",
+        description="Host names that the search service answers to. Empty: this machine's own names if it listens on "
+        "this machine only, otherwise any name.",
     )
     cors_origins: Names = Field(
-        (), description="Origins, as in https://shop.example, whose pages may ask the search service from a browser."
+        (), description="Origins, such as https://shop.example, whose pages may call the search service."
     )
     query_cache_mb: int = Field(
-        32, ge=0, le=100_000, description="Memory for the vectors of the texts that were looked for last; 0: none."
+        32, ge=0, le=100_000, description="Memory for the vectors of recent text queries. 0: no cache."
     )
-    max_in_flight: int = Field(
-        32, ge=1, le=4096, description="Requests that the search service works on at once; as many again twice wait."
+    max_requests_in_flight: int = Field(
+        32,
+        ge=1,
+        le=4096,
+        description="Requests served at the same time. Up to twice as many more wait; the rest get status 429.",
     )
 
-    # This machine
-    data: Path = Field(Path(".liveshelf"), description="Folder of the embedded broker and engine and of the sample.")
-    cache: Path = Field(
-        Path("~/.cache/liveshelf"),
-        description="Folder of what can be made again: the embedded broker's program, models made ready to run.",
+    # Machine
+    data_dir: Path = Field(
+        Path(".liveshelf"), description="Folder of the embedded broker, the embedded engine and the sample catalogue."
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
+    cache_dir: Path = Field(
+        Path("~/.cache/liveshelf"),
+        description="Folder of what can be made again: Kafka's program, models prepared for a runtime, cached images.",
+    )
+    log_level: LogLevel = Field("INFO", description="Lowest level that is logged.")
+
+    @property
+    def sample_dir(self) -> Path:
+        """Folder of the sample catalogue."""
+        return self.data_dir.resolve() / "sample"
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with other values. Raises TypeError for a name that is not a setting; pydantic would take it."""
+        if unknown := set(update or ()) - set(type(self).model_fields):
+            raise TypeError(f"not settings: {', '.join(sorted(unknown))}")
+        return super().model_copy(update=update, deep=deep)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then the configuration file."""
+        return init_settings, env_settings, _ConfigFile(settings_cls)
+
+
+class _ConfigFile(PydanticBaseSettingsSource):
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False  # only __call__ is used
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(_configured())
 
 
 def load_settings(**overrides: object) -> Settings:
-    """The settings of this process.
+    """The settings of this process; `overrides` that are not None win over the environment and the file.
 
-    Raises InvalidInput naming each variable that is wrong, why, and what is allowed.
+    Raises InvalidInput that names each wrong or unknown variable or key, its value, and what is allowed.
     """
+    if unknown := sorted(set(overrides) - set(Settings.model_fields)):
+        raise TypeError(f"not settings: {', '.join(unknown)}")
+    if unknown := unknown_variables():
+        known = [variable(field) for field in Settings.model_fields]
+        raise InvalidInput(" ".join(_unknown(name, known) for name in unknown) + _SEE)
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         raise InvalidInput("; ".join(_sentence(dict(e)) for e in error.errors())) from None
+
+
+_SEE = " docs/settings.md lists all settings."
 
 
 def variable(name: str) -> str:
@@ -254,25 +324,52 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def _sentence(error: dict[str, object]) -> str:
-    where = error["loc"]
-    name = str(where[0]) if isinstance(where, tuple) and where else "?"
-    description = Settings.model_fields[name].description if name in Settings.model_fields else ""
-    return f"{variable(name)}: {str(error['msg'])[:1].lower()}{str(error['msg'])[1:]}. {description}"
-
-
 def unknown_variables() -> list[str]:
-    """Variables of the environment that look like settings and are none: most likely misspelt."""
-    known = {variable(name) for name in Settings.model_fields}
+    """Environment variables that begin as settings do and are none: most likely misspelt."""
+    known = {variable(name) for name in Settings.model_fields} | {CONFIG}
     return sorted(
         name
         for name in os.environ
-        if name.startswith(PREFIX) and not name.startswith(PREFIX + "TEST_") and name not in known
+        if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in known
     )
 
 
+def _unknown(name: str, known: Collection[str]) -> str:
+    near = {other.lower(): other for other in known}
+    best = difflib.get_close_matches(name.lower(), near, n=1)
+    return f"{name} is not a setting" + (f": did you mean {near[best[0]]}?" if best else ".")
+
+
+def _configured() -> Mapping[str, Any]:
+    """The keys of the file that LIVESHELF_CONFIG names. Raises InvalidInput."""
+    path = os.environ.get(CONFIG)
+    if not path:
+        return {}
+    try:
+        table = tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise InvalidInput(f"{CONFIG}={path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{CONFIG}={path} is not TOML ({error}): write one `name = value` a line") from None
+    for key in table:
+        if key not in Settings.model_fields:
+            raise InvalidInput(f"{path}: {_unknown(key, Settings.model_fields)}{_SEE}")
+    return table
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    name = str(error["loc"][0]) if error["loc"] else "?"
+    field = Settings.model_fields.get(name)
+    secret_ = field is not None and "SecretStr" in str(field.annotation)
+    value = "" if secret_ else f"={error['input']}"
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    from_file = variable(name) not in os.environ and name in _configured()
+    where = f"{os.environ[CONFIG]}: {name}" if from_file else variable(name)
+    return f"{where}{value}: the value {message}. {field.description if field else ''}".rstrip()
+
+
 def environment(settings: Settings) -> dict[str, str]:
-    """This process's environment for a child, with these settings in it."""
+    """This process's environment for a child process, with these settings in it."""
     given = settings.model_dump(exclude_defaults=True)
     outside = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return outside | {variable(name): _text(value) for name, value in given.items() if value is not None}
@@ -285,5 +382,5 @@ def _text(value: object) -> str:
 
 
 def secret(value: SecretStr | None) -> str | None:
-    """The text of a secret, for the part that sends it."""
+    """The text of a secret, for the component that sends it."""
     return value.get_secret_value() if value else None

@@ -6,15 +6,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, Response
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from catalog.ports import ImageSource, ProductReader
 from catalog.query.candidates import CandidateService
 from catalog.query.search import SearchService
-from search.auth.caller import Caller, Scope, caller_of
 from search.auth.key_file import KeyFile
 from search.errors import ErrorMiddleware, answer_errors
 from search.health import Health
@@ -25,9 +23,9 @@ from search.parsing.query_builder import QueryBuilder
 from search.policy import SearchPolicy
 from search.routes.candidates import candidate_routes
 from search.routes.encode import encode_routes
+from search.routes.probes import probe_routes, status_routes
 from search.routes.products import product_routes
 from search.routes.search import search_routes
-from search.schemas.responses import HealthBody
 
 DESCRIPTION = """Finds live products by words, by a photo, by both, or by a mix of several, and like one that is there.
 
@@ -65,8 +63,8 @@ def create_app(
 ) -> FastAPI:
     """The search API, its documentation at /docs and the page at /, with nothing taken from another host.
 
-    Without `keys` whoever reaches the service may ask. `routers` are what else it serves. `clock` gives seconds since
-    1970.
+    Without `keys` whoever reaches the service may ask. `routers` are what else it serves below /v1.
+    `clock` gives seconds since 1970.
     """
     app = FastAPI(
         title="liveshelf search",
@@ -82,13 +80,19 @@ def create_app(
     app.add_middleware(ErrorMiddleware)
     answer_errors(app, policy)
     asker = QueryBuilder(parts.images, policy)
-    app.include_router(search_routes(parts.find, asker, policy, clock))
-    app.include_router(candidate_routes(parts.gather, asker, policy))
-    app.include_router(encode_routes(parts.find, asker, policy, collection=parts.collection))
-    app.include_router(product_routes(parts.shelf, parts.images, policy, clock))
-    for router in routers:
-        app.include_router(router)
-    _add_health(app, parts.health)
+    api = APIRouter(prefix="/v1")
+    # The stream comes first: to the route of one product `stream` is an id.
+    for router in (
+        *routers,
+        search_routes(parts.find, asker, policy, clock),
+        candidate_routes(parts.gather, asker, policy),
+        encode_routes(parts.find, asker, policy, collection=parts.collection),
+        product_routes(parts.shelf, parts.images, policy, clock),
+        status_routes(parts.health),
+    ):
+        api.include_router(router)
+    app.include_router(api)
+    app.include_router(probe_routes(parts.health))
     app.include_router(page_routes())
     return app
 
@@ -102,24 +106,3 @@ def _let_pages_ask(app: FastAPI, policy: SearchPolicy) -> None:
         allow_headers=["authorization", "content-type", "x-api-key", TIMEOUT_HEADER],
         expose_headers=["retry-after"],
     )
-
-
-def _add_health(app: FastAPI, health: Callable[[], Awaitable[Health]]) -> None:
-    @app.get(
-        "/health",
-        summary="Whether queries can be answered",
-        response_model=HealthBody,
-        responses={503: {"model": HealthBody, "description": "The index does not answer."}},
-    )
-    async def healthy(caller: Annotated[Caller, Depends(caller_of)]) -> Response:
-        """200 while the index answers, 503 while it does not. Needs no key, and then says nothing of the products."""
-        now = await health()
-        counts = Scope.READ in caller.scopes and caller.tenant is None
-        body = HealthBody(
-            status="ok" if now.ok else "unavailable",
-            index=now.ok,
-            space=now.space,
-            products=now.products if counts else None,
-            message=now.message,
-        )
-        return Response(body.model_dump_json(), 200 if now.ok else 503, media_type="application/json")

@@ -39,7 +39,7 @@ def scheme(url: str) -> str:
 
 def address(key: ProductKey, n: int = 0) -> str:
     """Where this server gives out a product's nth photo."""
-    return f"/products/{quote(key.id, safe='')}/photo?tenant={quote(key.tenant, safe='')}&n={n}"
+    return f"/v1/products/{quote(key.id, safe='')}/photo?tenant={quote(key.tenant, safe='')}&n={n}"
 
 
 def addresses(key: ProductKey, payload: Mapping[str, object]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The ports as plain dicts and lists, for tests that are about something else. No clock, no network, no policy."""
+"""In-memory implementations of the ports, for tests of other things. No clock, no network, no policy."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from catalog.domain.filters import AnyOf, Condition, Exists, Not
+from catalog.domain.image_state import ImageState
 from catalog.domain.index_query import IndexQuery
-from catalog.domain.product import Content, ImageState, ProductKey, Scalar
+from catalog.domain.product import Content, ProductKey, Scalar
 from catalog.domain.record import Reject
 from catalog.domain.space import FUSED, IMAGE, Space
-from catalog.domain.state import IndexedState, Payload, known_from
+from catalog.domain.state import IndexedState, Payload, indexed_state_from
 from catalog.ports import EncodedItem, Hit, PreparedItem, ProductWrite, Vector, WriteResult
 from catalog.query.rank_fusion import fused
 
@@ -35,50 +36,51 @@ def unit(seed: str, dim: int) -> Vector:
 
 @dataclass
 class FakeIndex:
-    """Index, Unhealed, Recent, Shelf, Looks and Facets over a dict. `failure`, while set, is what every call raises."""
+    """All ports of the index except CandidateReader, over a dict. Every call raises `failure` while it is set."""
 
     space: Space = SPACE
     failure: Exception | None = None
     points: dict[ProductKey, tuple[Payload, Mapping[str, Vector]]] = field(default_factory=dict)
     batches: list[list[ProductWrite]] = field(default_factory=list)
 
-    async def known(
-        self, keys: Collection[ProductKey], *, whole: Collection[ProductKey] = ()
+    async def read_states(
+        self, keys: Collection[ProductKey], *, with_stored_point: Collection[ProductKey] = ()
     ) -> dict[ProductKey, IndexedState]:
         self._fail()
-        return {key: known_from(self.points[key][0]) for key in keys if key in self.points}
+        return {key: indexed_state_from(self.points[key][0]) for key in keys if key in self.points}
 
     async def write(self, writes: Sequence[ProductWrite]) -> WriteResult:
         self._fail()
         self.batches.append(list(writes))
         invalid = {w.key: reason for w in writes if (reason := self._invalid(w))}
-        moved = {w.key for w in writes if w.key not in invalid and not self._apply(w)}
-        return WriteResult(frozenset(moved), invalid)
+        conflicts = {w.key for w in writes if w.key not in invalid and not self._apply(w)}
+        return WriteResult(frozenset(conflicts), invalid)
 
     async def due(self, now_ms: int, *, limit: int) -> Sequence[Payload]:
         self._fail()
         live = [{**p, **key._asdict()} for key, (p, _) in self.points.items() if p["live"]]
         return [p for p in live if (at := p.get("image_retry_at")) is not None and at <= now_ms][:limit]
 
-    async def search(self, ask: IndexQuery) -> list[Hit]:
+    async def search(self, query: IndexQuery) -> list[Hit]:
         self._fail()
-        there = {
+        matching = {
             key: point
             for key, point in self.points.items()
-            if key not in ask.without and _holds_all(key, point[0], ask.conditions)
+            if key not in query.without and _satisfies_all(key, point[0], query.conditions)
         }
         channels: list[list[tuple[ProductKey, float]]] = []
-        if ask.vector is not None:
-            looks = {key: v[ask.using] for key, (_, v) in there.items() if ask.using in v}
-            channels.append(_best({key: float(np.dot(ask.vector, look)) for key, look in looks.items()}))
-        if ask.words is not None:
-            # Not BM25, which is the engine's: how many of the words a title has.
-            asked = _words(ask.words)
-            titles = {key: _words(payload.get("title", "")) for key, (payload, _) in there.items()}
-            channels.append(_best({key: float(len(asked & title)) for key, title in titles.items() if asked & title}))
-        pool = max(ask.pool, ask.offset + ask.limit)
-        found = fused(ask.fusion, channels[0][:pool], channels[1][:pool]) if len(channels) == 2 else channels[0]
-        return [Hit(key, score, _public(there[key][0])) for key, score in found[ask.offset : ask.offset + ask.limit]]
+        if query.vector is not None:
+            vectors = {key: v[query.using] for key, (_, v) in matching.items() if query.using in v}
+            channels.append(_best_first({key: float(np.dot(query.vector, v)) for key, v in vectors.items()}))
+        if query.words is not None:
+            # A simple stand-in for the engine's BM25: the number of query words in the title.
+            words = _words(query.words)
+            common = {key: words & _words(payload.get("title", "")) for key, (payload, _) in matching.items()}
+            channels.append(_best_first({key: float(len(both)) for key, both in common.items() if both}))
+        pool = max(query.pool, query.offset + query.limit)
+        ranking = fused(query.fusion, channels[0][:pool], channels[1][:pool]) if len(channels) == 2 else channels[0]
+        page = ranking[query.offset : query.offset + query.limit]
+        return [Hit(key, score, _public(matching[key][0])) for key, score in page]
 
     async def get(self, key: ProductKey) -> Payload | None:
         self._fail()
@@ -87,7 +89,7 @@ class FakeIndex:
 
     async def count(self, conditions: Sequence[Condition] = ()) -> int:
         self._fail()
-        return sum(_holds_all(key, payload, conditions) for key, (payload, _) in self.points.items())
+        return sum(_satisfies_all(key, payload, conditions) for key, (payload, _) in self.points.items())
 
     async def vectors(self, key: ProductKey) -> Mapping[str, Vector] | None:
         self._fail()
@@ -97,29 +99,29 @@ class FakeIndex:
     async def fields(self, conditions: Sequence[Condition] = ()) -> Mapping[str, str]:
         self._fail()
         own = {"price": "number", "currency": "keyword", "available": "bool", "tenant": "keyword"}
-        there = [p["attributes"] for key, (p, _) in self.points.items() if _holds_all(key, p, conditions)]
-        kinds: dict[str, set[str]] = {}
-        for name, value in (each for attributes in there for each in attributes.items()):
+        visible = [p["attributes"] for key, (p, _) in self.points.items() if _satisfies_all(key, p, conditions)]
+        types: dict[str, set[str]] = {}
+        for name, value in (pair for attributes in visible for pair in attributes.items()):
             for member in value if isinstance(value, list) else [value]:
                 kind = "bool" if isinstance(member, bool) else "keyword" if isinstance(member, str) else "number"
-                kinds.setdefault(f"attributes.{name}", set()).add(kind)
-        return {**{field: found.pop() if len(found) == 1 else "any" for field, found in kinds.items()}, **own}
+                types.setdefault(f"attributes.{name}", set()).add(kind)
+        return {**{field: seen.pop() if len(seen) == 1 else "any" for field, seen in types.items()}, **own}
 
-    async def counted(self) -> Collection[str]:
+    async def countable(self) -> Collection[str]:
         return {field for field in await self.fields() if field != "price"}
 
     async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:
         self._fail()
         counts: Counter[Scalar] = Counter()
         for key, (payload, _) in self.points.items():
-            if _holds_all(key, payload, conditions):
+            if _satisfies_all(key, payload, conditions):
                 counts.update(set(_members({**payload, **key._asdict()}, field)) - {None})
-        return sorted(counts.items(), key=lambda found: (-found[1], str(found[0])))[:limit]
+        return sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:limit]
 
     async def newest(self, conditions: Sequence[Condition] = (), *, limit: int) -> Sequence[tuple[ProductKey, Payload]]:
         self._fail()
-        live = [(key, _public(p)) for key, (p, _) in self.points.items() if _holds_all(key, p, conditions)]
-        return sorted(live, key=lambda each: -each[1]["event_time"])[:limit]
+        live = [(key, _public(p)) for key, (p, _) in self.points.items() if _satisfies_all(key, p, conditions)]
+        return sorted(live, key=lambda item: -item[1]["event_time"])[:limit]
 
     def _fail(self) -> None:
         if self.failure is not None:
@@ -138,12 +140,12 @@ class FakeIndex:
         revision = payload["revision"] if payload else None
         if revision == write.payload["revision"]:
             return True
-        if revision != write.expect:
+        if revision != write.expected_revision:
             return False
         if write.vectors is None and payload is None:
             return False
-        kept = payload if write.vectors is None and payload else {}
-        self.points[write.key] = ({**kept, **write.payload}, vectors if write.vectors is None else write.vectors)
+        unchanged = payload if write.vectors is None and payload else {}
+        self.points[write.key] = ({**unchanged, **write.payload}, vectors if write.vectors is None else write.vectors)
         return True
 
 
@@ -151,8 +153,8 @@ def _public(payload: Payload) -> Payload:
     return {name: value for name, value in payload.items() if name not in INTERNALS}
 
 
-def _best(scores: Mapping[ProductKey, float]) -> list[tuple[ProductKey, float]]:
-    return sorted(scores.items(), key=lambda found: -found[1])
+def _best_first(scores: Mapping[ProductKey, float]) -> list[tuple[ProductKey, float]]:
+    return sorted(scores.items(), key=lambda item: -item[1])
 
 
 def _words(text: str) -> set[str]:
@@ -160,18 +162,18 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"[^\W_]+", plain.lower()))
 
 
-def _holds_all(key: ProductKey, payload: Payload, conditions: Sequence[Condition]) -> bool:
-    return bool(payload["live"]) and all(_holds({**payload, **key._asdict()}, c) for c in conditions)
+def _satisfies_all(key: ProductKey, payload: Payload, conditions: Sequence[Condition]) -> bool:
+    return bool(payload["live"]) and all(_satisfies({**payload, **key._asdict()}, c) for c in conditions)
 
 
-def _holds(payload: Payload, condition: Condition) -> bool:
+def _satisfies(payload: Payload, condition: Condition) -> bool:
     if isinstance(condition, Not):
-        return not _holds(payload, condition.of)
+        return not _satisfies(payload, condition.of)
     members = _members(payload, condition.field)
     if isinstance(condition, Exists):
         return any(member is not None for member in members)
     if isinstance(condition, AnyOf):
-        return any(_same(member, wanted) for member in members for wanted in condition.values)
+        return any(_equal(member, value) for member in members for value in condition.values)
     numbers = [m for m in members if isinstance(m, int | float) and not isinstance(m, bool)]
     gt, gte = condition.gt, condition.gte
     low = max(-math.inf if gt is None else math.nextafter(gt, math.inf), -math.inf if gte is None else gte)
@@ -182,21 +184,21 @@ def _holds(payload: Payload, condition: Condition) -> bool:
 
 def _members(payload: Payload, field: str) -> list[Any]:
     value: Any = payload
-    for part in field.split(".", 1):
-        value = value.get(part) if isinstance(value, Mapping) else None
+    for name in field.split(".", 1):
+        value = value.get(name) if isinstance(value, Mapping) else None
     return value if isinstance(value, list) else [value]
 
 
-def _same(member: object, wanted: Scalar) -> bool:
-    return member == wanted and isinstance(member, bool) == isinstance(wanted, bool)
+def _equal(member: object, value: Scalar) -> bool:
+    return member == value and isinstance(member, bool) == isinstance(value, bool)
 
 
 @dataclass
 class FakeEncoder:
     """ItemEncoder and QueryEncoder that hash titles and image references. Titles in `poison` give no vector.
 
-    `encoded` has every content that reached the device, in order; `failure`, while set, is what `encode` raises.
-    `away` are images that cannot be had, and why; `fetched` every content whose images were asked for.
+    `encoded` lists every content that reached the device, in order; `encode` raises `failure` while it is set.
+    `away` maps images that cannot be fetched to their states; `fetched` lists every content that was prepared.
     """
 
     space: Space = SPACE
@@ -238,7 +240,7 @@ class FakeEncoder:
 
 @dataclass
 class ListQuarantine:
-    """A Quarantine that is a list. `failure`, while set, is what `put` raises."""
+    """A Quarantine that is a list. `put` raises `failure` while it is set."""
 
     rejects: list[Reject] = field(default_factory=list)
     failure: Exception | None = None

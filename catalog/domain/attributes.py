@@ -1,4 +1,4 @@
-"""What a product's attribute can hold."""
+"""The values that a product attribute may have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_INT = 2**63 - 1
 
 
 def attribute_of(value: object) -> Attribute | None:
-    """A JSON value as an attribute. Raises ValueError for what is neither a scalar nor a list of them."""
+    """A JSON value as an attribute. Raises ValueError if it is neither a scalar nor a list of scalars."""
     if value is None:
         return None
     if isinstance(value, list):

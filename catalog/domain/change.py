@@ -1,4 +1,4 @@
-"""What can happen to a product, and how two happenings are put in order."""
+"""The changes of a product (put, patch, delete), and the stamps that order them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from catalog.domain.product import Attribute, Product, ProductKey
 
 
 class VersionStamp(NamedTuple):
-    """When something was said, in the shop's own order; the later stamp wins, whatever the arrival order.
+    """The position of a change in the shop's own order. The later stamp wins, whatever the order of arrival.
 
-    `rank` and `tie` settle equal versions the same way however often and in whatever order they come: a delete beats
-    a put, and between two of a kind the larger digest of what was said.
+    `rank` and `tie` break ties between equal versions deterministically. A delete beats a put. Between two changes
+    of one kind the larger digest of the content wins.
     """
 
     version: int
@@ -26,19 +26,19 @@ class VersionStamp(NamedTuple):
 PUT_RANK, DELETE_RANK = 0, 1
 
 
-# Made once: to make one takes longer than to use it.
+# A module constant, because constructing an encoder takes longer than using it.
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=list)
 
 
 def digest(value: object) -> str:
-    """16 hex digits of what a JSON value says, whatever the order of its keys."""
+    """16 hex digits that identify a JSON value, whatever the order of its keys."""
     canonical = _CANONICAL.encode(value)
     return blake2b(canonical.encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """The product as a whole, as of `version`."""
+    """Replaces the whole product, as of `version`."""
 
     product: Product
     version: int
@@ -51,15 +51,15 @@ class Put:
     def stamp(self) -> VersionStamp:
         p = self.product
         offer = [p.offer.price, p.offer.currency, p.offer.available]
-        said = [p.content.title, p.content.images, dict(p.attributes), offer]
-        return VersionStamp(self.version, PUT_RANK, digest(said))
+        fields = [p.content.title, p.content.images, dict(p.attributes), offer]
+        return VersionStamp(self.version, PUT_RANK, digest(fields))
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """Some fields of the offer and the attributes, as of `version`.
+    """Changes some fields of the offer and the attributes, as of `version`.
 
-    `fields` maps "price", "currency", "available" or "attributes.NAME" to the new value; None takes the value away.
+    `fields` maps "price", "currency", "available" or "attributes.NAME" to the new value; None removes the value.
     """
 
     key: ProductKey
@@ -69,7 +69,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """The product is gone as of `version`."""
+    """Deletes the product, as of `version`."""
 
     key: ProductKey
     version: int

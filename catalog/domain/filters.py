@@ -1,19 +1,19 @@
-"""The filter of a query: a JSON object of field to what it must hold; all must hold.
+"""The filter of a query: a JSON object that maps fields to conditions, all of which must hold.
 
     {"brand": "Arbour", "category": ["mugs", "lamps"], "color": {"not": "red"}, "size": {"exists": true},
      "price": {"gte": 5, "lt": 20}, "available": true}
 
-`price`, `currency`, `available` and `tenant` are the product's own; any other name is an attribute.
+`price`, `currency`, `available` and `tenant` are fields of the product; any other name is an attribute.
 
 | value | condition |
 |---|---|
-| a string, a number, true or false | `AnyOf` that one |
+| a string, a number, true or false | `AnyOf` with this value |
 | a list of them | `AnyOf` |
 | {"gt", "gte", "lt", "lte": a number} | `Range` |
-| {"not": a value, a list or a range} | `Not` of that; a product that lacks the field is a hit |
+| {"not": a value, a list or a range} | `Not` of it; a product without the field satisfies it |
 | {"exists": true}, {"exists": false} | `Exists`, `Not` of it |
 
-Bounds, `not` and `exists` may stand in one object: each is a condition of its own.
+An object may combine bounds, `not` and `exists`: each is a separate condition.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from catalog.domain.json_text import kind, show
+from catalog.domain.json_text import json_excerpt, json_type
 from catalog.domain.product import Scalar
 from catalog.domain.state import ATTRIBUTE, OFFER_FIELDS
 from catalog.errors import InvalidInput
@@ -33,7 +33,7 @@ BOUNDS = ("gt", "gte", "lt", "lte")
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """The payload field holds one of these values (or, for a list, at least one of its members is)."""
+    """The payload field has one of these values, or is a list with at least one of them."""
 
     field: str
     values: tuple[Scalar, ...]
@@ -52,7 +52,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """The payload field holds anything: neither absent, nor null, nor an empty list."""
+    """The payload field has a value: it is not absent, null or an empty list."""
 
     field: str
 
@@ -68,22 +68,22 @@ Condition = AnyOf | Range | Exists | Not
 
 
 def field_of(condition: Condition) -> str:
-    """The payload field a condition is about."""
+    """The payload field that a condition tests."""
     return condition.of.field if isinstance(condition, Not) else condition.field
 
 
 def path(name: str) -> str:
-    """The payload field of a name as queries use it."""
+    """The payload field of a field name in a query."""
     return name if name in OWN_FIELDS else ATTRIBUTE + name
 
 
 def name_of(field: str) -> str:
-    """The name queries use for a payload field."""
+    """The field name that queries use for a payload field."""
     return field.removeprefix(ATTRIBUTE)
 
 
 def parse_filter(spec: Mapping[str, object]) -> tuple[Condition, ...]:
-    """The conditions a JSON filter stands for. Raises InvalidInput, naming the field and what is allowed."""
+    """The conditions of a JSON filter. Raises InvalidInput, which names the field and the allowed values."""
     return tuple(condition for name, value in spec.items() for condition in _conditions(name, value))
 
 
@@ -99,7 +99,9 @@ def _conditions(name: str, value: object) -> Iterator[Condition]:
         yield Not(_range(name, inner) if isinstance(inner, Mapping) else _any_of(name, inner))
     if "exists" in value:
         if not isinstance(value["exists"], bool):
-            raise InvalidInput(f"the filter on {name!r} needs true or false for exists, not {show(value['exists'])}")
+            raise InvalidInput(
+                f"the filter on {name!r} needs true or false for exists, not {json_excerpt(value['exists'])}"
+            )
         yield Exists(path(name)) if value["exists"] else Not(Exists(path(name)))
 
 
@@ -109,25 +111,27 @@ def _any_of(name: str, value: object) -> AnyOf:
         raise InvalidInput(f"the filter on {name!r} is an empty list: give at least one value, or leave the field out")
     for v in values:
         if not isinstance(v, str | int | float | bool):
-            raise InvalidInput(f"the filter on {name!r} has {kind(v)} where a string, a number, true or false belongs")
+            raise InvalidInput(
+                f"the filter on {name!r} has {json_type(v)} where a string, a number, true or false belongs"
+            )
         if isinstance(v, int | float) and not _is_number(v):
             raise InvalidInput(f"the filter on {name!r} has a number that no product can have")
     return AnyOf(path(name), values)
 
 
 def _range(name: str, bounds: Mapping[object, object]) -> Range:
-    known: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for bound, value in bounds.items():
         if bound not in BOUNDS:
             raise InvalidInput(f"the filter on {name!r} has {bound!r}; there are {', '.join(BOUNDS)}, not, exists")
         if isinstance(value, bool) or not isinstance(value, int | float) or not _is_number(value):
             raise InvalidInput(f"the range on {name!r} needs a finite number for {bound}, not {str(value)[:40]}")
-        known[str(bound)] = float(value)
-    if not known:
+        numbers[str(bound)] = float(value)
+    if not numbers:
         raise InvalidInput(f"the range on {name!r} is empty: give at least one of {', '.join(BOUNDS)}")
-    return Range(path(name), **known)
+    return Range(path(name), **numbers)
 
 
 def _is_number(value: float) -> bool:
-    """Finite, and within the 64 bits that an index keeps of an integer."""
+    """Whether a number is finite and, if an integer, fits in the index's 64 bits."""
     return -(2**63) <= value < 2**63 if isinstance(value, int) else math.isfinite(value)

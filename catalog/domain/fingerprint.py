@@ -1,4 +1,4 @@
-"""What of a product its vectors depend on, as one short name."""
+"""The fingerprint of the content that a product's vectors depend on."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from catalog.domain.space import Space
 
 
 def fingerprint(space: Space, content: Content) -> str:
-    """Equal for equal space, title and image references: what has it already need not be encoded again."""
+    """Equal for equal space, title and image references. Content with a known fingerprint is not encoded again."""
     return digest([space.id, content.title, content.images])

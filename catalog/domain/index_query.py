@@ -1,4 +1,4 @@
-"""What is asked of the live collection, once the query is vectors and words: policy says what, an index says how."""
+"""A query of the live collection, by vector and words. The catalog builds it, an index adapter runs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from catalog.domain.space import FUSED
 
 @dataclass(frozen=True, slots=True)
 class ReciprocalRankFusion:
-    """Reciprocal rank fusion: a product's score is the sum of weight / (k + rank) over the channels it is found in.
+    """Reciprocal rank fusion: a product's score is the sum of weight / (k + rank) over the channels that found it.
 
     Ranks count from 1. Cormack, Clarke, Büttcher, SIGIR 2009, where k is 60.
     """
@@ -26,7 +26,7 @@ class ReciprocalRankFusion:
 
 @dataclass(frozen=True, slots=True)
 class WeightedFusion:
-    """A weighted sum of the channels' scores, each scaled to 0..1 over what its channel found; absent counts as 0."""
+    """A weighted sum of the channels' scores, each scaled to 0..1 over its channel's hits; a missing hit counts 0."""
 
     dense: float = 0.5
 
@@ -40,12 +40,16 @@ Fusion = ReciprocalRankFusion | WeightedFusion
 
 @dataclass(frozen=True, slots=True)
 class IndexQuery:
-    """One search: by `vector`, by `words`, or by both, fused. At least one of them is given.
+    """One search: by `vector`, by `words`, or by both with rank fusion. At least one of them is given.
 
-    `vector` is float32 of shape (dim,) of the named vector `using`; `words` are looked for in titles, by BM25. `pool`
-    is how many each channel brings to a fusion, at least offset + limit. Conditions all hold for every hit;
-    `without` are products that are no hit. `exact` compares with every vector, whatever graph there is; `ef` is how
-    widely a graph is searched, None for the index's own choice. `within_s` is the time the answer may take.
+    - `vector`: float32 of shape (dim,), compared with the named vector `using`
+    - `words`: matched against titles by BM25
+    - `pool`: number of hits that each channel contributes to a fusion, at least offset + limit
+    - `conditions`: every hit satisfies all of them
+    - `without`: products that are excluded from the hits
+    - `exact`: compares with every vector instead of searching the HNSW graph
+    - `ef`: breadth of the graph search; None: the index decides
+    - `within_s`: time limit of the search in seconds; None: no limit
     """
 
     vector: NDArray[np.float32] | None = None

@@ -1,19 +1,19 @@
-"""JSON values in the reasons that people read."""
+"""JSON values as text for error messages."""
 
 from __future__ import annotations
 
 import json
 
-MOST = 60
+MAX_CHARS = 60
 
 
-def show(value: object) -> str:
-    """The value as JSON, cut short."""
+def json_excerpt(value: object) -> str:
+    """The value as JSON, truncated to MAX_CHARS characters."""
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= MOST else text[: MOST - 3] + "..."
+    return text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 3] + "..."
 
 
-def kind(value: object) -> str:
-    """What kind of value it is."""
+def json_type(value: object) -> str:
+    """The JSON type of a value, in words."""
     names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")

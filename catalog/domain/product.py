@@ -1,10 +1,9 @@
-"""The nouns of a shop: what a product is, and how it is named."""
+"""A product: its key, content, attributes and offer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple
 
 Scalar = str | int | float | bool
@@ -12,7 +11,7 @@ Attribute = Scalar | tuple[Scalar, ...]
 
 
 class ProductKey(NamedTuple):
-    """What names a product: ids are unique within a tenant only."""
+    """Identifies a product: an id is unique within its tenant only."""
 
     tenant: str
     id: str
@@ -20,7 +19,7 @@ class ProductKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What changes often and never reaches an encoder. None means the shop did not say."""
+    """The fields that change often and are never encoded. None: the shop gave no value."""
 
     price: float | None = None
     currency: str | None = None
@@ -29,7 +28,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is encoded: a title and the references of the photos, in the shop's order."""
+    """What the encoder reads: a title and the photo references, in the shop's order."""
 
     title: str
     images: tuple[str, ...] = ()
@@ -43,16 +42,3 @@ class Product:
     content: Content
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     offer: Offer = Offer()
-
-
-class ImageState(StrEnum):
-    """What became of a product's photo when it was last encoded."""
-
-    OK = "ok"
-    NONE = "none"  # the product names no image
-    MISSING = "missing"  # the host says there is no such image (404, 410, no such file)
-    UNAVAILABLE = "unavailable"  # the host did not answer or failed: can heal
-    BROKEN = "broken"  # bytes came, but they are not an image that can be decoded
-    TOO_LARGE = "too_large"  # over the cap on bytes or on pixels
-    BLOCKED = "blocked"  # an address or scheme that policy does not allow
-    PLACEHOLDER = "placeholder"  # a picture that many products share, such as "no image available"

@@ -1,4 +1,4 @@
-"""What comes off a topic, and what is refused."""
+"""A Kafka record, and its rejection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One Kafka record as it was read, before anything is made of it.
+    """One Kafka record before it is parsed.
 
     `timestamp` is the record's own, in milliseconds since the epoch. `value` is None for a tombstone.
     """
@@ -22,17 +22,17 @@ class Record:
 
 
 class Stage(StrEnum):
-    """Where on its way a record was refused."""
+    """The step at which a record was rejected."""
 
     PARSE = "parse"  # the bytes are not JSON
-    SCHEMA = "schema"  # JSON, but not a product event
-    ENCODE = "encode"  # the encoder gave no finite vector for it
-    INDEX = "index"  # the index says the point is invalid
+    SCHEMA = "schema"  # valid JSON, but not a product event
+    ENCODE = "encode"  # the encoder returned no finite vector
+    INDEX = "index"  # the index calls the point invalid
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that cannot be applied, with why. It goes to quarantine whole."""
+    """A record that cannot be applied, and the reason. The whole record goes to quarantine."""
 
     record: Record
     stage: Stage

@@ -1,4 +1,4 @@
-"""Vector spaces: vectors of different spaces are never compared."""
+"""Vector spaces. Vectors of different spaces are never compared."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ TITLE = "title"
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What makes two vectors comparable: the model, its weights, its preprocessing, the dimensions.
+    """Everything that makes two vectors comparable: model, weights, preprocessing and dimensions.
 
-    `vectors` maps each named vector to its dimension; all are float32, L2-normalised, compared by cosine.
+    `vectors` maps each named vector to its dimension. All vectors are float32, L2-normalised and compared by cosine.
     """
 
     model: str
@@ -25,8 +25,8 @@ class Space:
 
     @property
     def id(self) -> str:
-        """A short name that differs whenever the vectors may: the model and 8 hex digits of everything."""
+        """A short name: the model and 8 hex digits of a digest over all fields. It differs if the vectors may."""
         dims = ",".join(f"{name}:{dim}" for name, dim in sorted(self.vectors.items()))
-        whole = "\0".join((self.model, self.revision, self.preprocessing, dims))
+        identity = "\0".join((self.model, self.revision, self.preprocessing, dims))
         slug = "".join(c if c.isalnum() else "-" for c in self.model.lower()).strip("-")
-        return f"{slug[:40]}-{blake2b(whole.encode(), digest_size=4).hexdigest()}"
+        return f"{slug[:40]}-{blake2b(identity.encode(), digest_size=4).hexdigest()}"

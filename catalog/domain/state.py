@@ -1,8 +1,8 @@
-"""A product's state as the index keeps it: every field is a register that the latest stamp wins.
+"""A product's state in the index: every field is a register that the latest stamp wins.
 
-A put or a delete is the *base*: it speaks for every field. A patch speaks for its fields only, and stays above the base
-for as long as it is not older. So the state after any set of changes is the same in whatever order, and however often,
-they were applied, and a patch that comes before its put simply waits in the point.
+A put or a delete is the *base* and sets every field. A patch sets only its own fields, and overrides the base unless
+it is older. The state after a set of changes therefore depends neither on their order nor on repetition. A patch that
+arrives before its put waits in the point.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ ATTRIBUTE = "attributes."
 
 @dataclass(frozen=True, slots=True)
 class ProductState:
-    """What is known of a product. `fields` holds offer and attributes by the names patches use.
+    """The known state of a product. `fields` holds offer and attributes under the names that patches use.
 
-    `content` is there only where a put brought it just now: it is not read back from the index. Whether the product is
-    on the shelf `live` alone tells.
+    `content` is set only if a put has just brought it; it is not read back from the index. `live` alone says whether
+    searches can find the product.
     """
 
     base: VersionStamp | None = None
@@ -46,25 +46,25 @@ class ProductState:
 
 
 def apply(state: ProductState, change: Change) -> ProductState:
-    """The state after one more change, which may be older than what the state already holds."""
+    """The state after one more change, which may be older than the changes the state already holds."""
     if isinstance(change, Patch):
-        return _patch(state, change)
-    newest = change.stamp  # a digest of all that was said: made once
+        return _apply_patch(state, change)
+    newest = change.stamp  # computes a digest of the whole put: once only
     if state.base is not None and newest <= state.base:
         return state
-    kept = {name: stamp for name, stamp in state.patched.items() if stamp.version >= change.version}
+    newer_patches = {name: stamp for name, stamp in state.patched.items() if stamp.version >= change.version}
     fields = _put_fields(change) if isinstance(change, Put) else {}
-    fields |= {name: state.fields.get(name) for name in kept}
+    fields |= {name: state.fields.get(name) for name in newer_patches}
     return ProductState(
         base=newest,
-        patched=kept,
+        patched=newer_patches,
         live=isinstance(change, Put),
         content=change.product.content if isinstance(change, Put) else None,
         fields={name: value for name, value in fields.items() if value is not None},
     )
 
 
-def _patch(state: ProductState, change: Patch) -> ProductState:
+def _apply_patch(state: ProductState, change: Patch) -> ProductState:
     if state.base is not None and change.version < state.base.version:
         return state
     patched, fields = dict(state.patched), dict(state.fields)
@@ -89,37 +89,43 @@ def _put_fields(put: Put) -> dict[str, Attribute | None]:
 
 @dataclass(frozen=True, slots=True)
 class PendingImageRetry:
-    """A photo that could not be had and may yet be.
+    """A photo whose download failed and may succeed later.
 
-    `tries` is how often it was tried, `at` when to try again in milliseconds since the epoch; None: not by itself.
+    `tries` is the number of attempts so far. `due_at_ms` is the time of the next attempt in milliseconds since the
+    epoch; None: no automatic attempt, only with the next put.
     """
 
     tries: int
-    at: int | None
+    due_at_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedState:
-    """What the index has of a product: its state, and of which content in which space its vectors were made.
+    """A product as the index holds it: its state, and the fingerprint of the content its vectors were made of.
 
-    With a `retry` they were made without the photo, and are made again whenever the product is next put. `held` is the
-    whole point where it was asked for; it belongs to the index that read it, and nobody else looks inside.
+    `revision` changes with every write; a write succeeds only if the revision is still the expected one. `stored` is
+    the stored point, if the caller asked for it. It is opaque to all but the index that read it.
     """
 
     state: ProductState
     revision: str
     fingerprint: str | None = None
-    retry: PendingImageRetry | None = None
-    held: object | None = field(default=None, repr=False, compare=False)
+    image_retry: PendingImageRetry | None = None
+    stored: object | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def waits_for_photo(self) -> bool:
+        """Whether the vectors were made without the photo: the next put then encodes the product again."""
+        return self.image_retry is not None
 
 
-# The payload fields that `known_from` reads: an adapter need fetch no others.
+# The payload fields that `indexed_state_from` reads: an adapter need fetch no others.
 RETRY_FIELDS = ("image_tries", "image_retry_at")
-KNOWN_FIELDS = ("clock", "live", "attributes", *OFFER_FIELDS, "revision", "fingerprint", *RETRY_FIELDS)
+STATE_FIELDS = ("clock", "live", "attributes", *OFFER_FIELDS, "revision", "fingerprint", *RETRY_FIELDS)
 
 
-def known_from(payload: Mapping[str, Any]) -> IndexedState:
-    """The index's knowledge of a product, from the payload of its point."""
+def indexed_state_from(payload: Mapping[str, Any]) -> IndexedState:
+    """The indexed state of a product, from the payload of its point."""
     clock = payload["clock"]
     fields = {n: payload[n] for n in OFFER_FIELDS if payload.get(n) is not None}
     for name, value in (payload.get("attributes") or {}).items():
@@ -131,16 +137,16 @@ def known_from(payload: Mapping[str, Any]) -> IndexedState:
         fields=fields,
     )
     tries = payload.get("image_tries")
-    retry = None if tries is None else PendingImageRetry(tries, payload.get("image_retry_at"))
-    return IndexedState(state, payload["revision"], payload.get("fingerprint"), retry)
+    image_retry = None if tries is None else PendingImageRetry(tries, payload.get("image_retry_at"))
+    return IndexedState(state, payload["revision"], payload.get("fingerprint"), image_retry)
 
 
 def payload_of(
-    state: ProductState, *, fingerprint: str | None, event_time: int, retry: PendingImageRetry | None = None
+    state: ProductState, *, fingerprint: str | None, event_time: int, image_retry: PendingImageRetry | None = None
 ) -> Payload:
-    """The payload of a state, less what travels only with new content: title, images and the image's state.
+    """The payload of a state, without the fields that are written only with new content: title, images, image state.
 
-    `event_time` is the record time of the newest event applied, in milliseconds since the epoch.
+    `event_time` is the timestamp of the newest record applied, in milliseconds since the epoch.
     """
     attributes = {n.removeprefix(ATTRIBUTE): v for n, v in state.fields.items() if n.startswith(ATTRIBUTE)}
     return {
@@ -152,19 +158,20 @@ def payload_of(
         "event_time": event_time,
         "clock": _clock(state),
         "fingerprint": fingerprint,
-        **retry_payload(state, fingerprint, retry),
+        **retry_payload(state, fingerprint, image_retry),
     }
 
 
-def retry_payload(state: ProductState, fingerprint: str | None, retry: PendingImageRetry | None) -> Payload:
-    """The fields of a payload that change when only the retry does: its own, where there is one, and the revision.
+def retry_payload(state: ProductState, fingerprint: str | None, image_retry: PendingImageRetry | None) -> Payload:
+    """The payload fields that change if only the image retry changes: the retry's own, if any, and the revision.
 
-    The moment of the retry is part of the revision: of two who would both make the next try one is refused.
+    The time of the retry is part of the revision, so of two workers that claim the same attempt one gets a conflict.
     """
-    if retry is None:
+    if image_retry is None:
         return {"revision": digest([_clock(state), fingerprint])}
-    revision = digest([_clock(state), fingerprint, retry.tries, retry.at])
-    return {"image_tries": retry.tries, "image_retry_at": retry.at, "revision": revision}
+    tries, due_at_ms = image_retry.tries, image_retry.due_at_ms
+    revision = digest([_clock(state), fingerprint, tries, due_at_ms])
+    return {"image_tries": tries, "image_retry_at": due_at_ms, "revision": revision}
 
 
 def _clock(state: ProductState) -> Payload:

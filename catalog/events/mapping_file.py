@@ -1,4 +1,4 @@
-"""The file that describes a mapping: TOML, its keys those of `RecordMapping`."""
+"""Reads a mapping from TOML. Its keys are the fields of `RecordMapping`."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from catalog.events.mapping import ENVELOPES, VERSION_KINDS, RecordMapping
 
 
 def read_mapping(text: str) -> RecordMapping:
-    """The mapping that a TOML document describes. Raises InvalidInput, naming the key that is wrong."""
+    """The mapping in a TOML document. Raises InvalidInput, which names the wrong key."""
     try:
-        given = tomllib.loads(text)
+        document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InvalidInput(f"The mapping is not TOML: {error}.") from None
-    known = [one.name for one in fields(RecordMapping)]
-    for key in given:
-        if key not in known:
-            raise _wrong(key, f"there is no such key; there are {', '.join(known)}")
-    mapping = RecordMapping(**{key: _checked(key, value) for key, value in ({"id": None} | given).items()})
+    allowed = [f.name for f in fields(RecordMapping)]
+    for key in document:
+        if key not in allowed:
+            raise _wrong(key, f"there is no such key; the keys are {', '.join(allowed)}")
+    mapping = RecordMapping(**{key: _checked(key, value) for key, value in ({"id": None} | document).items()})
     if mapping.title is None and not mapping.images:
-        raise _wrong("title", "name the column of title or of images, for a product needs one to be found by")
+        raise _wrong("title", "name the column of title or of images: searches find a product by one of them")
     if (mapping.version is None) != (mapping.version_is is None):
-        raise _wrong("version_is", 'say with version, and only then, what it is: "time" or "counter"')
+        raise _wrong("version_is", 'set version and version_is together; version_is is "time" or "counter"')
     return mapping
 
 
 def _checked(key: str, value: object) -> Any:
-    """A value of the document as the dataclass has it. Raises InvalidInput."""
+    """A value of the document, converted for the dataclass. Raises InvalidInput."""
     if key == "images":
         return _columns(key, value if isinstance(value, list) else [value])
     if key == "attributes":
@@ -45,14 +45,14 @@ def _checked(key: str, value: object) -> Any:
         return value
     choices = {"envelope": ENVELOPES, "version_is": VERSION_KINDS}.get(key)
     if choices and value not in choices:
-        raise _wrong(key, f"{value!r} is none of {', '.join(choices)}")
+        raise _wrong(key, f"{value!r} is not one of {', '.join(choices)}")
     return value if choices else _column(key, value)
 
 
 def _columns(key: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise _wrong(key, f"{value!r} is not a list of columns")
-    return tuple(_column(key, one) for one in value)
+    return tuple(_column(key, name) for name in value)
 
 
 def _column(key: str, value: object) -> str:
@@ -63,5 +63,5 @@ def _column(key: str, value: object) -> str:
     return value
 
 
-def _wrong(key: str, why: str) -> InvalidInput:
-    return InvalidInput(f"mapping.{key}: {why}.")
+def _wrong(key: str, reason: str) -> InvalidInput:
+    return InvalidInput(f"mapping.{key}: {reason}.")

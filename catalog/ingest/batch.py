@@ -1,4 +1,4 @@
-"""Some records on their way: what was said, what was decided of it, what was refused."""
+"""The state of one micro-batch on its way from records to written points."""
 
 from __future__ import annotations
 
@@ -14,64 +14,68 @@ from catalog.ports import EncodedItem, PreparedItem
 
 @dataclass(slots=True)
 class IngestBatch:
-    """Some records on their way. Vectors are kept by fingerprint: equal content is encoded once.
+    """One micro-batch. `prepared` and `encoded` are keyed by fingerprint: equal content is encoded once.
 
-    `due` are the products to be decided, `open` those that were and are to be written. `held` is what waits until the
-    rest that was said of its product is done with. `asked` counts the writes made before the index was last asked.
+    - `changes`: the events of each product
+    - `deferred`: events of a product that wait until its `changes` are settled
+    - `undecided`: products that need a decision
+    - `decided`: decisions that are not written yet
+    - `counted`: whether the reject meter has counted the batch
+    - `write_epoch`: the number of index writes that preceded the last read of states
     """
 
-    said: dict[ProductKey, list[ParsedEvent]] = field(default_factory=dict)
-    held: dict[ProductKey, list[ParsedEvent]] = field(default_factory=dict)
-    due: set[ProductKey] = field(default_factory=set)
-    open: dict[ProductKey, Decision] = field(default_factory=dict)
+    changes: dict[ProductKey, list[ParsedEvent]] = field(default_factory=dict)
+    deferred: dict[ProductKey, list[ParsedEvent]] = field(default_factory=dict)
+    undecided: set[ProductKey] = field(default_factory=set)
+    decided: dict[ProductKey, Decision] = field(default_factory=dict)
     prepared: dict[str, PreparedItem] = field(default_factory=dict)
     encoded: dict[str, EncodedItem] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     records: int = 0
     counted: bool = False
-    asked: int = 0
+    write_epoch: int = 0
 
-    def wanted(self) -> dict[str, Content]:
-        """The contents still to be encoded, by fingerprint."""
+    def contents_to_encode(self) -> dict[str, Content]:
+        """The contents that have no vectors yet, by fingerprint."""
         return {
             d.fingerprint: d.encode
-            for d in self.open.values()
+            for d in self.decided.values()
             if d.encode is not None and d.fingerprint is not None and d.fingerprint not in self.encoded
         }
 
-    def patched(self, key: ProductKey) -> bool:
-        """Whether all that was said of a product concerns some of its fields."""
-        return all(isinstance(p.change, Patch) for p in self.said[key])
+    def only_patches(self, key: ProductKey) -> bool:
+        """Whether all changes of a product are patches."""
+        return all(isinstance(event.change, Patch) for event in self.changes[key])
 
-    def again(self, key: ProductKey) -> None:
-        """The decision no longer holds."""
-        self.open.pop(key, None)
-        self.due.add(key)
+    def redecide(self, key: ProductKey) -> None:
+        """Drop the decision on a product, and mark the product undecided."""
+        self.decided.pop(key, None)
+        self.undecided.add(key)
 
-    def done(self, key: ProductKey) -> None:
-        """What was said of a product is in the index or refused; what was held back has its turn."""
-        self.open.pop(key, None)
-        if key in self.held:
-            self.said[key] = self.held.pop(key)
-            self.due.add(key)
+    def settle(self, key: ProductKey) -> None:
+        """The changes of a product are in the index or rejected: continue with its deferred changes, if any."""
+        self.decided.pop(key, None)
+        if key in self.deferred:
+            self.changes[key] = self.deferred.pop(key)
+            self.undecided.add(key)
 
     def refuse_content(self, key: ProductKey, content: Content, reason: str) -> None:
-        """Refuse the puts that brought a content; the rest of what was said of the product holds."""
-        said, self.said[key] = self.said[key], []
-        for p in said:
-            if isinstance(p.change, Put) and p.change.product.content == content:
-                self.rejects.append(Reject(p.record, Stage.ENCODE, reason))
+        """Reject the puts of a product that have this content, and keep its other changes."""
+        events, self.changes[key] = self.changes[key], []
+        for event in events:
+            if isinstance(event.change, Put) and event.change.product.content == content:
+                self.rejects.append(Reject(event.record, Stage.ENCODE, reason))
             else:
-                self.said[key].append(p)
-        self.again(key)
+                self.changes[key].append(event)
+        self.redecide(key)
 
     def refuse_point(self, key: ProductKey, reason: str) -> None:
-        """Refuse the one thing that was said of a product; of several, try each half alone to find the culprit."""
-        said = self.said[key]
-        half = len(said) // 2
+        """Reject the only change of a product. If there are several, defer half of them to find the culprit."""
+        events = self.changes[key]
+        half = len(events) // 2
         if half:
-            self.said[key], self.held[key] = said[:half], said[half:] + self.held.get(key, [])
-            self.again(key)
+            self.changes[key], self.deferred[key] = events[:half], events[half:] + self.deferred.get(key, [])
+            self.redecide(key)
         else:
-            self.rejects += [Reject(p.record, Stage.INDEX, reason) for p in said]
-            self.done(key)
+            self.rejects += [Reject(event.record, Stage.INDEX, reason) for event in events]
+            self.settle(key)

@@ -1,4 +1,4 @@
-"""The delivery semantics, whole: from what is known and what was said to what is to be written. Pure functions."""
+"""The delivery semantics as pure functions: indexed state + changes -> decision -> write."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from catalog.ports import EncodedItem, ProductWrite
 
 @dataclass(frozen=True, slots=True)
 class InlinePolicy:
-    """How much of a photo given as a data: URL is kept in the payload, for showing it again.
+    """The longest `data:` URL of a photo that the payload stores, in characters.
 
-    A larger one is encoded like any other, but its point only remembers that it was there.
+    A longer one is encoded like any other, but the payload keeps only its beginning.
     """
 
     max_chars: int = 64_000
@@ -27,10 +27,10 @@ class InlinePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to become of one product: the state it moves to, and whether its vectors must be made first."""
+    """The next state of one product, and the content to encode first (None: the vectors stay)."""
 
     key: ProductKey
-    known: IndexedState | None
+    indexed: IndexedState | None
     state: ProductState
     fingerprint: str | None
     encode: Content | None
@@ -38,58 +38,57 @@ class Decision:
 
     @property
     def stale(self) -> bool:
-        """Nothing that was said is news: there is nothing to write."""
-        return self.state == (self.known.state if self.known else ProductState())
+        """Whether the changes alter nothing, so that there is nothing to write."""
+        return self.state == (self.indexed.state if self.indexed else ProductState())
 
 
-def decide(key: ProductKey, said: Sequence[ParsedEvent], known: IndexedState | None, space: Space) -> Decision:
-    """What the changes of one product, in any order and any number of times, make of what the index knows of it."""
-    before = known.state if known else ProductState()
-    state = reduce(apply, (p.change for p in said), before)
-    mark = known.fingerprint if known else None
-    encode = None
+def decide(key: ProductKey, events: Sequence[ParsedEvent], indexed: IndexedState | None, space: Space) -> Decision:
+    """Apply the events of one product to its indexed state. Neither their order nor repetition matters."""
+    before = indexed.state if indexed else ProductState()
+    state = reduce(apply, (event.change for event in events), before)
+    encoded_fingerprint = indexed.fingerprint if indexed else None
+    new_fingerprint, encode = encoded_fingerprint, None
     if not state.live:
-        mark = None
+        new_fingerprint = None
     elif state.content is not None:
-        # Only a put that won brings content; without one, vectors and title stay as they are.
-        new = fingerprint(space, state.content)
-        without_photo = known is not None and known.retry is not None
-        encode = state.content if new != mark or without_photo else None
-        mark = new
-    return Decision(key, known, state, mark, encode, max(p.record.timestamp for p in said))
+        # Only a winning put brings content. Without one, vectors and title stay as they are.
+        new_fingerprint = fingerprint(space, state.content)
+        waits_for_photo = indexed is not None and indexed.waits_for_photo
+        encode = state.content if new_fingerprint != encoded_fingerprint or waits_for_photo else None
+    return Decision(key, indexed, state, new_fingerprint, encode, max(event.record.timestamp for event in events))
 
 
 def write_of(
     decision: Decision,
     encoded: Mapping[str, EncodedItem],
     inline: InlinePolicy = InlinePolicy(),
-    repair: ImageRetryPolicy = ImageRetryPolicy(),
+    image_retry: ImageRetryPolicy = ImageRetryPolicy(),
     *,
     now_ms: int,
 ) -> ProductWrite:
-    """The point of a decision, guarded by the state it was decided on.
+    """The compare-and-set write of a decision, against the revision it was decided on.
 
-    `encoded` holds vectors by fingerprint. From `now_ms`, in milliseconds since the epoch, a photo that could not be
-    had waits for its next try.
+    `encoded` holds vectors by fingerprint. `now_ms`, in milliseconds since the epoch, starts the delay of the next
+    attempt if the photo failed.
     """
     d = decision
-    made = encoded[d.fingerprint] if d.encode is not None and d.fingerprint is not None else None
-    if made is not None:
-        retry = repair.after(d.key, made.image_state, tries=1, now_ms=now_ms)
+    item = encoded[d.fingerprint] if d.encode is not None and d.fingerprint is not None else None
+    if item is not None:
+        pending = image_retry.after(d.key, item.image_state, tries=1, now_ms=now_ms)
     else:
-        retry = d.known.retry if d.known and d.state.live else None
-    payload = payload_of(d.state, fingerprint=d.fingerprint, event_time=d.event_time, retry=retry)
-    if made is not None:
-        payload |= {"image_state": made.image_state.value, "image_reason": made.image_reason}
+        pending = d.indexed.image_retry if d.indexed and d.state.live else None
+    payload = payload_of(d.state, fingerprint=d.fingerprint, event_time=d.event_time, image_retry=pending)
+    if item is not None:
+        payload |= {"image_state": item.image_state.value, "image_reason": item.image_reason}
     if d.state.content is not None:
         payload |= _content_payload(d.state.content, inline)
-    expect = d.known.revision if d.known else None
+    expected_revision = d.indexed.revision if d.indexed else None
     identity: Payload = {"tenant": d.key.tenant, "id": d.key.id}
-    if made is not None:
-        return ProductWrite(d.key, expect, identity | payload, made.vectors)
+    if item is not None:
+        return ProductWrite(d.key, expected_revision, identity | payload, item.vectors)
     if not d.state.live:
-        return ProductWrite(d.key, expect, identity | payload, {})
-    return ProductWrite(d.key, expect, payload, None, d.known.held if d.known else None)
+        return ProductWrite(d.key, expected_revision, identity | payload, {})
+    return ProductWrite(d.key, expected_revision, payload, None, d.indexed.stored if d.indexed else None)
 
 
 def _content_payload(content: Content, inline: InlinePolicy) -> Payload:

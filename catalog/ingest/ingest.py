@@ -1,4 +1,4 @@
-"""The main path: records in, written points out."""
+"""The ingest path: records to written points, in four steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from catalog.domain.product import ProductKey
 from catalog.domain.record import Record, Reject
-from catalog.domain.state import KNOWN_FIELDS, Payload, known_from
+from catalog.domain.state import STATE_FIELDS, Payload, indexed_state_from
 from catalog.errors import Unavailable
 from catalog.events.parser import ParsedEvent, ParserConfig, parse
 from catalog.ingest.batch import IngestBatch
@@ -20,29 +20,29 @@ from catalog.ports import ItemEncoder, ProductWrite, ProductWriter, Quarantine, 
 
 @dataclass(frozen=True, slots=True)
 class IngestPolicy:
-    """The contract of the events, what is kept inline, what may be refused, when photos are tried again.
+    """Parser configuration, inline photos, reject limit and image retries.
 
-    `max_rounds` is how often a point may move under our hands. Only another writer of the same product moves a point,
-    and it moves it forward: more than a few rounds means that something is broken.
+    `max_rounds` is the number of rounds with conflicts that a write allows. Only another writer of the same product
+    causes a conflict, and its write moves the point forward, so more than a few rounds mean a defect.
 
-    `remembered` are the products written last, of which a batch that was planned before need not ask: as many as there
-    may be in the batches in flight.
+    `recent_writes` is the number of products whose last write is remembered, so that a batch planned earlier need not
+    read them again: at least the products of all batches in flight.
     """
 
-    contract: ParserConfig = ParserConfig()
+    parser: ParserConfig = ParserConfig()
     inline: InlinePolicy = InlinePolicy()
-    limit: RejectLimit = RejectLimit()
-    repair: ImageRetryPolicy = ImageRetryPolicy()
+    reject_limit: RejectLimit = RejectLimit()
+    image_retry: ImageRetryPolicy = ImageRetryPolicy()
     max_rounds: int = 20
-    remembered: int = 2048
+    recent_writes: int = 2048
 
 
 class Ingest:
-    """Changes in, written points out, in four steps that may overlap for successive batches.
+    """Turns records into written points, in four steps that may overlap for successive batches.
 
-    Every step may be repeated, and a batch decided while the one before it is in flight is right all the same: a write
-    holds only for the state it was decided on, and what has moved is decided again.
-    Raises only Unavailable (try the step again later) and Hopeless (stop the worker).
+    Every step may be repeated. Writes use optimistic concurrency: a write holds only for the revision it was decided
+    on, and a conflict is decided again. So a batch may be planned while an earlier one is in flight.
+    Raises only Unavailable (retry the step later) and FatalError (stop the worker).
     """
 
     def __init__(
@@ -54,136 +54,138 @@ class Ingest:
         policy: IngestPolicy = IngestPolicy(),
         clock: Callable[[], float] | None = None,
     ) -> None:
-        """`clock` gives seconds since the epoch; without one no version is too far ahead.
+        """`clock` gives seconds since the epoch, and also times the reject window and the image retries.
 
-        The window of refusals and the waits for photos are measured with it too.
+        Without a clock no version is rejected as too far ahead.
         """
         self._index = index
         self._encoder = encoder
         self._quarantine = quarantine
         self._policy = policy
         self._clock = clock
-        self._meter = RejectMeter(policy.limit, clock=clock or time.monotonic)
-        self._written: dict[ProductKey, tuple[int, Payload]] = {}
-        self._writes_made = 0
+        self._meter = RejectMeter(policy.reject_limit, clock=clock or time.monotonic)
+        self._recent_writes: dict[ProductKey, tuple[int, Payload]] = {}
+        self._write_epoch = 0
 
     async def plan(self, records: Sequence[Record]) -> IngestBatch:
-        """Read the records, and decide what each product becomes."""
+        """Parse the records, and decide the next state of each product."""
         batch = IngestBatch(records=len(records))
         now_ms = round(self._clock() * 1000) if self._clock else None
         for record in records:
-            match parse(record, self._policy.contract, now_ms=now_ms):
+            match parse(record, self._policy.parser, now_ms=now_ms):
                 case Reject() as reject:
                     batch.rejects.append(reject)
                 case None:
                     pass
-                case ParsedEvent() as parsed:
-                    batch.said.setdefault(parsed.change.key, []).append(parsed)
-        batch.due.update(batch.said)
+                case ParsedEvent() as event:
+                    batch.changes.setdefault(event.change.key, []).append(event)
+        batch.undecided.update(batch.changes)
         await self._decide(batch)
         return batch
 
     async def prepare(self, batch: IngestBatch) -> None:
-        """Network and CPU: fetch and decode photos, tokenize titles. A photo that cannot be had is a value."""
-        wanted = {mark: content for mark, content in batch.wanted().items() if mark not in batch.prepared}
-        if wanted:
-            batch.prepared.update(zip(wanted, await self._encoder.prepare(list(wanted.values())), strict=True))
+        """Network and CPU: fetch and decode photos, tokenize titles. A failed photo is a value."""
+        contents = {f: content for f, content in batch.contents_to_encode().items() if f not in batch.prepared}
+        if contents:
+            batch.prepared.update(zip(contents, await self._encoder.prepare(list(contents.values())), strict=True))
 
     async def encode(self, batch: IngestBatch) -> None:
-        """Device: one forward. What gives no finite vector is refused; its neighbours go on."""
+        """Device: one forward pass. Content without a finite vector is rejected; the rest of the batch continues."""
         while True:
-            # Both do nothing for a batch that comes through the steps in turn; what is decided again may need them.
+            # Both do nothing on the first pass through the steps; a second decision may need them.
             await self._decide(batch)
             await self.prepare(batch)
-            wanted = batch.wanted()
-            if not wanted:
+            fingerprints = list(batch.contents_to_encode())
+            if not fingerprints:
                 break
-            made = await self._encoder.encode([batch.prepared[mark] for mark in wanted])
+            items = await self._encoder.encode([batch.prepared[fingerprint] for fingerprint in fingerprints])
             culprits = set()
-            for mark, one in zip(wanted, made, strict=True):
-                if one is None:
-                    culprits.add(mark)
+            for fingerprint, item in zip(fingerprints, items, strict=True):
+                if item is None:
+                    culprits.add(fingerprint)
                 else:
-                    batch.encoded[mark] = one
+                    batch.encoded[fingerprint] = item
             self._refuse(batch, culprits)
 
     async def write(self, batch: IngestBatch) -> None:
-        """The index first, then quarantine: once this returns the records may be acknowledged."""
+        """Write the index first, then quarantine. When it returns, the records may be acknowledged."""
         rounds = 0
         while True:
-            self._catch_up(batch)
+            self._rebase(batch)
             await self.encode(batch)
-            if not batch.open:
+            if not batch.decided:
                 break
             if rounds == self._policy.max_rounds:
                 raise Unavailable(
-                    f"{len(batch.open)} products keep changing under our writes; another writer is at them"
+                    f"{len(batch.decided)} products still conflict after {rounds} rounds: another writer changes them"
                 )
             writes = self._writes(batch)
-            outcome = await self._index.write(writes)
-            self._settle(batch, writes, outcome)
-            rounds += bool(outcome.moved)
+            result = await self._index.write(writes)
+            self._apply_result(batch, writes, result)
+            rounds += bool(result.conflicts)
         if not batch.counted:  # a write may be repeated
             batch.counted = True
             self._meter.count(batch.records, batch.rejects)
         if batch.rejects:
-            # Before anything is put: what stops the worker here comes again, whole.
+            # Before quarantine, because all rejects that stop the worker here are delivered again.
             self._meter.check()
             await self._quarantine.put(batch.rejects)
 
     def _writes(self, batch: IngestBatch) -> list[ProductWrite]:
         policy, now_ms = self._policy, round((self._clock or time.time)() * 1000)
-        return [write_of(d, batch.encoded, policy.inline, policy.repair, now_ms=now_ms) for d in batch.open.values()]
+        return [
+            write_of(d, batch.encoded, policy.inline, policy.image_retry, now_ms=now_ms) for d in batch.decided.values()
+        ]
 
-    def _catch_up(self, batch: IngestBatch) -> None:
-        """Decide again what the batches before this one have moved since it was planned.
+    def _rebase(self, batch: IngestBatch) -> None:
+        """Decide again the products that earlier batches have written since this one read their states.
 
-        What they wrote is known without asking. It may be out of date in its turn: the guard tells, and where nothing
-        would be left to write, the index is asked.
+        The payload of that write replaces a read. It may be outdated, too: compare-and-set then reports a conflict.
+        If the new decision is stale, the index is read, because no write would detect an outdated payload.
         """
-        for key in list(batch.open):
-            made, payload = self._written.get(key, (0, {}))
-            if made <= batch.asked:
+        for key in list(batch.decided):
+            epoch, payload = self._recent_writes.get(key, (0, {}))
+            if epoch <= batch.write_epoch:
                 continue
-            decision = decide(key, batch.said[key], known_from(payload), self._encoder.space)
+            decision = decide(key, batch.changes[key], indexed_state_from(payload), self._encoder.space)
             if decision.stale:
-                batch.again(key)
+                batch.redecide(key)
             else:
-                batch.open[key] = decision
+                batch.decided[key] = decision
 
-    def _settle(self, batch: IngestBatch, writes: Sequence[ProductWrite], outcome: WriteResult) -> None:
-        self._writes_made += 1
+    def _apply_result(self, batch: IngestBatch, writes: Sequence[ProductWrite], result: WriteResult) -> None:
+        self._write_epoch += 1
         for write in writes:
             key = write.key
-            self._written.pop(key, None)
-            if key in outcome.moved:
-                batch.again(key)
-            elif key in outcome.invalid:
-                batch.refuse_point(key, outcome.invalid[key])
+            self._recent_writes.pop(key, None)
+            if key in result.conflicts:
+                batch.redecide(key)
+            elif key in result.invalid:
+                batch.refuse_point(key, result.invalid[key])
             else:
-                # No more than that: a photo may be in the payload itself.
-                said = {name: write.payload[name] for name in KNOWN_FIELDS if name in write.payload}
-                self._written[key] = self._writes_made, said
-                batch.done(key)
-        while len(self._written) > self._policy.remembered:
-            del self._written[next(iter(self._written))]
+                # Only the fields of the state: other fields may contain a whole photo.
+                state_fields = {name: write.payload[name] for name in STATE_FIELDS if name in write.payload}
+                self._recent_writes[key] = self._write_epoch, state_fields
+                batch.settle(key)
+        while len(self._recent_writes) > self._policy.recent_writes:
+            del self._recent_writes[next(iter(self._recent_writes))]
 
     def _refuse(self, batch: IngestBatch, culprits: set[str]) -> None:
-        for key, d in list(batch.open.items()):
+        for key, d in list(batch.decided.items()):
             if d.encode is not None and d.fingerprint in culprits:
                 batch.refuse_content(key, d.encode, "the encoder gave no finite vector for this title and image")
 
     async def _decide(self, batch: IngestBatch) -> None:
-        while batch.due:
-            keys = list(batch.due)
-            batch.asked = self._writes_made
-            known = await self._index.known(keys, whole=[key for key in keys if batch.patched(key)])
-            batch.due.clear()
+        while batch.undecided:
+            keys = list(batch.undecided)
+            batch.write_epoch = self._write_epoch
+            patched = [key for key in keys if batch.only_patches(key)]
+            states = await self._index.read_states(keys, with_stored_point=patched)
+            batch.undecided.clear()
             for key in keys:
-                decision = (
-                    decide(key, batch.said[key], known.get(key), self._encoder.space) if batch.said[key] else None
-                )
+                events = batch.changes[key]
+                decision = decide(key, events, states.get(key), self._encoder.space) if events else None
                 if decision is None or decision.stale:
-                    batch.done(key)
+                    batch.settle(key)
                 else:
-                    batch.open[key] = decision
+                    batch.decided[key] = decision

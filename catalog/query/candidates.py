@@ -1,4 +1,4 @@
-"""The candidates channel: thousands of ids for one query, within a time, and rather fewer than none."""
+"""Retrieves candidates: thousands of ids for one query within a deadline, and fewer of them rather than none."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from catalog.query.search import SearchService
 
 @dataclass(frozen=True, slots=True)
 class CandidatePolicy:
-    """What may be asked for, and what is done with the time there is.
+    """The limits of a request, and the use of its time.
 
-    The index gets `full_share` of what encoding leaves of the time for all candidates; the rest is for a `fewer`-th of
-    them.
+    The index has `full_share` of the time that encoding leaves to return all candidates. If it is late, the rest of the
+    time is for one `fallback_divisor`-th of them.
     """
 
     max_limit: int = 10_000
     max_fields: int = 16
     full_share: float = 0.7
-    fewer: int = 10
+    fallback_divisor: int = 10
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateResult:
-    """Candidates, best first, the space they were compared in, how, and where the time went (milliseconds).
+    """Candidates, best first, with their vector space, their mode and the time spent in milliseconds.
 
-    `degraded` says what was left out because there was no time or no answer, a sentence each; empty: nothing.
+    `degraded` has one sentence for each thing that was left out because of time or an outage.
     """
 
     columns: CandidateColumns
@@ -45,65 +45,63 @@ class CandidateResult:
 
 
 class CandidateService:
-    """Encode the query, bring as many live products as are asked for.
-
-    Raises InvalidInput, ImageProblem and Unavailable.
-    """
+    """Encodes a query and returns up to `limit` live products. Raises InvalidInput, ImageProblem and Unavailable."""
 
     def __init__(
         self,
         *,
-        candidates: CandidateReader,
-        find: SearchService,
+        candidate_reader: CandidateReader,
+        search_service: SearchService,
         policy: CandidatePolicy = CandidatePolicy(),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._candidates = candidates
-        self._find = find
+        self._candidate_reader = candidate_reader
+        self._search_service = search_service
         self._policy = policy
         self._clock = clock
 
     async def __call__(self, query: Query, *, fields: tuple[str, ...] = (), within_s: float) -> CandidateResult:
-        """The answer within so many seconds. `fields` are payload fields to bring along."""
+        """The candidates, within `within_s` seconds, with the payload fields `fields`."""
         if len(fields) > self._policy.max_fields:
-            most = self._policy.max_fields
-            raise InvalidInput(f"fields: {len(fields)} are more than the {most} that candidates bring along")
+            raise InvalidInput(f"fields: {len(fields)} are more than the maximum of {self._policy.max_fields}")
         start = self._clock()
-        asked = await self._find.ask(replace(query, within_s=within_s), most=self._policy.max_limit)
+        limited = replace(query, within_s=within_s)
+        resolved = await self._search_service.resolve(limited, max_limit=self._policy.max_limit)
         encoded = self._clock()
-        columns, fewer = await self._columns(asked.ask, fields, start + within_s - encoded)
+        columns, degraded = await self._columns(resolved.index_query, fields, start + within_s - encoded)
         done = self._clock()
         return CandidateResult(
             columns=columns,
-            space=self._find.space.id,
-            mode=asked.mode,
-            degraded=(*asked.degraded, *fewer),
-            encode_ms=asked.encode_ms,
+            space=self._search_service.space.id,
+            mode=resolved.mode,
+            degraded=resolved.degraded + degraded,
+            encode_ms=resolved.encode_ms,
             search_ms=(done - encoded) * 1000,
             total_ms=(done - start) * 1000,
         )
 
     async def _columns(
-        self, ask: IndexQuery, fields: tuple[str, ...], left_s: float
+        self, query: IndexQuery, fields: tuple[str, ...], remaining_s: float
     ) -> tuple[CandidateColumns, tuple[str, ...]]:
-        """The candidates, and why there are fewer than there could be."""
-        fewer = max(1, ask.limit // self._policy.fewer)
-        share = self._policy.full_share if fewer < ask.limit else 1.0
+        """The candidates, and the reason if there are fewer than requested."""
+        fallback_limit = max(1, query.limit // self._policy.fallback_divisor)
+        share = self._policy.full_share if fallback_limit < query.limit else 1.0
         try:
-            return await self._within(ask, fields, left_s * share), ()
+            return await self._read(query, fields, remaining_s * share), ()
         except TimeoutError:
             if share == 1.0:
-                raise _late() from None
+                raise _timeout() from None
+        fallback = replace(query, limit=fallback_limit, pool=fallback_limit)
         try:
-            columns = await self._within(replace(ask, limit=fewer, pool=fewer), fields, left_s * (1 - share))
+            columns = await self._read(fallback, fields, remaining_s * (1 - share))
         except TimeoutError:
-            raise _late() from None
-        return columns, (f"index: {ask.limit} did not come in time; {fewer} were asked for",)
+            raise _timeout() from None
+        return columns, (f"index: {query.limit} did not come in time; {fallback_limit} were asked for",)
 
-    async def _within(self, ask: IndexQuery, fields: tuple[str, ...], seconds: float) -> CandidateColumns:
-        async with asyncio.timeout(seconds):
-            return await self._candidates.candidates(replace(ask, within_s=None), fields=fields)
+    async def _read(self, query: IndexQuery, fields: tuple[str, ...], timeout_s: float) -> CandidateColumns:
+        async with asyncio.timeout(timeout_s):
+            return await self._candidate_reader.candidates(replace(query, within_s=None), fields=fields)
 
 
-def _late() -> Unavailable:
+def _timeout() -> Unavailable:
     return Unavailable("the index did not answer in time: try again in a moment, or give more time")

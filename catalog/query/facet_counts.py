@@ -1,4 +1,4 @@
-"""How many products have each value of a field."""
+"""Facets: the number of products for each value of a field."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ Counts = Mapping[str, Values]
 
 
 class FacetCounter:
-    """Facets of all live products that satisfy a query's conditions, whatever else it looks for."""
+    """Counts facets over all live products that satisfy a query's conditions, whatever its parts."""
 
-    def __init__(self, facets: FacetReader) -> None:
-        self._facets = facets
+    def __init__(self, facet_reader: FacetReader) -> None:
+        self._facet_reader = facet_reader
 
     async def __call__(self, query: Query) -> Counts:
-        """Values and how many products have them, most frequent first, by payload field. Raises Unavailable."""
-        found = await asyncio.gather(*(self._count(count, query.all_conditions) for count in query.facets))
-        return dict(zip((count.field for count in query.facets), found, strict=True))
+        """Values and their numbers of products, most frequent first, by payload field. Raises Unavailable."""
+        counts = await asyncio.gather(*(self._count(facet, query.all_conditions) for facet in query.facets))
+        return dict(zip((facet.field for facet in query.facets), counts, strict=True))
 
-    async def as_far_as_it_goes(
-        self, query: Query, also: tuple[Condition, ...], within: float
+    async def count_within(
+        self, query: Query, extra_conditions: tuple[Condition, ...], timeout_s: float
     ) -> tuple[Counts, tuple[str, ...]]:
-        """What can be counted within so many seconds; and of what cannot, why, a sentence each."""
-        conditions = query.all_conditions + also
-        found = await asyncio.gather(*(self._tried(count, conditions, within) for count in query.facets))
-        counted = {
-            count.field: values for count, (values, _) in zip(query.facets, found, strict=True) if values is not None
+        """The facets that can be counted within `timeout_s` seconds, and one sentence for each that cannot."""
+        conditions = query.all_conditions + extra_conditions
+        results = await asyncio.gather(*(self._try_count(facet, conditions, timeout_s) for facet in query.facets))
+        counts = {
+            facet.field: values for facet, (values, _) in zip(query.facets, results, strict=True) if values is not None
         }
-        return counted, tuple(why for _, why in found if why)
+        return counts, tuple(reason for _, reason in results if reason)
 
-    async def _count(self, count: FacetRequest, conditions: Sequence[Condition]) -> Values:
-        return await self._facets.facet(count.field, conditions, limit=count.limit)
+    async def _count(self, facet: FacetRequest, conditions: Sequence[Condition]) -> Values:
+        return await self._facet_reader.facet(facet.field, conditions, limit=facet.limit)
 
-    async def _tried(
-        self, count: FacetRequest, conditions: Sequence[Condition], within: float
+    async def _try_count(
+        self, facet: FacetRequest, conditions: Sequence[Condition], timeout_s: float
     ) -> tuple[Values | None, str]:
         try:
-            async with asyncio.timeout(within):
-                return await self._count(count, conditions), ""
+            async with asyncio.timeout(timeout_s):
+                return await self._count(facet, conditions), ""
         except TimeoutError:
-            return None, f"facets: {name_of(count.field)!r} was not counted within {within:.3g} s"
+            return None, f"facets: {name_of(facet.field)!r} was not counted within {timeout_s:.3g} s"
         except Unavailable as error:
-            return None, f"facets: {name_of(count.field)!r} was not counted: {error}"
+            return None, f"facets: {name_of(facet.field)!r} was not counted: {error}"

@@ -1,93 +1,93 @@
-"""Whether the fields that a query names are there, and hold what it looks for."""
+"""Checks that the fields of a query exist and have the type that the query expects."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
 from catalog.domain.filters import OWN_FIELDS, AnyOf, Condition, Exists, Not, Range, field_of, name_of
-from catalog.domain.json_text import kind, show
+from catalog.domain.json_text import json_excerpt, json_type
 from catalog.errors import InvalidInput, Unavailable
 from catalog.ports import FacetReader, ProductReader
-from catalog.query.query import Query, only
+from catalog.query.query import Query, tenant_conditions
 
-HOLDS = {"keyword": "text", "number": "numbers", "bool": "true or false", "any": "anything"}
-MOST_NAMED = 20
+TYPE_NAMES = {"keyword": "text", "number": "numbers", "bool": "true or false", "any": "anything"}
+MAX_LISTED = 20
 
 
 class FieldChecker:
-    """What can be filtered on, counted and grouped by.
+    """The fields that a caller can filter on, count and group by.
 
-    An attribute that the index has no record of may be filtered on all the same, where any product that the asker sees
-    has it.
+    A filter may also use an attribute that is not listed, if any product that the caller may see has it.
     """
 
-    def __init__(self, *, facets: FacetReader, shelf: ProductReader) -> None:
-        self._facets = facets
-        self._shelf = shelf
+    def __init__(self, *, facet_reader: FacetReader, product_reader: ProductReader) -> None:
+        self._facet_reader = facet_reader
+        self._product_reader = product_reader
 
-    async def known(self, tenant: str | None) -> Mapping[str, str]:
-        """The fields of the products that are seen, and what each holds. Raises Unavailable."""
-        return await self._facets.fields(only(tenant))
+    async def fields(self, tenant: str | None) -> Mapping[str, str]:
+        """The fields of the visible products, and the type of each. Raises Unavailable."""
+        return await self._facet_reader.fields(tenant_conditions(tenant))
 
-    async def counted(self, tenant: str | None) -> Collection[str]:
-        """Those of them whose values can be counted, in their order. Raises Unavailable."""
-        known, counted = await self.known(tenant), await self._facets.counted()
-        return [field for field in known if field in counted]
+    async def countable(self, tenant: str | None) -> Collection[str]:
+        """The fields whose values can be counted, in the order of `fields`. Raises Unavailable."""
+        fields, countable = await self.fields(tenant), await self._facet_reader.countable()
+        return [field for field in fields if field in countable]
 
     async def check(self, query: Query) -> None:
-        """Raises InvalidInput, which lists the fields, for a field that no product has or that holds something else."""
+        """Raises InvalidInput, which lists the fields, if no product has a field or the field has another type."""
         if not (query.conditions or query.facets or query.group_by):
             return
         try:
-            known = await self.known(query.tenant)
+            fields = await self.fields(query.tenant)
         except Unavailable:
-            return  # the search will say so, or answer without what depends on it
-        for count in query.facets:
-            if count.field not in known:
-                raise InvalidInput(f"facets: {name_of(count.field)!r} is not counted; {_listed(known)}")
+            return  # the search itself reports the outage, or degrades
+        for facet in query.facets:
+            if facet.field not in fields:
+                raise InvalidInput(f"facets: {name_of(facet.field)!r} is not counted; {_listing(fields)}")
         for condition in query.conditions:
-            await self._check_there("filter", field_of(condition), known, query)
-            await self._check_type(condition, known, query)
+            await self._check_exists("filter", field_of(condition), fields, query)
+            await self._check_type(condition, fields, query)
         if query.group_by:
-            await self._check_there("group_by", query.group_by, known, query)
+            await self._check_exists("group_by", query.group_by, fields, query)
 
-    async def _check_there(self, what: str, field: str, known: Mapping[str, str], query: Query) -> None:
-        if field not in known and not await self._any(Exists(field), query):
-            raise InvalidInput(f"{what}: no product has {name_of(field)!r}; {_listed(known)}")
+    async def _check_exists(self, parameter: str, field: str, fields: Mapping[str, str], query: Query) -> None:
+        if field not in fields and not await self._any_product(Exists(field), query):
+            raise InvalidInput(f"{parameter}: no product has {name_of(field)!r}; {_listing(fields)}")
 
-    async def _check_type(self, condition: Condition, known: Mapping[str, str], query: Query) -> None:
-        """What an attribute holds is told by some products: another type is taken where any product has it."""
+    async def _check_type(self, condition: Condition, fields: Mapping[str, str], query: Query) -> None:
+        """The type of an attribute comes from a sample: another type is accepted if any product has it."""
         inner = condition.of if isinstance(condition, Not) else condition
-        holds = known.get(inner.field, "any")
-        odd = _odd(inner, holds)
-        if odd is not None and (inner.field in OWN_FIELDS or not await self._any(odd, query)):
-            raise InvalidInput(f"filter: {name_of(inner.field)!r} holds {HOLDS[holds]}, {_said(odd)}")
+        field_type = fields.get(inner.field, "any")
+        mismatch = _type_mismatch(inner, field_type)
+        if mismatch is not None and (inner.field in OWN_FIELDS or not await self._any_product(mismatch, query)):
+            raise InvalidInput(
+                f"filter: {name_of(inner.field)!r} holds {TYPE_NAMES[field_type]}, {_mismatch_text(mismatch)}"
+            )
 
-    async def _any(self, condition: Condition, query: Query) -> bool:
-        return bool(await self._shelf.count((condition, *only(query.tenant))))
-
-
-def _listed(known: Mapping[str, str]) -> str:
-    named = [f"{name_of(field)} ({HOLDS.get(holds, holds)})" for field, holds in sorted(known.items())]
-    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
-    return f"there are {', '.join(named[:MOST_NAMED])}{more}"
+    async def _any_product(self, condition: Condition, query: Query) -> bool:
+        return bool(await self._product_reader.count((condition, *tenant_conditions(query.tenant))))
 
 
-def _odd(condition: AnyOf | Range | Exists, holds: str) -> AnyOf | Range | None:
-    """What a condition looks for that a field of this kind does not hold."""
-    if isinstance(condition, Exists) or holds == "any":
+def _listing(fields: Mapping[str, str]) -> str:
+    names = [f"{name_of(field)} ({TYPE_NAMES.get(type_, type_)})" for field, type_ in sorted(fields.items())]
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return f"there are {', '.join(names[:MAX_LISTED])}{more}"
+
+
+def _type_mismatch(condition: AnyOf | Range | Exists, field_type: str) -> AnyOf | Range | None:
+    """The part of a condition that a field of this type never satisfies."""
+    if isinstance(condition, Exists) or field_type == "any":
         return None
     if isinstance(condition, Range):
-        return None if holds == "number" else condition
+        return None if field_type == "number" else condition
     types: dict[str, tuple[type, ...]] = {"keyword": (str,), "bool": (bool,), "number": (int, float)}
-    values = [
-        v for v in condition.values if not isinstance(v, types[holds]) or (isinstance(v, bool) != (holds == "bool"))
-    ]
+    allowed, is_bool = types[field_type], field_type == "bool"
+    values = [v for v in condition.values if not isinstance(v, allowed) or isinstance(v, bool) != is_bool]
     return AnyOf(condition.field, tuple(values)) if values else None
 
 
-def _said(odd: AnyOf | Range) -> str:
-    if isinstance(odd, Range):
+def _mismatch_text(mismatch: AnyOf | Range) -> str:
+    if isinstance(mismatch, Range):
         return "so it has no range"
-    value = odd.values[0]
-    return f"and {show(value)} is {'text' if isinstance(value, str) else kind(value)}"
+    value = mismatch.values[0]
+    return f"and {json_excerpt(value)} is {'text' if isinstance(value, str) else json_type(value)}"

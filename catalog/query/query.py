@@ -1,4 +1,4 @@
-"""What a person or a program looks for, before it is vectors and words."""
+"""A query as a caller states it, and its result."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Mode(StrEnum):
 
     DENSE = "dense"  # by their vectors
     LEXICAL = "lexical"  # by the words of their titles, BM25
-    HYBRID = "hybrid"  # by both, fused
+    HYBRID = "hybrid"  # by both, with rank fusion
 
 
 class Sort(StrEnum):
-    """How the best are put in order, where that is not by score; products without a price come last."""
+    """The order of the best hits, if not by score. Products without a price come last."""
 
     CHEAPEST = "price"
     DEAREST = "-price"
@@ -30,9 +30,10 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QueryPart:
-    """One thing that hits are like: words, the bytes of a picture, both read together, or a product that is there.
+    """One target of a query: text, the bytes of an image, text and image together, or a live product.
 
-    A negative weight means unlike. A part of weight 0 is as good as not given.
+    Hits resemble the parts with a positive weight, and differ from those with a negative one. A part of weight 0 is
+    ignored.
     """
 
     text: str | None = None
@@ -43,7 +44,7 @@ class QueryPart:
 
 @dataclass(frozen=True, slots=True)
 class FacetRequest:
-    """A field whose values are to be counted, and how many values at most."""
+    """A field whose values are counted, and the maximum number of values."""
 
     field: str
     limit: int = 10
@@ -51,11 +52,13 @@ class FacetRequest:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for, what every hit must satisfy, and how the hits come.
+    """Parts to search for, conditions on every hit, and the form of the result.
 
-    `tenant` is the only one whose products are seen, None for all of them. `mode` and `fusion` None are the policy's.
-    `group_by` is a payload field: of the products that share its value (and tenant) the best is the hit, and up to
-    `group_size` - 1 more come with it. `within_s` is the time for everything, None for the policy's.
+    - `tenant`: only its products are visible; None: those of all tenants
+    - `mode`, `fusion`: None: the policy decides
+    - `group_by`: a payload field; of the products of one tenant that share its value only the best is a hit, and up
+      to `group_size` - 1 more come with it as variants
+    - `within_s`: the time limit in seconds; None: the policy decides
     """
 
     parts: tuple[QueryPart, ...] = ()
@@ -76,23 +79,23 @@ class Query:
 
     @property
     def all_conditions(self) -> tuple[Condition, ...]:
-        """The filter's, and that the asker may see the product."""
-        return self.conditions + only(self.tenant)
+        """The conditions of the filter, and the one that restricts hits to the tenant."""
+        return self.conditions + tenant_conditions(self.tenant)
 
 
-def only(tenant: str | None) -> tuple[Condition, ...]:
-    """What the products satisfy that are seen by one who sees a tenant alone, or, with None, all."""
+def tenant_conditions(tenant: str | None) -> tuple[Condition, ...]:
+    """The conditions that restrict products to a tenant; none for all tenants (None)."""
     return () if tenant is None else (AnyOf("tenant", (tenant,)),)
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedQuery:
-    """A query as it is asked of the index.
+    """A validated query in the form that the index runs.
 
-    `mode` is how it is answered, and `degraded` why that is less than was asked for: a sentence each.
+    `mode` is the mode of the answer. `degraded` has one sentence for each reason why the answer is less than requested.
     """
 
-    ask: IndexQuery
+    index_query: IndexQuery
     mode: Mode
     degraded: tuple[str, ...] = ()
     encode_ms: float = 0.0
@@ -100,10 +103,10 @@ class ResolvedQuery:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The answer to a query. Times are in milliseconds.
+    """The result of a query. Times are in milliseconds.
 
-    `variants` are the other products of a hit's group, by the hit's key; None where nothing was grouped. `facets` has
-    values and how many products have them, by payload field, most frequent first.
+    `variants` are the other products of a hit's group, by the key of the hit; None without grouping. `facets` has the
+    values of each payload field and their numbers of products, most frequent first.
     """
 
     hits: list[Hit]

@@ -1,4 +1,4 @@
-"""Several things that hits are to be like, or unlike, as one vector."""
+"""Combines the parts of a query into one vector."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from catalog.errors import InvalidInput, NotFound
 from catalog.ports import QueryEncoder, Vector, VectorReader
 from catalog.query.query import QueryPart
 
-# A sum this short beside its parts has lost most of its digits, and points anywhere.
-NOTHING = 1e-3
+# A sum this short, relative to its parts, has lost most of its digits and points in an arbitrary direction.
+MIN_RELATIVE_LENGTH = 1e-3
 
 
 class QueryVectorBuilder:
-    """Parts to one vector: the sum of the parts' vectors, each of length one, by their weights; of length one again."""
+    """Builds the weighted sum of the parts' unit vectors, normalised to length one."""
 
-    def __init__(self, *, encoder: QueryEncoder, looks: VectorReader) -> None:
+    def __init__(self, *, encoder: QueryEncoder, vector_reader: VectorReader) -> None:
         self._encoder = encoder
-        self._looks = looks
+        self._vector_reader = vector_reader
 
     async def __call__(self, parts: Sequence[QueryPart], *, using: str, tenant: str | None) -> Vector:
-        """A vector (dim,) to search the vectors `using` with.
+        """A vector (dim,) to compare with the named vectors `using`.
 
-        Raises InvalidInput where the parts cancel each other out, NotFound for a product that is none or none of
-        `tenant`, and what the encoder raises.
+        Raises InvalidInput if the parts cancel out, NotFound if a product does not exist or belongs to another tenant,
+        and any error of the encoder.
         """
         vectors = await asyncio.gather(*(self._vector(part, using, tenant) for part in parts))
         if len({vector.shape for vector in vectors}) > 1:
@@ -39,21 +39,22 @@ class QueryVectorBuilder:
         weights = np.array([part.weight for part in parts], np.float32)
         total: Vector = weights @ np.stack(vectors)
         length = float(np.linalg.norm(total))
-        if length < NOTHING * float(np.abs(weights).sum()):
-            raise InvalidInput("mix: the parts cancel each other out, so nothing is asked for: change a weight")
+        if length < MIN_RELATIVE_LENGTH * float(np.abs(weights).sum()):
+            raise InvalidInput("mix: the parts cancel each other out, so the query is empty: change a weight")
         return total / np.float32(length)
 
     async def _vector(self, part: QueryPart, using: str, tenant: str | None) -> Vector:
         if part.product is None:
             return await self._encoder.encode_query(text=part.text, image=part.image)
-        found = await self._looks.vectors(part.product) if tenant in (None, part.product.tenant) else None
-        if found is None:
-            raise none_of(part.product)
-        if using not in found:
+        visible = tenant in (None, part.product.tenant)
+        vectors = await self._vector_reader.vectors(part.product) if visible else None
+        if vectors is None:
+            raise product_not_found(part.product)
+        if using not in vectors:
             raise InvalidInput(f"using: the product {part.product.id!r} has no vector {using!r}, as it has no photo")
-        return found[using]
+        return vectors[using]
 
 
-def none_of(key: ProductKey) -> NotFound:
-    """What to raise where a query names a product that is not there, or not for the one who asks."""
+def product_not_found(key: ProductKey) -> NotFound:
+    """The error for a query that names a product that does not exist, or that the caller may not see."""
     return NotFound(f"there is no live product {key.id!r} of tenant {key.tenant!r}")

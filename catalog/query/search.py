@@ -1,4 +1,4 @@
-"""The query path: words, pictures and products in, live products out."""
+"""The search path: from a query of text, images and products to live products."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ from catalog.query.facet_counts import Counts, FacetCounter
 from catalog.query.field_check import FieldChecker
 from catalog.query.grouping import search_hits, value_of
 from catalog.query.query import Mode, Query, QueryPart, ResolvedQuery, SearchResult
-from catalog.query.query_vector import QueryVectorBuilder, none_of
+from catalog.query.query_vector import QueryVectorBuilder, product_not_found
 from catalog.query.validate import QueryPolicy, effective_parts, resolve_mode, validate_query, words_of
 
 log = logging.getLogger(__name__)
 
-LATE = "no answer in time: try again in a moment, or allow more"
-LEAST_S = 0.001  # an index takes no deadline that is over already
+TIMEOUT_TEXT = "no answer in time: try again in a moment, or allow more"
+MIN_TIMEOUT_S = 0.001  # an index accepts no deadline that has passed
 
 
 class _NoVector(InvalidInput):
-    """What was asked for is in order, and the model gives no number for it."""
+    """The query is valid, but the model returns no finite vector for it."""
 
 
 class SearchService:
-    """Encode the query, search the live collection. Raises InvalidInput, NotThere, ImageProblem and Unavailable.
+    """Encodes a query and searches the live collection. Raises InvalidInput, NotFound, ImageProblem and Unavailable.
 
-    Where the encoder fails or is late and the query has words, they alone are looked for; where facets fail there are
-    hits without. The answer says so.
+    The result is degraded instead of failing in two cases, and says so. If the encoder fails or is late and the query
+    has words, it is answered by the words alone. If facets fail, the result has no facets.
     """
 
     def __init__(
         self,
         *,
-        shelf: ProductReader,
+        product_reader: ProductReader,
+        vector_reader: VectorReader,
+        facet_reader: FacetReader,
         encoder: QueryEncoder,
-        looks: VectorReader,
-        facets: FacetReader,
         policy: QueryPolicy = QueryPolicy(),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`clock` gives seconds."""
-        self._shelf = shelf
+        self._product_reader = product_reader
         self._space = encoder.space
-        self._mix = QueryVectorBuilder(encoder=encoder, looks=looks)
-        self._fields = FieldChecker(facets=facets, shelf=shelf)
-        self._counting = FacetCounter(facets)
+        self._build_vector = QueryVectorBuilder(encoder=encoder, vector_reader=vector_reader)
+        self._field_checker = FieldChecker(facet_reader=facet_reader, product_reader=product_reader)
+        self._facet_counter = FacetCounter(facet_reader)
         self._policy = policy
         self._clock = clock
 
@@ -65,40 +65,45 @@ class SearchService:
         return self._space
 
     async def __call__(self, query: Query) -> SearchResult:
-        """The products that answer, best first, with all that the query wants to know of them."""
-        return await self._found(query)
+        """The products that match, best first, with facets and variants if the query requests them."""
+        return await self._search(query)
 
     async def similar(self, key: ProductKey, query: Query) -> SearchResult:
-        """The products like one that is there, less itself and its variants: those of the same parent.
+        """The products similar to a live product, without itself and its variants (products of the same parent).
 
-        The query says all but its parts. Raises NotThere.
+        The parts of the query are ignored. Raises NotFound.
         """
-        payload = await self._shelf.get(key) if query.tenant in (None, key.tenant) else None
+        visible = query.tenant in (None, key.tenant)
+        payload = await self._product_reader.get(key) if visible else None
         if payload is None:
-            raise none_of(key)
+            raise product_not_found(key)
         parent = value_of(payload, self._policy.parent)
         values = tuple(parent) if isinstance(parent, list) else () if parent is None else (parent,)
-        variants = (Not(AnyOf(self._policy.parent, values)),) if values else ()
-        return await self._found(replace(query, parts=(QueryPart(product=key),)), variants)
+        no_variants = (Not(AnyOf(self._policy.parent, values)),) if values else ()
+        return await self._search(replace(query, parts=(QueryPart(product=key),)), no_variants)
 
-    async def ask(self, query: Query, *, most: int | None = None, also: tuple[Condition, ...] = ()) -> ResolvedQuery:
-        """What to ask of the index. `most` is how many hits may be asked for, `also` what more they are to satisfy.
+    async def resolve(
+        self, query: Query, *, max_limit: int | None = None, extra_conditions: tuple[Condition, ...] = ()
+    ) -> ResolvedQuery:
+        """Validate and encode a query, without its groups, sorting and facets.
 
-        Groups, sorting and facets are no part of it.
+        `max_limit` is the maximum number of hits (None: the policy's); hits also satisfy `extra_conditions`.
         """
         start = self._clock()
         policy = self._policy
-        validate_query(query, policy, self._space.vectors, most=policy.max_limit if most is None else most)
+        max_limit = policy.max_limit if max_limit is None else max_limit
+        validate_query(query, policy, self._space.vectors, max_limit=max_limit)
         parts = effective_parts(query.parts)
         mode, words = resolve_mode(query, parts, policy), words_of(parts)
-        await self._fields.check(query)
-        begun, within, vector, degraded = self._clock(), query.within_s or policy.within_s, None, ""
+        await self._field_checker.check(query)
+        encode_start, timeout_s = self._clock(), query.within_s or policy.within_s
+        vector, degraded = None, ""
         if mode is not Mode.LEXICAL:
-            vector, degraded = await self._encoded(query, parts, words, within)
+            vector, degraded = await self._vector_or_reason(query, parts, words, timeout_s)
         if degraded:
             mode = Mode.LEXICAL
-        done = self._clock()
-        ask = IndexQuery(
+        end = self._clock()
+        index_query = IndexQuery(
             vector=vector,
             words=words if mode is not Mode.DENSE else None,
             using=query.using,
@@ -106,77 +111,81 @@ class SearchService:
             pool=policy.window(query.offset + query.limit),
             limit=query.limit,
             offset=query.offset,
-            conditions=query.all_conditions + also,
+            conditions=query.all_conditions + extra_conditions,
             without=tuple(part.product for part in parts if part.product is not None),
             exact=query.exact,
             ef=query.ef,
-            within_s=max(within - (done - start), LEAST_S),
+            within_s=max(timeout_s - (end - start), MIN_TIMEOUT_S),
         )
-        return ResolvedQuery(ask, mode, (degraded,) if degraded else (), (done - begun) * 1000)
+        return ResolvedQuery(index_query, mode, (degraded,) if degraded else (), (end - encode_start) * 1000)
 
     async def vector(self, query: Query) -> Vector:
-        """What the parts of a query look like to the model: float32 (dim,) to search the vectors `using` with."""
-        validate_query(query, self._policy, self._space.vectors, most=self._policy.max_limit)
+        """The vector of a query's parts: float32 (dim,), to compare with the named vectors `using`."""
+        validate_query(query, self._policy, self._space.vectors, max_limit=self._policy.max_limit)
         return await self._vector(query, effective_parts(query.parts), query.within_s or self._policy.within_s)
 
     async def fields(self, tenant: str | None) -> Mapping[str, str]:
-        """The fields of the products that are seen, and what each holds: keyword, number, bool, any."""
-        return await self._fields.known(tenant)
+        """The fields of the visible products, and the type of each: keyword, number, bool, any."""
+        return await self._field_checker.fields(tenant)
 
-    async def counted(self, tenant: str | None) -> Collection[str]:
-        """Those of the fields whose values can be counted."""
-        return await self._fields.counted(tenant)
+    async def countable(self, tenant: str | None) -> Collection[str]:
+        """The fields whose values can be counted."""
+        return await self._field_checker.countable(tenant)
 
     async def counts(self, query: Query) -> Counts:
-        """The query's facets alone, of all products that satisfy its conditions. Its parts are not looked at."""
-        validate_query(query, self._policy, self._space.vectors, most=self._policy.max_limit)
-        await self._fields.check(query)
-        return await self._counting(query)
+        """Only the query's facets, over all products that satisfy its conditions. Its parts are ignored."""
+        validate_query(query, self._policy, self._space.vectors, max_limit=self._policy.max_limit)
+        await self._field_checker.check(query)
+        return await self._facet_counter(query)
 
-    async def _found(self, query: Query, also: tuple[Condition, ...] = ()) -> SearchResult:
+    async def _search(self, query: Query, extra_conditions: tuple[Condition, ...] = ()) -> SearchResult:
         start = self._clock()
-        asked = await self.ask(query, also=also)
-        begun = self._clock()
-        within = asked.ask.within_s or self._policy.within_s
+        resolved = await self.resolve(query, extra_conditions=extra_conditions)
+        search_start = self._clock()
+        timeout_s = resolved.index_query.within_s or self._policy.within_s
+        facets_timeout_s = timeout_s * self._policy.facets_share
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(timeout_s):
                 groups, (facets, uncounted) = await asyncio.gather(
-                    search_hits(self._shelf, query, asked.ask, self._policy),
-                    self._counting.as_far_as_it_goes(query, also, within * self._policy.facets_share),
+                    search_hits(self._product_reader, query, resolved.index_query, self._policy),
+                    self._facet_counter.count_within(query, extra_conditions, facets_timeout_s),
                 )
         except TimeoutError:
-            raise Unavailable(LATE) from None
-        done = self._clock()
+            raise Unavailable(TIMEOUT_TEXT) from None
+        end = self._clock()
         return SearchResult(
             hits=[group[0] for group in groups],
             variants={group[0].key: group[1:] for group in groups} if query.group_by else None,
             space=self._space.id,
-            mode=asked.mode,
-            degraded=asked.degraded + uncounted,
+            mode=resolved.mode,
+            degraded=resolved.degraded + uncounted,
             facets=facets,
-            encode_ms=asked.encode_ms,
-            search_ms=(done - begun) * 1000,
-            total_ms=(done - start) * 1000,
+            encode_ms=resolved.encode_ms,
+            search_ms=(end - search_start) * 1000,
+            total_ms=(end - start) * 1000,
         )
 
-    async def _encoded(
-        self, query: Query, parts: Sequence[QueryPart], words: str | None, within: float
+    async def _vector_or_reason(
+        self, query: Query, parts: Sequence[QueryPart], words: str | None, timeout_s: float
     ) -> tuple[Vector | None, str]:
-        """The vector of the parts. Where there is none and there are words, the reason, as a sentence."""
+        """The vector of the parts. If the encoder fails and the query has words: None and the reason, a sentence."""
         if not words:
-            return await self._vector(query, parts, within), ""
+            return await self._vector(query, parts, timeout_s), ""
+        encode_timeout_s = timeout_s * self._policy.encode_share
         try:
-            return await self._vector(query, parts, within * self._policy.encode_share, late="no vector in time"), ""
+            return await self._vector(query, parts, encode_timeout_s, timeout_text="no vector in time"), ""
         except (Unavailable, FatalError, _NoVector) as failure:
             log.warning("A query is answered by its words alone: %s", failure)
             return None, f"encoder: {failure}; found by words alone"
 
-    async def _vector(self, query: Query, parts: Sequence[QueryPart], within: float, *, late: str = LATE) -> Vector:
+    async def _vector(
+        self, query: Query, parts: Sequence[QueryPart], timeout_s: float, *, timeout_text: str = TIMEOUT_TEXT
+    ) -> Vector:
         try:
-            async with asyncio.timeout(within):
-                vector = await self._mix(parts, using=query.using, tenant=query.tenant)
+            async with asyncio.timeout(timeout_s):
+                vector = await self._build_vector(parts, using=query.using, tenant=query.tenant)
         except TimeoutError:
-            raise Unavailable(late) from None
+            raise Unavailable(timeout_text) from None
         if not np.isfinite(vector).all():
-            raise _NoVector("the model makes nothing of this query: ask for something else")
+            raise _NoVector("the model returns no vector for this query: ask for something else")
         return vector

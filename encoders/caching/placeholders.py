@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
 
 

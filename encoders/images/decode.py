@@ -10,7 +10,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
 from encoders.images.policy import ImagePolicy
 

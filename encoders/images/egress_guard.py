@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import httpcore
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
 from encoders.images.public_addresses import Address, is_public
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
 from encoders.images.concurrency import FetchLimiter
 from encoders.images.egress_guard import Resolve, resolve

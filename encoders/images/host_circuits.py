@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
 
 

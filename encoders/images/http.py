@@ -8,7 +8,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
 from encoders.images.egress_guard import AllowedDestinations, EgressGuard, Resolve
 from encoders.images.http_cache import CachedImage, HttpImageCache

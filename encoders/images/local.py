@@ -7,7 +7,7 @@ import binascii
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
 from encoders.images.policy import ImagePolicy
 

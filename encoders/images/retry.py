@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import stamina
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
 from encoders.images.host_circuits import CircuitOpen
 

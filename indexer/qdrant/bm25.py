@@ -1,4 +1,4 @@
-"""Titles as sparse vectors: BM25, which Qdrant makes itself of the text of a title and of a query."""
+"""BM25 sparse vectors, which Qdrant computes from the text of titles and queries."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from qdrant_client import grpc, models
 
 LEXICAL = "lexical"
 
-# What a title and a query become words by; both sides must say the same, and a collection keeps it for good.
-# - No language: titles come in any, and a stemmer or stop words of the wrong one spoil names ("The North Face", sizes
-#   in letters). What only looks different and means the same is the dense channel's to find.
-# - Words are runs of letters and digits, Qdrant's default: its multilingual tokenizer drops what is digits alone, and
-#   shops search for sizes and model numbers. Titles written without spaces are left to the dense channel as well.
-# - Accents are folded: a query is often typed without them.
-# - Titles have some ten words; Qdrant expects 256, and would hardly tell a short title from a long one.
+# The tokenizer settings. Titles and queries must use the same ones, and a collection cannot change them later.
+# - No language: titles come in any language, and a wrong stemmer or stop-word list spoils names ("The North Face",
+#   sizes in letters). The dense channel finds synonyms and inflections.
+# - Words are runs of letters and digits, Qdrant's default. Its multilingual tokenizer drops words of digits only, but
+#   shops search for sizes and model numbers. The dense channel handles titles written without spaces.
+# - Accents are folded, because queries are often typed without them.
+# - Titles have about ten words. Qdrant's default of 256 would hardly distinguish short titles from long ones.
 _TEMPLATE = grpc.Document(
     model="qdrant/bm25",
     options={
@@ -22,11 +22,11 @@ _TEMPLATE = grpc.Document(
     },
 ).SerializeToString(deterministic=True)
 
-# How rare a word is among the titles is known to the collection alone, and changes: it is multiplied in as it searches.
+# The rarity of a word changes with the titles: the collection multiplies it in at search time.
 PARAMS = models.SparseVectorParams(modifier=models.Modifier.IDF)
 
 
 def write_document(out: grpc.Document, text: str) -> None:
-    """Make `out` the text, to be turned into a vector where it is received. Raises ValueError for lone surrogates."""
+    """Write the text into `out`; Qdrant turns it into a vector. Raises ValueError for lone surrogates."""
     out.MergeFromString(_TEMPLATE)
     out.text = text

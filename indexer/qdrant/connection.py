@@ -1,4 +1,4 @@
-"""How the index is reached: one address, spoken to over gRPC."""
+"""Creates the gRPC client of a Qdrant address."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from catalog.errors import InvalidInput
 
 GRPC_PORT = 6334
 
-# Without these gRPC waits up to two minutes before it tries a server that was away again.
+# By default gRPC waits up to two minutes before it reconnects to a server.
 RECONNECT = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 2000}
 
 
 def connect(url: str, *, api_key: str | None, timeout_s: float) -> AsyncQdrantClient:
     """A client of the Qdrant at `url`; nothing is sent before the first call.
 
-    `url` is the address of Qdrant's gRPC port, as in http://127.0.0.1:6334 (6334 where the port is left out); https
-    turns TLS on. `timeout_s` is the deadline of calls about collections, rounded up to whole seconds. Raises
-    InvalidInput for a URL that is none. Close the client with `await client.close()`, in the event loop that used it.
+    `url` is the address of Qdrant's gRPC port, such as http://127.0.0.1:6334 (the default port is 6334); https turns
+    TLS on. `timeout_s` is the deadline of calls about collections, rounded up to whole seconds. Raises InvalidInput if
+    the URL is invalid. Close the client with `await client.close()`, in the event loop that used it.
     """
     try:
         parts = urlsplit(url)
@@ -39,8 +39,8 @@ def connect(url: str, *, api_key: str | None, timeout_s: float) -> AsyncQdrantCl
         check_compatibility=False,
         timeout=max(1, round(timeout_s + 0.5)),
         grpc_options=dict(RECONNECT),
-        # For the REST side, which is never spoken: trusts no one, and spares loading the certificates of everyone.
+        # For the unused REST client: an empty trust store, which avoids loading the system's certificates.
         verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-        # As a header: given as `api_key`, the client warns of http, which is how a cluster is reached from inside.
+        # As a header: with `api_key` the client warns about http, which is common inside a cluster.
         headers={"api-key": api_key} if api_key else None,
     )

@@ -1,4 +1,4 @@
-"""A query's conditions, as Qdrant's filters."""
+"""Converts the conditions of a query to Qdrant filters."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from catalog.domain.state import ATTRIBUTE
 from catalog.errors import InvalidInput
 from indexer.qdrant.points import point_id
 
-# Integers beyond this differ from their neighbours only as integers, not as the doubles that ranges compare.
+# Above this, neighbouring integers are equal as doubles, which ranges compare.
 EXACT = 2**53
 
-# Any other name of an attribute has to be quoted in a path, and a quote cannot be.
+# Any other attribute name must be quoted in a path, and a name with a quote cannot be.
 PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def live_and(conditions: Sequence[Condition], *, without: Sequence[ProductKey] = ()) -> grpc.Filter:
-    """Matches the live products that satisfy all conditions, `without` some.
+    """Matches the live products that satisfy all conditions and are not in `without`.
 
-    Raises InvalidInput for what no point can hold.
+    Raises InvalidInput if a value cannot be stored in a point.
     """
     try:
         must = [_match("live", grpc.Match(boolean=True)), *(_condition(c) for c in conditions)]
@@ -33,7 +33,7 @@ def live_and(conditions: Sequence[Condition], *, without: Sequence[ProductKey] =
 
 
 def path_of(field: str) -> str:
-    """A payload field's name as Qdrant's path to it. Raises InvalidInput for an attribute that no path leads to."""
+    """The Qdrant path of a payload field. Raises InvalidInput if an attribute name cannot be part of a path."""
     name = field.removeprefix(ATTRIBUTE)
     if name == field or PLAIN.fullmatch(name):
         return field
@@ -43,7 +43,7 @@ def path_of(field: str) -> str:
 
 
 def field_of(path: str) -> str:
-    """The payload field that `path_of` gave a path for."""
+    """The payload field of a path; the inverse of `path_of`."""
     name = path.removeprefix(ATTRIBUTE)
     return path if name == path else ATTRIBUTE + name.strip('"')
 
@@ -65,7 +65,7 @@ def _has_id(keys: Sequence[ProductKey]) -> grpc.Condition:
 
 
 def _any_of(condition: AnyOf) -> grpc.Condition:
-    """Strings in one clause; every number in one of its own, because 5 and 5.0 are the same number to a shop."""
+    """One clause for all strings, and one for each number, because 5 and 5.0 are the same number to a shop."""
     strings = [v for v in condition.values if isinstance(v, str)]
     clauses = [_value(condition.field, v) for v in condition.values if not isinstance(v, str)]
     if strings:

@@ -1,4 +1,4 @@
-"""What a product is in Qdrant: the id of its point, its payload, its vectors, and the guard of its writes."""
+"""Converts between products and Qdrant points: id, payload, vectors, and the guard for compare-and-set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qdrant_client import grpc
 
 from catalog.domain.product import ProductKey
 from catalog.domain.space import Space
-from catalog.domain.state import KNOWN_FIELDS, IndexedState, Payload, known_from
+from catalog.domain.state import STATE_FIELDS, IndexedState, Payload, indexed_state_from
 from catalog.ports import ProductWrite, Vector
 from indexer.qdrant.bm25 import LEXICAL, write_document
 from indexer.qdrant.payload import fill, payload_from
@@ -24,22 +24,23 @@ from indexer.qdrant.payload import fill, payload_from
 # The namespace of the ids of liveshelf's points. A point's id never changes, so neither may this.
 NAMESPACE = UUID("4b1c7e0a-5d3f-5f0e-9c52-6c6976657368")
 
+# The payload field that compare-and-set filters on: a digest of the point's id and its revision.
 GUARD = "guard"
-# What the writing side keeps in a payload for itself; no hit carries it.
+# Payload fields of the write side only; hits do not include them.
 INTERNALS = ("clock", "revision", "fingerprint", GUARD)
 
 
-_KNOWN = frozenset(KNOWN_FIELDS)
+_STATE_FIELDS = frozenset(STATE_FIELDS)
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
 class InvalidPoint(Exception):
-    """A write that no index could take. Its text says why."""
+    """A write that no index accepts. The text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPoint:
-    """A whole point as it was read, and its fields of KNOWN_FIELDS as plain Python."""
+    """A whole point as it was read, and its STATE_FIELDS as plain Python."""
 
     point: grpc.RetrievedPoint
     fields: Payload
@@ -48,23 +49,23 @@ class StoredPoint:
 def point_id(key: ProductKey) -> str:
     """The id of a product's point: a UUID of version 5, the same in every process.
 
-    The name is the JSON of [tenant, id], so that no two keys share one, and ASCII, so that every string has one.
+    The hashed name is [tenant, id] as ASCII JSON, so that different keys have different names.
     """
-    # As uuid5 has it, which takes four times as long: a batch asks for hundreds of ids, several times.
+    # Equal to uuid5, which is four times slower: a batch computes hundreds of ids, several times.
     name = f"[{quoted(key.tenant)}, {quoted(key.id)}]".encode()
     h = sha1(NAMESPACE.bytes + name, usedforsecurity=False).hexdigest()
     return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{'89ab'[int(h[16], 16) & 3]}{h[17:20]}-{h[20:32]}"
 
 
 def guard_of(point: str, revision: str) -> str:
-    """A digest that differs for every point and revision, so that one condition can guard a whole batch."""
+    """A digest of point and revision. It is unique to the point, so one condition can guard a whole batch."""
     return blake2b(f"{point} {revision}".encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def point_of(write: ProductWrite, space: Space) -> grpc.PointStruct:
-    """The point of a write that replaces it whole. Raises InvalidPoint."""
+    """The point of a write that replaces the whole point. Raises InvalidPoint."""
     point = _point(write)
-    # In place, here and below: a message given to another's constructor is copied, with all its floats.
+    # In place, here and below: the constructor of a message copies its arguments, with all their floats.
     named = point.vectors.vectors.vectors
     point.vectors.vectors.SetInParent()
     for name, vector in (write.vectors or {}).items():
@@ -76,29 +77,29 @@ def point_of(write: ProductWrite, space: Space) -> grpc.PointStruct:
     return point
 
 
-def merged(write: ProductWrite, current: StoredPoint) -> grpc.PointStruct:
-    """The current point with the fields of a payload-only write. Raises InvalidPoint."""
+def with_changed_payload(write: ProductWrite, current: StoredPoint) -> grpc.PointStruct:
+    """The current point with the changed fields of a payload-only write. Raises InvalidPoint."""
     point = grpc.PointStruct()
     point.payload.MergeFrom(current.point.payload)
-    _fill(point, write, over=current.fields)
-    # Vectors that were read and vectors to be written are one message on the wire.
+    _fill(point, write, current=current.fields)
+    # Vectors in responses and vectors in requests have the same wire format.
     point.vectors.MergeFromString(current.point.vectors.SerializeToString())
     return point
 
 
 def stored_point(point: grpc.RetrievedPoint) -> StoredPoint:
-    """What was read of a point, whose payload has at least the fields of KNOWN_FIELDS."""
-    return StoredPoint(point, payload_from(point.payload, _KNOWN))
+    """A stored point, from a point that was read with at least its STATE_FIELDS."""
+    return StoredPoint(point, payload_from(point.payload, _STATE_FIELDS))
 
 
-def known_of(there: StoredPoint) -> IndexedState:
-    """What a point says of its product."""
-    clock = there.fields["clock"]
-    # Points written before the clock was kept as text have it as a structure.
-    return known_from({**there.fields, "clock": json.loads(clock) if isinstance(clock, str) else clock})
+def indexed_state_of(stored: StoredPoint) -> IndexedState:
+    """The indexed state of a point's product."""
+    clock = stored.fields["clock"]
+    # Earlier versions wrote the clock as a structure instead of text.
+    return indexed_state_from({**stored.fields, "clock": json.loads(clock) if isinstance(clock, str) else clock})
 
 
-def dense(vector: Vector) -> grpc.DenseVector:
+def dense_vector(vector: Vector) -> grpc.DenseVector:
     """A vector as a message."""
     message: grpc.DenseVector = grpc.DenseVector.FromString(_packed(vector))
     return message
@@ -109,42 +110,43 @@ def key_from(fields: Mapping[str, grpc.Value]) -> ProductKey:
 
 
 def ids_filter(ids: Iterable[str], guards: Iterable[str]) -> grpc.Filter:
-    """Matches the points of these ids that carry one of these guards."""
-    found = guard_filter(guards)
-    found.must.add().has_id.has_id.extend(grpc.PointId(uuid=i) for i in ids)
-    return found
+    """Matches the points with one of these ids and one of these guards."""
+    matching = guard_filter(guards)
+    matching.must.add().has_id.has_id.extend(grpc.PointId(uuid=i) for i in ids)
+    return matching
 
 
 def guard_filter(guards: Iterable[str]) -> grpc.Filter:
-    """Matches the points that carry one of these guards."""
+    """Matches the points with one of these guards."""
     match = grpc.Match(keywords=grpc.RepeatedStrings(strings=guards))
     return grpc.Filter(must=[grpc.Condition(field=grpc.FieldCondition(key=GUARD, match=match))])
 
 
 def _point(write: ProductWrite) -> grpc.PointStruct:
-    """The point but for its vectors."""
+    """The point without its vectors."""
     point = grpc.PointStruct()
     _fill(point, write)
     return point
 
 
-def _fill(point: grpc.PointStruct, write: ProductWrite, over: Mapping[str, Any] = MappingProxyType({})) -> None:
-    """The id, and the fields of the payload, over what the point has of them: those that are not so already."""
+def _fill(point: grpc.PointStruct, write: ProductWrite, current: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Set the id and the payload fields that differ from `current`, the fields that the point already has."""
     identity = point.id.uuid = point_id(write.key)
-    own = {**write.key._asdict(), GUARD: guard_of(identity, write.payload["revision"])}
+    derived = {**write.key._asdict(), GUARD: guard_of(identity, write.payload["revision"])}
     if "clock" in write.payload:
-        # Nobody filters on it, and as a structure it costs index and wire more than all the other fields together.
-        own["clock"] = _COMPACT.encode(write.payload["clock"])
+        # As text: no query filters on it, and as a structure it costs more than all other fields together.
+        derived["clock"] = _COMPACT.encode(write.payload["clock"])
     try:
-        fields = {**write.payload, **own}
-        fill(point.payload, {n: v for n, v in fields.items() if n not in over or not _same(over[n], v)})
-    except (ValueError, TypeError) as error:  # lone surrogates, integers beyond 64 bits, values JSON does not have
+        fields = {**write.payload, **derived}
+        changed = {n: v for n, v in fields.items() if n not in current or not _identical(current[n], v)}
+        fill(point.payload, changed)
+    except (ValueError, TypeError) as error:  # lone surrogates, integers beyond 64 bits, non-JSON values
         raise InvalidPoint(f"the payload cannot be stored: {error}") from error
 
 
-def _same(one: object, other: object) -> bool:
-    # To Python 1, 1.0 and True are equal; their texts are not.
-    return one == other and repr(one) == repr(other)
+def _identical(a: object, b: object) -> bool:
+    # 1, 1.0 and True are equal in Python; their texts differ.
+    return a == b and repr(a) == repr(b)
 
 
 def _check(name: str, vector: Vector, space: Space) -> None:
@@ -152,20 +154,20 @@ def _check(name: str, vector: Vector, space: Space) -> None:
     if dim is None:
         raise InvalidPoint(f"there is no vector {name!r} in the space {space.id}")
     if vector.shape != (dim,):
-        raise InvalidPoint(f"the vector {name!r} has shape {vector.shape} where ({dim},) belongs")
+        raise InvalidPoint(f"the vector {name!r} has shape {vector.shape}, not ({dim},)")
     if not np.isfinite(vector).all():
         raise InvalidPoint(f"the vector {name!r} has values that are not finite")
 
 
 def _packed(vector: Vector) -> bytes:
-    """A DenseVector in the wire's own form, one packed field of little-endian floats.
+    """A DenseVector in wire format: one packed field of little-endian floats.
 
-    Setting the field number by number holds the event loop for tens of milliseconds a batch where vectors are long.
+    Setting the field number by number would block the event loop for tens of milliseconds per batch of long vectors.
     """
     raw = np.ascontiguousarray(vector, dtype="<f4").tobytes()
-    header, left = bytearray(b"\x0a"), len(raw)
-    while left > 0x7F:
-        header.append(left & 0x7F | 0x80)
-        left >>= 7
-    header.append(left)
+    header, length = bytearray(b"\x0a"), len(raw)
+    while length > 0x7F:
+        header.append(length & 0x7F | 0x80)
+        length >>= 7
+    header.append(length)
     return bytes(header) + raw

@@ -1,4 +1,4 @@
-"""What is asked of the collection, as Qdrant's queries."""
+"""Converts index queries to Qdrant queries."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from catalog.domain.space import Space
 from catalog.errors import InvalidInput, Unavailable
 from indexer.qdrant.bm25 import LEXICAL, write_document
 from indexer.qdrant.filters import live_and
-from indexer.qdrant.points import dense
+from indexer.qdrant.points import dense_vector
 
 
 @dataclass(frozen=True, slots=True)
 class GraphPolicy:
-    """How a graph is searched, where an Ask does not say. None leaves a number to Qdrant.
+    """Defaults for searching the HNSW graph. None leaves a value to Qdrant.
 
-    `ef` is how many candidates a search of the graph keeps; it is never less than what is asked for. Qdrant's own, 100,
-    finds too few of the nearest where queries are words and points have photos: see docs/performance.md. `rescore` and
-    `oversampling` are for quantized vectors: whether the best are compared again as they are, and how many more than
-    asked for.
+    `ef` is the number of candidates that a graph search keeps, at least the limit of the query. Qdrant's own default,
+    100, misses too many nearest points of text queries among points with photos: see docs/performance.md. `rescore`
+    and `oversampling` apply to quantized vectors: whether the best hits are compared again with full-precision vectors,
+    and how many times more hits are fetched for that.
     """
 
     ef: int | None = 384
@@ -33,34 +33,34 @@ class GraphPolicy:
     oversampling: float | None = None
 
 
-def queries_of(ask: IndexQuery, space: Space, policy: GraphPolicy = GraphPolicy()) -> list[grpc.QueryPoints]:
+def qdrant_queries(query: IndexQuery, space: Space, policy: GraphPolicy = GraphPolicy()) -> list[grpc.QueryPoints]:
     """One query for each channel, the dense one first, without collection, limit and payload. Raises InvalidInput."""
-    where = live_and(ask.conditions, without=ask.without)
-    found = []
-    if ask.vector is not None:
-        found.append(_dense(ask, space, where, policy))
-    if ask.words is not None:
-        found.append(_lexical(ask.words, where))
-    if not found:
+    conditions = live_and(query.conditions, without=query.without)
+    queries = []
+    if query.vector is not None:
+        queries.append(_dense_query(query, space, conditions, policy))
+    if query.words is not None:
+        queries.append(_lexical_query(query.words, conditions))
+    if not queries:
         raise InvalidInput("a search needs a vector or words: give it some text or an image")
-    return found
+    return queries
 
 
-def pool_of(ask: IndexQuery) -> int:
-    """How many each channel brings to a fusion."""
-    return max(ask.pool, ask.offset + ask.limit)
+def pool_size(query: IndexQuery) -> int:
+    """The number of hits that each channel contributes to a fusion."""
+    return max(query.pool, query.offset + query.limit)
 
 
-def scores_of(found: Sequence[grpc.ScoredPoint]) -> list[tuple[str, float]]:
-    """A channel as `catalog.fusion.fused` takes it."""
-    return [(point.id.uuid, point.score) for point in found]
+def scores_of(points: Sequence[grpc.ScoredPoint]) -> list[tuple[str, float]]:
+    """A channel's ids and scores, as `catalog.query.rank_fusion.fused` takes them."""
+    return [(point.id.uuid, point.score) for point in points]
 
 
 @asynccontextmanager
 async def deadline(seconds: float | None) -> AsyncIterator[None]:
-    """What is done inside is called off after `seconds`; raises Unavailable then.
+    """Cancels the body after `seconds` and raises Unavailable.
 
-    It says nothing about Qdrant's health, so no circuit opens for those who would have waited longer.
+    A missed deadline says nothing about Qdrant's health, so it does not count for the circuit breaker.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -69,22 +69,22 @@ async def deadline(seconds: float | None) -> AsyncIterator[None]:
         raise Unavailable(f"Qdrant did not search within {seconds} s") from error
 
 
-def _dense(ask: IndexQuery, space: Space, where: grpc.Filter, policy: GraphPolicy) -> grpc.QueryPoints:
-    vector = ask.vector
-    if vector is None or vector.shape != (space.vectors.get(ask.using),) or not np.isfinite(vector).all():
-        raise InvalidInput(f"the query's vector is not one of the vectors {ask.using!r} of the space {space.id}")
-    params = grpc.SearchParams(exact=ask.exact, hnsw_ef=ask.ef or policy.ef)
+def _dense_query(query: IndexQuery, space: Space, conditions: grpc.Filter, policy: GraphPolicy) -> grpc.QueryPoints:
+    vector = query.vector
+    if vector is None or vector.shape != (space.vectors.get(query.using),) or not np.isfinite(vector).all():
+        raise InvalidInput(f"the query's vector is not one of the vectors {query.using!r} of the space {space.id}")
+    params = grpc.SearchParams(exact=query.exact, hnsw_ef=query.ef or policy.ef)
     if policy.rescore is not None or policy.oversampling is not None:
         quantization = grpc.QuantizationSearchParams(rescore=policy.rescore, oversampling=policy.oversampling)
         params.quantization.CopyFrom(quantization)
-    nearest = grpc.VectorInput(dense=dense(vector))
-    return grpc.QueryPoints(query=grpc.Query(nearest=nearest), using=ask.using, filter=where, params=params)
+    nearest = grpc.VectorInput(dense=dense_vector(vector))
+    return grpc.QueryPoints(query=grpc.Query(nearest=nearest), using=query.using, filter=conditions, params=params)
 
 
-def _lexical(words: str, where: grpc.Filter) -> grpc.QueryPoints:
-    query = grpc.QueryPoints(using=LEXICAL, filter=where)
+def _lexical_query(words: str, conditions: grpc.Filter) -> grpc.QueryPoints:
+    query = grpc.QueryPoints(using=LEXICAL, filter=conditions)
     try:
         write_document(query.query.nearest.document, words)
     except ValueError as error:
-        raise InvalidInput(f"the words of the query are no text: {error}") from error
+        raise InvalidInput(f"the words of the query are not text: {error}") from error
     return query

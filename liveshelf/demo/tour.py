@@ -114,9 +114,9 @@ class Tour:
         """The hits, and the milliseconds the answer took."""
         started = time.perf_counter()
         if image is None:
-            answer = self._search.post("/search", json={"text": text, "limit": limit})
+            answer = self._search.post("/v1/search", json={"text": text, "limit": limit})
         else:
-            answer = self._search.post("/search", data={"limit": str(limit)}, files={"image": ("query.jpg", image)})
+            answer = self._search.post("/v1/search", data={"limit": str(limit)}, files={"image": ("query.jpg", image)})
         answer.raise_for_status()
         return answer.json()["hits"], (time.perf_counter() - started) * 1000
 

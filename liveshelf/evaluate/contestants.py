@@ -175,7 +175,7 @@ def live_recall(settings: Settings, model: Model, queries: Sequence[str], k: int
 
 
 async def _live_recall(settings: Settings, model: Model, vectors: NDArray[np.float32], k: int) -> Estimate:
-    timeout = settings.qdrant_timeout_s
+    timeout = settings.qdrant_timeout_seconds
     client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
     try:
         name = collection_name(collection_policy_of(settings), model.space)

@@ -32,14 +32,14 @@ def image_policy_of(settings: Settings) -> ImagePolicy:
     return ImagePolicy(
         max_bytes=s.image_max_bytes,
         max_pixels=s.image_max_pixels,
-        total_timeout_s=s.image_timeout_s,
+        total_timeout_s=s.image_timeout_seconds,
         file_roots=tuple(root.resolve() for root in s.image_file_roots),
         allow_hosts=s.image_allow_hosts,
         allow_ports=s.image_allow_ports,
         ca_file=s.image_ca_file,
         concurrency=s.image_concurrency,
-        per_host=s.image_per_host,
-        s3=S3Policy(buckets=s.image_s3_buckets, endpoint=s.image_s3_endpoint, threads=s.image_per_host),
+        per_host=s.image_concurrency_per_host,
+        s3=S3Policy(buckets=s.image_s3_buckets, endpoint=s.image_s3_endpoint, threads=s.image_concurrency_per_host),
         cache=_cache_policy_of(s),
     )
 
@@ -61,7 +61,7 @@ def public_image_policy_of(settings: Settings) -> ImagePolicy:
 def _cache_policy_of(settings: Settings) -> HttpCachePolicy | None:
     if not settings.image_cache_mb:
         return None
-    return HttpCachePolicy(settings.cache.expanduser() / "photos.sqlite", settings.image_cache_mb * 1_000_000)
+    return HttpCachePolicy(settings.cache_dir.expanduser() / "photos.sqlite", settings.image_cache_mb * 1_000_000)
 
 
 def encode_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) -> EncodePolicy:
@@ -69,10 +69,10 @@ def encode_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) ->
         batch=32 if settings.device == "cpu" else 256,  # larger ones leave a core's cache, and are slower
         forwards=forwards,
         nice=nice,
-        queries=QueryBatchPolicy(words=settings.query_batch),
+        queries=QueryBatchPolicy(words=settings.query_batch_max_size),
         fetches=settings.image_concurrency,
         photos=image_policy_of(settings),
-        placeholders=PlaceholderPolicy(titles=settings.placeholder_titles),
+        placeholders=PlaceholderPolicy(titles=settings.placeholder_min_titles),
     )
 
 
@@ -82,7 +82,7 @@ def collection_policy_of(settings: Settings) -> CollectionPolicy:
     return CollectionPolicy(
         name=settings.collection,
         indexed=settings.indexed_attributes,
-        quantized=settings.quantized,
+        quantized=settings.quantization == "int8",
         hnsw_m=settings.hnsw_m,
         hnsw_ef_construct=settings.hnsw_ef_construct,
     )
@@ -91,7 +91,9 @@ def collection_policy_of(settings: Settings) -> CollectionPolicy:
 def graph_policy_of(settings: Settings) -> GraphPolicy:
     from indexer import GraphPolicy
 
-    return GraphPolicy(ef=settings.hnsw_ef, rescore=settings.rescore, oversampling=settings.oversampling)
+    return GraphPolicy(
+        ef=settings.hnsw_ef, rescore=settings.quantization_rescore, oversampling=settings.quantization_oversampling
+    )
 
 
 def find_policy_of(settings: Settings) -> QueryPolicy:
@@ -109,7 +111,7 @@ def forwards_of(settings: Settings) -> int:
 
 def runtime_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) -> RuntimePolicy:
     threads = max(1, _cores(settings) // forwards)
-    kept = settings.cache.expanduser() / "towers"
+    kept = settings.cache_dir.expanduser() / "towers"
     return RuntimePolicy(
         settings.runtime, kept, forwards=forwards, threads=threads, nice=nice, precision=settings.precision
     )
@@ -118,17 +120,17 @@ def runtime_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) -
 def model_of(settings: Settings, name: str | None = None, *, forwards: int = 1, nice: int = 0) -> Model:
     """The model of the settings, or of that name, which so many forwards at once share the cores for. Raises Misuse."""
     runtime = runtime_policy_of(settings, forwards=forwards, nice=nice)
-    threads = settings.threads if forwards == 1 else runtime.threads
+    threads = settings.encoder_threads if forwards == 1 else runtime.threads
     return load(name or settings.model, device=settings.device, threads=threads, runtime=runtime)
 
 
 def query_threads_of(settings: Settings) -> int:
     """For a forward of queries half of the cores: one is too short to be worth more, and the answers need theirs."""
-    return settings.threads or max(1, _cores(settings) // 2)
+    return settings.encoder_threads or max(1, _cores(settings) // 2)
 
 
 def _cores(settings: Settings) -> int:
-    return settings.threads or os.cpu_count() or 1
+    return settings.encoder_threads or os.cpu_count() or 1
 
 
 @contextmanager

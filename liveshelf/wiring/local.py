@@ -27,7 +27,7 @@ class LocalShelf:
 
     def __init__(self, settings: Settings, *, broker_port: int = 0, engine_port: int = 0) -> None:
         self.settings = settings
-        folder = DataFolder(settings.data.resolve())
+        folder = DataFolder(settings.data_dir.resolve())
         self._run, self._logs = folder.run, folder.logs
         broker = GroupMember("broker", lambda: self._broker(folder, broker_port), folder.broker / "broker.log")
         engine = GroupMember("engine", lambda: self._engine(folder, engine_port), folder.engine / "engine.log")
@@ -37,7 +37,7 @@ class LocalShelf:
     def url(self) -> str:
         """Where the search service answers."""
         port = json.loads(self._ready_file("serve").read_text("utf-8"))["port"]
-        return f"http://{self.settings.host}:{port}"
+        return f"http://{self.settings.search_host}:{port}"
 
     def __enter__(self) -> Self:
         self._run.mkdir(parents=True, exist_ok=True)
@@ -52,8 +52,8 @@ class LocalShelf:
         self.group.__exit__(kind, error, trace)
 
     def _broker(self, folder: DataFolder, port: int) -> Broker:
-        broker = Broker.start(folder.broker, cache=self.settings.cache, port=port)
-        self.settings = self.settings.model_copy(update={"kafka": broker.bootstrap})
+        broker = Broker.start(folder.broker, cache=self.settings.cache_dir, port=port)
+        self.settings = self.settings.model_copy(update={"kafka_bootstrap_servers": broker.bootstrap})
         return broker
 
     def _engine(self, folder: DataFolder, port: int) -> EngineProcess:
@@ -67,12 +67,12 @@ class LocalShelf:
         log = self._logs / f"{name}.log"
 
         def command() -> Command:
-            settings = self.settings.model_copy(update={"ready_file": ready, "member": name})
+            settings = self.settings.model_copy(update={"ready_file": ready, "kafka_group_instance_id": name})
             return Command(
                 argv=[sys.executable, "-m", "liveshelf", name],
                 env=environment(settings),
                 log=log,
-                grace=settings.drain_seconds + DRAIN_MARGIN_S,
+                grace=settings.drain_timeout_seconds + DRAIN_MARGIN_S,
             )
 
         return GroupMember(name, lambda: ChildProcess(command()), log, ready.exists)

@@ -14,9 +14,9 @@ from liveshelf.settings import Settings
 def contract_of(settings: Settings) -> ParserConfig:
     """What the settings add to the contract. Raises InvalidInput where the mapping cannot be read."""
     return ParserConfig(
-        tenant=settings.tenant,
-        mapping=_mapping(settings.mapping) if settings.mapping else None,
-        max_ahead_ms=settings.max_ahead_s * 1000 or None,
+        tenant=settings.default_tenant,
+        mapping=_mapping(settings.mapping_file) if settings.mapping_file else None,
+        max_ahead_ms=settings.max_version_skew_seconds * 1000 or None,
     )
 
 
@@ -24,4 +24,4 @@ def _mapping(file: Path) -> RecordMapping:
     try:
         return read_mapping(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"LIVESHELF_MAPPING: {file} cannot be read ({error}): name a TOML file.") from None
+        raise InvalidInput(f"LIVESHELF_MAPPING_FILE: {file} cannot be read ({error}): name a TOML file.") from None

@@ -43,9 +43,9 @@ HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 async def run_search(settings: Settings, *, insecure: bool = False) -> None:
     """The search service, until SIGTERM."""
-    keys = None if settings.keys is None else KeyFile(settings.keys)
+    keys = None if settings.api_keys_file is None else KeyFile(settings.api_keys_file)
     async with AsyncExitStack() as stack:
-        sharing = settings.model_copy(update={"threads": query_threads_of(settings)})
+        sharing = settings.model_copy(update={"encoder_threads": query_threads_of(settings)})
         encoder = await stack.enter_async_context(encoder_of(sharing, forwards=1))
         images = await stack.enter_async_context(ImageFetcher(public_image_policy_of(settings)))
         photos = await stack.enter_async_context(ImageFetcher(image_policy_of(settings)))
@@ -56,7 +56,9 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
         gc.collect()
         gc.freeze()
         guarded = insecure or keys is not None
-        await serve(app, settings.host, settings.port, settings.ready_file, insecure=guarded, on_stop=live.close)
+        await serve(
+            app, settings.search_host, settings.search_port, settings.ready_file, insecure=guarded, on_stop=live.close
+        )
 
 
 @asynccontextmanager
@@ -67,17 +69,23 @@ async def parts_of(
 
     Raises Unavailable where the index does not answer, and Hopeless where the collection is of another kind.
     """
-    timeout, space, graph = settings.qdrant_timeout_s, encoder.space, graph_policy_of(settings)
+    timeout, space, graph = settings.qdrant_timeout_seconds, encoder.space, graph_policy_of(settings)
     client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
     try:
         name = await ensure(client, space, collection_policy_of(settings))
         shelf = QdrantReader(client, collection=name, space=space, timeout_s=timeout, policy=graph)
         candidates = QdrantCandidateReader(client, collection=name, space=space, timeout_s=timeout, policy=graph)
         facets = QdrantFacetReader(client, collection=name, timeout_s=timeout)
-        find = SearchService(shelf=shelf, encoder=encoder, looks=shelf, facets=facets, policy=find_policy_of(settings))
+        find = SearchService(
+            product_reader=shelf,
+            vector_reader=shelf,
+            facet_reader=facets,
+            encoder=encoder,
+            policy=find_policy_of(settings),
+        )
         parts = Dependencies(
             find=find,
-            gather=CandidateService(candidates=candidates, find=find),
+            gather=CandidateService(candidate_reader=candidates, search_service=find),
             shelf=shelf,
             images=images,
             health=index_health(shelf, space=space.id),
@@ -109,9 +117,9 @@ def remembering(encoder: EncoderService, settings: Settings) -> QueryEncoder:
 
 
 def search_policy_of(settings: Settings) -> SearchPolicy:
-    most = settings.max_in_flight
+    most = settings.max_requests_in_flight
     return SearchPolicy(
-        tenant=settings.tenant,
+        tenant=settings.default_tenant,
         max_in_flight=most,
         max_waiting=2 * most,
         hosts=hosts_of(settings),
@@ -126,6 +134,6 @@ def hosts_of(settings: Settings) -> frozenset[str]:
     in by the browser as if it were ours.
     """
     named = {name.lower() for name in settings.allowed_hosts}
-    if named or settings.host in {*HERE, "::1"} or settings.host.startswith("127."):
-        named |= HERE | {settings.host.lower()}
+    if named or settings.search_host in {*HERE, "::1"} or settings.search_host.startswith("127."):
+        named |= HERE | {settings.search_host.lower()}
     return frozenset(named)

@@ -18,7 +18,7 @@ from catalog.ingest.reject_limit import RejectLimit
 from encoders.batching.executor import Priority
 from encoders.model import Model
 from encoders.service import EncoderService
-from indexer import QdrantImageRetryQueue, QdrantWriter, RequestPolicy, connect, ensure
+from indexer import QdrantImageRetryQueue, QdrantWriter, RequestPolicy, connect, ensure, prepare
 from liveshelf.settings import Settings, secret
 from liveshelf.wiring.encoder import collection_policy_of, encoder_of
 from liveshelf.wiring.kafka import kafka_of, topics_of
@@ -32,10 +32,13 @@ from streams.worker.worker import Worker, run_worker
 READY_POLL_S = 0.2
 
 
-async def run_ingest(settings: Settings, model: Future[Model] | None = None) -> int:
-    """The worker: both topics to the index until SIGTERM. The process's exit code. `model` is as in `worker_of`."""
+async def run_ingest(settings: Settings, model: Future[Model] | None = None, *, standby: bool = False) -> int:
+    """The worker: both topics to the index until SIGTERM. Returns the exit code of the process.
+
+    `model` and `standby` are as in `worker_of`.
+    """
     async with AsyncExitStack() as stack:
-        worker, _ = await stack.enter_async_context(worker_of(settings, model))
+        worker, _ = await stack.enter_async_context(worker_of(settings, model, standby=standby))
         if settings.ready_file is not None:
             await stack.enter_async_context(_told(settings.ready_file, lambda: worker.ready))
         return await run_worker(worker)
@@ -43,29 +46,32 @@ async def run_ingest(settings: Settings, model: Future[Model] | None = None) -> 
 
 @asynccontextmanager
 async def worker_of(
-    settings: Settings, model: Future[Model] | None = None
+    settings: Settings, model: Future[Model] | None = None, *, standby: bool = False
 ) -> AsyncIterator[tuple[Worker, EncoderService]]:
     """A worker that is yet to be run, and the encoder it shares between its lanes.
 
     `model` is what `liveshelf.wiring.loading` began to load, with the settings' `nice`. Topics and collection exist
-    when this has entered. Raises Unavailable where broker or index do not answer.
+    when this has entered. A `standby` worker fills the collection of its model while the alias serves another one.
+    Raises Unavailable if broker or index do not answer, and FatalError if another model's collection is served and
+    this is no standby.
     """
-    kafka, topics, timeout = kafka_of(settings), topics_of(settings), settings.qdrant_timeout_s
+    kafka, topics, timeout = kafka_of(settings), topics_of(settings), settings.qdrant_timeout_seconds
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(create_topics, kafka, topics)
         client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
         stack.push_async_callback(client.close)
-        encoder = await stack.enter_async_context(encoder_of(settings, nice=settings.nice, model=model))
-        collection = await ensure(client, encoder.space, collection_policy_of(settings))
+        encoder = await stack.enter_async_context(encoder_of(settings, nice=settings.worker_nice, model=model))
+        make_ready = prepare if standby else ensure
+        collection = await make_ready(client, encoder.space, collection_policy_of(settings))
         requests = RequestPolicy(timeout_s=timeout)
         index = QdrantWriter(client, collection=collection, space=encoder.space, policy=requests)
         quarantine = await stack.enter_async_context(KafkaQuarantine(kafka, topics))
         policy = IngestPolicy(
             contract=contract_of(settings),
-            limit=RejectLimit(share=settings.reject_share, least=settings.reject_least),
+            limit=RejectLimit(share=settings.reject_max_share, least=settings.reject_min_count),
             repair=repair_policy_of(settings),
         )
-        batch = BatchPolicy(max_records=settings.batch_size, within_s=settings.batch_wait_ms / 1000)
+        batch = BatchPolicy(max_records=settings.batch_max_records, within_s=settings.batch_max_wait_seconds)
 
         def lane(name: str, turn: Priority) -> Pipeline[IngestBatch]:
             way = encoder.lane(turn)
@@ -73,21 +79,24 @@ async def worker_of(
             return Pipeline(ingest, lane=name, batch=batch)
 
         lanes = {topics.live: lane("live", Priority.LIVE), topics.backfill: lane("back-fill", Priority.BACKFILL)}
-        stall = StallPolicy(seconds=max(settings.stall_seconds, 2 * timeout))
+        stall = StallPolicy(seconds=max(settings.stall_timeout_seconds, 2 * timeout))
         limits = WorkerPolicy(
-            batch=batch, stall=stall, drain_s=settings.drain_seconds, session_s=settings.session_seconds
+            batch=batch,
+            stall=stall,
+            drain_s=settings.drain_timeout_seconds,
+            session_s=settings.kafka_session_timeout_seconds,
         )
         repair = ImageRetrier(
             index=index,
-            unhealed=QdrantImageRetryQueue(client, collection=collection, timeout_s=timeout),
+            retry_queue=QdrantImageRetryQueue(client, collection=collection, timeout_s=timeout),
             encoder=encoder.lane(Priority.BACKFILL),
-            policy=policy.repair,
+            policy=policy.image_retry,
         )
-        yield Worker(kafka, lanes, policy=limits, background=[repair.run] if settings.repair else []), encoder
+        yield Worker(kafka, lanes, policy=limits, background=[repair.run] if settings.image_retry else []), encoder
 
 
 def repair_policy_of(settings: Settings) -> ImageRetryPolicy:
-    return ImageRetryPolicy(delays_s=settings.repair_after_s if settings.repair else ())
+    return ImageRetryPolicy(delays_s=settings.image_retry_delays_seconds if settings.image_retry else ())
 
 
 @asynccontextmanager

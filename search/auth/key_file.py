@@ -27,7 +27,7 @@ class KeyFile:
         self._grants = {grant.id: grant for grant in read_grants(file)}
         if not self._grants:
             raise InvalidInput(
-                f"there is no key in {file}: make one with `liveshelf keys add NAME`, or unset LIVESHELF_KEYS"
+                f"there is no key in {file}: make one with `liveshelf keys add NAME`, or unset LIVESHELF_API_KEYS_FILE"
             )
 
     def find(self, key: str) -> Grant | None:

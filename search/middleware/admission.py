@@ -14,7 +14,7 @@ from search.middleware.concurrency import ConcurrencyLimiter, Deadline, HeldSlot
 from search.policy import SearchPolicy
 
 TIMEOUT_HEADER = "x-timeout-ms"
-ENDLESS = frozenset({"/live"})
+ENDLESS = frozenset({"/v1/products/stream"})
 
 
 class AdmissionMiddleware:

@@ -20,7 +20,7 @@ from search.policy import SearchPolicy
 
 COOKIE = "liveshelf_key"
 # What is the same for everyone: the pages, their parts, the description of the API, whether the service is up.
-OPEN = frozenset({"/", "/docs", "/openapi.json", "/health", "/favicon.ico"})
+OPEN = frozenset({"/", "/docs", "/openapi.json", "/livez", "/readyz", "/v1/status", "/favicon.ico"})
 OPEN_BELOW = "/static/"
 NO_KEY = "a key is needed: send it as `Authorization: Bearer KEY` or `X-Api-Key: KEY`"
 UNKNOWN = "this key is not known, was revoked or has expired: ask whoever runs this shelf for another"

@@ -55,23 +55,23 @@ const dated = (product) => Object.assign(product, { born: performance.now() - (p
 export async function search(body, signal) {
   const form = body instanceof FormData;
   const headers = form ? {} : { "content-type": "application/json" };
-  const answer = await json("search", { method: "POST", headers, body: form ? body : JSON.stringify(body), signal });
+  const answer = await json("v1/search", { method: "POST", headers, body: form ? body : JSON.stringify(body), signal });
   answer.hits.forEach(dated);
   return answer;
 }
 
-export const productPath = (id) => `products/${encodeURIComponent(id)}`;
+export const productPath = (id) => `v1/products/${encodeURIComponent(id)}`;
 
 /* What is wrong is news here too: the answer comes whatever its status. */
 export async function health() {
-  const response = await send("health", { quietly: true, signal: AbortSignal.timeout(4000) });
+  const response = await send("v1/status", { quietly: true, signal: AbortSignal.timeout(4000) });
   return response.json();
 }
 
 /* The fields there are and what each holds, and the values of those named, counted under a filter. */
 export function facets(fields, filter) {
   const asked = new URLSearchParams([...fields.map((field) => ["field", field]), ["limit", MOST_VALUES], ["filter", JSON.stringify(filter)]]);
-  return json(`facets?${asked}`, { quietly: true });
+  return json(`v1/facets?${asked}`, { quietly: true });
 }
 
 export async function photo(path) {
@@ -82,7 +82,7 @@ export async function photo(path) {
 
 /* Products as they are indexed, until the stream ends. Not an EventSource: that could not send a key. */
 export async function* live(since, signal) {
-  const response = await send(`live?since=${since}`, { quietly: true, signal });
+  const response = await send(`v1/products/stream?since=${since}`, { quietly: true, signal });
   if (!response.ok) throw await failed(response);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   for (let rest = "", part; !(part = await reader.read()).done;) {

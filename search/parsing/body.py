@@ -12,7 +12,7 @@ from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
 from search.errors import ApiError
 from search.policy import SearchPolicy

@@ -11,8 +11,9 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from catalog.domain.filters import Condition, parse_filter, path
+from catalog.domain.image_state import ImageState
 from catalog.domain.index_query import Fusion, ReciprocalRankFusion, WeightedFusion
-from catalog.domain.product import ImageState, ProductKey
+from catalog.domain.product import ProductKey
 from catalog.errors import ImageProblem, InvalidInput
 from catalog.ports import ImageSource
 from catalog.query.query import FacetRequest, Mode, Query, QueryPart, Sort
@@ -136,7 +137,7 @@ def similar_query(asked: SimilarParams, caller: Caller) -> Query:
         ef=asked.ef,
         conditions=conditions_of(json_object(asked.filter, "filter") if asked.filter else {}),
         tenant=caller.tenant,
-        facets=tuple(FacetRequest(path(field)) for field in asked.facet),
+        facets=tuple(FacetRequest(path(field)) for field in asked.facets),
         **_shape(asked),
     )
 

@@ -1,4 +1,4 @@
-"""Products as they are indexed, told to everyone who listens: one poller for the whole process."""
+"""GET /v1/products/stream: products as they are indexed, as server-sent events. One poller serves all listeners."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
+from starlette.routing import Match
+from starlette.types import Scope
 
 from catalog.domain.filters import Condition
 from catalog.domain.product import ProductKey
@@ -173,12 +177,22 @@ def _sign(told: Told) -> tuple[object, ...]:
     return key, payload.get("event_time"), payload.get("content_version"), payload.get("offer_version")
 
 
+class _StreamRoute(APIRoute):
+    """Leaves a request that accepts JSON and no events to the route of one product, whose id may be `stream`."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        accept = Headers(scope=scope).get("accept", "") if scope["type"] == "http" else ""
+        if "application/json" in accept and "text/event-stream" not in accept:
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
 def product_stream_routes(live: ProductStream) -> APIRouter:
-    """GET /live."""
-    routes = APIRouter()
+    """GET /products/stream."""
+    routes = APIRouter(route_class=_StreamRoute)
 
     @routes.get(
-        "/live",
+        "/products/stream",
         summary="Products as they are indexed",
         response_class=StreamingResponse,
         responses={

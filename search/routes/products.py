@@ -12,7 +12,7 @@ from catalog.domain.product import ProductKey
 from catalog.domain.state import Payload
 from catalog.errors import ImageProblem
 from catalog.ports import ImageSource, ProductReader
-from catalog.query.query_vector import none_of
+from catalog.query.query_vector import product_not_found
 from search.auth.caller import Caller, caller_of
 from search.errors import ApiError
 from search.media import WEB, scheme, sniff
@@ -39,7 +39,7 @@ def product_routes(
         key = ProductKey(tenant or caller.tenant or policy.tenant, product_id)
         payload = await shelf.get(key) if caller.may_see(key) else None
         if payload is None:
-            raise none_of(key)
+            raise product_not_found(key)
         return key, payload
 
     # An id may hold slashes, so the longer of the two paths is tried first.

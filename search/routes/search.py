@@ -79,7 +79,7 @@ def search_routes(
     async def facets(asked: Annotated[FacetParams, Query()], caller: Who) -> Response:
         """The fields that can be filtered on and counted; and of those named, the values and how many have them."""
         query = facets_query(asked, caller)
-        fields, counted = await find.fields(caller.tenant), await find.counted(caller.tenant)
+        fields, counted = await find.fields(caller.tenant), await find.countable(caller.tenant)
         body = FieldsBody(
             fields={name_of(field): holds for field, holds in fields.items()},
             counted=[name_of(field) for field in counted],

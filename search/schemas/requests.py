@@ -240,7 +240,7 @@ class SimilarParams(BaseModel):
     filter: str | None = Field(
         default=None, description="The filter of POST /search, as JSON text.", examples=[FILTER_TEXT]
     )
-    facet: list[FieldName] = Field(
+    facets: list[FieldName] = Field(
         default=[], description="A field whose values are counted; may be repeated.", examples=[["brand"]]
     )
     group_by: FieldName | None = Field(default=None, description=GROUP_BY, examples=["parent"])

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from catalog.domain.filters import name_of
-from catalog.domain.product import ImageState, ProductKey, Scalar
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import ProductKey, Scalar
 from catalog.domain.state import Payload
 from catalog.ports import Hit
 from catalog.query.query import Mode, SearchResult
@@ -19,7 +20,7 @@ PRODUCT_EXAMPLE: dict[str, Any] = {
     "tenant": "default",
     "title": "Stoneware mug, sea green",
     "images": ["https://images.example/sku-1.jpg"],
-    "photo": "/products/sku-1/photo?tenant=default&n=0",
+    "photo": "/v1/products/sku-1/photo?tenant=default&n=0",
     "attributes": {"brand": "Arbour", "category": "mugs"},
     "price": 12.5,
     "currency": "EUR",
@@ -152,7 +153,7 @@ def counts_of(counts: Mapping[str, Sequence[tuple[Scalar, int]]]) -> dict[str, l
     }
 
 
-class HealthBody(BaseModel):
+class StatusBody(BaseModel):
     """Whether queries can be answered."""
 
     status: str = Field(description="ok, or unavailable.", examples=["ok"])

@@ -11,7 +11,7 @@ from kafka.errors import BrokerResponseError, PolicyViolationError
 
 from catalog.domain.record import Stage
 from catalog.errors import InvalidInput
-from catalog.events.parser import ParserConfig, named
+from catalog.events.parser import ParserConfig, product_keys_in
 from streams.config import KafkaConfig
 from streams.kafka_client import admin_client
 from streams.quarantine.topic import ForeignRecord, QuarantineEntry, ReplayMarker, read_all, read_quarantine
@@ -58,7 +58,7 @@ class Selection:
             return True
         return any(
             self.product in (None, key.id) and self.tenant in (None, key.tenant)
-            for key in named(entry.reject.record, contract)
+            for key in product_keys_in(entry.reject.record, contract)
         )
 
 

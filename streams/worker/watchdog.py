@@ -66,7 +66,8 @@ class Watchdog:
             if progress.seconds > self._policy.seconds:
                 raise Stalled(
                     f"The {name} lane stands still: {progress.records} records have been at {progress.stage} for "
-                    f"{progress.seconds:.0f} s. {ENDS}. If a batch may take so long, raise LIVESHELF_STALL_SECONDS."
+                    f"{progress.seconds:.0f} s. {ENDS}. "
+                    "If a batch may take so long, raise LIVESHELF_STALL_TIMEOUT_SECONDS."
                 )
         received = sum(lane.received for lane in self._lanes)
         if busy or received != self._received:

@@ -26,7 +26,7 @@ PROMISED_MS = 2000
 def searched(shop: Shop) -> Iterator[str]:
     """The address of a `liveshelf serve` process on the shelf, with a worker beside it."""
     ready = shop.folder / "serve.ready"
-    settings = shop.settings.model_copy(update={"ready_file": ready, "port": 0})
+    settings = shop.settings.model_copy(update={"ready_file": ready, "search_port": 0})
     with (shop.folder / "serve.log").open("wb") as log:
         command = [sys.executable, "-m", "liveshelf", "serve"]
         service = subprocess.Popen(command, env=environment(settings), stdout=log, stderr=subprocess.STDOUT)

@@ -1,4 +1,4 @@
-"""Random events and changes, small enough to collide."""
+"""Hypothesis strategies for events and changes, with so few values that they collide."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ json_values = st.recursive(
 )
 
 
-def _mostly(good: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
-    return st.one_of(good, good, good, json_values)
+def _mostly(valid: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    return st.one_of(valid, valid, valid, json_values)
 
 
 events = st.fixed_dictionaries(

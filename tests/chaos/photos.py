@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 
 OK, BLOCKED, BROKEN = ImageState.OK, ImageState.BLOCKED, ImageState.BROKEN
 MISSING, UNAVAILABLE, TOO_LARGE = ImageState.MISSING, ImageState.UNAVAILABLE, ImageState.TOO_LARGE

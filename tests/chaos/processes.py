@@ -123,22 +123,22 @@ class Processes:
         await self.grpc_proxy.start(self.tcp_proxy.port)
         on_stop(self.grpc_proxy.stop)
         self.settings = load_settings(
-            kafka=self.broker.bootstrap,
+            kafka_bootstrap_servers=self.broker.bootstrap,
             qdrant_url=f"http://127.0.0.1:{self.grpc_proxy.port}",
-            qdrant_timeout_s=QDRANT_TIMEOUT_S,
-            tenant="shop",
+            qdrant_timeout_seconds=QDRANT_TIMEOUT_S,
+            default_tenant="shop",
             collection="chaos",
-            group="chaos",
-            partitions=self.setting.partitions,
-            batch_size=self.setting.batch_size,
+            kafka_group_id="chaos",
+            topic_partitions=self.setting.partitions,
+            batch_max_records=self.setting.batch_size,
             image_allow_hosts=(ALLOWED,),
             image_max_bytes=MAX_BYTES,
             image_max_pixels=MAX_PIXELS,
-            image_timeout_s=IMAGE_TIMEOUT_S,
-            session_seconds=SESSION_S,
-            repair_after_s=self.setting.repair_after_s,
-            stall_seconds=45,
-            threads=1,
+            image_timeout_seconds=IMAGE_TIMEOUT_S,
+            kafka_session_timeout_seconds=SESSION_S,
+            image_retry_delays_seconds=self.setting.repair_after_s,
+            stall_timeout_seconds=45,
+            encoder_threads=1,
         )
         for _ in range(self.setting.workers):
             self.join()
@@ -148,7 +148,7 @@ class Processes:
         """Starts one more worker."""
         name = f"worker-{self._born}"
         self._born += 1
-        more = {"member": name} if self.setting.members else {}
+        more = {"kafka_group_instance_id": name} if self.setting.members else {}
         worker = Worker(name, self.settings.model_copy(update=more), self.folder)
         worker.start()
         self.workers.append(worker)

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from catalog.domain.product import ProductKey
 from catalog.events.parser import key_bytes
 from tests.chaos.photos import BAD, GOOD, LATE, PICTURES, url_of
-from tests.simulation.schedule import BACKFILL, CONTRACT, LIVE, Event
+from tests.simulation.schedule import BACKFILL, LIVE, PARSER, Event
 
 FaultKind = Literal[
     "worker killed",
@@ -152,13 +152,13 @@ class _Draw:
     def _good(self, at: float, topic: str, version: int) -> Event:
         chance = self._chance
         key = ProductKey(
-            chance.choice((CONTRACT.tenant, CONTRACT.tenant, CONTRACT.tenant, "other")), chance.choice(self._ids)
+            chance.choice((PARSER.tenant, PARSER.tenant, PARSER.tenant, "other")), chance.choice(self._ids)
         )
         kind = chance.choices(("put", "patch", "delete", "tombstone"), (50, 30, 12, 5))[0]
         if kind == "tombstone":
             return Event(at, topic, key_bytes(key), None, version)
         event: dict[str, object] = {"op": kind, "id": key.id, "version": version}
-        if key.tenant != CONTRACT.tenant or chance.random() < 0.2:
+        if key.tenant != PARSER.tenant or chance.random() < 0.2:
             event["tenant"] = key.tenant
         if chance.random() < 0.1:
             del event["version"]  # the record's timestamp is the version
@@ -214,4 +214,4 @@ class _Draw:
                 put | {"attributes": ["red"]},
             )
         )
-        return Event(at, topic, key_bytes(ProductKey(CONTRACT.tenant, id)), event, version, bad=True)
+        return Event(at, topic, key_bytes(ProductKey(PARSER.tenant, id)), event, version, bad=True)

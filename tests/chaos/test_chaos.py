@@ -55,7 +55,7 @@ def test_a_seed_draws_the_same_schedule() -> None:
 
 def test_every_fault_and_every_photo_is_drawn() -> None:
     schedules = [draw(0, number, WORLD) for number in range(200)]
-    photos = [url for s in schedules for e in s.events if isinstance(e.said, dict) for url in _images(e)]
+    photos = [url for s in schedules for e in s.events if isinstance(e.body, dict) for url in _images(e)]
     assert {fault.kind for s in schedules for fault in s.faults} == set(FAULTS)
     assert {kind_of(url) for url in photos if url.startswith("http://127.")} == set(KINDS)
 
@@ -148,11 +148,11 @@ def _vectors_of(title: str, number: int | None) -> dict[str, np.ndarray]:
 
 
 def _titles(events: tuple[Event, ...]) -> set[str]:
-    return {str(e.said["title"]) for e in events if isinstance(e.said, dict) and "title" in e.said}
+    return {str(e.body["title"]) for e in events if isinstance(e.body, dict) and "title" in e.body}
 
 
 def _images(event: Event) -> list[str]:
-    images = event.said.get("images", []) if isinstance(event.said, dict) else []
+    images = event.body.get("images", []) if isinstance(event.body, dict) else []
     return images if isinstance(images, list) else []
 
 

@@ -21,7 +21,7 @@ from indexer.qdrant.bm25 import LEXICAL
 from indexer.qdrant.client import PointsClient, including
 from indexer.qdrant.filters import live_and
 from indexer.qdrant.payload import payload_from
-from indexer.qdrant.points import dense, key_from
+from indexer.qdrant.points import dense_vector, key_from
 from liveshelf.wiring.kafka import kafka_of
 from streams.publish.wait_applied import wait_until_applied
 from tests.chaos.faults import Faults
@@ -60,7 +60,7 @@ class Shop:
 
     @property
     def topics(self) -> dict[str, str]:
-        return {LIVE: self.processes.settings.topic, BACKFILL: self.processes.settings.backfill_topic}
+        return {LIVE: self.processes.settings.live_topic, BACKFILL: self.processes.settings.backfill_topic}
 
     async def run(self, schedule: Schedule) -> Verdict:
         """Plays a schedule to its end. Errors are in the verdict; nothing is raised.
@@ -197,7 +197,7 @@ async def _searched(client: AsyncQdrantClient, vector: Any) -> set[ProductKey]:
     """Every product that a search finds, by the code of the search service."""
     points = PointsClient(client, collection="chaos", timeout_s=20)
     query = grpc.QueryPoints(
-        query=grpc.Query(nearest=grpc.VectorInput(dense=dense(vector))),
+        query=grpc.Query(nearest=grpc.VectorInput(dense=dense_vector(vector))),
         using=FUSED,
         filter=live_and(()),
         limit=100_000,

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.domain.product import ImageState, ProductKey
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import ProductKey
 from tests.chaos.photos import outcomes
 from tests.chaos.quarantine import Mark
 from tests.simulation.oracle import OFFER, Expected, fold, may_be_refused, must_be_refused

@@ -1,4 +1,4 @@
-"""The subjects of the contracts: the fake, the embedded engine, and a Qdrant server where there is one."""
+"""The subjects of the contracts: the fake, the embedded engine, and a Qdrant server if one is configured."""
 
 from __future__ import annotations
 

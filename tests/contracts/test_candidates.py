@@ -1,4 +1,4 @@
-"""What Candidates does, on the embedded engine and on a server: the hits of a search, as columns."""
+"""The contract of CandidateReader, on the engine and on a server: the hits of a search, as columns."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ QUERY = unit("query", SPACE.vectors[FUSED])
 
 @dataclass(frozen=True)
 class Shop:
-    parts: Subject
-    channel: QdrantCandidateReader
+    subject: Subject
+    reader: QdrantCandidateReader
 
 
 @pytest.fixture
 async def shop(qdrant_url: str) -> AsyncIterator[Shop]:
-    async with collection_at(qdrant_url, SPACE) as parts, client_of(qdrant_url) as client:
-        yield Shop(parts, QdrantCandidateReader(client, collection=parts.collection, space=SPACE))
+    async with collection_at(qdrant_url, SPACE) as subject, client_of(qdrant_url) as client:
+        yield Shop(subject, QdrantCandidateReader(client, collection=subject.collection, space=SPACE))
 
 
 async def test_the_hits_of_a_search_as_columns(shop: Shop) -> None:
@@ -39,77 +39,75 @@ async def test_the_hits_of_a_search_as_columns(shop: Shop) -> None:
     for start in range(0, len(keys), 250):
         batch = keys[start : start + 250]
         writes = [put(key, 5 + n, price=1.0 * n, attributes_brand="Arbour") for n, key in enumerate(batch)]
-        await shop.parts.index.write(writes)
-    found = await shop.channel.candidates(
+        await shop.subject.index.write(writes)
+    columns = await shop.reader.candidates(
         IndexQuery(vector=QUERY, limit=5000), fields=["price", "title", "attributes.brand", "attributes.none", "none"]
     )
-    hits = await shop.parts.shelf.search(IndexQuery(vector=QUERY, limit=5000))
-    said = [dict(hit.payload) for hit in hits]
+    hits = await shop.subject.shelf.search(IndexQuery(vector=QUERY, limit=5000))
+    payloads = [dict(hit.payload) for hit in hits]
     assert len(hits) == len(keys)
-    assert sorted(zip(found.tenants, found.ids, strict=True)) == sorted(hit.key for hit in hits)
+    assert sorted(zip(columns.tenants, columns.ids, strict=True)) == sorted(hit.key for hit in hits)
     order = {hit.key: n for n, hit in enumerate(hits)}
-    of = [
-        order[ProductKey(t, i)] for t, i in zip(found.tenants, found.ids, strict=True)
+    order_of_hits = [
+        order[ProductKey(t, i)] for t, i in zip(columns.tenants, columns.ids, strict=True)
     ]  # equal scores come in any order
-    np.testing.assert_allclose(found.scores, [hits[n].score for n in of], rtol=1e-6)
-    assert found.content_versions.tolist() == [said[n]["content_version"] for n in of]
-    assert found.offer_versions.tolist() == [said[n]["offer_version"] for n in of]
-    assert found.fields == {
-        "price": [said[n]["price"] for n in of],
-        "title": [said[n]["title"] for n in of],
-        "attributes.brand": ["Arbour"] * len(of),
-        "attributes.none": [None] * len(of),
-        "none": [None] * len(of),
+    np.testing.assert_allclose(columns.scores, [hits[n].score for n in order_of_hits], rtol=1e-6)
+    assert columns.content_versions.tolist() == [payloads[n]["content_version"] for n in order_of_hits]
+    assert columns.offer_versions.tolist() == [payloads[n]["offer_version"] for n in order_of_hits]
+    assert columns.fields == {
+        "price": [payloads[n]["price"] for n in order_of_hits],
+        "title": [payloads[n]["title"] for n in order_of_hits],
+        "attributes.brand": ["Arbour"] * len(order_of_hits),
+        "attributes.none": [None] * len(order_of_hits),
+        "none": [None] * len(order_of_hits),
     }
-    assert (found.scores.dtype, found.content_versions.dtype) == (np.float32, np.int64)
-    assert (np.diff(found.scores) <= 0).all()
+    assert (columns.scores.dtype, columns.content_versions.dtype) == (np.float32, np.int64)
+    assert (np.diff(columns.scores) <= 0).all()
 
 
 async def test_conditions_limit_and_the_dead_are_heeded(shop: Shop) -> None:
     writes = [put(ProductKey("shop", str(n)), 1, price=float(n)) for n in range(10)]
     gone = put(ProductKey("shop", "gone"), 1, price=1.0)
     gone.payload["live"] = False
-    await shop.parts.index.write([*writes, gone])
+    await shop.subject.index.write([*writes, gone])
     conditions = (AnyOf("tenant", ("shop",)), Range("price", gte=3))
-    found = await shop.channel.candidates(IndexQuery(vector=QUERY, limit=5, conditions=conditions))
-    assert len(found.ids) == 5
-    assert set(found.ids) <= {str(n) for n in range(3, 10)}
-    nobody = await shop.channel.candidates(IndexQuery(vector=QUERY, conditions=(AnyOf("tenant", ("nobody",)),)))
+    columns = await shop.reader.candidates(IndexQuery(vector=QUERY, limit=5, conditions=conditions))
+    assert len(columns.ids) == 5
+    assert set(columns.ids) <= {str(n) for n in range(3, 10)}
+    nobody = await shop.reader.candidates(IndexQuery(vector=QUERY, conditions=(AnyOf("tenant", ("nobody",)),)))
     assert (list(nobody.ids), nobody.scores.shape) == ([], (0,))
 
 
 async def test_what_was_changed_is_seen_by_the_next_query(shop: Shop) -> None:
     key = ProductKey("shop", "1")
-    await shop.parts.index.write([put(key, 1, price=1.0)])
-    ask = IndexQuery(vector=QUERY, limit=10)
-    before = await shop.channel.candidates(ask, fields=["price"])
-    again = await shop.channel.candidates(ask, fields=["price"])
-    known = await shop.parts.index.known([key])
-    await shop.parts.index.write([put(key, 9, expect=known[key].revision, price=2.0)])
-    after = await shop.channel.candidates(ask, fields=["price"])
-    assert before.fields == again.fields == {"price": [1.0]}
+    await shop.subject.index.write([put(key, 1, price=1.0)])
+    query = IndexQuery(vector=QUERY, limit=10)
+    before = await shop.reader.candidates(query, fields=["price"])
+    repeated = await shop.reader.candidates(query, fields=["price"])
+    states = await shop.subject.index.read_states([key])
+    await shop.subject.index.write([put(key, 9, expect=states[key].revision, price=2.0)])
+    after = await shop.reader.candidates(query, fields=["price"])
+    assert before.fields == repeated.fields == {"price": [1.0]}
     assert (after.fields, after.content_versions.tolist()) == ({"price": [2.0]}, [9])
 
 
 async def test_other_vectors_can_be_searched_and_wrong_ones_are_refused(shop: Shop) -> None:
-    await shop.parts.index.write([put(ProductKey("shop", "1"), 1)])
+    await shop.subject.index.write([put(ProductKey("shop", "1"), 1)])
     image = unit("1!", SPACE.vectors[IMAGE])
-    assert (await shop.channel.candidates(IndexQuery(vector=image, using=IMAGE))).scores[0] == pytest.approx(
-        1, abs=1e-5
-    )
+    assert (await shop.reader.candidates(IndexQuery(vector=image, using=IMAGE))).scores[0] == pytest.approx(1, abs=1e-5)
     with pytest.raises(InvalidInput, match="not one of the vectors"):
-        await shop.channel.candidates(IndexQuery(vector=image))
+        await shop.reader.candidates(IndexQuery(vector=image))
     with pytest.raises(InvalidInput, match="quote"):
-        await shop.channel.candidates(IndexQuery(vector=QUERY), fields=['attributes.a"b'])
+        await shop.reader.candidates(IndexQuery(vector=QUERY), fields=['attributes.a"b'])
 
 
 async def test_words_alone_and_words_fused_with_vectors(shop: Shop) -> None:
     titles = ["red mug", "blue mug", "red lamp", "sofa"]
-    await shop.parts.index.write([put(ProductKey("shop", title), 1, title=title) for title in titles])
-    words = await shop.channel.candidates(IndexQuery(words="red mug", limit=10))
+    await shop.subject.index.write([put(ProductKey("shop", title), 1, title=title) for title in titles])
+    words = await shop.reader.candidates(IndexQuery(words="red mug", limit=10))
     assert words.ids[0] == "red mug"
     assert set(words.ids) == {"red mug", "blue mug", "red lamp"}
-    for ask in (
+    for query in (
         IndexQuery(vector=QUERY, words="red mug", limit=3, pool=4),
         IndexQuery(vector=QUERY, words="red mug", limit=10, offset=1, fusion=ReciprocalRankFusion(k=10, dense=0.5)),
         IndexQuery(
@@ -121,32 +119,32 @@ async def test_words_alone_and_words_fused_with_vectors(shop: Shop) -> None:
         ),
         IndexQuery(vector=QUERY, words="red mug", limit=10, without=(ProductKey("shop", "sofa"),)),
     ):
-        found = await shop.channel.candidates(ask, fields=["title"])
-        hits = await shop.parts.shelf.search(ask)
-        assert list(found.ids) == [hit.key.id for hit in hits]
-        np.testing.assert_allclose(found.scores, [hit.score for hit in hits], rtol=1e-6)
-        assert found.fields["title"] == list(found.ids)
+        columns = await shop.reader.candidates(query, fields=["title"])
+        hits = await shop.subject.shelf.search(query)
+        assert list(columns.ids) == [hit.key.id for hit in hits]
+        np.testing.assert_allclose(columns.scores, [hit.score for hit in hits], rtol=1e-6)
+        assert columns.fields["title"] == list(columns.ids)
 
 
 async def test_an_answer_that_would_come_too_late_is_not_waited_for(shop: Shop) -> None:
     with pytest.raises(Unavailable, match="within"):
-        await shop.channel.candidates(IndexQuery(vector=QUERY, within_s=1e-6))
+        await shop.reader.candidates(IndexQuery(vector=QUERY, within_s=1e-6))
 
 
 async def test_an_index_that_is_away_is_unavailable() -> None:
     async with client_of("http://127.0.0.1:1") as client:
-        channel = QdrantCandidateReader(client, collection="none", space=SPACE, timeout_s=1)
+        reader = QdrantCandidateReader(client, collection="none", space=SPACE, timeout_s=1)
         with pytest.raises(Unavailable):
-            await channel.candidates(IndexQuery(vector=QUERY))
+            await reader.candidates(IndexQuery(vector=QUERY))
 
 
 @pytest.mark.parametrize("vector", [None, QUERY])
 async def test_words_and_both_are_searched_as_a_shelf_does(shop: Shop, vector: Vector | None) -> None:
     titles = ("red mug", "blue mug", "red lamp", "green lamp")
-    await shop.parts.index.write([put(ProductKey("shop", str(n)), 1, title=title) for n, title in enumerate(titles)])
-    ask = IndexQuery(vector=vector, words="red mug", limit=2, offset=1, without=(ProductKey("shop", "2"),))
-    hits = await shop.parts.shelf.search(ask)
-    found = await shop.channel.candidates(ask, fields=["title"])
-    assert list(found.ids) == [hit.key.id for hit in hits]
-    assert found.scores.tolist() == pytest.approx([hit.score for hit in hits])
-    assert found.fields["title"] == [hit.payload["title"] for hit in hits]
+    await shop.subject.index.write([put(ProductKey("shop", str(n)), 1, title=title) for n, title in enumerate(titles)])
+    query = IndexQuery(vector=vector, words="red mug", limit=2, offset=1, without=(ProductKey("shop", "2"),))
+    hits = await shop.subject.shelf.search(query)
+    columns = await shop.reader.candidates(query, fields=["title"])
+    assert list(columns.ids) == [hit.key.id for hit in hits]
+    assert columns.scores.tolist() == pytest.approx([hit.score for hit in hits])
+    assert columns.fields["title"] == [hit.payload["title"] for hit in hits]

@@ -1,4 +1,4 @@
-"""What every Facets does, fake or real: the same tests for all of them."""
+"""The contract of FacetReader, for the fake and the real index."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ SHOP: Condition = AnyOf("tenant", ("shop",))
 
 
 async def filled(subject: Subject) -> None:
-    said: list[dict[str, object]] = [
+    products: list[dict[str, object]] = [
         {"attributes_brand": "Arbour", "attributes_color": ("red", "blue"), "available": True, "price": 5.0},
         {"attributes_brand": "Arbour", "attributes_color": "red", "available": False, "attributes_size": 42},
         {"attributes_brand": "Birch", "available": True, "attributes_size": "XL", "attributes_new": True},
         {"attributes_brand": "Cedar", "attributes_color": "green", "price": 7.5, "attributes_weight": 1.5},
         {"attributes_brand": "Dune"},
     ]
-    writes = [put(ProductKey("shop", str(n)), 1, **fields) for n, fields in enumerate(said)]
+    writes = [put(ProductKey("shop", str(n)), 1, **fields) for n, fields in enumerate(products)]
     writes.append(put(ProductKey("other", "0"), 1, attributes_brand="Arbour", attributes_secret="x"))
     assert not (await subject.index.write(writes)).invalid
     gone = writes[4]
-    assert not (await subject.index.write([tombstone(gone.key, 2, expect=revision(gone))])).moved
+    assert not (await subject.index.write([tombstone(gone.key, 2, expect=revision(gone))])).conflicts
 
 
 async def test_the_fields_there_are_and_what_they_hold(subject: Subject) -> None:
     await filled(subject)
-    everyones = {"tenant": "keyword", "price": "number", "currency": "keyword", "available": "bool"}
+    own_fields = {"tenant": "keyword", "price": "number", "currency": "keyword", "available": "bool"}
     attributes = {"brand": "keyword", "color": "keyword", "size": "any", "new": "bool", "weight": "number"}
-    expected = {**everyones, **{f"attributes.{name}": holds for name, holds in attributes.items()}}
+    expected = {**own_fields, **{f"attributes.{name}": type_ for name, type_ in attributes.items()}}
     assert await subject.facets.fields([SHOP]) == expected
     assert await subject.facets.fields() == {**expected, "attributes.secret": "keyword"}
 
 
 async def test_what_can_be_counted_is_told_and_is_counted(subject: Subject) -> None:
     await filled(subject)
-    counted = await subject.facets.counted()
-    assert {"attributes.brand", "attributes.color", "currency", "available", "tenant"} <= set(counted)
-    assert "price" not in counted
-    for field in set(counted) & {*await subject.facets.fields()}:
+    countable = await subject.facets.countable()
+    assert {"attributes.brand", "attributes.color", "currency", "available", "tenant"} <= set(countable)
+    assert "price" not in countable
+    for field in set(countable) & {*await subject.facets.fields()}:
         await subject.facets.facet(field, [SHOP], limit=10)
 
 

@@ -1,4 +1,4 @@
-"""What every Shelf and every Looks does, fake or real: the same tests for all of them."""
+"""The contract of ProductReader and VectorReader, for the fake and the real index."""
 
 from __future__ import annotations
 
@@ -43,10 +43,12 @@ WORDS: dict[str, set[int]] = {
 
 
 async def filled(subject: Subject, titles: tuple[str, ...] = TITLES) -> list[ProductKey]:
-    there = keys(len(titles))
-    writes = [put(key, 1, title=title, attributes_brand=title[:1]) for key, title in zip(there, titles, strict=True)]
+    product_keys = keys(len(titles))
+    writes = [
+        put(key, 1, title=title, attributes_brand=title[:1]) for key, title in zip(product_keys, titles, strict=True)
+    ]
     assert not (await subject.index.write(writes)).invalid
-    return there
+    return product_keys
 
 
 def ids(hits: list[Hit]) -> list[str]:
@@ -58,10 +60,10 @@ def pairs(hits: list[Hit]) -> list[tuple[ProductKey, float]]:
 
 
 async def test_words_are_found_in_titles(subject: Subject) -> None:
-    there = await filled(subject)
+    product_keys = await filled(subject)
     for words, expected in WORDS.items():
         hits = await subject.shelf.search(IndexQuery(words=words, limit=10))
-        assert {hit.key for hit in hits} == {there[n] for n in expected}, words
+        assert {hit.key for hit in hits} == {product_keys[n] for n in expected}, words
         assert all(hit.score > 0 and "title" in hit.payload for hit in hits)
 
 
@@ -79,17 +81,17 @@ async def test_words_of_a_product_that_left_or_changed_are_found_no_more(subject
         put(renamed, 2, expect=revision(first[1]), title="blue mug"),
         patch(priced, 2, expect=revision(first[2]), price=9.0),
     ]
-    assert not (await subject.index.write(second)).moved
+    assert not (await subject.index.write(second)).conflicts
     (hit,) = await subject.shelf.search(IndexQuery(words="red"))
     assert (hit.key, hit.payload["price"], hit.payload["title"]) == (priced, 9.0, "red mug")
 
 
 async def test_titles_without_words_are_found_by_their_looks(subject: Subject) -> None:
-    there = await filled(subject, ("", "?!", " "))
+    product_keys = await filled(subject, ("", "?!", " "))
     assert await subject.shelf.search(IndexQuery(words="mug")) == []
     for words in (None, "mug"):
         hits = await subject.shelf.search(IndexQuery(vector=unit("q", 8), words=words))
-        assert {hit.key for hit in hits} == set(there)
+        assert {hit.key for hit in hits} == set(product_keys)
 
 
 FUSIONS: tuple[Fusion, ...] = (
@@ -112,7 +114,7 @@ async def test_a_hybrid_search_is_the_fusion_of_its_channels(subject: Subject) -
         assert all(hit.payload["title"] for hit in hits)
 
 
-ASKS = (
+QUERIES = (
     IndexQuery(vector=unit("q", 8)),
     IndexQuery(words="red mug sweater"),
     IndexQuery(vector=unit("q", 8), words="red mug"),
@@ -121,45 +123,49 @@ ASKS = (
 
 async def test_pages_make_up_the_whole(subject: Subject) -> None:
     await filled(subject)
-    for ask in ASKS:
-        whole = await subject.shelf.search(replace(ask, limit=6))
-        assert len(whole) >= 3
-        paged = [h for n in range(0, 6, 2) for h in await subject.shelf.search(replace(ask, limit=2, offset=n))]
-        assert ids(paged) == ids(whole)
-        assert await subject.shelf.search(replace(ask, limit=2, offset=6)) == []
+    for query in QUERIES:
+        ranking = await subject.shelf.search(replace(query, limit=6))
+        assert len(ranking) >= 3
+        paged = [h for n in range(0, 6, 2) for h in await subject.shelf.search(replace(query, limit=2, offset=n))]
+        assert ids(paged) == ids(ranking)
+        assert await subject.shelf.search(replace(query, limit=2, offset=6)) == []
 
 
 async def test_what_is_left_out_is_no_hit(subject: Subject) -> None:
-    there = await filled(subject)
-    without = (there[0], there[3], ProductKey("other", "sku-1"), ProductKey("shop", "none"))
-    for ask in ASKS:
-        found = {hit.key for hit in await subject.shelf.search(replace(ask, without=without))}
-        assert found == ({there[1], there[5]} if ask.vector is None else {*there} - {there[0], there[3]})
+    product_keys = await filled(subject)
+    without = (product_keys[0], product_keys[3], ProductKey("other", "sku-1"), ProductKey("shop", "none"))
+    for query in QUERIES:
+        keys_found = {hit.key for hit in await subject.shelf.search(replace(query, without=without))}
+        assert keys_found == (
+            {product_keys[1], product_keys[5]}
+            if query.vector is None
+            else {*product_keys} - {product_keys[0], product_keys[3]}
+        )
 
 
 async def test_conditions_hold_in_every_channel(subject: Subject) -> None:
     await filled(subject)
-    for ask in ASKS:
-        hits = await subject.shelf.search(replace(ask, conditions=(AnyOf("attributes.brand", ("R", "T")),)))
-        assert set(ids(hits)) == ({"sku-0", "sku-5"} if ask.vector is None else {"sku-0", "sku-4", "sku-5"})
+    for query in QUERIES:
+        hits = await subject.shelf.search(replace(query, conditions=(AnyOf("attributes.brand", ("R", "T")),)))
+        assert set(ids(hits)) == ({"sku-0", "sku-5"} if query.vector is None else {"sku-0", "sku-4", "sku-5"})
 
 
 async def test_how_it_is_searched_changes_nothing_on_a_small_shelf(subject: Subject) -> None:
     await filled(subject)
-    asks = [
+    queries = [
         IndexQuery(vector=unit("q", 8)),
         IndexQuery(vector=unit("q", 8), exact=True),
         IndexQuery(vector=unit("q", 8), ef=16),
     ]
-    asks.append(IndexQuery(vector=unit("q", 8), within_s=30.0))
-    first, *others = [ids(await subject.shelf.search(ask)) for ask in asks]
+    queries.append(IndexQuery(vector=unit("q", 8), within_s=30.0))
+    first, *others = [ids(await subject.shelf.search(query)) for query in queries]
     assert all(other == first for other in others)
 
 
 async def test_by_the_photo_alone(subject: Subject) -> None:
-    there = await filled(subject)
+    product_keys = await filled(subject)
     hits = await subject.shelf.search(IndexQuery(vector=vectors("sku-2")[IMAGE], using=IMAGE, limit=1))
-    assert ids(hits) == [there[2].id]
+    assert ids(hits) == [product_keys[2].id]
     assert hits[0].score == pytest.approx(1.0, abs=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""What every Index does, fake or real, and what a Shelf sees of it: the same tests for all of them."""
+"""The contract of ProductWriter, and what a ProductReader then sees, for the fake and the real index."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.fixtures_engine import Subject
 
 
 def state(version: int, *, live: bool = True, **fields: Any) -> ProductState:
-    """A state whose fields are given without the dot: `attributes_brand`, `price`."""
+    """A state with fields named without a dot: `attributes_brand`, `price`."""
     return ProductState(
         base=VersionStamp(version, 0, f"{version:016x}"),
         patched={"price": VersionStamp(version + 1, 0, "00")},
@@ -45,8 +45,8 @@ def vectors(seed: str) -> dict[str, Vector]:
 def put(
     key: ProductKey, version: int, *, expect: str | None = None, title: str = "a mug", **fields: Any
 ) -> ProductWrite:
-    said = {**payload(state(version, **fields)), "title": title, "images": ["https://shop.example/1.jpg"]}
-    return ProductWrite(key, expect, said, vectors(key.id))
+    fields_and_content = {**payload(state(version, **fields)), "title": title, "images": ["https://shop.example/1.jpg"]}
+    return ProductWrite(key, expect, fields_and_content, vectors(key.id))
 
 
 def patch(key: ProductKey, version: int, *, expect: str | None, **fields: Any) -> ProductWrite:
@@ -58,34 +58,34 @@ def tombstone(key: ProductKey, version: int, *, expect: str | None) -> ProductWr
 
 
 def revision(write: ProductWrite) -> str:
-    said = write.payload["revision"]
-    assert isinstance(said, str)
-    return said
+    value = write.payload["revision"]
+    assert isinstance(value, str)
+    return value
 
 
 def keys(count: int, tenant: str = "shop") -> list[ProductKey]:
     return [ProductKey(tenant, f"sku-{n}") for n in range(count)]
 
 
-async def found(subject: Subject, *conditions: Condition) -> set[str]:
+async def matching_ids(subject: Subject, *conditions: Condition) -> set[str]:
     hits = await subject.shelf.search(IndexQuery(vector=unit("query", 8), limit=100, conditions=tuple(conditions)))
     assert len(hits) == await subject.shelf.count(conditions)
     return {hit.key.id for hit in hits}
 
 
 async def test_an_empty_index_knows_nothing(subject: Subject) -> None:
-    assert await subject.index.known(keys(3)) == {}
-    assert await subject.index.known([]) == {}
+    assert await subject.index.read_states(keys(3)) == {}
+    assert await subject.index.read_states([]) == {}
     assert await subject.shelf.get(ProductKey("shop", "sku-0")) is None
-    assert await found(subject) == set()
+    assert await matching_ids(subject) == set()
 
 
 async def test_a_missing_point_is_inserted(subject: Subject) -> None:
     (key,) = keys(1)
     write = put(key, 1, price=12.5, currency="EUR", available=True, attributes_brand="Arbour", attributes_size=(1, 2))
-    outcome = await subject.index.write([write])
-    assert not outcome.moved
-    assert not outcome.invalid
+    result = await subject.index.write([write])
+    assert not result.conflicts
+    assert not result.invalid
     seen = await subject.shelf.get(key)
     assert seen is not None
     assert seen["title"] == "a mug"
@@ -96,32 +96,34 @@ async def test_a_missing_point_is_inserted(subject: Subject) -> None:
 
 
 async def test_nothing_to_write_is_nothing_done(subject: Subject) -> None:
-    outcome = await subject.index.write([])
-    assert (outcome.moved, outcome.invalid) == (frozenset(), {})
+    result = await subject.index.write([])
+    assert (result.conflicts, result.invalid) == (frozenset(), {})
 
 
-async def test_what_is_known_comes_back_as_it_was_written(subject: Subject) -> None:
+async def test_a_state_is_read_as_it_was_written(subject: Subject) -> None:
     key, unknown = keys(2)
-    said = state(
+    written = state(
         7, price=3.0, available=False, attributes_brand="Ä", attributes_n=2**53 + 1, attributes_tags=("a", "b")
     )
-    said = replace(said, patched={"attributes.brand": VersionStamp(9, 0, "abc"), "price": VersionStamp(2**62, 1, "")})
-    write = ProductWrite(key, None, payload(said, fingerprint="f9"), vectors("x"))
+    written = replace(
+        written, patched={"attributes.brand": VersionStamp(9, 0, "abc"), "price": VersionStamp(2**62, 1, "")}
+    )
+    write = ProductWrite(key, None, payload(written, fingerprint="f9"), vectors("x"))
     await subject.index.write([write])
-    known = await subject.index.known([key, unknown])
-    assert set(known) == {key}
-    assert known[key].state == said
-    assert (known[key].revision, known[key].fingerprint) == (revision(write), "f9")
+    states = await subject.index.read_states([key, unknown])
+    assert set(states) == {key}
+    assert states[key].state == written
+    assert (states[key].revision, states[key].fingerprint) == (revision(write), "f9")
 
 
 async def test_a_state_without_a_base_comes_back(subject: Subject) -> None:
     (key,) = keys(1)
     waiting = ProductState(patched={"price": VersionStamp(5, 0, "aa")}, fields={"price": 4.0})
     await subject.index.write([ProductWrite(key, None, payload(waiting, fingerprint=None), {})])
-    known = (await subject.index.known([key]))[key]
-    assert known.state == waiting
-    assert known.fingerprint is None
-    assert await found(subject) == set()
+    states = (await subject.index.read_states([key]))[key]
+    assert states.state == waiting
+    assert states.fingerprint is None
+    assert await matching_ids(subject) == set()
 
 
 async def test_one_batch_is_right_for_each_of_its_points(subject: Subject) -> None:
@@ -129,7 +131,7 @@ async def test_one_batch_is_right_for_each_of_its_points(subject: Subject) -> No
     first = [put(k, 1) for k in (right, stale, taken)]
     await subject.index.write(first)
     expected = revision(first[0])
-    outcome = await subject.index.write(
+    result = await subject.index.write(
         [
             put(right, 2, expect=expected, title="second"),
             put(stale, 2, expect="no such revision", title="second"),
@@ -138,7 +140,7 @@ async def test_one_batch_is_right_for_each_of_its_points(subject: Subject) -> No
             put(gone, 2, expect=expected, title="second"),
         ]
     )
-    assert outcome.moved == {stale, taken, gone}
+    assert result.conflicts == {stale, taken, gone}
     titles = {k: (p or {}).get("title") for k in keys(5) for p in [await subject.shelf.get(k)]}
     assert titles == {right: "second", stale: "a mug", taken: "a mug", new: "second", gone: None}
 
@@ -146,39 +148,39 @@ async def test_one_batch_is_right_for_each_of_its_points(subject: Subject) -> No
 async def test_a_batch_of_new_points_leaves_the_existing_alone(subject: Subject) -> None:
     old, new = keys(2)
     await subject.index.write([put(old, 1)])
-    outcome = await subject.index.write([put(old, 2, title="second"), put(new, 2, title="second")])
-    assert outcome.moved == {old}
+    result = await subject.index.write([put(old, 2, title="second"), put(new, 2, title="second")])
+    assert result.conflicts == {old}
     seen = await subject.shelf.get(old)
     assert seen is not None
     assert seen["title"] == "a mug"
 
 
-async def test_the_revision_of_another_point_opens_nothing(subject: Subject) -> None:
+async def test_the_revision_of_another_point_is_a_conflict(subject: Subject) -> None:
     a, b = keys(2)
     first = [put(a, 1), put(b, 5)]
     await subject.index.write(first)
     swapped = [put(a, 9, expect=revision(first[1])), put(b, 9, expect=revision(first[0]))]
-    assert (await subject.index.write(swapped)).moved == {a, b}
+    assert (await subject.index.write(swapped)).conflicts == {a, b}
 
 
-async def test_what_is_already_written_has_not_moved(subject: Subject) -> None:
+async def test_a_repeated_write_is_no_conflict(subject: Subject) -> None:
     put_key, patch_key = keys(2)
     first = [put(put_key, 1), put(patch_key, 1)]
     await subject.index.write(first)
     second = [put(put_key, 2, expect=revision(first[0])), patch(patch_key, 2, expect=revision(first[1]))]
-    # Repeated as after an answer that was lost: no point is what was expected, all are what was to be written.
+    # Repeated as after a lost response: no point has the expected revision, all have the new one.
     for _ in range(2):
-        assert not (await subject.index.write(second)).moved
-    known = await subject.index.known(keys(2))
-    assert [known[w.key].revision for w in second] == [revision(w) for w in second]
+        assert not (await subject.index.write(second)).conflicts
+    states = await subject.index.read_states(keys(2))
+    assert [states[w.key].revision for w in second] == [revision(w) for w in second]
 
 
 async def test_a_payload_only_write_keeps_the_rest(subject: Subject) -> None:
     (key,) = keys(1)
     first = put(key, 1, price=10.0)
     await subject.index.write([first])
-    outcome = await subject.index.write([patch(key, 2, expect=revision(first), price=8.0)])
-    assert not outcome.moved
+    result = await subject.index.write([patch(key, 2, expect=revision(first), price=8.0)])
+    assert not result.conflicts
     seen = await subject.shelf.get(key)
     assert seen is not None
     assert (seen["price"], seen["title"]) == (8.0, "a mug")
@@ -192,8 +194,8 @@ async def test_a_payload_only_write_of_a_point_without_an_image_vector(subject: 
     (key,) = keys(1)
     first = replace(put(key, 1), vectors={FUSED: unit("x", 8)})
     await subject.index.write([first])
-    assert not (await subject.index.write([patch(key, 2, expect=revision(first), price=8.0)])).moved
-    assert await found(subject, Range("price", lte=8.0)) == {key.id}
+    assert not (await subject.index.write([patch(key, 2, expect=revision(first), price=8.0)])).conflicts
+    assert await matching_ids(subject, Range("price", lte=8.0)) == {key.id}
     assert await subject.shelf.search(IndexQuery(vector=unit("x", 4), using=IMAGE, limit=5)) == []
 
 
@@ -207,9 +209,9 @@ async def test_a_payload_only_write_never_makes_or_turns_back_a_point(subject: S
         patch(surprise, 3, expect=None, price=3.0),
         patch(moved_on, 3, expect=revision(first), price=3.0),
     ]
-    assert (await subject.index.write(patches)).moved == {missing, surprise, moved_on}
-    assert await subject.index.known([missing]) == {}
-    assert await found(subject, Range("price", gte=3.0)) == set()
+    assert (await subject.index.write(patches)).conflicts == {missing, surprise, moved_on}
+    assert await subject.index.read_states([missing]) == {}
+    assert await matching_ids(subject, Range("price", gte=3.0)) == set()
 
 
 async def test_a_tombstone_is_hidden_but_known(subject: Subject) -> None:
@@ -217,14 +219,14 @@ async def test_a_tombstone_is_hidden_but_known(subject: Subject) -> None:
     first = [put(gone, 1), put(stays, 1)]
     await subject.index.write(first)
     buried = [tombstone(gone, 2, expect=revision(first[0])), tombstone(never, 2, expect=None)]
-    assert not (await subject.index.write(buried)).moved
-    assert await found(subject) == {stays.id}
+    assert not (await subject.index.write(buried)).conflicts
+    assert await matching_ids(subject) == {stays.id}
     assert await subject.shelf.get(gone) is None
-    known = await subject.index.known([gone, never])
-    assert [known[k].state.live for k in (gone, never)] == [False, False]
+    states = await subject.index.read_states([gone, never])
+    assert [states[k].state.live for k in (gone, never)] == [False, False]
     back = put(gone, 3, expect=revision(buried[0]))
-    assert not (await subject.index.write([back])).moved
-    assert await found(subject) == {gone.id, stays.id}
+    assert not (await subject.index.write([back])).conflicts
+    assert await matching_ids(subject) == {gone.id, stays.id}
 
 
 async def test_an_invalid_point_costs_its_neighbours_nothing(subject: Subject) -> None:
@@ -236,23 +238,25 @@ async def test_an_invalid_point_costs_its_neighbours_nothing(subject: Subject) -
         stranger: {"smell": unit("x", 8)},
     }
     writes = [put(good, 1), *(replace(put(k, 1), vectors=v) for k, v in broken.items()), put(also_good, 1)]
-    outcome = await subject.index.write(writes)
-    assert set(outcome.invalid) == set(broken)
-    assert all(outcome.invalid.values())
-    assert not outcome.moved
-    assert await found(subject) == {good.id, also_good.id}
+    result = await subject.index.write(writes)
+    assert set(result.invalid) == set(broken)
+    assert all(result.invalid.values())
+    assert not result.conflicts
+    assert await matching_ids(subject) == {good.id, also_good.id}
 
 
 async def test_of_two_writers_one_wins_every_revision(subject: Subject) -> None:
-    shelf = keys(20)
+    all_keys = keys(20)
     for version in range(1, 8):
-        known = await subject.index.known(shelf)
-        expect = {k: known[k].revision if k in known else None for k in shelf}
-        sides = [[put(k, 10 * version + side, expect=expect[k], title=str(side)) for k in shelf] for side in range(2)]
-        outcomes = await asyncio.gather(subject.index.write(sides[0]), subject.rival.write(sides[1][::-1]))
-        after = await subject.index.known(shelf)
-        for n, key in enumerate(shelf):
-            winners = [side for side in range(2) if key not in outcomes[side].moved]
+        states = await subject.index.read_states(all_keys)
+        expect = {k: states[k].revision if k in states else None for k in all_keys}
+        sides = [
+            [put(k, 10 * version + side, expect=expect[k], title=str(side)) for k in all_keys] for side in range(2)
+        ]
+        results = await asyncio.gather(subject.index.write(sides[0]), subject.rival.write(sides[1][::-1]))
+        after = await subject.index.read_states(all_keys)
+        for n, key in enumerate(all_keys):
+            winners = [side for side in range(2) if key not in results[side].conflicts]
             assert len(winners) == 1, f"{key} in round {version}"
             assert after[key].revision == revision(sides[winners[0]][n])
 
@@ -318,27 +322,27 @@ async def test_filters_choose_what_is_found(subject: Subject) -> None:
         (Exists("price"), {a, b, c}),
         (Not(Exists("currency")), {c}),
     ]
-    for condition, wanted in cases:
-        assert await found(subject, condition) == {k.id for k in wanted}, condition
-    assert await found(subject, AnyOf("available", (True,)), Range("price", gte=10)) == {c.id}
+    for condition, expected in cases:
+        assert await matching_ids(subject, condition) == {k.id for k in expected}, condition
+    assert await matching_ids(subject, AnyOf("available", (True,)), Range("price", gte=10)) == {c.id}
 
 
 @pytest.mark.parametrize("name", ["screen size", "a.b", "größe", "x[0]", "it's", "a-b_c"])
 async def test_attributes_of_any_name_can_be_filtered_on(subject: Subject, name: str) -> None:
     a, b = keys(2)
-    said = ProductState(base=VersionStamp(1, 0, "x"), live=True, fields={f"attributes.{name}": "yes"})
-    await subject.index.write([ProductWrite(a, None, payload(said), vectors("a")), put(b, 1)])
-    assert await found(subject, AnyOf(f"attributes.{name}", ("yes",))) == {a.id}
-    assert (await subject.index.known([a]))[a].state == said
+    written = ProductState(base=VersionStamp(1, 0, "x"), live=True, fields={f"attributes.{name}": "yes"})
+    await subject.index.write([ProductWrite(a, None, payload(written), vectors("a")), put(b, 1)])
+    assert await matching_ids(subject, AnyOf(f"attributes.{name}", ("yes",))) == {a.id}
+    assert (await subject.index.read_states([a]))[a].state == written
 
 
 async def test_hits_come_best_first_and_no_more_than_asked_for(subject: Subject) -> None:
-    shelf = keys(30)
-    await subject.index.write([put(k, 1) for k in shelf])
+    all_keys = keys(30)
+    await subject.index.write([put(k, 1) for k in all_keys])
     for using in (FUSED, IMAGE):
         query = unit("another query", SPACE.vectors[using])
-        scores = {k: float(vectors(k.id)[using] @ query) for k in shelf}
-        best = sorted(shelf, key=lambda k: -scores[k])
+        scores = {k: float(vectors(k.id)[using] @ query) for k in all_keys}
+        best = sorted(all_keys, key=lambda k: -scores[k])
         hits = await subject.shelf.search(IndexQuery(vector=query, using=using, limit=7))
         assert [h.key for h in hits] == best[:7]
         assert [h.score for h in hits] == pytest.approx([scores[k] for k in best[:7]], abs=1e-5)
@@ -370,20 +374,20 @@ async def test_equal_ids_of_two_tenants_are_two_products(subject: Subject) -> No
 async def test_ids_of_any_characters(subject: Subject, id_: str) -> None:
     key = ProductKey("shöp/1", id_)
     assert not (await subject.index.write([put(key, 1)])).invalid
-    assert set(await subject.index.known([key])) == {key}
+    assert set(await subject.index.read_states([key])) == {key}
     (hit,) = await subject.shelf.search(IndexQuery(vector=unit("q", 8), limit=5))
     assert hit.key == key
 
 
 async def test_a_batch_larger_than_any_request(subject: Subject) -> None:
-    shelf = keys(600)
-    write = [put(k, 1, title="t" * 20_000) for k in shelf]
-    outcome = await subject.index.write(write)
-    assert (outcome.moved, outcome.invalid) == (frozenset(), {})
+    all_keys = keys(600)
+    write = [put(k, 1, title="t" * 20_000) for k in all_keys]
+    result = await subject.index.write(write)
+    assert (result.conflicts, result.invalid) == (frozenset(), {})
     assert await subject.shelf.count() == 600
-    assert len(await subject.index.known(shelf)) == 600
+    assert len(await subject.index.read_states(all_keys)) == 600
     patched = [patch(w.key, 2, expect=revision(w), price=1.0) for w in write]
-    assert not (await subject.index.write(patched)).moved
+    assert not (await subject.index.write(patched)).conflicts
     assert await subject.shelf.count([AnyOf("price", (1.0,))]) == 600
 
 
@@ -397,13 +401,13 @@ BATCHES = st.lists(st.dictionaries(st.integers(0, 4), STEP, min_size=1), min_siz
 async def test_any_sequence_of_guarded_writes_does_what_a_dict_would(
     subject: Subject, batches: list[dict[int, tuple[str, str]]]
 ) -> None:
-    shelf = keys(5, tenant=uuid4().hex)
-    there: dict[ProductKey, ProductWrite] = {}
+    all_keys = keys(5, tenant=uuid4().hex)
+    model: dict[ProductKey, ProductWrite] = {}
     for version, batch in enumerate(batches, start=1):
         writes, wrong = [], set()
         for n, (kind, expects) in batch.items():
-            key = shelf[n]
-            current = revision(there[key]) if key in there else None
+            key = all_keys[n]
+            current = revision(model[key]) if key in model else None
             expect = {"right": current, "missing": None, "stale": "stale"}[expects]
             make = {"put": put, "patch": patch, "bury": tombstone}[kind]
             write = make(key, 2 * version, expect=expect)
@@ -411,14 +415,14 @@ async def test_any_sequence_of_guarded_writes_does_what_a_dict_would(
             if expect != current or (kind == "patch" and current is None):
                 wrong.add(key)
             elif kind == "patch":
-                there[key] = replace(write, vectors=there[key].vectors)
+                model[key] = replace(write, vectors=model[key].vectors)
             else:
-                there[key] = write
-        assert (await subject.index.write(writes)).moved == wrong
-    known = await subject.index.known(shelf)
-    assert {k: v.revision for k, v in known.items()} == {k: revision(w) for k, w in there.items()}
-    with_vectors = {k for k, w in there.items() if w.payload["live"] and w.vectors}
-    mine = [AnyOf("tenant", (shelf[0].tenant,))]
+                model[key] = write
+        assert (await subject.index.write(writes)).conflicts == wrong
+    states = await subject.index.read_states(all_keys)
+    assert {k: v.revision for k, v in states.items()} == {k: revision(w) for k, w in model.items()}
+    with_vectors = {k for k, w in model.items() if w.payload["live"] and w.vectors}
+    mine = [AnyOf("tenant", (all_keys[0].tenant,))]
     hits = await subject.shelf.search(IndexQuery(vector=unit("q", 8), limit=9, conditions=tuple(mine)))
     assert {h.key for h in hits} == with_vectors
-    assert await subject.shelf.count(mine) == sum(w.payload["live"] for w in there.values())
+    assert await subject.shelf.count(mine) == sum(w.payload["live"] for w in model.values())

@@ -1,4 +1,4 @@
-"""Which products had the latest events: the same of the fake, the engine and a server."""
+"""The contract of RecentProducts, for the fake, the engine and a server."""
 
 from __future__ import annotations
 
@@ -22,48 +22,54 @@ DELETED = ProductState(base=VersionStamp(8, 1, ""))
 
 
 @dataclass
-class Grounds:
-    there: Subject
+class Setup:
+    subject: Subject
     recent: RecentProducts
 
     async def write(self, id: str, at: int, *, tenant: str = "shop", state: ProductState = LIVE) -> None:
-        said = payload_of(state, fingerprint="f", event_time=at) | {"title": "mug", "images": [], "image_state": "none"}
+        payload = payload_of(state, fingerprint="f", event_time=at) | {
+            "title": "mug",
+            "images": [],
+            "image_state": "none",
+        }
         vectors = {FUSED: unit(id, SPACE.vectors[FUSED])} if state.live else {}
-        assert not (await self.there.index.write([ProductWrite(ProductKey(tenant, id), None, said, vectors)])).moved
+        assert not (
+            await self.subject.index.write([ProductWrite(ProductKey(tenant, id), None, payload, vectors)])
+        ).conflicts
 
     async def ids(self, *conditions: AnyOf, limit: int = 10) -> list[str]:
         return [key.id for key, _ in await self.recent.newest(conditions, limit=limit)]
 
 
 @pytest.fixture(params=["fake", "engine", pytest.param("server", marks=pytest.mark.server)])
-async def grounds(request: pytest.FixtureRequest) -> AsyncIterator[Grounds]:
+async def setup(request: pytest.FixtureRequest) -> AsyncIterator[Setup]:
     if request.param == "fake":
         fake = FakeIndex()
-        yield Grounds(Subject(fake, fake, fake, looks=fake, facets=fake), fake)
+        yield Setup(Subject(fake, fake, fake, looks=fake, facets=fake), fake)
         return
     url = request.getfixturevalue("engine").url if request.param == "engine" else server_url()
-    async with collection_at(url, SPACE) as there, client_of(url) as client:
-        yield Grounds(there, QdrantRecentProducts(client, collection=there.collection))
+    async with collection_at(url, SPACE) as subject, client_of(url) as client:
+        yield Setup(subject, QdrantRecentProducts(client, collection=subject.collection))
 
 
-async def test_the_latest_come_first_and_no_more_than_asked_for(grounds: Grounds) -> None:
+async def test_the_latest_come_first_and_no_more_than_asked_for(setup: Setup) -> None:
     for id, at in (("b", 1_795_440_933_084), ("c", 1_795_440_933_085), ("a", 5)):
-        await grounds.write(id, at)
-    assert await grounds.ids() == ["c", "b", "a"]
-    assert await grounds.ids(limit=2) == ["c", "b"]
+        await setup.write(id, at)
+    assert await setup.ids() == ["c", "b", "a"]
+    assert await setup.ids(limit=2) == ["c", "b"]
 
 
-async def test_only_live_products_that_satisfy_the_conditions(grounds: Grounds) -> None:
-    await grounds.write("mine", 1)
-    await grounds.write("theirs", 2, tenant="other")
-    await grounds.write("deleted", 3, state=DELETED)
-    assert await grounds.ids() == ["theirs", "mine"]
-    assert await grounds.ids(AnyOf("tenant", ("shop",))) == ["mine"]
+async def test_only_live_products_that_satisfy_the_conditions(setup: Setup) -> None:
+    await setup.write("mine", 1)
+    await setup.write("theirs", 2, tenant="other")
+    await setup.write("deleted", 3, state=DELETED)
+    assert await setup.ids() == ["theirs", "mine"]
+    assert await setup.ids(AnyOf("tenant", ("shop",))) == ["mine"]
 
 
-async def test_the_payload_is_what_a_hit_has(grounds: Grounds) -> None:
-    await grounds.write("a", 9)
-    [(key, payload)] = await grounds.recent.newest(limit=1)
+async def test_the_payload_is_what_a_hit_has(setup: Setup) -> None:
+    await setup.write("a", 9)
+    [(key, payload)] = await setup.recent.newest(limit=1)
     assert key == ProductKey("shop", "a")
     assert (payload["title"], payload["price"], payload["event_time"]) == ("mug", 2.5, 9)
     assert not {"clock", "revision", "fingerprint", "guard"} & set(payload)

@@ -1,4 +1,4 @@
-"""What becomes of hidden points when they are old, on the engine and on a server."""
+"""TombstoneStore removes old hidden points, on the engine and on a server."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ LIVE = ProductState(base=VersionStamp(7, 0, "x"), live=True)
 
 
 @dataclass
-class Grounds:
-    """A collection, what looks after its hidden points, and a client of the Qdrant they are in."""
+class Setup:
+    """A collection, its TombstoneStore, and a client of its Qdrant."""
 
-    there: Subject
+    subject: Subject
     tombstones: TombstoneStore
     client: AsyncQdrantClient
 
@@ -39,50 +39,50 @@ class Grounds:
             ProductWrite(ProductKey("shop", id), expect, payload_of(state, fingerprint=None, event_time=at), vectors)
             for id, at in times.items()
         ]
-        outcome = await self.there.index.write(writes)
-        assert not outcome.moved
+        result = await self.subject.index.write(writes)
+        assert not result.conflicts
         return writes
 
-    async def known(self, *ids: str) -> set[str]:
-        return {key.id for key in await self.there.index.known([ProductKey("shop", id) for id in ids])}
+    async def existing(self, *ids: str) -> set[str]:
+        return {key.id for key in await self.subject.index.read_states([ProductKey("shop", id) for id in ids])}
 
 
 @pytest.fixture
-async def grounds(qdrant_url: str) -> AsyncIterator[Grounds]:
-    async with collection_at(qdrant_url, SPACE) as there, client_of(qdrant_url) as client:
-        yield Grounds(there, TombstoneStore(client, collection=there.collection), client)
+async def setup(qdrant_url: str) -> AsyncIterator[Setup]:
+    async with collection_at(qdrant_url, SPACE) as subject, client_of(qdrant_url) as client:
+        yield Setup(subject, TombstoneStore(client, collection=subject.collection), client)
 
 
-async def test_only_old_points_of_deleted_products_go(grounds: Grounds) -> None:
-    await grounds.write(DELETED, {"old": 999, "young": 1000})
-    await grounds.write(WAITING, {"waits": 5})
-    await grounds.write(LIVE, {"live": 5})
-    assert await grounds.tombstones.count(1000) == 1
-    assert await grounds.tombstones.remove(1000) == 1
-    assert await grounds.known("old", "young", "waits", "live") == {"young", "waits", "live"}
-    assert await grounds.tombstones.remove(1000) == 0
+async def test_only_old_points_of_deleted_products_go(setup: Setup) -> None:
+    await setup.write(DELETED, {"old": 999, "young": 1000})
+    await setup.write(WAITING, {"waits": 5})
+    await setup.write(LIVE, {"live": 5})
+    assert await setup.tombstones.count(1000) == 1
+    assert await setup.tombstones.remove(1000) == 1
+    assert await setup.existing("old", "young", "waits", "live") == {"young", "waits", "live"}
+    assert await setup.tombstones.remove(1000) == 0
 
 
-async def test_waiting_patches_are_listed_and_go_when_asked(grounds: Grounds) -> None:
-    await grounds.write(WAITING, {"waits": 5, "waits-too": 2000})
-    await grounds.write(DELETED, {"old": 5})
-    assert [one async for one in grounds.tombstones.waiting(1000)] == [WaitingPatch(ProductKey("shop", "waits"), 5)]
-    assert await grounds.tombstones.count(1000, waiting=True) == 1
-    assert await grounds.tombstones.remove(1000, waiting=True) == 1
-    assert await grounds.known("old", "waits", "waits-too") == {"old", "waits-too"}
+async def test_waiting_patches_are_listed_and_go_when_asked(setup: Setup) -> None:
+    await setup.write(WAITING, {"waits": 5, "waits-too": 2000})
+    await setup.write(DELETED, {"old": 5})
+    assert [patch async for patch in setup.tombstones.waiting(1000)] == [WaitingPatch(ProductKey("shop", "waits"), 5)]
+    assert await setup.tombstones.count(1000, waiting=True) == 1
+    assert await setup.tombstones.remove(1000, waiting=True) == 1
+    assert await setup.existing("old", "waits", "waits-too") == {"old", "waits-too"}
 
 
-async def test_many_pages_go(grounds: Grounds) -> None:
-    count = 2 * indexer.tombstones.PAGE + 3
-    await grounds.write(DELETED, {str(n): n for n in range(count)})
-    assert await grounds.tombstones.remove(count - 1) == count - 1
-    assert await grounds.known(*map(str, range(count))) == {str(count - 1)}
+async def test_many_pages_go(setup: Setup) -> None:
+    count = 2 * indexer.tombstones.PAGE_SIZE + 3
+    await setup.write(DELETED, {str(n): n for n in range(count)})
+    assert await setup.tombstones.remove(count - 1) == count - 1
+    assert await setup.existing(*map(str, range(count))) == {str(count - 1)}
 
 
-async def test_a_product_that_comes_back_meanwhile_is_never_lost(grounds: Grounds) -> None:
-    """Deleted products are put again while the purge runs: each is there afterwards, made anew or left alone."""
+async def test_a_product_that_comes_back_meanwhile_is_never_lost(setup: Setup) -> None:
+    """Deleted products are put again while the purge runs: each exists afterwards, created again or never removed."""
     ids = [str(n) for n in range(300)]
-    (first, *_) = await grounds.write(DELETED, dict.fromkeys(ids, 5))
+    (first, *_) = await setup.write(DELETED, dict.fromkeys(ids, 5))
     revision = first.payload["revision"]
     assert isinstance(revision, str)
 
@@ -90,8 +90,8 @@ async def test_a_product_that_comes_back_meanwhile_is_never_lost(grounds: Ground
         payload = payload_of(LIVE, fingerprint=None, event_time=2000)
         vectors = {name: unit("x", dim) for name, dim in SPACE.vectors.items()}
         for expect in (revision, None):
-            outcome = await grounds.there.rival.write([ProductWrite(ProductKey("shop", id), expect, payload, vectors)])
-            if not outcome.moved:
+            result = await setup.subject.rival.write([ProductWrite(ProductKey("shop", id), expect, payload, vectors)])
+            if not result.conflicts:
                 return
         raise AssertionError(f"{id} was neither as it was deleted nor gone")
 
@@ -99,13 +99,13 @@ async def test_a_product_that_comes_back_meanwhile_is_never_lost(grounds: Ground
         for id in ids[::-1]:
             await put_again(id)
 
-    removed, _ = await asyncio.gather(grounds.tombstones.remove(1000), come_back())
+    removed, _ = await asyncio.gather(setup.tombstones.remove(1000), come_back())
     assert removed <= len(ids)
-    assert await grounds.there.shelf.count() == len(ids)
+    assert await setup.subject.shelf.count() == len(ids)
 
 
-async def test_a_purge_of_the_alias_reaches_its_collection(grounds: Grounds) -> None:
-    await grounds.write(DELETED, {"old": 5})
-    alias = grounds.there.collection.partition("--")[0]
-    assert await TombstoneStore(grounds.client, collection=alias).remove(1000) == 1
-    assert await grounds.known("old") == set()
+async def test_a_purge_of_the_alias_reaches_its_collection(setup: Setup) -> None:
+    await setup.write(DELETED, {"old": 5})
+    alias = setup.subject.collection.partition("--")[0]
+    assert await TombstoneStore(setup.client, collection=alias).remove(1000) == 1
+    assert await setup.existing("old") == set()

@@ -31,7 +31,7 @@ def settings_of(name: str) -> Settings:
     """The settings that a container of the service has."""
     said = {k.removeprefix(PREFIX).lower(): v for k, v in environment(name).items() if k.startswith(PREFIX)}
     arguments = service(name)["command"]
-    said |= {o: arguments[arguments.index(f"--{o}") + 1] for o in ("host", "port") if f"--{o}" in arguments}
+    said |= {f"search_{o}": arguments[arguments.index(f"--{o}") + 1] for o in ("host", "port") if f"--{o}" in arguments}
     return Settings(**said)
 
 
@@ -94,24 +94,26 @@ def test_the_worker_reaches_kafka_and_qdrant_where_they_listen():
     advertised = dict(
         listener.split("://") for listener in service("kafka")["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(",")
     )
-    assert settings.kafka == advertised["INTERNAL"]
+    assert settings.kafka_bootstrap_servers == advertised["INTERNAL"]
     assert settings.qdrant_url == "http://qdrant:6334"
     assert settings_of("search").qdrant_url == settings.qdrant_url
 
 
 def test_both_sides_agree_on_model_and_collection():
     worker, search = settings_of("worker"), settings_of("search")
-    for shared in ("model", "collection", "tenant", "indexed_attributes"):
+    for shared in ("model", "collection", "default_tenant", "indexed_attributes"):
         assert getattr(worker, shared) == getattr(search, shared)
 
 
 def test_programs_of_this_machine_reach_everything_with_the_default_settings():
-    kafka_port = default("kafka").rpartition(":")[2]
-    assert f"{published('kafka')[kafka_port]}" == default("kafka")
-    assert f"HOST://{default('kafka')}" in service("kafka")["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    kafka_port = default("kafka_bootstrap_servers").rpartition(":")[2]
+    assert f"{published('kafka')[kafka_port]}" == default("kafka_bootstrap_servers")
+    assert (
+        f"HOST://{default('kafka_bootstrap_servers')}" in service("kafka")["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    )
     assert f"http://{published('qdrant')['6334']}" == default("qdrant_url")
-    port = str(settings_of("search").port)
-    assert published("search")[port] == f"{default('host')}:{default('port')}"
+    port = str(settings_of("search").search_port)
+    assert published("search")[port] == f"{default('search_host')}:{default('search_port')}"
 
 
 def test_nothing_is_published_beyond_this_machine():
@@ -122,13 +124,13 @@ def test_nothing_is_published_beyond_this_machine():
 def test_topics_are_the_workers_to_make():
     assert service("kafka")["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
     worker, defaults = settings_of("worker"), Settings.model_fields
-    for topic in ("topic", "backfill_topic", "quarantine_topic"):
+    for topic in ("live_topic", "backfill_topic", "quarantine_topic"):
         assert getattr(worker, topic) == defaults[topic].default
-    assert worker.replication == 1  # there is one broker
+    assert worker.topic_replication_factor == 1  # there is one broker
 
 
 def test_the_search_service_may_be_reached_from_outside_its_container():
-    assert settings_of("search").host == "0.0.0.0"  # noqa: S104 -- inside the container
+    assert settings_of("search").search_host == "0.0.0.0"  # noqa: S104 -- inside the container
     assert "--insecure" in service("search")["command"]
 
 
@@ -153,7 +155,7 @@ def test_services_wait_until_what_they_need_is_healthy():
 
 def test_a_worker_has_time_to_finish_what_is_in_flight():
     grace = int(service("worker")["stop_grace_period"].removesuffix("s"))
-    assert grace >= settings_of("worker").drain_seconds + 20
+    assert grace >= settings_of("worker").drain_timeout_seconds + 20
 
 
 def test_the_worker_is_healthy_while_its_ready_file_is_there():

@@ -58,7 +58,7 @@ def check(name: str, port: str) -> Callable[[int], int]:
     return run
 
 
-CHECKS = [("qdrant", "6333", "/readyz"), ("search", "8000", "/health")]
+CHECKS = [("qdrant", "6333", "/readyz"), ("search", "8000", "/readyz")]
 
 
 @pytest.mark.parametrize(("name", "port", "path"), CHECKS)

@@ -54,7 +54,7 @@ def test_every_package_and_what_its_build_reads_is_let_in():
     allowed = {line.removeprefix("!") for line in lines if line.startswith("!")}
     packages = {name.removesuffix("*") for name in project()["tool"]["setuptools"]["packages"]["find"]["include"]}
     assert lines[1] == "*"
-    assert allowed == packages | {"README.md", "LICENSE", "pyproject.toml", "constraints.txt"}
+    assert allowed == packages | {"client", "README.md", "LICENSE", "pyproject.toml", "constraints.txt"}
     assert all((ROOT / name).exists() for name in allowed)
 
 

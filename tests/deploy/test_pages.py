@@ -31,7 +31,7 @@ def test_the_page_says_how_long_a_worker_may_take():
     page = PAGES[0].read_text("utf-8")
     grace = compose()["services"]["worker"]["stop_grace_period"].removesuffix("s")
     assert f"The worker has {grace} seconds" in page
-    assert f"`LIVESHELF_DRAIN_SECONDS` ({Settings.model_fields['drain_seconds'].default:g})" in page
+    assert f"`LIVESHELF_DRAIN_TIMEOUT_SECONDS` ({Settings.model_fields['drain_timeout_seconds'].default:g})" in page
 
 
 def test_the_page_names_the_published_addresses():

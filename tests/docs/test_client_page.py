@@ -78,11 +78,11 @@ async def indexed(engine: EngineProcess) -> AsyncIterator[ASGIApp]:
         ]
         await QdrantWriter(client, collection=collection, space=SPACE).write(writes)
         shelf = QdrantReader(client, collection=collection, space=SPACE)
-        find = SearchService(shelf=shelf, encoder=Overlap(), looks=shelf, facets=stocked().shelf)
+        find = SearchService(product_reader=shelf, vector_reader=shelf, facet_reader=stocked().shelf, encoder=Overlap())
         candidates = QdrantCandidateReader(client, collection=collection, space=SPACE)
         parts = Dependencies(
             find=find,
-            gather=CandidateService(candidates=candidates, find=find),
+            gather=CandidateService(candidate_reader=candidates, search_service=find),
             shelf=shelf,
             images=Album(),
             health=index_health(shelf, space=SPACE.id),

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from catalog.domain.change import Delete, Put
-from catalog.domain.product import Content, ImageState, Offer, Product, ProductKey
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import Content, Offer, Product, ProductKey
 from catalog.domain.record import Record, Reject, Stage
 from catalog.domain.space import FUSED, IMAGE, Space
 from catalog.domain.state import OFFER_FIELDS
@@ -128,4 +129,4 @@ def test_the_variables_and_topics_are_those_of_the_settings():
     for topic in ("topic", "backfill_topic", "quarantine_topic"):
         assert f"`{Settings.model_fields[topic].default}`" in PAGE
     assert f"{InlinePolicy().max_chars:,} characters" in PAGE
-    assert f"{Settings.model_fields['placeholder_titles'].default} different titles" in PAGE
+    assert f"{Settings.model_fields['placeholder_min_titles'].default} different titles" in PAGE

@@ -21,7 +21,7 @@ async def test_an_example_of_a_search_is_answered_whole(example: str) -> None:
     shop.shelf.products[ProductKey("default", "mug")]["attributes"]["parent"] = "p1"
     asked = re.sub(r"data:image/png;base64,[^\"]*", data_url(photo()), example)
     async with shop.client() as client:
-        response = await client.post("/search", content=asked, headers={"content-type": "application/json"})
+        response = await client.post("/v1/search", content=asked, headers={"content-type": "application/json"})
     assert response.status_code == httpx.codes.OK, response.text
     assert response.json()["degraded"] == []
     assert response.json()["hits"]

@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL.Image import Image
 
-from catalog.domain.product import Content, ImageState
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import Content
 from catalog.domain.space import FUSED, IMAGE, Space
 from catalog.errors import FatalError, ImageProblem, InvalidInput
 from catalog.ports import ItemEncoder, PreparedItem, QueryEncoder

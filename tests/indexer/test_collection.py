@@ -29,19 +29,19 @@ OTHER = replace(SPACE, revision="2")
 
 @pytest.fixture
 async def client(qdrant_url: str) -> AsyncIterator[AsyncQdrantClient]:
-    async with client_of(qdrant_url) as one:
-        yield one
+    async with client_of(qdrant_url) as connected:
+        yield connected
 
 
 @pytest.fixture
 async def policy(client: AsyncQdrantClient) -> AsyncIterator[CollectionPolicy]:
-    """A policy of a name of its own, whose collections are gone afterwards."""
-    chosen = CollectionPolicy(name=f"test-{uuid4().hex}", indexed=("brand", "screen size"))
+    """A policy with a unique name. Its collections are deleted afterwards."""
+    unique = CollectionPolicy(name=f"test-{uuid4().hex}", indexed=("brand", "screen size"))
     try:
-        yield chosen
+        yield unique
     finally:
         for collection in (await client.get_collections()).collections:
-            if collection.name.startswith(chosen.name):
+            if collection.name.startswith(unique.name):
                 await client.delete_collection(collection.name)
 
 
@@ -139,7 +139,7 @@ async def test_a_collection_of_the_aliass_name_is_in_the_way(
         await ensure(client, SPACE, policy)
 
 
-async def test_a_new_space_is_filled_beside_the_old_and_then_served(
+async def test_a_new_space_is_filled_while_the_old_one_serves(
     client: AsyncQdrantClient, policy: CollectionPolicy
 ) -> None:
     old = await ensure(client, SPACE, policy)
@@ -151,8 +151,8 @@ async def test_a_new_space_is_filled_beside_the_old_and_then_served(
 
 
 async def test_the_settings_reach_the_collection(client: AsyncQdrantClient, policy: CollectionPolicy) -> None:
-    chosen = replace(policy, hnsw_m=24, hnsw_ef_construct=77, indexing_threshold_kb=5000, vectors_on_disk=True)
-    config = (await client.get_collection(await ensure(client, SPACE, chosen))).config
+    tuned = replace(policy, hnsw_m=24, hnsw_ef_construct=77, indexing_threshold_kb=5000, vectors_on_disk=True)
+    config = (await client.get_collection(await ensure(client, SPACE, tuned))).config
     assert (config.hnsw_config.m, config.hnsw_config.ef_construct) == (24, 77)
     assert config.optimizer_config.indexing_threshold == 5000
     vectors = config.params.vectors
@@ -160,6 +160,6 @@ async def test_the_settings_reach_the_collection(client: AsyncQdrantClient, poli
     assert all(v.on_disk for v in vectors.values())
 
 
-async def test_a_name_qdrant_does_not_take_is_hopeless(client: AsyncQdrantClient) -> None:
+async def test_a_name_that_qdrant_refuses_is_fatal(client: AsyncQdrantClient) -> None:
     with pytest.raises(FatalError, match="refuses the collection"):
         await ensure(client, SPACE, CollectionPolicy(name="a/b"))

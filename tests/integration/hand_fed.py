@@ -109,10 +109,10 @@ async def hand_fed(
     shelf, rejects = FakeIndex(model.space), ListQuarantine()
     encode = encode or EncodePolicy(photos=PHOTOS)
     async with ImageFetcher(encode.photos) as images, EncoderService(model, images, encode) as encoder:
-        policy = IngestPolicy(repair=repair)
+        policy = IngestPolicy(image_retry=repair)
         ingest = Ingest(index=index or shelf, encoder=encoder, quarantine=quarantine or rejects, policy=policy)
         lane = Pipeline(ingest, lane="live", batch=BatchPolicy(max_records=16, within_s=0.01), retry=QUICK)
-        retrier = ImageRetrier(index=shelf, unhealed=shelf, encoder=encoder.lane(Priority.BACKFILL), policy=repair)
+        retrier = ImageRetrier(index=shelf, retry_queue=shelf, encoder=encoder.lane(Priority.BACKFILL), policy=repair)
         running = [asyncio.create_task(lane.run()), asyncio.create_task(retrier.run())]
         try:
             yield HandFed(lane, shelf, rejects)

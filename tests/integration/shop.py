@@ -53,7 +53,7 @@ class Shop:
         """Publishes events in order; bytes are sent unchanged, each under a new key."""
         from catalog.domain.product import ProductKey
 
-        with Publisher(kafka_of(self.settings), topic or self.settings.topic) as publisher:
+        with Publisher(kafka_of(self.settings), topic or self.settings.live_topic) as publisher:
             for event in events:
                 if isinstance(event, bytes):
                     publisher.send(ProductKey("raw", uuid4().hex), event)
@@ -62,7 +62,7 @@ class Shop:
             return publisher.flush()
 
     def wait_until_applied(self, ends: Mapping[int, int], topic: str | None = None, timeout_s: float = 120) -> None:
-        wait_until_applied(kafka_of(self.settings), topic or self.settings.topic, ends, timeout_s=timeout_s)
+        wait_until_applied(kafka_of(self.settings), topic or self.settings.live_topic, ends, timeout_s=timeout_s)
 
     def stop(self) -> None:
         for worker in self.workers:
@@ -81,15 +81,15 @@ def open_shop(broker: str, engine: EngineProcess, folder: Path, **more: Any) -> 
     name = uuid4().hex[:12]
     settings = load_settings(
         **{
-            "kafka": broker,
+            "kafka_bootstrap_servers": broker,
             "qdrant_url": engine.url,
-            "topic": f"{name}-live",
+            "live_topic": f"{name}-live",
             "backfill_topic": f"{name}-backfill",
             "quarantine_topic": f"{name}-quarantine",
-            "group": name,
+            "kafka_group_id": name,
             "collection": f"test-{name}",
-            "partitions": 4,
-            "session_seconds": 6,  # what a killed worker held is waited for
+            "topic_partitions": 4,
+            "kafka_session_timeout_seconds": 6,  # what a killed worker held is waited for
             **more,
         }
     )

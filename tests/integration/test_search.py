@@ -34,10 +34,10 @@ def put(tenant: str, name: str, price: float) -> ProductWrite:
 async def stocked(subject: Subject) -> SearchService:
     await subject.index.write([put(shop, name, n) for shop in ("a", "b") for n, name in enumerate(TITLES)])
     return SearchService(
-        shelf=subject.shelf,
+        product_reader=subject.shelf,
         encoder=FakeEncoder(),
-        looks=subject.looks,
-        facets=subject.facets,
+        vector_reader=subject.looks,
+        facet_reader=subject.facets,
         policy=QueryPolicy(within_s=30),
     )
 

@@ -97,7 +97,7 @@ async def test_two_workers_share_a_topic_and_one_dies_half_way(shop: Shop):
     late = [{"id": f"p{i}", "version": 5, "title": f"old thing {i}"} for i in range(0, count, 10)]
     first, second = shop.start_worker(), shop.start_worker()
     ends = shop.publish([*puts, *late])
-    assert len(ends) == shop.settings.partitions
+    assert len(ends) == shop.settings.topic_partitions
     async with shelf_of(shop) as (index, shelf):
         async with asyncio.timeout(120):
             while await shelf.count() < count // 2:
@@ -107,7 +107,7 @@ async def test_two_workers_share_a_topic_and_one_dies_half_way(shop: Shop):
         await asyncio.to_thread(shop.wait_until_applied, ends, None, 150)
         assert second.poll() is None
         assert await shelf.count() == count
-        known = await index.known([ProductKey("default", f"p{i}") for i in range(count)])
+        known = await index.read_states([ProductKey("default", f"p{i}") for i in range(count)])
     assert {key.id: k.state.content_version for key, k in known.items()} == {p["id"]: p["version"] for p in puts}
     assert {key.id: k.state.fields["price"] for key, k in known.items()} == {p["id"]: p["offer"]["price"] for p in puts}
 
@@ -138,7 +138,7 @@ async def test_bad_records_cost_their_neighbours_nothing(shop: Shop, tmp_path: P
     rejects = [e.reject for e in read_quarantine(kafka_of(shop.settings), shop.settings.quarantine_topic)]
     kinds = {(r.stage, r.record.value) for r in rejects}
     assert kinds == {("parse", bad[0]), ("schema", bad[1]), ("parse", bad[2])}
-    assert all(r.reason and r.record.topic == shop.settings.topic for r in rejects)
+    assert all(r.reason and r.record.topic == shop.settings.live_topic for r in rejects)
 
 
 async def test_a_second_backfill_and_a_replay_encode_nothing(shop: Shop, tmp_path: Path):
@@ -184,11 +184,11 @@ async def test_a_topic_of_bad_records_stops_the_worker_unless_there_is_no_limit(
     assert await asyncio.to_thread(worker.wait, 60) == 1
     log = shop.log(0)
     assert "title: " in log
-    assert "LIVESHELF_REJECT_SHARE" in log
+    assert "LIVESHELF_REJECT_MAX_SHARE" in log
     assert "Traceback" not in log
     assert len(_entries(shop)) < 100
     assert committed(shop) == len(_entries(shop))
-    shop.settings = shop.settings.model_copy(update={"reject_share": 1.0})
+    shop.settings = shop.settings.model_copy(update={"reject_max_share": 1.0})
     async with running(shop):
         await asyncio.to_thread(shop.wait_until_applied, ends)
         await applied(shop, [{"id": "good", "title": "mug"}])
@@ -205,4 +205,4 @@ def committed(shop: Shop) -> int:
     kafka = kafka_of(shop.settings)
     with admin_client(kafka) as client:
         offsets = client.list_group_offsets({kafka.group: None})[kafka.group]
-    return sum(value.offset for key, value in offsets.items() if key.topic == shop.settings.topic)
+    return sum(value.offset for key, value in offsets.items() if key.topic == shop.settings.live_topic)

@@ -93,7 +93,7 @@ def test_a_replay_in_many_batches_sends_each_once(place: Place) -> None:
 
 async def test_a_replayed_event_without_version_does_not_win_over_what_came_since(place: Place) -> None:
     index = FakeIndex()
-    policy = IngestPolicy(contract=CONTRACT)
+    policy = IngestPolicy(parser=CONTRACT)
     ingest = Ingest(index=index, encoder=FakeEncoder(), quarantine=ListQuarantine(), policy=policy)
 
     async def apply(records: list[Record]) -> None:

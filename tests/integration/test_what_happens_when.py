@@ -46,7 +46,7 @@ from tests.integration.hand_fed import PHOTOS, PhotoHost, hand_fed, photo_host
 from tests.integration.streaming import POLICY, Place, child, eventually, new_place, working
 from tests.streams.stages import RecordingStages
 
-RETRY = ImageRetryPolicy(delays_s=(0.05,) * 100, every_s=0.02)
+RETRY = ImageRetryPolicy(delays_s=(0.05,) * 100, poll_interval_s=0.02)
 GOOD = {"id": "good", "title": "mug"}
 
 
@@ -323,9 +323,9 @@ async def test_too_many_rejects(place: Place, caplog: pytest.LogCaptureFixture) 
     place.produce(messages(*[b'{"id": "x", "title": %d}' % i for i in range(300)]))
     async with ingest_of(place, FakeIndex(Colours.space)) as ingest:
         assert await asyncio.wait_for(run_worker(worker_of(place, ingest)), 30) == 1
-    assert "records were refused" in caplog.text
+    assert "records were rejected" in caplog.text
     entries = list(read_quarantine(place.kafka, place.topics.quarantine))
-    assert len(entries) == committed(place) < RejectLimit().least
+    assert len(entries) == committed(place) < RejectLimit().min_count
 
 
 async def test_nothing_moves_although_there_is_work(place: Place) -> None:
@@ -404,6 +404,6 @@ async def test_rebalance(place: Place, engine: EngineProcess) -> None:
 
 
 async def all_are_indexed(subject: Subject, count: int) -> None:
-    known = await subject.index.known([ProductKey("default", f"p{i}") for i in range(count)])
+    known = await subject.index.read_states([ProductKey("default", f"p{i}") for i in range(count)])
     assert len(known) == count == await subject.shelf.count()
     assert {k.state.content_version for k in known.values()} == {1}

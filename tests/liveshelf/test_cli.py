@@ -25,10 +25,10 @@ NOWHERE = "127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIVESHELF_KAFKA", NOWHERE)
+    monkeypatch.setenv("LIVESHELF_KAFKA_BOOTSTRAP_SERVERS", NOWHERE)
     monkeypatch.setenv("LIVESHELF_QDRANT_URL", f"http://{NOWHERE}")
-    monkeypatch.setenv("LIVESHELF_QDRANT_TIMEOUT_S", "2")
-    monkeypatch.setenv("LIVESHELF_PORT", "9")
+    monkeypatch.setenv("LIVESHELF_QDRANT_TIMEOUT_SECONDS", "2")
+    monkeypatch.setenv("LIVESHELF_SEARCH_PORT", "9")
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def test_schema_prints_the_schema():
 
 
 def test_a_bad_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("LIVESHELF_PARTITIONS", "none")
-    assert "LIVESHELF_PARTITIONS" in sentence(run("schema"))
+    monkeypatch.setenv("LIVESHELF_TOPIC_PARTITIONS", "none")
+    assert "LIVESHELF_TOPIC_PARTITIONS" in sentence(run("schema"))
 
 
 def test_search_without_a_service_says_how_to_start_one():
@@ -79,7 +79,7 @@ def test_check_says_what_does_not_answer():
 
 def test_check_finds_a_misspelt_variable(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LIVESHELF_KAFKAA", "x")
-    assert "LIVESHELF_KAFKAA is no setting" in sentence(run("check"))
+    assert "LIVESHELF_KAFKAA is not a setting" in sentence(run("check"))
 
 
 def test_check_is_content_where_all_is_well(shop: Shop):
@@ -153,7 +153,7 @@ def test_serve_refuses_an_open_address_and_says_why(shop: Shop):
 
 
 def test_up_refuses_another_machines_broker(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("LIVESHELF_KAFKA", "kafka.example:9092")
+    monkeypatch.setenv("LIVESHELF_KAFKA_BOOTSTRAP_SERVERS", "kafka.example:9092")
     assert "kafka.example:9092 is not this machine" in sentence(run("up"))
 
 
@@ -161,10 +161,10 @@ def test_up_runs_everything_and_leaves_nothing(tmp_path: Path):
     """Also the other commands as a user has them: backfill with its bar, search with its table."""
     products = sample.draw(tmp_path / "sample", count=40)
     settings = load_settings(
-        kafka=f"127.0.0.1:{free_port()}",
+        kafka_bootstrap_servers=f"127.0.0.1:{free_port()}",
         qdrant_url=f"http://127.0.0.1:{free_port()}",
-        port=free_port(),
-        data=tmp_path / "data",
+        search_port=free_port(),
+        data_dir=tmp_path / "data",
         image_file_roots=(products.parent,),
     )
     shell = environment(settings)
@@ -203,4 +203,4 @@ def free_port() -> int:
 
 
 def test_nothing_of_the_outside_reaches_these_tests():
-    assert os.environ["LIVESHELF_KAFKA"] == NOWHERE
+    assert os.environ["LIVESHELF_KAFKA_BOOTSTRAP_SERVERS"] == NOWHERE

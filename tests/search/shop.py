@@ -16,8 +16,9 @@ from fastapi import FastAPI
 from PIL import Image
 
 from catalog.domain.filters import AnyOf, Condition, Exists, Not
+from catalog.domain.image_state import ImageState
 from catalog.domain.index_query import IndexQuery
-from catalog.domain.product import ImageState, ProductKey, Scalar
+from catalog.domain.product import ProductKey, Scalar
 from catalog.domain.space import FUSED, IMAGE, Space
 from catalog.domain.state import Payload
 from catalog.errors import ImageProblem, InvalidInput
@@ -169,7 +170,7 @@ class Window:
         named = ("brand", "category", "color", "parent", *UNCOUNTED)
         return own | {f"attributes.{name}": "keyword" for name in named}
 
-    async def counted(self) -> set[str]:
+    async def countable(self) -> set[str]:
         return {*await self.fields()} - {"price", *(f"attributes.{name}" for name in UNCOUNTED)}
 
     async def facet(self, field: str, conditions: Sequence[Condition], *, limit: int) -> list[tuple[Scalar, int]]:
@@ -177,7 +178,7 @@ class Window:
         await self._answer()
         if self.uncounted is not None:
             raise self.uncounted
-        if field not in await self.counted():
+        if field not in await self.countable():
             raise InvalidInput(f"the values of {field!r} cannot be counted")
         counts = Counter(value for key, payload in self._live(conditions) for value in _values(key, payload, field))
         return sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))[:limit]
@@ -263,7 +264,11 @@ class Shop:
 
     def find(self) -> SearchService:
         return SearchService(
-            shelf=self.shelf, encoder=self.encoder, looks=self.shelf, facets=self.shelf, policy=self.finding
+            product_reader=self.shelf,
+            vector_reader=self.shelf,
+            facet_reader=self.shelf,
+            encoder=self.encoder,
+            policy=self.finding,
         )
 
     def app(self, live: ProductStream | None = None) -> FastAPI:
@@ -271,7 +276,7 @@ class Shop:
         find = self.find()
         parts = Dependencies(
             find=find,
-            gather=CandidateService(candidates=self.shelf, find=find),
+            gather=CandidateService(candidate_reader=self.shelf, search_service=find),
             shelf=self.shelf,
             images=self.images,
             health=index_health(self.shelf, space=SPACE.id, within=0.5),

@@ -20,7 +20,7 @@ from catalog.errors import InvalidInput
 from search import SearchPolicy, run
 from tests.search.shop import Shop, photo, stocked
 
-HEAD = b"POST /search HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+HEAD = b"POST /v1/search HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -56,14 +56,14 @@ def process(ready: Path, delay: float = 0.0) -> Iterator[tuple[subprocess.Popen[
 def test_a_process_answers_quietly_until_it_is_asked_to_stop(tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
     with process(ready) as (child, base), httpx.Client(base_url=base) as client:
-        assert client.get("/health").json()["status"] == "ok"
-        assert client.post("/search", json={"text": "mug"}).status_code == 200
-        assert client.post("/search", files={"image": ("x.png", photo(), "image/png")}).status_code == 200
-        assert client.get("/products/mug%2Fblue").json()["id"] == "mug/blue"
-        assert client.get("/products/lamp/photo").content == photo("gold")
+        assert client.get("/v1/status").json()["status"] == "ok"
+        assert client.post("/v1/search", json={"text": "mug"}).status_code == 200
+        assert client.post("/v1/search", files={"image": ("x.png", photo(), "image/png")}).status_code == 200
+        assert client.get("/v1/products/mug%2Fblue").json()["id"] == "mug/blue"
+        assert client.get("/v1/products/lamp/photo").content == photo("gold")
         assert "server" not in client.get("/").headers
         with pytest.raises(httpx.HTTPError):  # refused before it is read: an answer, or a closed connection
-            client.post("/search", content=bytes(50_000_000), headers={"content-type": "text/x"}).raise_for_status()
+            client.post("/v1/search", content=bytes(50_000_000), headers={"content-type": "text/x"}).raise_for_status()
         child.send_signal(signal.SIGTERM)
         out, _ = child.communicate(timeout=15)
     assert (child.returncode, out) == (0, "stopped\n")
@@ -75,8 +75,8 @@ def test_headers_without_end_are_not_read_on(tmp_path: Path) -> None:
         with socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2]))) as client:
             client.settimeout(10)
             with pytest.raises(OSError):
-                client.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n" + b"x: %s\r\n" % (b"a" * 16_000) * 4000)
-        assert httpx.get(f"{base}/health").status_code == 200
+                client.sendall(b"GET /v1/status HTTP/1.1\r\nhost: x\r\n" + b"x: %s\r\n" % (b"a" * 16_000) * 4000)
+        assert httpx.get(f"{base}/v1/status").status_code == 200
 
 
 def test_a_query_under_way_is_answered_after_sigterm(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_client_that_leaves_in_the_middle_harms_nobody(tmp_path: Path) -> None
             with socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2]))) as client:
                 client.sendall(HEAD % 99 + b"{")
                 time.sleep(0.02)
-        assert httpx.get(f"{base}/health").status_code == 200
+        assert httpx.get(f"{base}/v1/status").status_code == 200
         child.send_signal(signal.SIGTERM)
         out, _ = child.communicate(timeout=15)
     assert out == "stopped\n"
@@ -119,7 +119,7 @@ async def test_the_loop_stays_free_while_large_bodies_come_in() -> None:
     async with shop.client() as client:
         watcher = asyncio.create_task(watch())
         for _ in range(3):
-            assert (await client.post("/search", files={"image": ("x.png", image, "image/png")})).status_code == 200
+            assert (await client.post("/v1/search", files={"image": ("x.png", image, "image/png")})).status_code == 200
         watcher.cancel()
     # 0.05 on a machine of its own; this one may be shared, and the client's own work is in the figure too.
     assert worst < 0.5

@@ -1,4 +1,4 @@
-"""The workers of a simulation, and what happens to them."""
+"""The workers of a simulation, and the faults that they suffer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RESTART_S = 0.2
 
 
 class Workers:
-    """All that ever ran. Where one dies another takes its place, sooner or later."""
+    """All workers that ever ran. If one dies, another replaces it sooner or later."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -23,31 +23,31 @@ class Workers:
 
     def start(self) -> None:
         later = asyncio.get_running_loop().call_later
-        worker = SimWorker(self._shared, on_hopeless=lambda: later(RESTART_S, self.start))
+        worker = SimWorker(self._shared, on_fatal=lambda: later(RESTART_S, self.start))
         self._all.append(worker)
         worker.start()
 
     async def suffer(self, fault: Fault) -> None:
-        """Waits for the fault's moment, lets it happen, and sees it through."""
+        """Waits for the fault's time, injects the fault, and ends it."""
         await asyncio.sleep(fault.at)
-        now, weather = asyncio.get_running_loop().time(), self._shared.weather
-        weather.seen[fault.kind] += 1
+        now, injector = asyncio.get_running_loop().time(), self._shared.injector
+        injector.seen[fault.kind] += 1
         match fault.kind:
             case "outage":
-                weather.outages[SERVICES[fault.which % len(SERVICES)]] = now + fault.seconds
-            case "hopeless":
-                weather.hopeless[SERVICES[fault.which % 2]] = now + fault.seconds
+                injector.outages[SERVICES[fault.which % len(SERVICES)]] = now + fault.seconds
+            case "fatal":
+                injector.fatal[SERVICES[fault.which % 2]] = now + fault.seconds
             case "rebalance":
                 self._shared.broker.rebalance()
             case "join":
                 self.start()
             case _ if alive := self.alive:
-                await self._befall(alive[fault.which % len(alive)], fault)
+                await self._inject_into(alive[fault.which % len(alive)], fault)
 
-    async def _befall(self, worker: SimWorker, fault: Fault) -> None:
+    async def _inject_into(self, worker: SimWorker, fault: Fault) -> None:
         match fault.kind:
             case "pause":
-                worker.wire.until = asyncio.get_running_loop().time() + fault.seconds
+                worker.connections.paused_until = asyncio.get_running_loop().time() + fault.seconds
             case "crash":
                 worker.crash()
                 await asyncio.sleep(fault.seconds)
@@ -59,7 +59,7 @@ class Workers:
                 await self._expire(worker, fault)
 
     async def _expire(self, worker: SimWorker, fault: Fault) -> None:
-        """The group gives its partitions to others while it goes on; then it dies, or it finds out and joins again."""
+        """The group reassigns its partitions while the worker continues. Then it dies, or notices and joins again."""
         self._shared.broker.leave(worker.consumer)
         if not self._shared.broker.members:
             self.start()

@@ -1,4 +1,4 @@
-"""An event loop without a wall clock: time jumps to the next timer, and what is ready runs in a drawn order."""
+"""An event loop without a wall clock: time jumps to the next timer, and ready callbacks run in random order."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 
 
 class Stuck(Exception):
-    """Nothing can go on any more, or it goes on without an end."""
+    """A deadlock, or an endless loop."""
 
 
 class SimLoop(asyncio.AbstractEventLoop):
-    """Runs one ready callback at a time, chosen by `order`; all of them take no time. No threads, no files.
+    """Runs one ready callback at a time, chosen by `order`; callbacks take no time. No threads, no files.
 
-    asyncio promises callbacks in the order they were registered. None of its own primitives need that, and neither may
-    the code under test: so every interleaving of tasks that two machines could show is one that can be drawn. With
-    `order` None callbacks run as they came.
+    asyncio runs callbacks in the order of registration. Its own primitives do not need that, and neither may the code
+    under test. So every interleaving of tasks that could happen on two machines can be drawn. With `order` None
+    callbacks run in the order of registration.
     """
 
     def __init__(self, order: random.Random | None, *, max_steps: int) -> None:
@@ -31,7 +31,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbers = count()
         self.steps = 0
-        self.unheard: list[str] = []
+        self.unhandled: list[str] = []
 
     def time(self) -> float:
         return self._now
@@ -60,7 +60,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         return asyncio.Task(coro, loop=self, name=name, context=context)
 
     def run_until_complete(self, future: Any) -> Any:
-        """Raises Stuck when `future` cannot be reached."""
+        """Raises Stuck if `future` never completes."""
         with _running(self):
             main = asyncio.ensure_future(future, loop=self)
             while not main.done():
@@ -68,11 +68,11 @@ class SimLoop(asyncio.AbstractEventLoop):
             return main.result()
 
     def cancel_all(self) -> None:
-        """Ends every task that is left."""
+        """Cancels all remaining tasks."""
         with _running(self):
             self.steps = 0
-            while left := [task for task in asyncio.all_tasks(self) if not task.done()]:
-                for task in left:
+            while remaining := [task for task in asyncio.all_tasks(self) if not task.done()]:
+                for task in remaining:
                     task.cancel()
                 while self._ready:
                     self._step()
@@ -87,14 +87,14 @@ class SimLoop(asyncio.AbstractEventLoop):
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        self.unheard.append(f"{context['message']}: {context.get('exception')!r}")
+        self.unhandled.append(f"{context['message']}: {context.get('exception')!r}")
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None: ...
 
     def _step(self) -> None:
         self.steps += 1
         if self.steps > self._max_steps:
-            raise Stuck(f"no end after {self._max_steps} steps, at {self._now:.3f} s")
+            raise Stuck(f"still running after {self._max_steps} steps, at {self._now:.3f} s")
         if not self._ready:
             self._advance()
         if self._order is None:
@@ -108,7 +108,7 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def _advance(self) -> None:
         if not self._timers:
-            raise Stuck(f"everybody waits for somebody, at {self._now:.3f} s")
+            raise Stuck(f"all tasks wait for each other, at {self._now:.3f} s")
         self._now = self._timers[0][0]
         while self._timers and self._timers[0][0] <= self._now:
             self._ready.append(heapq.heappop(self._timers)[2])

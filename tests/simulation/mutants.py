@@ -1,4 +1,4 @@
-"""Ways of being wrong, each in one part: what the simulation is for is to notice them."""
+"""Mutants: one defect each, which the simulation must detect."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.simulation.world import SimIndex
 
 
 class Unguarded(Store):
-    """Writes hold whatever the point has become since they were decided."""
+    """Writes succeed whatever the revision of the point."""
 
     def guards(self, write: ProductWrite) -> bool:
         return True
@@ -39,72 +39,76 @@ class AckFirst(Pipeline[IngestBatch]):
 
 
 class AnyOrder(Pipeline[IngestBatch]):
-    """Batches overtake each other, and each is acknowledged when it is through itself."""
+    """Batches overtake each other, and each is acknowledged as soon as it is written."""
 
     async def _turn(self, flight: _BatchInFlight[IngestBatch]) -> None: ...
 
 
 class Forgetful(SimIndex):
-    """A deleted product leaves no point that remembers when."""
+    """A deleted product leaves no tombstone."""
 
     async def write(self, writes: Sequence[ProductWrite]) -> WriteResult:
-        outcome = await super().write(writes)
+        result = await super().write(writes)
         for write in writes:
-            if write.key not in outcome.moved and not write.payload.get("live", True):
+            if write.key not in result.conflicts and not write.payload.get("live", True):
                 self._store.points.pop(write.key, None)
-        return outcome
+        return result
 
 
 class NeighboursDropped(Ingest):
-    """Where one content gives no vector, everything that was to be encoded with it goes."""
+    """If one content has no finite vector, all contents of the batch are rejected."""
 
     def _refuse(self, batch: IngestBatch, culprits: set[str]) -> None:
         if culprits:
-            culprits = {d.fingerprint for d in batch.open.values() if d.encode is not None and d.fingerprint}
+            culprits = {d.fingerprint for d in batch.decided.values() if d.encode is not None and d.fingerprint}
         super()._refuse(batch, culprits)
 
 
 class NeighboursForgotten(Ingest):
-    """The same, without a word."""
+    """If one content has no finite vector, the other contents of the batch are dropped silently."""
 
     def _refuse(self, batch: IngestBatch, culprits: set[str]) -> None:
         super()._refuse(batch, culprits)
         if culprits:
-            batch.open = {key: d for key, d in batch.open.items() if d.encode is None}
+            batch.decided = {key: d for key, d in batch.decided.items() if d.encode is None}
 
 
-class MovedForgotten(SimIndex):
-    """What has moved under a write is taken for written."""
+class ConflictsIgnored(SimIndex):
+    """A conflict counts as written."""
 
     async def write(self, writes: Sequence[ProductWrite]) -> WriteResult:
-        return replace(await super().write(writes), moved=frozenset())
+        return replace(await super().write(writes), conflicts=frozenset())
 
 
 class QuarantineSkipped(Ingest):
-    """What is refused is acknowledged and gone when anything else of its batch was written."""
+    """Rejects are acknowledged without quarantine if anything else of their batch was written."""
 
     async def write(self, batch: IngestBatch) -> None:
-        if batch.open:
+        if batch.decided:
             batch.rejects.clear()
         await super().write(batch)
 
 
-class RepairUnguarded(ImageRetrier):
-    """A photo that came back is written whatever has become of its product since."""
+class RetryUnguarded(ImageRetrier):
+    """A photo is written whatever the revision of its product."""
 
     async def _write(self, writes: Sequence[ProductWrite]) -> WriteResult:
-        known = await self._index.known([w.key for w in writes])
-        return await super()._write([replace(w, expect=known[w.key].revision) for w in writes if w.key in known])
+        states = await self._index.read_states([w.key for w in writes])
+        return await super()._write(
+            [replace(w, expected_revision=states[w.key].revision) for w in writes if w.key in states]
+        )
 
 
-def oldest_only(key: ProductKey, said: Sequence[ParsedEvent], known: IndexedState | None, space: Space) -> Decision:
-    """Of several changes of a product in one batch the first alone counts."""
-    return decide(key, said[:1], known, space)
+def oldest_only(key: ProductKey, events: Sequence[ParsedEvent], indexed: IndexedState | None, space: Space) -> Decision:
+    """Only the first of several changes of a product in one batch counts."""
+    return decide(key, events[:1], indexed, space)
 
 
-def always_encode(key: ProductKey, said: Sequence[ParsedEvent], known: IndexedState | None, space: Space) -> Decision:
-    """Whatever a put brings is encoded, as if its product were new to the index."""
-    return decide(key, said, replace(known, fingerprint=None) if known else None, space)
+def always_encode(
+    key: ProductKey, events: Sequence[ParsedEvent], indexed: IndexedState | None, space: Space
+) -> Decision:
+    """The content of every put is encoded, even if it is unchanged."""
+    return decide(key, events, replace(indexed, fingerprint=None) if indexed else None, space)
 
 
 def one_counter(state: ProductState, change: Change) -> ProductState:
@@ -116,7 +120,7 @@ def one_counter(state: ProductState, change: Change) -> ProductState:
 
 
 def patches_dropped(state: ProductState, change: Change) -> ProductState:
-    """A put forgets the patches that are newer than it."""
+    """A put discards newer patches."""
     if isinstance(change, Patch):
         return catalog.domain.state.apply(state, change)
     return catalog.domain.state.apply(replace(state, patched={}), change)

@@ -1,4 +1,4 @@
-"""A failing schedule made short enough to read: events and faults are taken out while it still fails."""
+"""Shortens a failing schedule: removes events and faults while it still fails."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from tests.simulation.schedule import Event, Fault, Schedule
 from tests.simulation.simulation import play
-from tests.simulation.worker import PRODUCTION, Parts
+from tests.simulation.worker import PRODUCTION, Components
 
-SALTS = 3  # taking something out shifts the interleaving: try a few before giving in
+SALTS = 3  # a removal shifts the interleaving: try a few before giving up
 
 
-def shorten(schedule: Schedule, parts: Parts = PRODUCTION, *, plays: int = 300) -> Schedule:
-    """A part of a failing schedule that fails too; `plays` bounds the effort."""
+def shorten(schedule: Schedule, components: Components = PRODUCTION, *, plays: int = 300) -> Schedule:
+    """A shorter schedule that still fails, found with at most about `plays` runs."""
     size = max(1, _size(schedule) // 2)
     while plays > 0:
         smaller = None
@@ -22,7 +22,7 @@ def shorten(schedule: Schedule, parts: Parts = PRODUCTION, *, plays: int = 300) 
             candidate = _without(schedule, start, start + size)
             for salt in range(schedule.salt, schedule.salt + SALTS):
                 plays -= 1
-                if play(replace(candidate, salt=salt), parts).failure:
+                if play(replace(candidate, salt=salt), components).failure:
                     smaller = replace(candidate, salt=salt)
                     break
             if smaller or plays <= 0:
@@ -37,13 +37,14 @@ def shorten(schedule: Schedule, parts: Parts = PRODUCTION, *, plays: int = 300) 
     return schedule
 
 
-def shortened(schedule: Schedule, parts: Parts = PRODUCTION) -> str:
-    """What a person needs to know of a failing schedule."""
-    short = shorten(schedule, parts)
+def failure_report(schedule: Schedule, components: Components = PRODUCTION) -> str:
+    """A report of a failing schedule, with the command that replays it."""
+    short = shorten(schedule, components)
     return (
-        f"{play(schedule, parts).failure}\n"
-        f"Again, whole: python -m tests.simulation --seed {schedule.seed}\n"
-        f"Shortened from {_size(schedule)} events and faults to {_size(short)}: {play(short, parts).failure}\n{short}"
+        f"{play(schedule, components).failure}\n"
+        f"Replay: python -m tests.simulation --seed {schedule.seed}\n"
+        f"Shortened from {_size(schedule)} events and faults to {_size(short)}: {play(short, components).failure}\n"
+        f"{short}"
     )
 
 
@@ -53,9 +54,9 @@ def _size(schedule: Schedule) -> int:
 
 def _without(schedule: Schedule, start: int, stop: int) -> Schedule:
     everything: Sequence[Any] = (*schedule.events, *schedule.faults)
-    kept = (*everything[:start], *everything[stop:])
+    remaining = (*everything[:start], *everything[stop:])
     return replace(
         schedule,
-        events=tuple(one for one in kept if isinstance(one, Event)),
-        faults=tuple(one for one in kept if isinstance(one, Fault)),
+        events=tuple(item for item in remaining if isinstance(item, Event)),
+        faults=tuple(item for item in remaining if isinstance(item, Fault)),
     )

@@ -1,4 +1,4 @@
-"""What the simulated index keeps, and the guard under which it is written."""
+"""The points of the simulated index, and its compare-and-set."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Point:
 
 @dataclass
 class Store:
-    """Points by key. A write holds only for the revision that it expects.
+    """Points by key. A write succeeds only if the point has the expected revision.
 
-    `applied` counts those that held; `on_write` hears of each, with the point before and after.
+    `applied` counts the successful writes; `on_write` gets each of them, with the point before and after.
     """
 
     points: dict[ProductKey, Point] = field(default_factory=dict)
@@ -32,25 +32,25 @@ class Store:
         return point.payload["revision"] if point else None
 
     def due(self, now_ms: int) -> list[Payload]:
-        """The payloads of live points whose photo is to be tried again."""
+        """The payloads of live points whose image retry is due."""
         live = [point.payload for _, point in sorted(self.points.items()) if point.payload["live"]]
         return [p for p in live if (at := p.get("image_retry_at")) is not None and at <= now_ms]
 
-    def merged(self, write: ProductWrite, current: Point | None) -> ProductWrite | None:
-        """A payload-only write as a whole point, None where its point is gone or has moved on."""
+    def with_stored_fields(self, write: ProductWrite, current: Point | None) -> ProductWrite | None:
+        """A payload-only write as a whole point, None if its point is missing or has another revision."""
         if write.vectors is not None:
             return write
-        if current is None or current.payload["revision"] not in (write.expect, write.payload["revision"]):
+        if current is None or current.payload["revision"] not in (write.expected_revision, write.payload["revision"]):
             return None
-        return ProductWrite(write.key, write.expect, {**current.payload, **write.payload}, current.vectors)
+        return ProductWrite(write.key, write.expected_revision, {**current.payload, **write.payload}, current.vectors)
 
     def apply(self, write: ProductWrite) -> None:
-        """The guarded write of a whole point."""
+        """A compare-and-set write of a whole point."""
         if self.guards(write):
             self.put(write)
 
     def guards(self, write: ProductWrite) -> bool:
-        return self.revision(write.key) == write.expect
+        return self.revision(write.key) == write.expected_revision
 
     def put(self, write: ProductWrite) -> None:
         assert write.vectors is not None

@@ -11,7 +11,7 @@ from tests.simulation import mutants
 from tests.simulation.schedule import draw
 from tests.simulation.shrink import shorten
 from tests.simulation.simulation import play
-from tests.simulation.worker import Parts
+from tests.simulation.worker import Components
 
 SCHEDULES = 1000
 EARLY = "committed before it was applied"
@@ -19,47 +19,49 @@ BACK = "goes back from"
 WRONG = "it should be"
 
 
-def noticed(parts: Parts, promise: str) -> int:
-    """The first seed whose schedule fails, for breaking this promise."""
+def first_failing_seed(components: Components, violation: str) -> int:
+    """The first seed whose schedule fails, with this violation."""
     for seed in range(SCHEDULES):
-        if failure := play(draw(seed), parts).failure:
-            assert re.search(promise, failure)
+        if failure := play(draw(seed), components).failure:
+            assert re.search(violation, failure)
             return seed
-    pytest.fail(f"not noticed in {SCHEDULES} schedules")
+    pytest.fail(f"not detected in {SCHEDULES} schedules")
 
 
 @pytest.mark.parametrize(
-    ("parts", "promise"),
+    ("components", "violation"),
     [
-        pytest.param(Parts(store=mutants.Unguarded), BACK, id="writes are not guarded"),
-        pytest.param(Parts(index=mutants.Forgetful), f"{WRONG}|{EARLY}", id="a delete removes the point"),
-        pytest.param(Parts(pipeline=mutants.AckFirst), EARLY, id="acknowledged before it is written"),
-        pytest.param(Parts(pipeline=mutants.AnyOrder), EARLY, id="acknowledged out of order"),
-        pytest.param(Parts(ingest=mutants.NeighboursDropped), WRONG, id="a poison's neighbours are refused"),
-        pytest.param(Parts(ingest=mutants.NeighboursForgotten), EARLY, id="a poison's neighbours are forgotten"),
-        pytest.param(Parts(index=mutants.MovedForgotten), EARLY, id="what has moved is not decided again"),
-        pytest.param(Parts(ingest=mutants.QuarantineSkipped), EARLY, id="what is refused is not kept"),
-        pytest.param(Parts(repair=mutants.RepairUnguarded), BACK, id="a photo is repaired without a guard"),
+        pytest.param(Components(store=mutants.Unguarded), BACK, id="writes are not guarded"),
+        pytest.param(Components(index=mutants.Forgetful), f"{WRONG}|{EARLY}", id="a delete removes the point"),
+        pytest.param(Components(pipeline=mutants.AckFirst), EARLY, id="acknowledged before it is written"),
+        pytest.param(Components(pipeline=mutants.AnyOrder), EARLY, id="acknowledged out of order"),
+        pytest.param(Components(ingest=mutants.NeighboursDropped), WRONG, id="a poison's neighbours are refused"),
+        pytest.param(Components(ingest=mutants.NeighboursForgotten), EARLY, id="a poison's neighbours are forgotten"),
+        pytest.param(Components(index=mutants.ConflictsIgnored), EARLY, id="conflicts are not decided again"),
+        pytest.param(Components(ingest=mutants.QuarantineSkipped), EARLY, id="rejects are not quarantined"),
+        pytest.param(
+            Components(image_retrier=mutants.RetryUnguarded), BACK, id="an image retry is written without a guard"
+        ),
     ],
 )
-def test_a_broken_part_is_noticed(parts: Parts, promise: str):
-    noticed(parts, promise)
+def test_a_broken_part_is_detected(components: Components, violation: str):
+    first_failing_seed(components, violation)
 
 
 @pytest.mark.parametrize(
-    ("decide", "promise"),
+    ("decide", "violation"),
     [
         pytest.param(mutants.oldest_only, EARLY, id="coalescing keeps the oldest"),
-        pytest.param(mutants.always_encode, "encodes", id="what has not changed is encoded"),
+        pytest.param(mutants.always_encode, "encodes", id="unchanged content is encoded"),
     ],
 )
 def test_a_broken_decision_is_noticed(decide: Callable[..., object], promise: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(catalog.ingest, "decide", decide)
+    monkeypatch.setattr(catalog.ingest.ingest, "decide", decide)
     noticed(Parts(), promise)
 
 
 @pytest.mark.parametrize(
-    ("apply", "promise"),
+    ("apply", "violation"),
     [
         pytest.param(mutants.one_counter, EARLY, id="one counter for offer and content"),
         pytest.param(mutants.patches_dropped, BACK, id="a put forgets newer patches"),
@@ -67,13 +69,13 @@ def test_a_broken_decision_is_noticed(decide: Callable[..., object], promise: st
     ],
 )
 def test_broken_registers_are_noticed(apply: Callable[..., object], promise: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(catalog.decide, "apply", apply)
+    monkeypatch.setattr(catalog.ingest.decide, "apply", apply)
     noticed(Parts(), promise)
 
 
 def test_a_failing_schedule_is_shortened():
-    parts = Parts(store=mutants.Unguarded)
-    schedule = draw(noticed(parts, BACK))
-    short = shorten(schedule, parts)
-    assert play(short, parts).failure
+    components = Components(store=mutants.Unguarded)
+    schedule = draw(first_failing_seed(components, BACK))
+    short = shorten(schedule, components)
+    assert play(short, components).failure
     assert len(short.events) + len(short.faults) < len(schedule.events) / 2

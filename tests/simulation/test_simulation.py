@@ -9,42 +9,42 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.schedule import FAULTS, draw
-from tests.simulation.shrink import shortened
+from tests.simulation.shrink import failure_report
 from tests.simulation.simulation import play
 
 SCHEDULES = 300
 
 
-# What a schedule may meet: were one of these never met, the promises would be kept for want of trouble.
-TROUBLE = {
+# Occurrences that the schedules must include: without one of them, the checks would prove too little.
+OCCURRENCES = {
     *FAULTS,
-    "answer lost",
+    "response lost",
     "commit refused",
     "delivered again",
     "due",
     "healed",
-    "held",
+    "stored point reused",
     "invalid",
-    "moved",
+    "conflict",
     "no finite vector",
-    "repaired",
-    "written after it was given up",
+    "photo retried",
+    "written after a timeout",
 }
 
 
-@pytest.mark.timeout(600)  # it takes seconds, where the machine is not busy with other things
-def test_every_schedule_keeps_every_promise():
+@pytest.mark.timeout(600)  # it takes seconds on an idle machine
+def test_every_schedule_keeps_every_guarantee():
     seen: Counter[str] = Counter()
     for seed in range(SCHEDULES):
         schedule = draw(seed)
         played = play(schedule)
-        assert not played.failure, shortened(schedule)
+        assert not played.failure, failure_report(schedule)
         seen += played.seen
-    assert seen.keys() == TROUBLE
+    assert seen.keys() == OCCURRENCES
 
 
 def test_a_seed_is_the_same_schedule_in_every_process():
-    """Whatever order sets have there: otherwise a seed could not be run again."""
+    """Independent of the order of sets: otherwise a seed could not be replayed."""
     script = (
         "from hashlib import sha256\n"
         "from tests.simulation.schedule import draw\n"

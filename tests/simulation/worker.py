@@ -1,4 +1,4 @@
-"""A simulated worker: the production pipeline on simulated connections, fed as the Faust agents feed it."""
+"""A simulated worker: the production pipeline on simulated connections, fed as by the Faust agents."""
 
 from __future__ import annotations
 
@@ -19,87 +19,90 @@ from catalog.ports import ProductWriter
 from streams.config import BatchPolicy
 from streams.pipeline.delivery import Delivery
 from streams.pipeline.pipeline import Pipeline
-from tests.simulation.broker import Broker, Consumer, Place
-from tests.simulation.schedule import BACKFILL, CONTRACT, LIVE, Setting
+from tests.simulation.broker import Broker, Consumer, TopicPartition
+from tests.simulation.schedule import BACKFILL, LIVE, PARSER, Conditions
 from tests.simulation.store import Store
-from tests.simulation.world import SimEncoder, SimIndex, SimQuarantine, SimUnhealed, Weather, Wire
+from tests.simulation.world import Connections, FaultInjector, SimEncoder, SimIndex, SimQuarantine, SimRetryQueue
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What a worker is made of; a mutant replaces one of them."""
+class Components:
+    """The components of a worker; a mutant replaces one of them."""
 
     ingest: type[Ingest] = Ingest
     pipeline: type[Pipeline[IngestBatch]] = Pipeline
     store: Callable[[], Store] = Store
-    index: Callable[[Wire, Store], ProductWriter] = SimIndex
-    repair: type[ImageRetrier] = ImageRetrier
+    index: Callable[[Connections, Store], ProductWriter] = SimIndex
+    image_retrier: type[ImageRetrier] = ImageRetrier
 
 
-PRODUCTION = Parts()
+PRODUCTION = Components()
 
 
 @dataclass
 class Shared:
-    """What all workers of a simulation have in common."""
+    """The state that all workers of a simulation share."""
 
     broker: Broker
-    weather: Weather
+    injector: FaultInjector
     store: Store
-    setting: Setting
-    parts: Parts
+    conditions: Conditions
+    components: Components
     encoded: list[Content] = field(default_factory=list)
-    repaired: list[Content] = field(default_factory=list)
+    retried: list[Content] = field(default_factory=list)
     quarantined: list[Reject] = field(default_factory=list)
-    handed_over: Counter[tuple[Place, int]] = field(default_factory=Counter)
+    handed_over: Counter[tuple[TopicPartition, int]] = field(default_factory=Counter)
 
     def hand_over(self, record: Record) -> None:
-        at = Place(record.topic, record.partition), record.offset
-        self.weather.seen["delivered again"] += at in self.handed_over and not self.weather.calm
-        self.handed_over[at] += 1
+        position = TopicPartition(record.topic, record.partition), record.offset
+        self.injector.seen["delivered again"] += position in self.handed_over and not self.injector.calm
+        self.handed_over[position] += 1
 
 
 class SimWorker:
-    """Start it, then `crash` or `leave`. `on_hopeless` is called when it stops because going on is no use."""
+    """Start it, then `crash` or `leave`. It calls `on_fatal` when it stops because of a FatalError."""
 
-    def __init__(self, shared: Shared, *, on_hopeless: Callable[[], object]) -> None:
+    def __init__(self, shared: Shared, *, on_fatal: Callable[[], object]) -> None:
         self._shared = shared
-        self._on_hopeless = on_hopeless
-        self._chance: random.Random = shared.weather.chance
-        self.wire = Wire(shared.weather)
+        self._on_fatal = on_fatal
+        self._rng: random.Random = shared.injector.rng
+        self.connections = Connections(shared.injector)
         self.consumer = Consumer(shared.broker)
         clock = asyncio.get_running_loop().time
-        index = shared.parts.index(self.wire, shared.store)
-        repair = ImageRetryPolicy(delays_s=shared.setting.repair_s, every_s=0.1, lease_s=1.0, page=4)
-        ingest = shared.parts.ingest(
+        index = shared.components.index(self.connections, shared.store)
+        image_retry = ImageRetryPolicy(
+            delays_s=shared.conditions.image_retry_delays_s, poll_interval_s=0.1, lease_s=1.0, page_size=4
+        )
+        ingest = shared.components.ingest(
             index=index,
-            encoder=SimEncoder(self.wire, shared.encoded),
-            quarantine=SimQuarantine(self.wire, shared.quarantined),
-            policy=IngestPolicy(contract=CONTRACT, repair=repair),
+            encoder=SimEncoder(self.connections, shared.encoded),
+            quarantine=SimQuarantine(self.connections, shared.quarantined),
+            policy=IngestPolicy(parser=PARSER, image_retry=image_retry),
             clock=clock,
         )
-        self._repair = shared.parts.repair(
+        self._image_retrier = shared.components.image_retrier(
             index=index,
-            unhealed=SimUnhealed(self.wire, shared.store),
-            encoder=SimEncoder(self.wire, shared.repaired),
-            policy=repair,
+            retry_queue=SimRetryQueue(self.connections, shared.store),
+            encoder=SimEncoder(self.connections, shared.retried),
+            policy=image_retry,
             clock=clock,
-            chance=self._chance.random,
+            uniform=self._rng.random,
         )
-        batch = BatchPolicy(max_records=shared.setting.max_records, depth=shared.setting.depth)
+        batch = BatchPolicy(max_records=shared.conditions.max_records, depth=shared.conditions.depth)
         self._lanes = {
-            topic: shared.parts.pipeline(ingest, lane=topic, batch=batch, clock=clock) for topic in (LIVE, BACKFILL)
+            topic: shared.components.pipeline(ingest, lane=topic, batch=batch, clock=clock)
+            for topic in (LIVE, BACKFILL)
         }
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def alive(self) -> bool:
-        return not self.wire.cut
+        return not self.connections.cut
 
     @property
     def failure(self) -> BaseException | None:
         """What ended a task that should not have ended."""
-        if self.wire.cut:
+        if self.connections.cut:
             return None
         ended = [task for task in self._tasks if task.done() and not task.cancelled()]
         return next((e for task in ended if (e := task.exception())), None)
@@ -114,25 +117,25 @@ class SimWorker:
             self._tasks.append(asyncio.create_task(self._run(lane.run)))
             self._tasks.append(asyncio.create_task(self._hand_over(topic, lane)))
         self._tasks.append(asyncio.create_task(self._commit_regularly()))
-        if self._shared.setting.repair_s:
-            self._tasks.append(asyncio.create_task(self._run(self._repair.run)))
+        if self._shared.conditions.image_retry_delays_s:
+            self._tasks.append(asyncio.create_task(self._run(self._image_retrier.run)))
 
     def crash(self) -> None:
-        """As `kill -9`: from now on nothing that it does is seen by anyone."""
-        self.wire.cut = True
+        """Like `kill -9`: from now on none of its actions has an effect."""
+        self.connections.cut = True
         for task in self._tasks:
             task.cancel()
         self._shared.broker.leave(self.consumer)
 
-    async def leave(self, within_s: float) -> None:
-        """As SIGTERM: what is in flight is finished if there is time, and committed."""
-        (run_live, feed_live, run_other, feed_other, _, *repairing) = self._tasks
-        running, feeding = (run_live, run_other), (feed_live, feed_other)
-        for task in repairing:
+    async def leave(self, timeout_s: float) -> None:
+        """Like SIGTERM: batches in flight are finished within `timeout_s`, and committed."""
+        (run_live, feed_live, run_backfill, feed_backfill, _, *retrying) = self._tasks
+        running, feeding = (run_live, run_backfill), (feed_live, feed_backfill)
+        for task in retrying:
             task.cancel()
         for lane in self._lanes.values():
             lane.close()
-        await asyncio.wait(running, timeout=within_s)
+        await asyncio.wait(running, timeout=timeout_s)
         for task in feeding:
             task.cancel()
         await self.consumer.commit(0.0)
@@ -144,27 +147,27 @@ class SimWorker:
         except FatalError:
             if self.alive:
                 self.crash()
-                self._on_hopeless()
+                self._on_fatal()
 
     async def _hand_over(self, topic: str, lane: Pipeline[IngestBatch]) -> None:
         while True:
-            record = self.consumer.poll(topic, self._chance)
+            record = self.consumer.poll(topic, self._rng)
             if record is None:
-                self.consumer.more[topic].clear()
-                await self.consumer.more[topic].wait()
-                await self.wire.pause()
+                self.consumer.has_records[topic].clear()
+                await self.consumer.has_records[topic].wait()
+                await self.connections.pause()
                 continue
             self._shared.hand_over(record)
             await lane.put(Delivery(record, partial(self._ack, record)))
 
     async def _ack(self, record: Record) -> None:
-        if self._chance.random() < 0.2:
-            await asyncio.sleep(self._shared.weather.delay())  # a commit, or a crash, may come between two of a batch
-        if not self.wire.cut:
+        if self._rng.random() < 0.2:
+            await asyncio.sleep(self._shared.injector.delay())  # a commit, or a crash, may come between two of a batch
+        if not self.connections.cut:
             self.consumer.ack(record)
 
     async def _commit_regularly(self) -> None:
         while True:
-            await asyncio.sleep(self._shared.setting.commit_every_s)
-            await self.wire.pause()
-            await self.consumer.commit(self._shared.weather.delay())
+            await asyncio.sleep(self._shared.conditions.commit_every_s)
+            await self.connections.pause()
+            await self.consumer.commit(self._shared.injector.delay())

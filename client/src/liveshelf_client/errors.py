@@ -1,24 +1,22 @@
-"""What the service says no with, told apart by what the caller does about it. Each text is the service's sentence.
+"""What a call can raise. Each text is one sentence, the service's own if it answered.
 
 ServiceError
-├── InvalidRequestError      the request cannot be answered as it is: change it
-├── AuthError    the key is missing, unknown, or may not do this
-├── NotFoundError     there is no such live product
-├── Busy         too much is being asked: try again after `retry_after` seconds
-├── Away         the service, or what it needs, does not answer: try again later
-└── ServerError       the service broke, or what answered is no liveshelf
+├── InvalidRequestError    the request is wrong: change it
+├── AuthError              the key is missing, unknown, or lacks the scope
+├── NotFoundError          there is no such live product
+├── RateLimitedError       too many requests: try again after `retry_after` seconds
+├── UnavailableError       the service or its index does not answer: try again later
+└── ServerError            the service failed, or another program answered
 """
 
 from __future__ import annotations
 
-from catalog.errors import InvalidInput, LiveshelfError, Unavailable
 
+class ServiceError(Exception):
+    """The root of what a call raises.
 
-class ServiceError(LiveshelfError):
-    """No answer, or one that is an error.
-
-    `status` is HTTP's, None where nothing answered; `type` is the service's name for it, `field` the field at fault.
-    `retry_after` is in seconds, where the service says when to come back.
+    `status` is the HTTP status, None if nothing answered. `type` is the service's name of the error and `field` the
+    field at fault. `retry_after` is in seconds, None if the service did not say.
     """
 
     def __init__(
@@ -37,23 +35,23 @@ class ServiceError(LiveshelfError):
         self.retry_after = retry_after
 
 
-class InvalidRequestError(ServiceError, InvalidInput):
+class InvalidRequestError(ServiceError):
     """The request cannot be answered as it is."""
 
 
-class AuthError(ServiceError, InvalidInput):
+class AuthError(ServiceError):
     """The key is missing, unknown, or may not do this."""
 
 
-class NotFoundError(ServiceError, InvalidInput):
+class NotFoundError(ServiceError):
     """There is no such live product, or it is another tenant's."""
 
 
-class RateLimitedError(ServiceError, Unavailable):
+class RateLimitedError(ServiceError):
     """Too much is being asked."""
 
 
-class UnavailableError(ServiceError, Unavailable):
+class UnavailableError(ServiceError):
     """The service, or what it needs, does not answer."""
 
 

@@ -31,15 +31,15 @@ Query = tuple[str | None, Image | None, Sequence[Part] | None]
 
 
 def search(query: Query, options: SearchOptions) -> ApiRequest[SearchResult]:
-    return ApiRequest("POST", "/search", SearchResult.of, body={**_parts(*query), **options})
+    return ApiRequest("POST", "/v1/search", SearchResult.of, body={**_parts(*query), **options})
 
 
 def candidates(query: Query, options: CandidateOptions) -> ApiRequest[Candidates]:
-    return ApiRequest("POST", "/candidates", Candidates.of, body={**_parts(*query), **options})
+    return ApiRequest("POST", "/v1/candidates", Candidates.of, body={**_parts(*query), **options})
 
 
 def encode(query: Query, using: str) -> ApiRequest[Encoding]:
-    return ApiRequest("POST", "/encode", Encoding.of, body={**_parts(*query), "using": using})
+    return ApiRequest("POST", "/v1/encode", Encoding.of, body={**_parts(*query), "using": using})
 
 
 def similar(product_id: str, tenant: str | None, options: SimilarOptions) -> ApiRequest[SearchResult]:
@@ -47,12 +47,12 @@ def similar(product_id: str, tenant: str | None, options: SimilarOptions) -> Api
     if "filter" in params:
         params["filter"] = json.dumps(params["filter"])
     if "facets" in params:
-        params["facet"] = list(params.pop("facets"))
-    return ApiRequest("GET", f"/products/{quote(product_id, safe='')}/similar", SearchResult.of, params=params)
+        params["facets"] = list(params["facets"])
+    return ApiRequest("GET", f"/v1/products/{quote(product_id, safe='')}/similar", SearchResult.of, params=params)
 
 
 def product(product_id: str, tenant: str | None) -> ApiRequest[Product]:
-    return ApiRequest("GET", f"/products/{quote(product_id, safe='')}", Product.of, params=_whose(tenant))
+    return ApiRequest("GET", f"/v1/products/{quote(product_id, safe='')}", Product.of, params=_whose(tenant))
 
 
 def _whose(tenant: str | None) -> dict[str, str]:

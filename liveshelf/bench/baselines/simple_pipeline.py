@@ -60,7 +60,9 @@ class SimpleEncoder:
 
 async def create_collection(settings: Settings, model: Model) -> None:
     """An empty collection for the model's vectors."""
-    client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=settings.qdrant_timeout_s)
+    client = connect(
+        settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=settings.qdrant_timeout_seconds
+    )
     vectors = {
         name: models.VectorParams(size=dim, distance=models.Distance.COSINE)
         for name, dim in model.space.vectors.items()
@@ -72,8 +74,8 @@ async def create_collection(settings: Settings, model: Model) -> None:
 def create_app(settings: Settings, encoding: SimpleEncoder, ready: Path) -> faust.App:
     """The application; the file `ready` is there once it has its partitions."""
     app = faust.App(
-        settings.group,
-        broker=f"kafka://{settings.kafka}",
+        settings.kafka_group_id,
+        broker=f"kafka://{settings.kafka_bootstrap_servers}",
         store="memory://",
         web_enabled=False,
         autodiscover=False,
@@ -81,7 +83,9 @@ def create_app(settings: Settings, encoding: SimpleEncoder, ready: Path) -> faus
         broker_commit_interval=COMMIT_EVERY_S,
         consumer_auto_offset_reset="earliest",
     )
-    topic = app.topic(settings.topic, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
+    topic = app.topic(
+        settings.live_topic, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw"
+    )
 
     async def index(stream: Any) -> None:
         qdrant = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=60)

@@ -18,9 +18,14 @@ STRAIGHT = "straightforward"
 @contextmanager
 def straightforward(shop: Shop) -> Iterator[tuple[Settings, ChildProcess]]:
     """The pipeline's settings and its process, ready. Raises Hopeless where it does not start."""
-    name = f"{shop.settings.topic}-{STRAIGHT}"
+    name = f"{shop.settings.live_topic}-{STRAIGHT}"
     ready = shop.folder / f"{STRAIGHT}.ready"
-    told = {"topic": name, "group": name, "collection": f"{shop.settings.collection}--{STRAIGHT}", "ready_file": ready}
+    told = {
+        "live_topic": name,
+        "kafka_group_id": name,
+        "collection": f"{shop.settings.collection}--{STRAIGHT}",
+        "ready_file": ready,
+    }
     settings = shop.settings.model_copy(update=told)
     create_topics(kafka_of(settings), replace(topics_of(settings), live=name))
     with shop.child(

@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 
 from catalog.domain.change import Put
-from catalog.domain.product import Content, ImageState
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import Content
 from catalog.domain.record import Record
 from catalog.errors import ImageProblem
 from catalog.events.parser import ParsedEvent, ParserConfig, parse

@@ -58,10 +58,12 @@ async def checked(settings: Settings, fold: ExpectedState) -> int:
 
 async def differences(settings: Settings, fold: ExpectedState) -> list[str]:
     """The ids of the products that the index has otherwise than the fold, or lacks, or should not have."""
-    client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=settings.qdrant_timeout_s)
+    client = connect(
+        settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=settings.qdrant_timeout_seconds
+    )
     try:
         collection = await serving(client, settings.collection) or settings.collection
-        points = PointsClient(client, collection=collection, timeout_s=settings.qdrant_timeout_s)
+        points = PointsClient(client, collection=collection, timeout_s=settings.qdrant_timeout_seconds)
         found: dict[str, Any] = {}
         async for page in points.scroll(live_and(()), limit=PAGE, payload=including("id", "title", "price")):
             for payload in (payload_from(point.payload) for point in page):

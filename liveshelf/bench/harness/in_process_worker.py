@@ -41,7 +41,7 @@ async def run_in_process(shop: Shop, settings: Settings, ends: Ends) -> InProces
         running = asyncio.create_task(worker.run())
         try:
             seconds = await _applying(worker, running, records=sum(ends.values()))
-            await asyncio.to_thread(shop.wait, ends, group=settings.group)
+            await asyncio.to_thread(shop.wait, ends, group=settings.kafka_group_id)
         finally:
             worker.stop()
             await running

@@ -55,7 +55,10 @@ class Shop:
         """
         given = settings or self.settings
         command = Command(
-            [sys.executable, *argv], env=environment(given), log=self.folder / f"{name}.log", grace=given.drain_seconds
+            [sys.executable, *argv],
+            env=environment(given),
+            log=self.folder / f"{name}.log",
+            grace=given.drain_timeout_seconds,
         )
         child = ChildProcess(command)
         try:
@@ -69,7 +72,7 @@ class Shop:
     def send(self, events: Iterable[Event], *, topic: str | None = None) -> tuple[int, Ends]:
         """Publishes events, to the live topic if no other is named: how many, and the topic's ends after them."""
         sent = 0
-        with Publisher(kafka_of(self.settings), topic or self.settings.topic) as publisher:
+        with Publisher(kafka_of(self.settings), topic or self.settings.live_topic) as publisher:
             for event in events:
                 publisher.send_event(event)
                 sent += 1
@@ -82,10 +85,10 @@ class Shop:
 
         `watch` is called now and then meanwhile: it raises where waiting is no use.
         """
-        settings = self.settings.model_copy(update={"group": group or self.settings.group})
+        settings = self.settings.model_copy(update={"kafka_group_id": group or self.settings.kafka_group_id})
         wait_until_applied(
             kafka_of(settings),
-            topic or settings.topic,
+            topic or settings.live_topic,
             ends,
             timeout_s=APPLIED_S,
             on_progress=lambda left: watch() if watch and left else None,
@@ -118,17 +121,22 @@ def roots(settings: Settings, catalogue: Path) -> tuple[Path, ...]:
 def open_shop(settings: Settings, *, url: str | None = None, photos: Path | None = None) -> Iterator[Shop]:
     """Broker, engine and topics in a temporary folder; all of it is gone on leaving, whatever raised.
 
-    Where LIVESHELF_KAFKA or LIVESHELF_QDRANT_URL is set, that broker or index is used in place of an embedded one, and
-    so is the Qdrant at the gRPC address `url`. Topics, groups and collections have names of their own there and are
-    deleted at the end. `settings` say too what model, device and threads the workers have. `photos` is a file of a
+    If LIVESHELF_KAFKA_BOOTSTRAP_SERVERS or LIVESHELF_QDRANT_URL is set, that broker or index replaces an embedded one,
+    and so does the Qdrant at the gRPC address `url`. Topics, groups and collections have names of their own there and
+    are deleted at the end. `settings` also name the model, device and threads of the workers. `photos` is a file of a
     catalogue, or a folder, below which `file:` photos may be read.
     """
     name = f"bench-{uuid4().hex[:8]}"
     level = "DEBUG" if settings.log_level == "DEBUG" else "WARNING"
-    told: dict[str, object] = {"log_level": level, "topic": name, "group": name, "collection": name}
+    told: dict[str, object] = {"log_level": level, "live_topic": name, "kafka_group_id": name, "collection": name}
     told |= {"backfill_topic": f"{name}-backfill", "quarantine_topic": f"{name}-quarantine"}
     # Events here are the contract's, and a photo that was kept would cost the second contender less than the first.
-    told |= {"mapping": None, "member": None, "tenant": "default", "image_cache_mb": 0}
+    told |= {
+        "mapping_file": None,
+        "kafka_group_instance_id": None,
+        "default_tenant": "default",
+        "image_cache_mb": 0,
+    }
     if photos is not None:
         told["image_file_roots"] = roots(settings, photos)
     if url is not None:
@@ -137,16 +145,16 @@ def open_shop(settings: Settings, *, url: str | None = None, photos: Path | None
         stack.enter_context(_orderly())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liveshelf-bench-")))
         meter = stack.enter_context(Meter())
-        if "kafka" not in settings.model_fields_set:
-            broker = stack.enter_context(Broker.start(folder / "broker", cache=settings.cache))
+        if "kafka_bootstrap_servers" not in settings.model_fields_set:
+            broker = stack.enter_context(Broker.start(folder / "broker", cache=settings.cache_dir))
             meter.add("broker", broker.pid)
-            told["kafka"] = broker.bootstrap
+            told["kafka_bootstrap_servers"] = broker.bootstrap
         if url is None and "qdrant_url" not in settings.model_fields_set:
             engine = stack.enter_context(EngineProcess.start(folder / "engine"))
             meter.add("engine", engine.pid)
             told["qdrant_url"] = engine.url
         here = settings.model_copy(update=told)
-        if "kafka" in settings.model_fields_set:
+        if "kafka_bootstrap_servers" in settings.model_fields_set:
             stack.callback(_forget, here)
         if url is not None or "qdrant_url" in settings.model_fields_set:
             stack.callback(lambda: asyncio.run(_drop(here)))
@@ -170,16 +178,18 @@ def _orderly() -> Iterator[None]:
 def _forget(settings: Settings) -> None:
     """Deletes the topics and groups whose names begin as the live topic's."""
     with admin_client(kafka_of(settings)) as client:
-        topics = [name for name in client.list_topics() if name.startswith(settings.topic)]
+        topics = [name for name in client.list_topics() if name.startswith(settings.live_topic)]
         client.delete_topics(topics, raise_errors=False)
         groups = [group["group_id"] for group in client.list_groups()]
-        if ours := [name for name in groups if name.startswith(settings.group)]:
+        if ours := [name for name in groups if name.startswith(settings.kafka_group_id)]:
             client.delete_groups(ours)
 
 
 async def _drop(settings: Settings) -> None:
     """Deletes the collections of this name, with their alias."""
-    client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=settings.qdrant_timeout_s)
+    client = connect(
+        settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=settings.qdrant_timeout_seconds
+    )
     try:
         for collection in (await client.get_collections()).collections:
             if collection.name.startswith(f"{settings.collection}--"):

@@ -14,7 +14,7 @@ from qdrant_client import AsyncQdrantClient, grpc
 
 from catalog.domain.space import Space
 from indexer.qdrant.client import PointsClient, including
-from indexer.qdrant.points import dense
+from indexer.qdrant.points import dense_vector
 from liveshelf.bench.harness.load import GeneratedEvent
 from streams.publish.publisher import Publisher
 
@@ -105,7 +105,7 @@ async def watch(client: AsyncQdrantClient, reader: Reader, flights: PendingChang
     """
     points = PointsClient(client, collection=reader.collection, timeout_s=10)
     using, dim = next(iter(reader.space.vectors.items()))
-    vector = dense(np.full(dim, dim**-0.5, dtype=np.float32))
+    vector = dense_vector(np.full(dim, dim**-0.5, dtype=np.float32))
     nearest = grpc.Query(nearest=grpc.VectorInput(dense=vector))
     wanted = including("id", reader.version)
     given_up = None

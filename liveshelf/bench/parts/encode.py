@@ -141,7 +141,7 @@ async def _asked(settings: Settings, titles: Sequence[str]) -> list[Figure]:
     """Queries of words on the threads that a search has, one after the other, each asked once: none is remembered."""
     if not titles:
         return []
-    models = _models(settings.model_copy(update={"threads": query_threads_of(settings)}), forwards=1)
+    models = _models(settings.model_copy(update={"encoder_threads": query_threads_of(settings)}), forwards=1)
     took: dict[str, list[float]] = {name: [] for name in models}
     async with AsyncExitStack() as stack:
         services = await _enter(stack, settings, models, PrefetchedImages(), SIZES[-1])

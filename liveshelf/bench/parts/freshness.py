@@ -140,7 +140,7 @@ def steps(
 
 def saturation(settings: Settings, changes: list[GeneratedEvent]) -> float:
     """Changes a second that a burst of them is applied with, once the first tenth is."""
-    kafka, topic = kafka_of(settings), settings.topic
+    kafka, topic = kafka_of(settings), settings.live_topic
     noted: list[tuple[float, int]] = []
     started = time.perf_counter()
     with Publisher(kafka, topic) as publisher:
@@ -163,7 +163,7 @@ async def fly(target: PipelineUnderTest, changes: Sequence[GeneratedEvent], at: 
     settings = target.settings
     flights = PendingChanges()
     client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=30)
-    with Publisher(kafka_of(settings), settings.topic, policy=AT_ONCE) as publisher:
+    with Publisher(kafka_of(settings), settings.live_topic, policy=AT_ONCE) as publisher:
         sender = Sender(publisher, changes, at, flights)
         sender.start()
         try:

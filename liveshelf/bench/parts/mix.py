@@ -75,8 +75,8 @@ def _straightforward(shop: Shop) -> Iterator[Callable[[Sequence[Event]], float]]
 
         def apply(events: Sequence[Event]) -> float:
             started = time.perf_counter()
-            _, ends = shop.send(events, topic=settings.topic)
-            shop.wait(ends, topic=settings.topic, group=settings.group, watch=lambda: _alive([child]))
+            _, ends = shop.send(events, topic=settings.live_topic)
+            shop.wait(ends, topic=settings.live_topic, group=settings.kafka_group_id, watch=lambda: _alive([child]))
             return time.perf_counter() - started
 
         yield apply

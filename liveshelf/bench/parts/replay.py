@@ -21,7 +21,7 @@ def measure_replay(shop: Shop, path: Path, *, items: int) -> list[Figure]:
     alone = asyncio.run(encode_rate(shop.settings, contents(catalogue)))
     _, ends = shop.send(catalogue)
     asyncio.run(run_in_process(shop, shop.settings, ends))
-    other = shop.settings.model_copy(update={"group": f"{shop.settings.group}-replay"})
+    other = shop.settings.model_copy(update={"kafka_group_id": f"{shop.settings.kafka_group_id}-replay"})
     again = asyncio.run(run_in_process(shop, other, ends))
     if again.forwards:
         raise FatalError(f"The replay ran the model {again.forwards} times, for {again.encoded} products.")

@@ -20,7 +20,7 @@ def test_the_products_own_fields_are_not_attributes():
     assert parse_filter({"available": True, "tenant": "a"}) == (AnyOf("available", (True,)), AnyOf("tenant", ("a",)))
 
 
-def test_what_is_not_to_be_and_what_is_to_be_there():
+def test_not_and_exists():
     assert parse_filter({"color": {"not": "red"}, "brand": {"not": ["a", "b"]}, "price": {"not": {"gt": 5}}}) == (
         Not(AnyOf("attributes.color", ("red",))),
         Not(AnyOf("attributes.brand", ("a", "b"))),
@@ -41,7 +41,7 @@ def test_bounds_not_and_exists_of_one_field_all_hold():
 
 
 @pytest.mark.parametrize(
-    ("spec", "says"),
+    ("spec", "message"),
     [
         ({"brand": []}, "empty list"),
         ({"brand": None}, "null where"),
@@ -63,8 +63,8 @@ def test_bounds_not_and_exists_of_one_field_all_hold():
         ({"brand": {"exists": None}}, "true or false for exists"),
     ],
 )
-def test_a_bad_filter_names_the_field(spec: dict[str, object], says: str):
+def test_a_bad_filter_names_the_field(spec: dict[str, object], message: str):
     with pytest.raises(InvalidInput) as caught:
         parse_filter(spec)
     assert next(iter(spec)) in str(caught.value)
-    assert says in str(caught.value)
+    assert message in str(caught.value)

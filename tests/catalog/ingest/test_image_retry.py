@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from catalog.domain.product import ImageState, ProductKey
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import ProductKey
 from catalog.domain.record import Record
 from catalog.errors import FatalError, Unavailable
 from catalog.events.parser import ParserConfig
@@ -17,12 +18,12 @@ from catalog.ports import ProductWrite, WriteResult
 from tests.fakes import FakeEncoder, FakeIndex, ListQuarantine
 
 KEY = ProductKey("shop", "a")
-POLICY = ImageRetryPolicy(delays_s=(10, 100), jitter=0, every_s=0.001)
+POLICY = ImageRetryPolicy(delays_s=(10, 100), jitter=0, poll_interval_s=0.001)
 URL = "http://x/mug.jpg"
 
 
 class Shop:
-    """Main path and repair over one index, at a time that a test sets."""
+    """Ingest and ImageRetrier over one index, with a clock that the test sets."""
 
     def __init__(self, index: FakeIndex | None = None, *, policy: ImageRetryPolicy = POLICY) -> None:
         self.now = 1000.0
@@ -33,31 +34,33 @@ class Shop:
             index=self.index,
             encoder=self.encoder,
             quarantine=ListQuarantine(),
-            policy=IngestPolicy(contract=ParserConfig(tenant="shop"), repair=policy, inline=InlinePolicy(max_chars=30)),
+            policy=IngestPolicy(
+                parser=ParserConfig(tenant="shop"), image_retry=policy, inline=InlinePolicy(max_chars=30)
+            ),
             clock=lambda: self.now,
         )
-        self.repair = self.worker()
+        self.retrier = self.worker()
 
-    def worker(self, *, chance: float = 0.0) -> ImageRetrier:
+    def worker(self, *, uniform: float = 0.0) -> ImageRetrier:
         return ImageRetrier(
             index=self.index,
-            unhealed=self.index,
+            retry_queue=self.index,
             encoder=self.encoder,
             policy=self.policy,
             clock=lambda: self.now,
-            chance=lambda: chance,
+            uniform=lambda: uniform,
         )
 
-    async def say(self, **said: object) -> None:
-        record = Record(None, json.dumps({"id": "a", **said}).encode(), "products", 0, 0, 1000)
+    async def send(self, **fields: object) -> None:
+        record = Record(None, json.dumps({"id": "a", **fields}).encode(), "products", 0, 0, 1000)
         await self.ingest.write(await self.ingest.plan([record]))
 
-    async def put(self, version: int = 1, **said: object) -> None:
-        await self.say(**{"version": version, "title": "mug", "images": [URL], **said})
+    async def put(self, version: int = 1, **fields: object) -> None:
+        await self.send(**{"version": version, "title": "mug", "images": [URL], **fields})
 
     async def after(self, seconds: float) -> int:
         self.now += seconds
-        return await self.repair.round()
+        return await self.retrier.round()
 
     def heal(self) -> None:
         self.encoder.away.clear()
@@ -67,7 +70,7 @@ class Shop:
         return self.index.points[KEY][0]
 
     @property
-    def waits(self) -> tuple[object, object, object]:
+    def retry_state(self) -> tuple[object, object, object]:
         p = self.payload
         return p["image_state"], p.get("image_tries"), p.get("image_retry_at")
 
@@ -84,13 +87,13 @@ def test_only_what_can_heal_waits(state: ImageState):
 
 def test_each_wait_is_the_next_of_the_list_and_after_the_last_there_is_none():
     retries = [POLICY.after(KEY, ImageState.MISSING, tries=n, now_ms=5000) for n in (1, 2, 3)]
-    assert [(r.tries, r.at) for r in retries if r] == [(1, 15_000), (2, 105_000), (3, None)]
+    assert [(r.tries, r.due_at_ms) for r in retries if r] == [(1, 15_000), (2, 105_000), (3, None)]
 
 
 def test_products_of_one_host_do_not_come_back_at_once():
     policy = ImageRetryPolicy(delays_s=(100,), jitter=0.5)
     retries = [policy.after(ProductKey("shop", str(n)), ImageState.MISSING, tries=1, now_ms=0) for n in range(100)]
-    waits = [r.at for r in retries if r and r.at is not None]
+    waits = [r.due_at_ms for r in retries if r and r.due_at_ms is not None]
     assert 100_000 <= min(waits) < 105_000
     assert 145_000 < max(waits) <= 150_000
 
@@ -98,17 +101,17 @@ def test_products_of_one_host_do_not_come_back_at_once():
 async def test_a_photo_that_came_back_is_encoded_without_any_event():
     shop = Shop()
     await shop.put()
-    assert shop.waits == ("unavailable", 1, 1_010_000)
+    assert shop.retry_state == ("unavailable", 1, 1_010_000)
     assert shop.vectors == {"fused"}
     shop.heal()
     assert await shop.after(9.9) == 0
     assert await shop.after(0.2) == 1
-    assert shop.waits == ("ok", None, None)
+    assert shop.retry_state == ("ok", None, None)
     assert shop.vectors == {"fused", "image"}
     assert await shop.after(10_000) == 0
 
 
-async def test_what_was_healed_is_not_encoded_again():
+async def test_a_healed_photo_is_not_encoded_again():
     shop = Shop()
     await shop.put()
     shop.heal()
@@ -125,71 +128,71 @@ async def test_a_try_that_fails_rewrites_no_vectors_and_waits_longer():
     shop.encoder.away[URL] = ImageState.MISSING
     written, encoded = len(shop.index.batches), len(shop.encoder.encoded)
     assert await shop.after(10) == 1
-    assert shop.waits == ("missing", 2, 1_110_000)
+    assert shop.retry_state == ("missing", 2, 1_110_000)
     assert await shop.after(100) == 1
-    assert shop.waits == ("missing", 3, None)
+    assert shop.retry_state == ("missing", 3, None)
     assert await shop.after(10**6) == 0
     assert all(w.vectors is None for batch in shop.index.batches[written:] for w in batch)
     assert len(shop.encoder.encoded) == encoded
     assert shop.payload["title"] == "mug"
 
 
-async def test_a_put_of_the_same_content_tries_at_once_and_begins_anew():
+async def test_a_put_of_the_same_content_fetches_at_once_and_restarts_the_delays():
     shop = Shop()
     await shop.put()
     await shop.after(10)
     await shop.after(100)
     await shop.put(version=2)
-    assert shop.waits == ("unavailable", 1, 1_120_000)
+    assert shop.retry_state == ("unavailable", 1, 1_120_000)
     shop.heal()
     await shop.put(version=3)
-    assert shop.waits == ("ok", None, None)
+    assert shop.retry_state == ("ok", None, None)
 
 
 async def test_without_delays_nothing_is_tried_by_itself_but_the_next_put_is():
     shop = Shop(policy=ImageRetryPolicy(delays_s=()))
     await shop.put()
-    assert shop.waits == ("unavailable", 1, None)
+    assert shop.retry_state == ("unavailable", 1, None)
     shop.heal()
     assert await shop.after(10**6) == 0
     await shop.put(version=2)
-    assert shop.waits == ("ok", None, None)
+    assert shop.retry_state == ("ok", None, None)
 
 
 async def test_a_price_keeps_the_retry_and_a_delete_ends_it():
     shop = Shop()
     await shop.put()
-    await shop.say(op="patch", version=2, offer={"price": 3})
-    assert shop.waits == ("unavailable", 1, 1_010_000)
-    await shop.say(op="delete", version=3)
+    await shop.send(op="patch", version=2, offer={"price": 3})
+    assert shop.retry_state == ("unavailable", 1, 1_010_000)
+    await shop.send(op="delete", version=3)
     assert "image_retry_at" not in shop.payload
     assert await shop.after(10) == 0
 
 
-async def test_a_photo_that_turns_out_hopeless_is_given_up():
+async def test_a_photo_that_cannot_heal_is_given_up():
     shop = Shop()
     await shop.put()
     shop.encoder.away[URL] = ImageState.BROKEN
     await shop.after(10)
-    assert shop.waits == ("broken", None, None)
+    assert shop.retry_state == ("broken", None, None)
     encoded = len(shop.encoder.encoded)
     await shop.put(version=2)
     assert len(shop.encoder.encoded) == encoded
 
 
-async def test_a_photo_that_was_not_allowed_is_tried_by_the_next_put_alone():
-    """Whoever has allowed it since says so by a put, such as a back-fill's; nothing else could help."""
+async def test_a_photo_that_was_not_allowed_is_fetched_by_the_next_put_only():
+    """An operator who allows it puts the product again, for example by a back-fill; nothing else helps."""
     shop = Shop()
     shop.encoder.away[URL] = ImageState.BLOCKED
     await shop.put()
-    assert shop.waits == ("blocked", 1, None)
+    assert shop.retry_state == ("blocked", 1, None)
     shop.heal()
     assert await shop.after(10**6) == 0
-    await shop.say(op="patch", version=2, offer={"price": 3})
+    await shop.send(op="patch", version=2, offer={"price": 3})
     await shop.put()
-    assert shop.waits == ("blocked", 1, None), "the same put again, as in a replay, encodes nothing"
+    assert shop.retry_state == ("blocked", 1, None), "a repeated put, as in a replay, encodes nothing"
     await shop.put(version=3)
-    assert shop.waits == ("ok", None, None)
+    assert shop.retry_state == ("ok", None, None)
 
 
 async def test_a_photo_that_gives_no_finite_vector_is_given_up():
@@ -198,44 +201,49 @@ async def test_a_photo_that_gives_no_finite_vector_is_given_up():
     shop.heal()
     shop.encoder.poison = frozenset({"mug"})
     await shop.after(10)
-    assert shop.waits == ("broken", None, None)
+    assert shop.retry_state == ("broken", None, None)
     assert shop.vectors == {"fused"}
 
 
-class Moving(FakeEncoder):
-    """While photos are asked for, somebody says a price."""
+class ConcurrentPatch(FakeEncoder):
+    """A price arrives while photos are fetched."""
 
     shop: Shop
 
     async def prepare(self, items: Sequence[object]) -> Sequence[object]:  # type: ignore[override]
-        await self.shop.say(op="patch", version=9, offer={"price": 7})
+        await self.shop.send(op="patch", version=9, offer={"price": 7})
         return await super().prepare(items)  # type: ignore[arg-type]
 
 
-async def test_a_point_that_moved_meanwhile_is_left_alone_and_still_waits():
+async def test_a_conflict_is_left_alone_and_still_waits():
     shop = Shop()
     await shop.put()
     shop.heal()
-    moving = Moving()
-    moving.shop = shop
-    repair = ImageRetrier(
-        index=shop.index, unhealed=shop.index, encoder=moving, policy=POLICY, clock=lambda: shop.now, chance=lambda: 0.0
+    encoder = ConcurrentPatch()
+    encoder.shop = shop
+    retrier = ImageRetrier(
+        index=shop.index,
+        retry_queue=shop.index,
+        encoder=encoder,
+        policy=POLICY,
+        clock=lambda: shop.now,
+        uniform=lambda: 0.0,
     )
     shop.now += 10
-    await repair.round()
+    await retrier.round()
     assert shop.payload["price"] == 7.0
-    assert shop.waits == ("unavailable", 2, 1_070_000)
+    assert shop.retry_state == ("unavailable", 2, 1_070_000)
     assert await shop.after(60) == 1
-    assert shop.waits == ("ok", None, None)
+    assert shop.retry_state == ("ok", None, None)
     assert shop.payload["price"] == 7.0
 
 
 async def test_two_workers_at_once_fetch_each_photo_once():
     class Slow(FakeIndex):
         async def due(self, now_ms: int, *, limit: int) -> Sequence[dict[str, object]]:
-            found = await super().due(now_ms, limit=limit)
+            due = await super().due(now_ms, limit=limit)
             await asyncio.sleep(0)  # both have read before either writes
-            return found
+            return due
 
     shop = Shop(Slow())
     for id in "abcde":
@@ -243,11 +251,11 @@ async def test_two_workers_at_once_fetch_each_photo_once():
     shop.heal()
     shop.now += 10
     fetched = len(shop.encoder.fetched)
-    tried = await asyncio.gather(shop.worker(chance=0.1).round(), shop.worker(chance=0.2).round())
-    assert sum(tried) == len(shop.encoder.fetched) - fetched == 5
+    retried = await asyncio.gather(shop.worker(uniform=0.1).round(), shop.worker(uniform=0.2).round())
+    assert sum(retried) == len(shop.encoder.fetched) - fetched == 5
 
 
-async def test_a_worker_that_died_at_it_costs_a_minute():
+async def test_after_a_worker_died_the_retry_waits_for_the_lease():
     shop = Shop()
     await shop.put()
     shop.heal()
@@ -257,7 +265,7 @@ async def test_a_worker_that_died_at_it_costs_a_minute():
     shop.encoder.failure = None
     assert await shop.after(59) == 0
     assert await shop.after(1) == 1
-    assert shop.waits == ("ok", None, None)
+    assert shop.retry_state == ("ok", None, None)
 
 
 async def test_a_photo_with_which_every_worker_dies_is_not_tried_for_ever():
@@ -270,15 +278,15 @@ async def test_a_photo_with_which_every_worker_dies_is_not_tried_for_ever():
         with pytest.raises(Unavailable):
             await shop.after(100)
     await shop.after(100)
-    assert shop.waits == ("unavailable", 3, None)
+    assert shop.retry_state == ("unavailable", 3, None)
     assert len(shop.encoder.fetched) - fetched == len(POLICY.delays_s)
     shop.encoder.failure = None
     await shop.put(version=2)
-    assert shop.waits == ("ok", None, None)
+    assert shop.retry_state == ("ok", None, None)
 
 
 class Tarpit(FakeEncoder):
-    """While a photo is asked for the lease runs out, and the other worker begins."""
+    """The lease ends while a photo is fetched, and another worker begins."""
 
     shop: Shop
     other: ImageRetrier
@@ -295,10 +303,10 @@ async def test_photos_that_take_longer_than_the_lease_are_not_tried_for_ever():
     tarpit = Tarpit(away=shop.encoder.away)
     tarpit.shop = shop
     shop.encoder = tarpit
-    tarpit.other = shop.repair = shop.worker()
+    tarpit.other = shop.retrier = shop.worker()
     await shop.after(10)
     assert len(tarpit.fetched) == len(POLICY.delays_s)
-    assert shop.waits == ("unavailable", 3, None)
+    assert shop.retry_state == ("unavailable", 3, None)
 
 
 async def test_a_photo_that_was_given_inline_and_is_not_kept_whole_waits_for_a_put():
@@ -307,9 +315,9 @@ async def test_a_photo_that_was_given_inline_and_is_not_kept_whole_waits_for_a_p
     shop.encoder.away[inline] = ImageState.BROKEN
     await shop.put(images=[URL, inline])
     before = len(shop.encoder.fetched)
-    assert shop.waits == ("unavailable", 1, 1_010_000)
+    assert shop.retry_state == ("unavailable", 1, 1_010_000)
     await shop.after(10)
-    assert shop.waits == ("unavailable", 1, None)
+    assert shop.retry_state == ("unavailable", 1, None)
     assert len(shop.encoder.fetched) == before
 
 
@@ -317,23 +325,23 @@ async def test_a_point_that_the_index_does_not_take_is_given_up():
     class Fussy(FakeIndex):
         async def write(self, writes: Sequence[ProductWrite]) -> WriteResult:
             invalid = {w.key: "too large" for w in writes if w.vectors and "image" in w.vectors}
-            outcome = await super().write([w for w in writes if w.key not in invalid])
-            return WriteResult(outcome.moved, invalid)
+            result = await super().write([w for w in writes if w.key not in invalid])
+            return WriteResult(result.conflicts, invalid)
 
     shop = Shop(Fussy())
     await shop.put()
     shop.heal()
     await shop.after(10)
-    assert shop.waits == ("unavailable", 2, None)
+    assert shop.retry_state == ("unavailable", 2, None)
 
 
-async def test_an_outage_is_waited_for_and_said_once(caplog: pytest.LogCaptureFixture):
+async def test_an_outage_is_waited_for_and_logged_once(caplog: pytest.LogCaptureFixture):
     shop = Shop()
     await shop.put()
     shop.heal()
     shop.now += 10
     shop.index.failure = Unavailable("gone for a moment")
-    running = asyncio.create_task(shop.repair.run())
+    running = asyncio.create_task(shop.retrier.run())
     await asyncio.sleep(0.05)
     shop.index.failure = None
     async with asyncio.timeout(5):

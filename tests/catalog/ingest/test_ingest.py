@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.domain.change import Change, Delete, Patch
-from catalog.domain.product import ImageState, ProductKey
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import ProductKey
 from catalog.domain.record import Record, Stage
-from catalog.domain.state import OFFER_FIELDS, ProductState, apply, known_from
+from catalog.domain.state import OFFER_FIELDS, ProductState, apply, indexed_state_from
 from catalog.errors import Unavailable
 from catalog.events.parser import ParserConfig, key_bytes
 from catalog.ingest.ingest import Ingest, IngestPolicy
@@ -22,7 +23,7 @@ from tests.fakes import FakeEncoder, FakeIndex, ListQuarantine
 
 
 class Shop:
-    """An Ingest over fakes, and a way to say things to it."""
+    """An Ingest over fakes, and a way to send events to it."""
 
     def __init__(
         self,
@@ -37,7 +38,7 @@ class Shop:
             index=self.index,
             encoder=self.encoder,
             quarantine=self.quarantine,
-            policy=IngestPolicy(contract=ParserConfig(tenant="shop")),
+            policy=IngestPolicy(parser=ParserConfig(tenant="shop")),
             clock=clock,
         )
         self.offset = 0
@@ -47,7 +48,7 @@ class Shop:
         value = event if isinstance(event, bytes) or event is None else json.dumps(event).encode()
         return Record(key, value, "products", 0, self.offset, timestamp)
 
-    async def say(self, *events: object) -> None:
+    async def send(self, *events: object) -> None:
         batch = await self.ingest.plan([e if isinstance(e, Record) else self.record(e) for e in events])
         await self.ingest.prepare(batch)
         await self.ingest.encode(batch)
@@ -57,13 +58,13 @@ class Shop:
         return self.index.points[ProductKey("shop", id)][0]
 
 
-def put(id: str = "a", version: int = 1, title: str = "mug", **more: object) -> dict[str, object]:
-    return {"id": id, "version": version, "title": title, "images": [f"http://x/{title}.jpg"], **more}
+def put(id: str = "a", version: int = 1, title: str = "mug", **fields: object) -> dict[str, object]:
+    return {"id": id, "version": version, "title": title, "images": [f"http://x/{title}.jpg"], **fields}
 
 
 async def test_a_new_product_is_encoded_and_written():
     shop = Shop()
-    await shop.say(put(offer={"price": 5, "currency": "EUR"}, attributes={"brand": "Arbour"}))
+    await shop.send(put(offer={"price": 5, "currency": "EUR"}, attributes={"brand": "Arbour"}))
     payload = shop.payload("a")
     assert payload["title"] == "mug"
     assert payload["price"] == 5.0
@@ -76,9 +77,9 @@ async def test_a_new_product_is_encoded_and_written():
 
 async def test_a_price_never_reaches_the_encoder():
     shop = Shop()
-    await shop.say(put())
+    await shop.send(put())
     before = dict(shop.index.points[ProductKey("shop", "a")][1])
-    await shop.say({"op": "patch", "id": "a", "version": 2, "offer": {"price": 9}})
+    await shop.send({"op": "patch", "id": "a", "version": 2, "offer": {"price": 9}})
     assert len(shop.encoder.encoded) == 1
     assert shop.payload("a")["price"] == 9.0
     assert shop.payload("a")["title"] == "mug"
@@ -87,8 +88,8 @@ async def test_a_price_never_reaches_the_encoder():
 
 async def test_what_has_not_changed_is_not_encoded_again():
     shop = Shop()
-    await shop.say(put(version=1))
-    await shop.say(put(version=2, offer={"price": 1}))
+    await shop.send(put(version=1))
+    await shop.send(put(version=2, offer={"price": 1}))
     assert len(shop.encoder.encoded) == 1
     assert shop.payload("a")["content_version"] == 2
     assert shop.payload("a")["price"] == 1.0
@@ -96,32 +97,32 @@ async def test_what_has_not_changed_is_not_encoded_again():
 
 async def test_a_redelivery_writes_nothing():
     shop = Shop()
-    await shop.say(put())
+    await shop.send(put())
     written = len(shop.index.batches)
-    await shop.say(put())
+    await shop.send(put())
     assert len(shop.index.batches) == written
 
 
 async def test_equal_content_of_two_products_is_encoded_once():
     shop = Shop()
-    await shop.say(put("a"), put("b"))
+    await shop.send(put("a"), put("b"))
     assert len(shop.encoder.encoded) == 1
     assert len(shop.index.points) == 2
 
 
 async def test_a_late_event_changes_nothing():
     shop = Shop()
-    await shop.say(put(version=5, title="new"))
-    await shop.say(put(version=4, title="old"))
+    await shop.send(put(version=5, title="new"))
+    await shop.send(put(version=4, title="old"))
     assert shop.payload("a")["title"] == "new"
     assert len(shop.encoder.encoded) == 1
 
 
 async def test_a_late_put_does_not_bring_a_deleted_product_back():
     shop = Shop()
-    await shop.say(put(version=1))
-    await shop.say({"op": "delete", "id": "a", "version": 5})
-    await shop.say(put(version=4))
+    await shop.send(put(version=1))
+    await shop.send({"op": "delete", "id": "a", "version": 5})
+    await shop.send(put(version=4))
     assert shop.payload("a")["live"] is False
     assert "title" not in shop.payload("a")
     assert shop.index.points[ProductKey("shop", "a")][1] == {}
@@ -129,23 +130,23 @@ async def test_a_late_put_does_not_bring_a_deleted_product_back():
 
 async def test_a_kafka_tombstone_deletes():
     shop = Shop()
-    await shop.say(put(version=1))
-    await shop.say(shop.record(None, key_bytes(ProductKey("shop", "a")), timestamp=5))
+    await shop.send(put(version=1))
+    await shop.send(shop.record(None, key_bytes(ProductKey("shop", "a")), timestamp=5))
     assert shop.payload("a")["live"] is False
 
 
 async def test_a_patch_waits_for_its_put():
     shop = Shop()
-    await shop.say({"op": "patch", "id": "a", "version": 9, "offer": {"price": 3}})
+    await shop.send({"op": "patch", "id": "a", "version": 9, "offer": {"price": 3}})
     assert shop.payload("a")["live"] is False
-    await shop.say(put(version=2, offer={"price": 1, "currency": "EUR"}))
+    await shop.send(put(version=2, offer={"price": 1, "currency": "EUR"}))
     assert shop.payload("a")["live"] is True
     assert (shop.payload("a")["price"], shop.payload("a")["currency"]) == (3.0, "EUR")
 
 
 async def test_bad_records_cost_their_neighbours_nothing():
     shop = Shop(poison=frozenset({"poison"}))
-    await shop.say(put("a"), b"{", put("b", title="poison"), {"id": "c"}, put("d", title="lamp"))
+    await shop.send(put("a"), b"{", put("b", title="poison"), {"id": "c"}, put("d", title="lamp"))
     assert {key.id for key in shop.index.points} == {"a", "d"}
     assert [(r.stage, r.record.offset) for r in shop.quarantine.rejects] == [
         (Stage.PARSE, 2),
@@ -156,7 +157,7 @@ async def test_bad_records_cost_their_neighbours_nothing():
 
 async def test_a_clock_error_of_the_shop_does_not_freeze_a_product():
     shop = Shop(clock=lambda: 1_732_245_000.0)
-    await shop.say(put(version=1_893_456_000_000, title="from 2030"), put(version=1_732_245_000_001, title="today"))
+    await shop.send(put(version=1_893_456_000_000, title="from 2030"), put(version=1_732_245_000_001, title="today"))
     assert shop.payload("a")["title"] == "today"
     assert [r.stage for r in shop.quarantine.rejects] == [Stage.SCHEMA]
 
@@ -164,7 +165,7 @@ async def test_a_clock_error_of_the_shop_does_not_freeze_a_product():
 async def test_only_the_put_that_cannot_be_encoded_is_refused():
     shop = Shop(poison=frozenset({"poison"}))
     price = {"op": "patch", "id": "a", "version": 9, "offer": {"price": 3}}
-    await shop.say(put(version=1, title="mug"), put(version=2, title="poison"), price)
+    await shop.send(put(version=1, title="mug"), put(version=2, title="poison"), price)
     assert shop.payload("a")["title"] == "mug"
     assert shop.payload("a")["price"] == 3.0
     assert [r.record.offset for r in shop.quarantine.rejects] == [2]
@@ -175,20 +176,20 @@ class FussyIndex(FakeIndex):
 
     async def write(self, writes: Sequence[ProductWrite]) -> WriteResult:
         invalid = {w.key: "cursed" for w in writes if "cursed" in w.payload["attributes"]}
-        outcome = await super().write([w for w in writes if w.key not in invalid])
-        return WriteResult(outcome.moved, invalid)
+        result = await super().write([w for w in writes if w.key not in invalid])
+        return WriteResult(result.conflicts, invalid)
 
 
 @pytest.mark.parametrize("at", range(4))
 async def test_what_the_index_calls_invalid_costs_its_own_product_nothing(at: int):
     shop = Shop(FussyIndex())
-    said: list[object] = [
+    events: list[object] = [
         put("a", version=1),
         {"op": "patch", "id": "a", "version": 2, "offer": {"price": 3}},
         {"op": "patch", "id": "a", "version": 3, "attributes": {"color": "red"}},
     ]
-    said.insert(at, {"op": "patch", "id": "a", "version": 4, "offer": {"price": 9}, "attributes": {"cursed": True}})
-    await shop.say(*said, put("b"))
+    events.insert(at, {"op": "patch", "id": "a", "version": 4, "offer": {"price": 9}, "attributes": {"cursed": True}})
+    await shop.send(*events, put("b"))
     assert (shop.payload("a")["title"], shop.payload("a")["price"]) == ("mug", 3.0)
     assert shop.payload("a")["attributes"] == {"color": "red"}
     assert shop.payload("b")["live"] is True
@@ -196,36 +197,36 @@ async def test_what_the_index_calls_invalid_costs_its_own_product_nothing(at: in
     assert len(shop.encoder.encoded) == 1
 
 
-async def test_an_image_that_may_heal_is_tried_again_with_the_next_put():
+async def test_an_image_that_may_heal_is_fetched_again_with_the_next_put():
     shop = Shop()
-    await shop.say(put(version=1))
+    await shop.send(put(version=1))
     payload, vectors = shop.index.points[ProductKey("shop", "a")]
     healed = {**payload, "image_state": ImageState.UNAVAILABLE.value, "fingerprint": None}
     shop.index.points[ProductKey("shop", "a")] = (healed, vectors)
-    await shop.say(put(version=2))
+    await shop.send(put(version=2))
     assert len(shop.encoder.encoded) == 2
     assert shop.payload("a")["image_state"] == "ok"
 
 
-async def test_a_point_that_moved_is_decided_again():
+async def test_a_conflict_is_decided_again():
     shop = Shop()
-    await shop.say(put(version=1))
-    ours = await shop.ingest.plan([shop.record(put(version=2, title="lamp"))])
-    await shop.say({"op": "patch", "id": "a", "version": 3, "offer": {"price": 7}})
-    await shop.ingest.prepare(ours)
-    await shop.ingest.encode(ours)
-    await shop.ingest.write(ours)
+    await shop.send(put(version=1))
+    batch = await shop.ingest.plan([shop.record(put(version=2, title="lamp"))])
+    await shop.send({"op": "patch", "id": "a", "version": 3, "offer": {"price": 7}})
+    await shop.ingest.prepare(batch)
+    await shop.ingest.encode(batch)
+    await shop.ingest.write(batch)
     assert (shop.payload("a")["title"], shop.payload("a")["price"]) == ("lamp", 7.0)
     assert len(shop.encoder.encoded) == 2
 
 
-@pytest.mark.parametrize("part", ["index", "quarantine"])
-async def test_a_write_cut_short_may_be_repeated(part: str):
+@pytest.mark.parametrize("port", ["index", "quarantine"])
+async def test_a_write_cut_short_may_be_repeated(port: str):
     shop = Shop()
     batch = await shop.ingest.plan([shop.record(put()), shop.record(b"{")])
     await shop.ingest.prepare(batch)
     await shop.ingest.encode(batch)
-    broken = getattr(shop, part)
+    broken = getattr(shop, port)
     broken.failure = Unavailable("gone for a moment")
     with pytest.raises(Unavailable):
         await shop.ingest.write(batch)
@@ -253,13 +254,13 @@ def event_of(change: Change) -> Record:
 @settings(max_examples=150)
 @given(st.lists(st.lists(changes, max_size=3), min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_batches_in_flight_together_end_in_the_state_by_version(batches: list[list[Change]], random):
-    """However the steps of several batches interleave, each batch's own in order, the last state is the fold."""
+    """The last state is the fold of all changes, however the steps of the batches interleave."""
     shop = Shop()
 
     async def run() -> None:
         steps = []
-        for said in batches:
-            steps.append([said, None, ["prepare", "encode", "write"]])
+        for changes_of_batch in batches:
+            steps.append([changes_of_batch, None, ["prepare", "encode", "write"]])
         while steps:
             step = random.choice(steps)
             if step[1] is None:
@@ -270,13 +271,13 @@ def test_batches_in_flight_together_end_in_the_state_by_version(batches: list[li
                 steps.remove(step)
 
     asyncio.run(run())
-    said = [change for batch in batches for change in batch]
-    expected = reduce(apply, said, ProductState())
+    all_changes = [change for batch in batches for change in batch]
+    expected = reduce(apply, all_changes, ProductState())
     if expected == ProductState():
         assert not shop.index.points
         return
     payload, vectors = shop.index.points[KEY]
-    state = known_from(payload).state
+    state = indexed_state_from(payload).state
     assert (state.live, state.base, state.patched) == (expected.live, expected.base, expected.patched)
     assert dict(state.fields) == dict(expected.fields)
     assert (payload.get("title"), bool(vectors)) == (

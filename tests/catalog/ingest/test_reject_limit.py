@@ -1,4 +1,4 @@
-"""The limit on refusals: what a bad deploy looks like, and what only looks like one."""
+"""The reject limit: it stops the worker after a bad deploy, and not for a few bad records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Clock:
         return self.now
 
 
-def rejects(count: int, reason: str = "title: 5 is no text", stage: Stage = Stage.SCHEMA) -> list[Reject]:
+def rejects(count: int, reason: str = "title: 5 is not text", stage: Stage = Stage.SCHEMA) -> list[Reject]:
     return [Reject(Record(None, b"", "products", 0, i, 0), stage, reason) for i in range(count)]
 
 
@@ -31,7 +31,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def meter(clock: Clock) -> RejectMeter:
-    return RejectMeter(RejectLimit(share=0.5, least=100, window_s=60), clock=clock)
+    return RejectMeter(RejectLimit(max_share=0.5, min_count=100, window_s=60), clock=clock)
 
 
 def test_a_small_poisoned_batch_at_the_start_stops_nothing(meter: RejectMeter):
@@ -42,14 +42,14 @@ def test_a_small_poisoned_batch_at_the_start_stops_nothing(meter: RejectMeter):
 
 
 def test_more_than_the_share_stops_and_says_how_many_why_and_what_to_do(meter: RejectMeter):
-    meter.count(90, [*rejects(30, "id: missing"), *rejects(60, "price: 'x' is no number")])
-    meter.count(50, rejects(40, "price: 'y' is no number"))
+    meter.count(90, [*rejects(30, "id: missing"), *rejects(60, "price: 'x' is not a number")])
+    meter.count(50, rejects(40, "price: 'y' is not a number"))
     with pytest.raises(FatalError) as caught:
         meter.check()
     said = str(caught.value)
     assert "130 of the last 140 records were refused" in said
     assert "price: 'x' is no number (stage schema)" in said
-    assert "LIVESHELF_REJECT_SHARE" in said
+    assert "LIVESHELF_REJECT_MAX_SHARE" in said
     assert "\n" not in said
 
 
@@ -62,7 +62,7 @@ def test_the_share_itself_is_still_allowed(meter: RejectMeter):
 
 
 def test_a_share_of_one_never_stops(clock: Clock):
-    meter = RejectMeter(RejectLimit(share=1.0), clock=clock)
+    meter = RejectMeter(RejectLimit(max_share=1.0), clock=clock)
     meter.count(10_000, rejects(10_000))
     meter.check()
 
@@ -94,10 +94,10 @@ class Shop:
         self.index = FakeIndex()
         self.encoder = FakeEncoder(poison=frozenset({"poison"}))
         self.ingest = Ingest(
-            index=self.index, encoder=self.encoder, quarantine=self.quarantine, policy=IngestPolicy(limit=limit)
+            index=self.index, encoder=self.encoder, quarantine=self.quarantine, policy=IngestPolicy(reject_limit=limit)
         )
 
-    async def take(self, *events: object) -> None:
+    async def ingest_events(self, *events: object) -> None:
         records = [Record(None, json.dumps(e).encode(), "products", 0, i, 1000) for i, e in enumerate(events)]
         batch = await self.ingest.plan(records)
         await self.ingest.prepare(batch)
@@ -107,23 +107,23 @@ class Shop:
 
 @pytest.mark.parametrize("bad", [{"id": "a"}, {"id": "a", "title": "poison"}])
 async def test_nothing_of_the_batch_that_is_too_much_reaches_quarantine(bad: dict[str, str]):
-    shop = Shop(RejectLimit(least=10))
-    await shop.take(*[bad] * 9)
+    shop = Shop(RejectLimit(min_count=10))
+    await shop.ingest_events(*[bad] * 9)
     assert len(shop.quarantine.rejects) == 9
     with pytest.raises(FatalError):
-        await shop.take(*[bad] * 9)
+        await shop.ingest_events(*[bad] * 9)
     assert len(shop.quarantine.rejects) == 9
 
 
 async def test_good_records_keep_the_worker_going():
-    shop = Shop(RejectLimit(least=10))
+    shop = Shop(RejectLimit(min_count=10))
     for round in range(10):
-        await shop.take(*[{"id": "a"}] * 5, *[{"id": f"{round}-{i}", "title": "mug"} for i in range(5)])
+        await shop.ingest_events(*[{"id": "a"}] * 5, *[{"id": f"{round}-{i}", "title": "mug"} for i in range(5)])
     assert len(shop.quarantine.rejects) == 50
 
 
 async def test_a_write_that_is_repeated_counts_once():
-    shop = Shop(RejectLimit(least=10))
+    shop = Shop(RejectLimit(min_count=10))
     records = [Record(None, b"{", "products", 0, i, 1000) for i in range(6)]
     batch = await shop.ingest.plan(records)
     shop.quarantine.failure = Unavailable("away")

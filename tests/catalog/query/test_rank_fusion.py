@@ -18,14 +18,14 @@ FUSIONS = st.builds(ReciprocalRankFusion, k=st.integers(0, 100), dense=WEIGHTS, 
 
 
 def share(fusion: Fusion, channel: Channel, item: str) -> float:
-    """What a channel says of an item, as the docstrings of Rrf and Weighted have it."""
-    found = dict(channel)
-    if item not in found:
+    """A channel's contribution to an item's score, as the docstrings of the fusions define it."""
+    scores = dict(channel)
+    if item not in scores:
         return 0.0
     if isinstance(fusion, ReciprocalRankFusion):
-        return 1 / (fusion.k + list(found).index(item) + 1)
-    lowest, highest = min(found.values()), max(found.values())
-    return 1.0 if lowest == highest else (found[item] - lowest) / (highest - lowest)
+        return 1 / (fusion.k + list(scores).index(item) + 1)
+    lowest, highest = min(scores.values()), max(scores.values())
+    return 1.0 if lowest == highest else (scores[item] - lowest) / (highest - lowest)
 
 
 @given(fusion=FUSIONS, dense=CHANNELS, lexical=CHANNELS)
@@ -35,9 +35,9 @@ def test_the_fused_ranking_is_the_obvious_one(fusion: Fusion, dense: Channel, le
         item: fusion.dense * share(fusion, dense, item) + fusion.lexical * share(fusion, lexical, item)
         for item in items
     }
-    found = fused(fusion, dense, lexical)
-    assert dict(found) == pytest.approx(expected)
-    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+    ranking = fused(fusion, dense, lexical)
+    assert dict(ranking) == pytest.approx(expected)
+    assert [score for _, score in ranking] == sorted((score for _, score in ranking), reverse=True)
 
 
 def test_equal_scores_keep_the_order_of_the_dense_channel_then_the_lexical() -> None:

@@ -1,4 +1,4 @@
-"""What a query becomes, and what is answered where parts fail. The shop is that of the HTTP tests, without HTTP."""
+"""Resolving queries, and degraded results. The shop is the one of the HTTP tests, without HTTP."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from catalog.domain.filters import AnyOf, Exists, Not, Range
+from catalog.domain.image_state import ImageState
 from catalog.domain.index_query import ReciprocalRankFusion, WeightedFusion
-from catalog.domain.product import ImageState, ProductKey
+from catalog.domain.product import ProductKey
 from catalog.domain.space import FUSED
 from catalog.errors import FatalError, ImageProblem, InvalidInput, NotFound, Unavailable
 from catalog.query.query import FacetRequest, Mode, Query, QueryPart
@@ -25,8 +26,8 @@ async def test_similar_leaves_out_itself_and_its_variants() -> None:
     shop = stocked()
     for name in ("mug", "mug/blue"):
         shop.shelf.products[ProductKey("default", name)]["attributes"] = {"parent": "mugs-1"}
-    found = await shop.find().similar(MUG, Query(limit=10))
-    assert [hit.key for hit in found.hits] == [ProductKey("other", "mug"), LAMP]
+    result = await shop.find().similar(MUG, Query(limit=10))
+    assert [hit.key for hit in result.hits] == [ProductKey("other", "mug"), LAMP]
     vector = shop.shelf.asked[-1].vector
     assert vector is not None
     np.testing.assert_allclose(vector, bag("sea green mug"), atol=1e-6)
@@ -34,25 +35,25 @@ async def test_similar_leaves_out_itself_and_its_variants() -> None:
 
 
 async def test_similar_to_a_product_without_a_parent_leaves_out_itself_alone() -> None:
-    found = await stocked().find().similar(MUG, Query(limit=10, conditions=(AnyOf("tenant", ("default",)),)))
-    assert {hit.key for hit in found.hits} == {LAMP, BLUE}
+    result = await stocked().find().similar(MUG, Query(limit=10, conditions=(AnyOf("tenant", ("default",)),)))
+    assert {hit.key for hit in result.hits} == {LAMP, BLUE}
 
 
-async def test_who_sees_one_tenant_sees_no_other() -> None:
+async def test_a_caller_of_one_tenant_sees_no_other() -> None:
     shop = stocked()
-    find = shop.find()
-    found = await find(Query((QueryPart("mug"),), tenant="other", facets=(FacetRequest("attributes.brand"),)))
-    assert [hit.key for hit in found.hits] == [ProductKey("other", "mug")]
-    assert found.facets == {"attributes.brand": [("Arbour", 1)]}
+    search = shop.find()
+    result = await search(Query((QueryPart("mug"),), tenant="other", facets=(FacetRequest("attributes.brand"),)))
+    assert [hit.key for hit in result.hits] == [ProductKey("other", "mug")]
+    assert result.facets == {"attributes.brand": [("Arbour", 1)]}
     for query in (
         Query((QueryPart(product=MUG),), tenant="other"),
         Query((QueryPart("x"), QueryPart(product=MUG)), tenant="other"),
     ):
         with pytest.raises(NotFound):
-            await find(query)
+            await search(query)
     with pytest.raises(NotFound):
-        await find.similar(MUG, Query(tenant="other"))
-    assert await find.counts(Query(tenant="other", facets=(FacetRequest("tenant"),))) == {"tenant": [("other", 1)]}
+        await search.similar(MUG, Query(tenant="other"))
+    assert await search.counts(Query(tenant="other", facets=(FacetRequest("tenant"),))) == {"tenant": [("other", 1)]}
 
 
 @pytest.mark.parametrize(
@@ -77,8 +78,11 @@ async def test_the_mode_is_the_one_asked_for_or_the_policys_for_words_alone(
     shop = stocked()
     shop.finding = QueryPolicy(mode=default)
     assert (await shop.find()(query)).mode is mode
-    [ask] = shop.shelf.asked
-    assert (ask.vector is not None, ask.words is not None) == (mode is not Mode.LEXICAL, mode is not Mode.DENSE)
+    [index_query] = shop.shelf.asked
+    assert (index_query.vector is not None, index_query.words is not None) == (
+        mode is not Mode.LEXICAL,
+        mode is not Mode.DENSE,
+    )
 
 
 async def test_the_words_of_titles_are_those_that_hits_are_to_be_like() -> None:
@@ -90,13 +94,13 @@ async def test_the_words_of_titles_are_those_that_hits_are_to_be_like() -> None:
         QueryPart(image=photo()),
     )
     await shop.find()(Query(parts, mode=Mode.HYBRID, fusion=WeightedFusion(0.7)))
-    [ask] = shop.shelf.asked
-    assert ask.words == "sea green mug"
-    assert ask.fusion == WeightedFusion(0.7)
+    [index_query] = shop.shelf.asked
+    assert index_query.words == "sea green mug"
+    assert index_query.fusion == WeightedFusion(0.7)
 
 
 @pytest.mark.parametrize(
-    ("query", "says"),
+    ("query", "message"),
     [
         (Query(), "an empty query finds nothing"),
         (Query((QueryPart(" "), QueryPart("mug", weight=0.0))), "an empty query finds nothing"),
@@ -153,9 +157,9 @@ async def test_the_words_of_titles_are_those_that_hits_are_to_be_like() -> None:
         ),
     ],
 )
-async def test_what_is_not_allowed_is_one_sentence_that_names_the_field(query: Query, says: str) -> None:
+async def test_what_is_not_allowed_is_one_sentence_that_names_the_field(query: Query, message: str) -> None:
     shop = stocked()
-    with pytest.raises(InvalidInput, match=says):
+    with pytest.raises(InvalidInput, match=message):
         await shop.find()(query)
     assert shop.encoder.asked == []
     assert shop.shelf.asked == []
@@ -164,34 +168,34 @@ async def test_what_is_not_allowed_is_one_sentence_that_names_the_field(query: Q
 async def test_an_attribute_that_is_not_indexed_can_be_filtered_on_where_a_product_has_it() -> None:
     shop = stocked()
     shop.shelf.products[MUG]["attributes"] = {"volume": 0.3}
-    find = shop.find()
-    found = await find(Query((QueryPart("mug"),), conditions=(Range("attributes.volume", gte=0.2),)))
-    assert [hit.key for hit in found.hits] == [MUG]
-    with pytest.raises(InvalidInput, match="no product has 'volume'"):  # what others have is none of their business
-        await find(Query((QueryPart("mug"),), conditions=(Exists("attributes.volume"),), tenant="other"))
+    search = shop.find()
+    result = await search(Query((QueryPart("mug"),), conditions=(Range("attributes.volume", gte=0.2),)))
+    assert [hit.key for hit in result.hits] == [MUG]
+    with pytest.raises(InvalidInput, match="no product has 'volume'"):  # other tenants' attributes are hidden
+        await search(Query((QueryPart("mug"),), conditions=(Exists("attributes.volume"),), tenant="other"))
 
 
 @pytest.mark.parametrize(
     "failure", [Unavailable("the encoder has too many waiting"), FatalError("the device is lost")], ids=lambda e: str(e)
 )
-async def test_where_the_encoder_fails_words_are_answered_by_words_and_that_is_said(failure: Exception) -> None:
+async def test_if_the_encoder_fails_words_are_answered_by_words_and_the_result_says_so(failure: Exception) -> None:
     shop = stocked()
     shop.encoder.failure = failure
-    found = await shop.find()(Query((QueryPart("brass lamp"), QueryPart(image=photo())), mode=Mode.HYBRID))
-    assert [hit.key for hit in found.hits] == [LAMP]
-    assert found.mode is Mode.LEXICAL
-    assert found.degraded == (f"encoder: {failure}; found by words alone",)
+    result = await shop.find()(Query((QueryPart("brass lamp"), QueryPart(image=photo())), mode=Mode.HYBRID))
+    assert [hit.key for hit in result.hits] == [LAMP]
+    assert result.mode is Mode.LEXICAL
+    assert result.degraded == (f"encoder: {failure}; found by words alone",)
 
 
-async def test_an_encoder_that_is_late_is_not_waited_for_where_there_are_words() -> None:
+async def test_a_late_encoder_is_not_waited_for_if_there_are_words() -> None:
     shop = stocked()
     shop.encoder.delay = 60
-    found = await shop.find()(Query((QueryPart("brass lamp"),), within_s=0.2))
-    assert [hit.key for hit in found.hits] == [LAMP]
-    assert found.degraded == ("encoder: no vector in time; found by words alone",)
-    [ask] = shop.shelf.asked
-    assert ask.within_s is not None
-    assert 0 < ask.within_s <= 0.11
+    result = await shop.find()(Query((QueryPart("brass lamp"),), within_s=0.2))
+    assert [hit.key for hit in result.hits] == [LAMP]
+    assert result.degraded == ("encoder: no vector in time; found by words alone",)
+    [index_query] = shop.shelf.asked
+    assert index_query.within_s is not None
+    assert 0 < index_query.within_s <= 0.11
 
 
 async def test_without_words_there_is_nothing_to_fall_back_on() -> None:
@@ -204,7 +208,7 @@ async def test_without_words_there_is_nothing_to_fall_back_on() -> None:
         await shop.find()(Query((QueryPart(image=photo()),), within_s=0.05))
 
 
-async def test_a_picture_that_is_none_is_the_askers_fault_though_there_are_words() -> None:
+async def test_bytes_that_are_no_image_are_an_error_even_if_there_are_words() -> None:
     with pytest.raises(ImageProblem) as caught:
         await stocked().find()(Query((QueryPart("mug", b"no picture"),)))
     assert caught.value.state is ImageState.BROKEN
@@ -214,24 +218,24 @@ async def test_a_vector_that_is_not_finite_is_none() -> None:
     shop = stocked()
     shop.encoder.says = np.full(64, np.nan, np.float32)
     assert (await shop.find()(Query((QueryPart("mug"),)))).mode is Mode.LEXICAL
-    with pytest.raises(InvalidInput, match="makes nothing of this query"):
+    with pytest.raises(InvalidInput, match="returns no vector for this query"):
         await shop.find()(Query((QueryPart(image=photo()),)))
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_where_facets_fail_there_are_hits_and_the_facets_that_did_not(late: bool) -> None:
+async def test_if_facets_fail_there_are_hits_without_them(late: bool) -> None:
     shop = stocked()
     if late:
         shop.shelf.count_delay = 60
     else:
         shop.shelf.uncounted = Unavailable("the index is busy")
-    found = await shop.find()(
+    result = await shop.find()(
         Query((QueryPart("lamp"),), facets=(FacetRequest("attributes.brand"),), limit=1, within_s=0.3)
     )
-    assert [hit.key for hit in found.hits] == [LAMP]
-    assert found.facets == {}
-    [why] = found.degraded
-    assert why.startswith("facets: 'brand' was not counted")
+    assert [hit.key for hit in result.hits] == [LAMP]
+    assert result.facets == {}
+    [reason] = result.degraded
+    assert reason.startswith("facets: 'brand' was not counted")
 
 
 async def test_an_index_that_is_late_is_unavailable_within_the_time_given() -> None:
@@ -242,7 +246,7 @@ async def test_an_index_that_is_late_is_unavailable_within_the_time_given() -> N
 
 
 async def test_facets_count_what_satisfies_the_conditions() -> None:
-    found = await stocked().find()(
+    result = await stocked().find()(
         Query(
             (QueryPart("mug"),),
             facets=(FacetRequest("attributes.brand"), FacetRequest("attributes.category", 1)),
@@ -250,33 +254,39 @@ async def test_facets_count_what_satisfies_the_conditions() -> None:
             limit=1,
         )
     )
-    assert found.facets == {"attributes.brand": [("Arbour", 2), ("Lumen", 1)], "attributes.category": [("desk", 1)]}
+    assert result.facets == {"attributes.brand": [("Arbour", 2), ("Lumen", 1)], "attributes.category": [("desk", 1)]}
 
 
 @pytest.mark.parametrize(
     ("shape", "pool"),
     [({}, 200), ({"limit": 200}, 200), ({"offset": 190}, 1000), ({"offset": 5000}, 10_000)],
 )
-async def test_what_is_asked_of_the_index(shape: dict[str, Any], pool: int) -> None:
+async def test_the_query_of_the_index(shape: dict[str, Any], pool: int) -> None:
     shop = stocked()
-    asked = await shop.find().ask(
+    resolved = await shop.find().resolve(
         Query((QueryPart("mug"),), mode=Mode.HYBRID, exact=True, ef=77, tenant="default", within_s=5.0, **shape)
     )
-    assert asked.mode is Mode.HYBRID
-    assert asked.degraded == ()
-    ask = asked.ask
-    assert (ask.words, ask.using, ask.exact, ask.ef, ask.pool) == ("mug", FUSED, True, 77, pool)
-    assert ask.conditions == (AnyOf("tenant", ("default",)),)
-    assert ask.within_s is not None
-    assert 4 < ask.within_s <= 5
+    assert resolved.mode is Mode.HYBRID
+    assert resolved.degraded == ()
+    index_query = resolved.index_query
+    assert (index_query.words, index_query.using, index_query.exact, index_query.ef, index_query.pool) == (
+        "mug",
+        FUSED,
+        True,
+        77,
+        pool,
+    )
+    assert index_query.conditions == (AnyOf("tenant", ("default",)),)
+    assert index_query.within_s is not None
+    assert 4 < index_query.within_s <= 5
 
 
 async def test_candidates_may_be_more_than_hits() -> None:
-    find = stocked().find()
-    asked = await find.ask(Query((QueryPart("mug"),), limit=10_000), most=10_000)
-    assert (asked.ask.limit, asked.ask.pool) == (10_000, 10_000)
+    search = stocked().find()
+    resolved = await search.resolve(Query((QueryPart("mug"),), limit=10_000), max_limit=10_000)
+    assert (resolved.index_query.limit, resolved.index_query.pool) == (10_000, 10_000)
     with pytest.raises(InvalidInput, match="between 1 and 10000"):
-        await find.ask(Query((QueryPart("mug"),), limit=10_001), most=10_000)
+        await search.resolve(Query((QueryPart("mug"),), limit=10_001), max_limit=10_000)
 
 
 async def test_the_vector_alone() -> None:

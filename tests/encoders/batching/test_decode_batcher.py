@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
 from encoders.batching.decode_batcher import TOGETHER, DecodeBatcher
 from encoders.batching.executor import Priority, PriorityThreadPool

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.domain.product import Content, ImageState
+from catalog.domain.image_state import ImageState
+from catalog.domain.product import Content
 from catalog.domain.space import IMAGE
 from catalog.errors import ImageProblem
 from encoders import EncodePolicy, EncoderService

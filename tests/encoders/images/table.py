@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from tests.encoders.images import pictures
 from tests.encoders.images.pictures import JPEG, PNG, RED, WHITE, animated, drawn, patched, png_of, saved, turned
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
 from catalog.ports import ImageSource
 from encoders.images import FetchRetryPolicy, ImageFetcher, ImagePolicy

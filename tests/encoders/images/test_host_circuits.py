@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
 from encoders.images.host_circuits import CircuitOpen, HostCircuitPolicy, HostCircuits
 from encoders.images.retry import FetchRetryPolicy, retry_fetch

@@ -12,7 +12,7 @@ import trustme
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
 from encoders.images import FetchRetryPolicy, ImageFetcher, ImagePolicy
 

@@ -164,7 +164,7 @@ async def test_a_folder_that_cannot_be_written_costs_the_cache_and_no_photo(host
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from encoders.images.cache import HttpCachePolicy, HttpImageCache
+from encoders.images.http_cache import HttpCachePolicy, HttpImageCache
 async def main(path, who):
     files = HttpImageCache(HttpCachePolicy(Path(path), 1_000_000))
     for n in range(100):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.domain.product import ImageState
+from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
 from encoders.images import FetchRetryPolicy, ImageFetcher, ImagePolicy, S3Policy
 from tests.encoders.images import hosts

@@ -126,9 +126,9 @@ def test_torch_is_not_loaded_where_the_exports_are_kept(exports: Path, tmp_path:
     assert served.runs.startswith("OpenVINO")
     script = (
         "import sys; from pathlib import Path; from encoders import load; from encoders.runtime import RuntimePolicy;"
-        "from encoders.thread import in_halves;"
+        "from encoders.batching.executor import run_splitting_on_oom;"
         "model = load('builtin:small', runtime=RuntimePolicy('openvino', Path(sys.argv[1])));"
-        "found = in_halves(lambda some: [model.forward_items(some)], [model.prepare('red mug', None)]);"
+        "found = run_splitting_on_oom(lambda some: [model.forward_items(some)], [model.prepare('red mug', None)]);"
         "print(found[0]['fused'].shape, 'torch' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", script, str(exports)], check=True, capture_output=True, text=True)
@@ -160,7 +160,7 @@ def stack():
     ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found))
     return found.sp
 before = stack()
-from encoders.families import load
+from encoders.models.load import load
 from encoders.runtime import RuntimePolicy
 from pathlib import Path
 model = load("builtin:small", runtime=RuntimePolicy("auto", Path(sys.argv[1])))

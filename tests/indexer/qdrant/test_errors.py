@@ -1,4 +1,4 @@
-"""What a call that goes wrong becomes, over real gRPC: a server that refuses everything, and none at all."""
+"""Errors of gRPC calls become the catalog's errors: a server that refuses all calls, and no server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.fixtures_engine import client_of
 
 
 class Refusing(points_service_pb2_grpc.PointsServicer):
-    """Answers every read with one code, and remembers the metadata that came with it."""
+    """Answers every read with one status code, and records the metadata of the request."""
 
     def __init__(self, code: grpc.StatusCode, retry_after: str | None = None) -> None:
         self.code = code
@@ -45,7 +45,7 @@ async def serving(refusing: Refusing) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("code", "becomes"),
+    ("code", "expected"),
     [
         (grpc.StatusCode.UNAVAILABLE, Unavailable),
         (grpc.StatusCode.DEADLINE_EXCEEDED, Unavailable),
@@ -56,31 +56,31 @@ async def serving(refusing: Refusing) -> AsyncIterator[str]:
         (grpc.StatusCode.UNAUTHENTICATED, FatalError),
         (grpc.StatusCode.PERMISSION_DENIED, FatalError),
         (grpc.StatusCode.UNIMPLEMENTED, FatalError),
-        (grpc.StatusCode.INVALID_ARGUMENT, FatalError),  # reading by id cannot be wrong for one product
+        (grpc.StatusCode.INVALID_ARGUMENT, FatalError),  # reading by id never fails because of a product
     ],
 )
-async def test_a_status_becomes_what_the_caller_does_about_it(
-    code: grpc.StatusCode, becomes: type[LiveshelfError]
+async def test_a_status_becomes_the_error_for_the_callers_reaction(
+    code: grpc.StatusCode, expected: type[LiveshelfError]
 ) -> None:
     async with serving(Refusing(code)) as url, client_of(url) as client:
-        with pytest.raises(becomes, match="the reason") as caught:
-            await QdrantWriter(client, collection="c", space=SPACE).known([ProductKey("a", "1")])
+        with pytest.raises(expected, match="the reason") as caught:
+            await QdrantWriter(client, collection="c", space=SPACE).read_states([ProductKey("a", "1")])
     if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
         assert "LIVESHELF_QDRANT_API_KEY" in str(caught.value)
 
 
-async def test_a_server_that_asks_for_patience_is_unavailable() -> None:
+async def test_a_server_that_is_too_busy_is_unavailable() -> None:
     async with serving(Refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, "3")) as url, client_of(url) as client:
         with pytest.raises(Unavailable, match="too busy"):
-            await QdrantWriter(client, collection="c", space=SPACE).known([ProductKey("a", "1")])
+            await QdrantWriter(client, collection="c", space=SPACE).read_states([ProductKey("a", "1")])
 
 
 async def test_no_server_is_unavailable_at_once() -> None:
-    with socket.socket() as taken:  # bound and not listening: nobody else gets the port, and nobody answers
+    with socket.socket() as taken:  # bound but not listening: no other process gets the port, and nothing answers
         taken.bind(("127.0.0.1", 0))
         async with client_of(f"http://127.0.0.1:{taken.getsockname()[1]}") as client:
             with pytest.raises(Unavailable):
-                await QdrantWriter(client, collection="c", space=SPACE).known([ProductKey("a", "1")])
+                await QdrantWriter(client, collection="c", space=SPACE).read_states([ProductKey("a", "1")])
 
 
 async def test_the_key_goes_with_every_call() -> None:
@@ -88,7 +88,7 @@ async def test_the_key_goes_with_every_call() -> None:
     async with serving(refusing) as url:
         client = connect(url, api_key="s3cret", timeout_s=5)
         with pytest.raises(Unavailable):
-            await QdrantWriter(client, collection="c", space=SPACE).known([ProductKey("a", "1")])
+            await QdrantWriter(client, collection="c", space=SPACE).read_states([ProductKey("a", "1")])
         await client.close()
     assert refusing.metadata["api-key"] == "s3cret"
 
@@ -97,6 +97,6 @@ async def test_the_key_goes_with_every_call() -> None:
     "url",
     ["", "127.0.0.1:6334", "ftp://x:1", "http://", "http://x:port", "http://x:99999", "http://x:1/path", "http://[x"],
 )
-def test_what_is_no_address_is_misuse(url: str) -> None:
+def test_an_invalid_address_is_invalid_input(url: str) -> None:
     with pytest.raises(InvalidInput, match=r"http://127\.0\.0\.1:6334"):
         connect(url, api_key=None, timeout_s=5)

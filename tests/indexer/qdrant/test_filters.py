@@ -23,12 +23,12 @@ def test_a_field_becomes_a_path(field: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", 'a"b'])
-def test_an_attribute_no_path_leads_to_is_misuse(name: str) -> None:
+def test_an_attribute_name_that_no_path_can_hold_is_invalid_input(name: str) -> None:
     with pytest.raises(InvalidInput, match="cannot be filtered on"):
         path_of(f"attributes.{name}")
 
 
 @pytest.mark.parametrize("value", ["\ud800", 2**64])
-def test_a_value_no_product_can_have_is_misuse(value: str | int) -> None:
+def test_a_value_no_product_can_have_is_invalid_input(value: str | int) -> None:
     with pytest.raises(InvalidInput, match="no product can have"):
         live_and([AnyOf("attributes.brand", (value,))])

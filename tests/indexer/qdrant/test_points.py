@@ -14,7 +14,16 @@ from catalog.domain.product import ProductKey
 from catalog.domain.state import ProductState, payload_of
 from catalog.ports import ProductWrite
 from indexer.qdrant.payload import fill, payload_from
-from indexer.qdrant.points import NAMESPACE, InvalidPoint, dense, guard_of, known_of, point_id, point_of, stored_point
+from indexer.qdrant.points import (
+    NAMESPACE,
+    InvalidPoint,
+    dense_vector,
+    guard_of,
+    indexed_state_of,
+    point_id,
+    point_of,
+    stored_point,
+)
 from tests.fakes import SPACE, unit
 
 
@@ -48,18 +57,18 @@ def test_a_guard_is_of_one_point_and_one_revision() -> None:
 @pytest.mark.parametrize("dim", [1, 7, 31, 32, 256, 5000])
 def test_a_vector_keeps_every_bit(dim: int) -> None:
     vector = unit("x", dim)
-    np.testing.assert_array_equal(np.array(dense(vector).data, dtype=np.float32), vector)
+    np.testing.assert_array_equal(np.array(dense_vector(vector).data, dtype=np.float32), vector)
     backwards = vector[::-1]
-    np.testing.assert_array_equal(np.array(dense(backwards).data, dtype=np.float32), backwards)
+    np.testing.assert_array_equal(np.array(dense_vector(backwards).data, dtype=np.float32), backwards)
 
 
 @pytest.mark.parametrize(
-    ("payload", "says"),
+    ("payload", "message"),
     [({"title": "\ud800"}, "cannot be stored"), ({"attributes": {"n": 2**64}}, "cannot be stored")],
 )
-def test_what_protobuf_cannot_carry_is_an_invalid_point(payload: dict[str, object], says: str) -> None:
+def test_what_protobuf_cannot_carry_is_an_invalid_point(payload: dict[str, object], message: str) -> None:
     write = ProductWrite(ProductKey("a", "1"), None, {"revision": "r", **payload}, {})
-    with pytest.raises(InvalidPoint, match=says):
+    with pytest.raises(InvalidPoint, match=message):
         point_of(write, SPACE)
 
 
@@ -84,10 +93,10 @@ def test_a_payload_comes_back_as_it_went(payload: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("as_text", [True, False])
-def test_a_clock_is_read_as_text_and_as_the_structure_it_once_was(as_text: bool) -> None:
+def test_a_clock_is_read_as_text_and_as_the_structure_of_earlier_versions(as_text: bool) -> None:
     payload = payload_of(ProductState(), fingerprint=None, event_time=1)
     point = point_of(ProductWrite(ProductKey("a", "1"), None, payload, {}), SPACE)
     assert point.payload["clock"].HasField("string_value")
     if not as_text:
         fill(point.payload, {"clock": payload["clock"]})
-    assert known_of(stored_point(grpc.RetrievedPoint(payload=dict(point.payload)))).state == ProductState()
+    assert indexed_state_of(stored_point(grpc.RetrievedPoint(payload=dict(point.payload)))).state == ProductState()

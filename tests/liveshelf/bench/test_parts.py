@@ -23,11 +23,11 @@ LOADED = [{"op": "put", "id": f"p{n}", "version": 1, "title": f"Mug {n}", "offer
 
 
 def test_the_command_measures_and_writes_what_it_found(tmp_path: Path) -> None:
-    catalogue, out = tmp_path / "products.jsonl", tmp_path / "out.json"
+    catalogue = tmp_path / "products.jsonl"
     catalogue.write_text("".join(json.dumps(product) + "\n" for product in LOADED))
-    told = CliRunner().invoke(main, ["bench", "replay", str(catalogue), "--items", "20", "--json", str(out)])
+    told = CliRunner().invoke(main, ["bench", "replay", str(catalogue), "--items", "20", "--json"])
     assert told.exit_code == 0, told.output
-    (replay, encoder) = json.loads(out.read_text())["parts"]["replay"]
+    (replay, encoder) = json.loads(told.stdout)["parts"]["replay"]
     assert "20 events, no forward" in replay["name"]
     assert replay["ratio"] == pytest.approx(replay["value"] / encoder["value"])
 

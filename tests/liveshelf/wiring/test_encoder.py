@@ -19,8 +19,8 @@ GIVEN = {
     "image_s3_endpoint": "http://minio.internal:9000/",
     "image_cache_mb": "5",
     "image_max_bytes": "5000",
-    "image_per_host": "3",
-    "cache": "/cache",
+    "image_concurrency_per_host": "3",
+    "cache_dir": "/cache",
 }
 
 

@@ -21,8 +21,8 @@ ROW = {"sku": 17, "name": "Linen napkin"}
 def mapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "mapping.toml"
     file.write_text('id = "sku"\ntitle = "name"\n')
-    monkeypatch.setenv("LIVESHELF_MAPPING", str(file))
-    monkeypatch.setenv("LIVESHELF_KAFKA", "127.0.0.1:9")
+    monkeypatch.setenv("LIVESHELF_MAPPING_FILE", str(file))
+    monkeypatch.setenv("LIVESHELF_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9")
     return file
 
 
@@ -32,8 +32,8 @@ def run(*arguments: str, stdin: str | None = None) -> Result:
 
 def test_rows_can_be_produced_as_they_are(broker: str, mapping: Path, monkeypatch: pytest.MonkeyPatch):
     topics = new_place(broker).topics
-    names = {"topic": topics.live, "backfill_topic": topics.backfill, "quarantine_topic": topics.quarantine}
-    settings = load_settings(kafka=broker, partitions=3, mapping=mapping, **names)
+    names = {"live_topic": topics.live, "backfill_topic": topics.backfill, "quarantine_topic": topics.quarantine}
+    settings = load_settings(kafka_bootstrap_servers=broker, topic_partitions=3, mapping_file=mapping, **names)
     for name, value in environment(settings).items():
         monkeypatch.setenv(name, value)
     result = run("produce", stdin=f'{json.dumps(ROW)}\n{{"sku": 18}}\n')
@@ -52,7 +52,7 @@ def test_a_catalogue_in_the_contract_is_no_business_of_the_mapping(tmp_path: Pat
     assert "2 of 2 rows are events" in result.output
 
 
-@pytest.mark.parametrize(("text", "sentence"), [("id = 5", "mapping.id: 5 is not"), (None, "LIVESHELF_MAPPING")])
+@pytest.mark.parametrize(("text", "sentence"), [("id = 5", "mapping.id: 5 is not"), (None, "LIVESHELF_MAPPING_FILE")])
 def test_a_mapping_that_is_wrong_is_one_sentence(mapping: Path, text: str | None, sentence: str):
     if text is None:
         mapping.unlink()

@@ -46,14 +46,14 @@ def test_what_is_not_set_is_what_was_measured_to_be_best() -> None:
         ("hnsw_m", 1),
         ("hnsw_ef_construct", "wide"),
         ("hnsw_ef", 0),
-        ("quantized", "maybe"),
-        ("rescore", "2"),
-        ("oversampling", 0.5),
-        ("oversampling", "nan"),
+        ("quantization", "maybe"),
+        ("quantization_rescore", "2"),
+        ("quantization_oversampling", 0.5),
+        ("quantization_oversampling", "nan"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_name(name: str, value: object) -> None:
-    with pytest.raises(InvalidInput, match=f"LIVESHELF_{name.upper()}: "):
+    with pytest.raises(InvalidInput, match=f"LIVESHELF_{name.upper()}={value}: "):
         load_settings(**{name: value})
 
 
@@ -96,7 +96,7 @@ async def fill(url: str, settings: Settings) -> None:
 
 async def test_graph_and_quantized_vectors_are_made_and_searched_as_the_settings_say(tmp_path: Path) -> None:
     with EngineProcess.start(tmp_path) as filled:
-        settings = load_settings(qdrant_url=filled.url, quantized=True, hnsw_m=4, hnsw_ef_construct=8)
+        settings = load_settings(qdrant_url=filled.url, quantization="int8", hnsw_m=4, hnsw_ef_construct=8)
         await fill(filled.url, settings)
     with EngineProcess.start(tmp_path, optimize=True, timeout=90) as running:
         settings = settings.model_copy(update={"qdrant_url": running.url})
@@ -116,11 +116,11 @@ async def test_graph_and_quantized_vectors_are_made_and_searched_as_the_settings
             return {hit.key.id: hit.score for hit in answer.hits}
 
         best = await found(exact=True)
-        narrow = {"hnsw_ef": 10, "rescore": True}
-        given = (narrow, narrow | {"hnsw_ef": COUNT}, narrow | {"oversampling": 100.0})
+        narrow = {"hnsw_ef": 10, "quantization_rescore": True}
+        given = (narrow, narrow | {"hnsw_ef": COUNT}, narrow | {"quantization_oversampling": 100.0})
         few, wide, chosen = [len(best.keys() & (await found(**each)).keys()) for each in given]
         assert few < min(wide, chosen)
         true = {name: float(vector(name) @ encoder.says) for name in map(str, range(COUNT))}
         for rescore, close in ((True, True), (False, False)):
-            scores = await found(hnsw_ef=3000, rescore=rescore)
+            scores = await found(hnsw_ef=3000, quantization_rescore=rescore)
             assert all(abs(score - true[name]) < 1e-6 for name, score in scores.items()) is close

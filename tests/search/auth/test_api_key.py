@@ -97,8 +97,8 @@ def test_no_file_a_folder_and_an_empty_one_are_sentences(file: Path) -> None:
 async def test_a_key_is_taken_from_a_header_or_a_cookie(file: Path, carry: object) -> None:
     key = grant(file)
     async with locked(file).client() as client:
-        assert (await client.post("/search", json=ASK, headers=carry(key))).status_code == 200  # type: ignore[operator]
-        assert (await client.post("/search", json=ASK, headers=carry(key[:-1]))).status_code == 401  # type: ignore[operator]
+        assert (await client.post("/v1/search", json=ASK, headers=carry(key))).status_code == 200  # type: ignore[operator]
+        assert (await client.post("/v1/search", json=ASK, headers=carry(key[:-1]))).status_code == 401  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,9 @@ async def test_a_key_is_taken_from_a_header_or_a_cookie(file: Path, carry: objec
         ({"cookie": "liveshelf_key=; ;;=\x01"}, "a key is needed"),
     ],
 )
-@pytest.mark.parametrize("path", ["/products/mug", "/products/lamp/photo", "/nowhere", "/live", "/search"])
+@pytest.mark.parametrize(
+    "path", ["/v1/products/mug", "/v1/products/lamp/photo", "/nowhere", "/v1/products/stream", "/v1/search"]
+)
 async def test_without_a_key_that_is_known_nothing_is_told(
     file: Path, headers: dict[str, str], said: str, path: str
 ) -> None:
@@ -131,16 +133,16 @@ async def test_the_pages_need_no_key_and_health_then_counts_nothing(file: Path) 
     async with locked(file).client() as client:
         for path in ("/", "/docs", "/openapi.json"):
             assert (await client.get(path, headers=bearer("stale"))).status_code == 200
-        assert (await client.get("/health")).json()["products"] is None
-        assert (await client.get("/health", headers=bearer(key))).json()["products"] == 4
-        one = await client.get("/health", headers=bearer(narrow))
+        assert (await client.get("/v1/status")).json()["products"] is None
+        assert (await client.get("/v1/status", headers=bearer(key))).json()["products"] == 4
+        one = await client.get("/v1/status", headers=bearer(narrow))
         assert one.json()["products"] is None, "how many other tenants have is not for it to know"
 
 
 async def test_a_key_that_may_not_read_is_403(file: Path) -> None:
     key = grant(file, scopes=("write", "admin"))
     async with locked(file).client() as client:
-        response = await client.post("/search", json=ASK, headers=bearer(key))
+        response = await client.post("/v1/search", json=ASK, headers=bearer(key))
     assert response.status_code == 403
     assert response.json()["error"] == {
         "type": "scope",
@@ -151,15 +153,15 @@ async def test_a_key_that_may_not_read_is_403(file: Path) -> None:
 async def test_a_key_that_has_ended_is_401(file: Path) -> None:
     over, good = grant(file, "a", expires=timedelta(seconds=-1)), grant(file, "b", expires=timedelta(days=1))
     async with locked(file).client() as client:
-        assert (await client.post("/search", json=ASK, headers=bearer(over))).status_code == 401
-        assert (await client.post("/search", json=ASK, headers=bearer(good))).status_code == 200
+        assert (await client.post("/v1/search", json=ASK, headers=bearer(over))).status_code == 401
+        assert (await client.post("/v1/search", json=ASK, headers=bearer(good))).status_code == 200
 
 
 async def test_a_key_asks_as_often_as_agreed_and_its_neighbour_does_not_pay(file: Path) -> None:
     busy, calm = grant(file, "busy", rate=2), grant(file, "calm")
     async with locked(file).client() as client:
-        answers = [await client.post("/search", json=ASK, headers=bearer(busy)) for _ in range(4)]
-        assert (await client.post("/search", json=ASK, headers=bearer(calm))).status_code == 200
+        answers = [await client.post("/v1/search", json=ASK, headers=bearer(busy)) for _ in range(4)]
+        assert (await client.post("/v1/search", json=ASK, headers=bearer(calm))).status_code == 200
     refused = answers[-1]
     assert answers[0].status_code == 200
     assert refused.status_code == 429
@@ -223,7 +225,7 @@ async def test_a_key_is_never_in_the_log(file: Path, caplog: pytest.LogCaptureFi
     shop = locked(file)
     shop.encoder.failure = RuntimeError("boom")
     async with shop.client() as client:
-        await client.post("/search", json=ASK, headers=bearer(key))
+        await client.post("/v1/search", json=ASK, headers=bearer(key))
     assert key[12:] not in caplog.text
 
 

@@ -101,7 +101,7 @@ def post(path: str, fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrat
 def get(ending: str, params: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Ask]:
     some = st.fixed_dictionaries({}, optional=params)
     return st.tuples(NAMES, some).map(
-        lambda said: ("GET", f"/products/{quote(said[0], safe='')}{ending}", {"params": _as_text(said[1])})
+        lambda said: ("GET", f"/v1/products/{quote(said[0], safe='')}{ending}", {"params": _as_text(said[1])})
     )
 
 
@@ -110,16 +110,17 @@ def _as_text(params: dict[str, Any]) -> dict[str, Any]:
 
 
 ASKS: st.SearchStrategy[Ask] = st.one_of(
-    post("/search", {**LOOKED_FOR, **SHAPE}),
-    post("/candidates", {**LOOKED_FOR, "fields": st.just(["title", "tenant", "brand", "price"])}),
-    post("/encode", {name: LOOKED_FOR[name] for name in ("text", "mix", "using")}),
+    post("/v1/search", {**LOOKED_FOR, **SHAPE}),
+    post("/v1/candidates", {**LOOKED_FOR, "fields": st.just(["title", "tenant", "brand", "price"])}),
+    post("/v1/encode", {name: LOOKED_FOR[name] for name in ("text", "mix", "using")}),
     get("", {"tenant": WHOSE}),
     get("/photo", {"tenant": WHOSE}),
     get(
-        "/similar", {"tenant": WHOSE, "facet": SHAPE["facets"], **{n: SHAPE[n] for n in ("filter", "group_by", "sort")}}
+        "/similar",
+        {"tenant": WHOSE, "facets": SHAPE["facets"], **{n: SHAPE[n] for n in ("filter", "group_by", "sort")}},
     ),
     st.fixed_dictionaries({}, optional={"field": SHAPE["facets"], "filter": FILTER}).map(
-        lambda params: ("GET", "/facets", {"params": _as_text(params)})
+        lambda params: ("GET", "/v1/facets", {"params": _as_text(params)})
     ),
 )
 
@@ -141,7 +142,7 @@ async def test_nobody_sees_a_product_of_another_tenant(caller: str, ask: Ask) ->
         counted = [count["count"] for counts in response.json().get("facets", {}).values() for count in counts]
         assert all(count <= len(IDS) for count in counted), (caller, ask)
     whose = said.get("params", {}).get("tenant", caller)
-    if path.startswith("/products/") and whose != caller:
+    if path.startswith("/v1/products/") and whose != caller:
         assert response.status_code == 404
 
 
@@ -155,8 +156,8 @@ async def test_the_owner_does_see_them() -> None:
     async with place().client() as client:
         for tenant in TENANTS:
             key = {"x-api-key": place().keys[tenant]}
-            found = await client.post("/search", json={"text": "green mug", "facets": ["tenant"]}, headers=key)
+            found = await client.post("/v1/search", json={"text": "green mug", "facets": ["tenant"]}, headers=key)
             assert mark(tenant) in found.text
             assert found.json()["facets"] == {"tenant": [{"value": tenant, "count": len(IDS)}]}
-            assert (await client.get("/products/mug", headers=key)).json()["tenant"] == tenant
-            assert (await client.get("/products/mug/photo", headers=key)).content == photo(COLORS[tenant])
+            assert (await client.get("/v1/products/mug", headers=key)).json()["tenant"] == tenant
+            assert (await client.get("/v1/products/mug/photo", headers=key)).content == photo(COLORS[tenant])

@@ -50,10 +50,15 @@ async def shared_shelf(engine: EngineProcess, keys: KeyFile) -> AsyncIterator[ht
     async with collection_at(engine.url, SPACE) as subject, client_of(engine.url) as client:
         await stock(subject)
         candidates = QdrantCandidateReader(client, collection=subject.collection, space=SPACE, timeout_s=20)
-        find = SearchService(shelf=subject.shelf, encoder=Overlap(), looks=subject.looks, facets=subject.facets)
+        find = SearchService(
+            product_reader=subject.shelf,
+            vector_reader=subject.looks,
+            facet_reader=subject.facets,
+            encoder=Overlap(),
+        )
         parts = Dependencies(
             find=find,
-            gather=CandidateService(candidates=candidates, find=find),
+            gather=CandidateService(candidate_reader=candidates, search_service=find),
             shelf=subject.shelf,
             images=Album(),
             health=index_health(subject.shelf, space=SPACE.id),
@@ -92,21 +97,21 @@ def any_request(rng: random.Random) -> tuple[str, str, dict[str, Any]]:
     query = query | {"filter": any_filter(rng), "limit": rng.choice([1, 5, 1000]), "exact": rng.random() < 0.5}
     if "text" in query:
         query["mode"] = rng.choice(["dense", "lexical", "hybrid"])
-    where = f"/products/{id_.replace('/', '%2F').replace(' ', '%20')}"
+    where = f"/v1/products/{id_.replace('/', '%2F').replace(' ', '%20')}"
     tenant = rng.choice([{}, {"tenant": other}])
     said = query["filter"]
     asked = {} if said is None else {"filter": json.dumps(said)}
     return rng.choice(
         [
-            ("POST", "/search", {"json": query | rng.choice([{}, {"facets": ["brand", "parent"]}])}),
-            ("POST", "/search", {"json": query | {"group_by": "parent"}}),
-            ("POST", "/search", {"json": query | {"sort": "price", "offset": rng.randint(0, 3)}}),
-            ("POST", "/candidates", {"json": query | {"fields": ["title", "attributes.brand"]}}),
-            ("POST", "/encode", {"json": {"mix": [{"product": id_, "tenant": other}, {"text": "red"}]}}),
+            ("POST", "/v1/search", {"json": query | rng.choice([{}, {"facets": ["brand", "parent"]}])}),
+            ("POST", "/v1/search", {"json": query | {"group_by": "parent"}}),
+            ("POST", "/v1/search", {"json": query | {"sort": "price", "offset": rng.randint(0, 3)}}),
+            ("POST", "/v1/candidates", {"json": query | {"fields": ["title", "attributes.brand"]}}),
+            ("POST", "/v1/encode", {"json": {"mix": [{"product": id_, "tenant": other}, {"text": "red"}]}}),
             ("GET", where, {"params": tenant}),
             ("GET", f"{where}/photo", {"params": tenant}),
             ("GET", f"{where}/similar", {"params": {**tenant, **asked, "limit": 50}}),
-            ("GET", "/facets", {"params": {**asked, "field": ["brand", "parent"]}}),
+            ("GET", "/v1/facets", {"params": {**asked, "field": ["brand", "parent"]}}),
         ]
     )
 
@@ -122,7 +127,7 @@ async def test_no_request_shows_a_product_of_another_tenant(engine: EngineProces
             method, path, sent = any_request(rng)
             answer = await client.request(method, path, headers={"x-api-key": keys[tenant]}, **sent)
             assert answer.status_code in (200, 404, 422), (path, sent, answer.text)
-            if path == "/encode" and sent["json"]["mix"][0]["tenant"] != tenant:
+            if path == "/v1/encode" and sent["json"]["mix"][0]["tenant"] != tenant:
                 assert answer.status_code in (404, 422), "its vector says what it looks like"
             for mark in ("of", "kin"):
                 others = [f"{mark}-{other}" for other in TENANTS if other != tenant]
@@ -136,5 +141,5 @@ async def test_a_key_of_all_tenants_sees_them_all(engine: EngineProcess, tmp_pat
     file = tmp_path / "keys.json"
     key = grant(file)
     async with shared_shelf(engine, KeyFile(file)) as client:
-        answer = await client.post("/search", json={"text": "red mug"}, headers={"x-api-key": key})
+        answer = await client.post("/v1/search", json={"text": "red mug"}, headers={"x-api-key": key})
     assert {hit["tenant"] for hit in answer.json()["hits"]} == set(TENANTS)

@@ -45,7 +45,7 @@ def shop_of(policy: SearchPolicy, *, delay: float = 0.0) -> tuple[Shop, Watched]
 async def test_so_many_at_once_and_the_others_one_after_the_other() -> None:
     shop, encoder = shop_of(SearchPolicy(max_in_flight=3, max_waiting=20, wait_within=10), delay=0.01)
     async with shop.client() as client:
-        answers = await asyncio.gather(*(client.post("/search", json=ASK) for _ in range(20)))
+        answers = await asyncio.gather(*(client.post("/v1/search", json=ASK) for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
     assert encoder.most == 3
 
@@ -53,14 +53,14 @@ async def test_so_many_at_once_and_the_others_one_after_the_other() -> None:
 async def test_who_waits_too_long_for_a_turn_is_told_to_come_back() -> None:
     shop, _ = shop_of(SearchPolicy(max_in_flight=1, wait_within=0.05), delay=0.5)
     async with shop.client() as client:
-        first, second = await asyncio.gather(*(client.post("/search", json=ASK) for _ in range(2)))
+        first, second = await asyncio.gather(*(client.post("/v1/search", json=ASK) for _ in range(2)))
         assert (first.status_code, second.status_code) == (200, 429)
         assert second.headers["retry-after"] == "2"
         assert second.json()["error"] == {
             "type": "busy",
             "message": "more is being asked than can be answered: try again in a moment",
         }
-        assert (await client.post("/search", json=ASK)).status_code == 200
+        assert (await client.post("/v1/search", json=ASK)).status_code == 200
 
 
 async def test_bodies_are_held_only_up_to_a_bound() -> None:
@@ -68,18 +68,18 @@ async def test_bodies_are_held_only_up_to_a_bound() -> None:
     shop, _ = shop_of(SearchPolicy(max_held=100_000, wait_within=5), delay=0.1)
     async with shop.client() as client:
         upload = {"image": ("x.png", image, "image/png")}
-        answers = await asyncio.gather(*(client.post("/search", files=upload) for _ in range(3)))
+        answers = await asyncio.gather(*(client.post("/v1/search", files=upload) for _ in range(3)))
         assert sorted(answer.status_code for answer in answers) == [200, 429, 429]
-        assert (await client.post("/search", files=upload)).status_code == 200
+        assert (await client.post("/v1/search", files=upload)).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/health", "/", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/v1/status", "/", "/openapi.json"])
 async def test_what_is_open_waits_for_no_turn(path: str) -> None:
     shop, _ = shop_of(SearchPolicy(max_in_flight=1, max_waiting=0), delay=0.2)
     async with shop.client() as client:
-        busy = asyncio.create_task(client.post("/search", json=ASK))
+        busy = asyncio.create_task(client.post("/v1/search", json=ASK))
         await asyncio.sleep(0.05)
-        assert (await client.get("/products/mug")).status_code == 429
+        assert (await client.get("/v1/products/mug")).status_code == 429
         assert (await client.get(path)).status_code == 200
         assert (await busy).status_code == 200
 
@@ -89,7 +89,7 @@ async def test_the_header_sets_a_deadline_and_the_policy_the_longest() -> None:
     async with shop.client() as client:
         photos = {"image": ("x.png", photo(), "image/png")}
         for asked in ("50", "60000"):
-            answer = await client.post("/search", files=photos, headers={"x-timeout-ms": asked})
+            answer = await client.post("/v1/search", files=photos, headers={"x-timeout-ms": asked})
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "2"
             assert re.search("within 0.05|within 0.3|in time", answer.json()["error"]["message"])
@@ -99,7 +99,7 @@ async def test_the_header_sets_a_deadline_and_the_policy_the_longest() -> None:
 @pytest.mark.parametrize("asked", ["0", "-1", "1.5", "soon", "", "9" * 30, "1e3"])
 async def test_a_deadline_that_is_none_is_a_sentence(asked: str) -> None:
     async with stocked().client() as client:
-        answer = await client.get("/products/mug", headers={"x-timeout-ms": asked})
+        answer = await client.get("/v1/products/mug", headers={"x-timeout-ms": asked})
     assert answer.status_code == 422
     assert "x-timeout-ms" in answer.json()["error"]["message"]
 

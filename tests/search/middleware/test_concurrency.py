@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 ASK = {"text": "mug"}
-HEAD = b"POST /search HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+HEAD = b"POST /v1/search HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_what_a_client_asked_ends_when_it_leaves_and_its_turn_is_free(child: tup
     time.sleep(0.1)
     leaves.close()
     started = time.monotonic()
-    assert httpx.post(f"http://127.0.0.1:{port}/search", json=ASK, timeout=20).status_code == 200
+    assert httpx.post(f"http://127.0.0.1:{port}/v1/search", json=ASK, timeout=20).status_code == 200
     assert time.monotonic() - started < 15, "the query that was left would have taken half a minute"
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=20)[0]
@@ -87,7 +87,7 @@ def test_of_ten_at_once_three_are_answered_and_afterwards_all_is_well(
     child: tuple[subprocess.Popen[str], int],
 ) -> None:
     _, port = child
-    url = f"http://127.0.0.1:{port}/search"
+    url = f"http://127.0.0.1:{port}/v1/search"
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(lambda _: httpx.post(url, json=ASK, timeout=20), range(10)))
     statuses = [answer.status_code for answer in answers]
@@ -102,6 +102,6 @@ def test_who_sends_slowly_has_nobodys_turn(child: tuple[subprocess.Popen[str], i
     slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
     for client in slow:
         client.sendall(HEAD % 99 + b"{")
-    assert httpx.post(f"http://127.0.0.1:{port}/search", json=ASK, timeout=20).status_code == 200
+    assert httpx.post(f"http://127.0.0.1:{port}/v1/search", json=ASK, timeout=20).status_code == 200
     for client in slow:
         client.close()

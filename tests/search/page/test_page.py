@@ -61,13 +61,23 @@ async def test_every_file_of_a_page_is_given_out_with_its_type_and_again_only_wh
 async def test_the_description_is_whole_and_its_examples_work() -> None:
     async with stocked().client() as client:
         description = (await client.get("/openapi.json")).json()
-        body = description["paths"]["/search"]["post"]["requestBody"]["content"]
+        body = description["paths"]["/v1/search"]["post"]["requestBody"]["content"]
         example = body["application/json"]["schema"]["examples"][0]
-        assert (await client.post("/search", json=example)).status_code == 200
+        assert (await client.post("/v1/search", json=example)).status_code == 200
     assert description["info"]["title"] == "liveshelf search"
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", description["info"]["version"])
-    products = {"/products/{product_id}", "/products/{product_id}/photo", "/products/{product_id}/similar"}
-    assert set(description["paths"]) == {"/search", "/candidates", "/encode", "/facets", *products, "/live", "/health"}
+    products = {"/v1/products/{product_id}", "/v1/products/{product_id}/photo", "/v1/products/{product_id}/similar"}
+    assert set(description["paths"]) == {
+        "/v1/search",
+        "/v1/candidates",
+        "/v1/encode",
+        "/v1/facets",
+        *products,
+        "/v1/products/stream",
+        "/v1/status",
+        "/livez",
+        "/readyz",
+    }
     assert set(body) == {"application/json", "multipart/form-data"}
     assert body["application/json"]["schema"]["additionalProperties"] is False
     for path in description["paths"].values():
@@ -79,7 +89,15 @@ async def test_the_description_is_whole_and_its_examples_work() -> None:
 
 async def test_every_answer_is_safe_to_open() -> None:
     async with stocked().client() as client:
-        for path in ("/", "/docs", "/openapi.json", "/health", "/products/mug", "/products/lamp/photo", "/nowhere"):
+        for path in (
+            "/",
+            "/docs",
+            "/openapi.json",
+            "/v1/status",
+            "/v1/products/mug",
+            "/v1/products/lamp/photo",
+            "/nowhere",
+        ):
             headers = (await client.get(path)).headers
             assert headers["x-content-type-options"] == "nosniff"
             assert headers["x-frame-options"] == "DENY"

@@ -1,4 +1,4 @@
-"""GET /live: what those who listen are told, and what happens when nobody does."""
+"""GET /v1/products/stream: what those who listen are told, and what happens when nobody does."""
 
 from __future__ import annotations
 
@@ -171,17 +171,19 @@ async def test_over_http_one_too_many_is_told_so_and_a_stop_does_not_wait_for_th
         await asyncio.to_thread(wait_for, ready.exists, 10)
         port = json.loads(ready.read_text())["port"]
         client = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}"))
-        streams = [await stack.enter_async_context(client.stream("GET", "/live?since=0")) for _ in range(4)]
+        streams = [
+            await stack.enter_async_context(client.stream("GET", "/v1/products/stream?since=0")) for _ in range(4)
+        ]
         assert streams[0].headers["content-type"].startswith("text/event-stream")
         lines = streams[0].aiter_lines()
         while (line := await anext(lines)) != "event: product":
             pass
         assert json.loads((await anext(lines)).removeprefix("data: "))["id"] == "a", line
-        refused = await client.get("/live")
+        refused = await client.get("/v1/products/stream")
         assert (refused.status_code, refused.json()["error"]["type"]) == (503, "unavailable")
         await streams[1].aclose()
         while True:
-            async with client.stream("GET", "/live") as again:
+            async with client.stream("GET", "/v1/products/stream") as again:
                 if again.status_code == 200:
                     break
         signal.raise_signal(signal.SIGTERM)
@@ -192,6 +194,6 @@ async def test_over_http_one_too_many_is_told_so_and_a_stop_does_not_wait_for_th
 @pytest.mark.parametrize("since", ["-1", "x", "9223372036854775808", ""])
 async def test_a_moment_that_is_none_is_refused(since: str) -> None:
     async with Shop().client() as client:
-        response = await client.get("/live", params={"since": since})
+        response = await client.get("/v1/products/stream", params={"since": since})
     assert response.status_code == 422
     assert "since" in response.json()["error"]["message"]

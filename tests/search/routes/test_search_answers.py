@@ -1,4 +1,4 @@
-"""POST /search and GET /products/{id}/similar: what comes of mixes, modes, facets, groups and order."""
+"""POST /v1/search and GET /v1/products/{id}/similar: what comes of mixes, modes, facets, groups and order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_a_mix_of_words_photos_and_a_product() -> None:
         {"product": "mug", "tenant": "other", "weight": 0.1},
     ]
     async with shop.client() as client:
-        response = await client.post("/search", json={"mix": parts})
+        response = await client.post("/v1/search", json={"mix": parts})
     assert response.status_code == 200, response.text
     wanted = bag("green mug") + 0.5 * bag("a photo") - 0.3 * bag("brass lamp") + 0.1 * bag("another shop's mug")
     [ask] = shop.shelf.asked
@@ -41,7 +41,7 @@ async def test_the_short_forms_are_one_more_part_of_a_mix() -> None:
     shop = stocked()
     async with shop.client() as client:
         body = {"text": "mug", "image_url": data_url(photo()), "mix": [{"text": "blue", "weight": 0.5}]}
-        assert (await client.post("/search", json=body)).status_code == 200
+        assert (await client.post("/v1/search", json=body)).status_code == 200
     assert shop.encoder.asked == [("blue", None), ("mug", photo())]
 
 
@@ -49,9 +49,9 @@ async def test_several_uploads_are_parts_of_weight_1_unless_a_mix_says_otherwise
     shop = stocked()
     files = [("image", ("a.png", photo("red"))), ("image", ("b.png", photo("blue")))]
     async with shop.client() as client:
-        plain = await client.post("/search", files=files, data={"text": "mug"})
+        plain = await client.post("/v1/search", files=files, data={"text": "mug"})
         parts = [{"upload": 1, "weight": -0.5}, {"upload": 0}, {"text": "mug"}]
-        mixed = await client.post("/search", files=files, data={"mix": json.dumps(parts)})
+        mixed = await client.post("/v1/search", files=files, data={"mix": json.dumps(parts)})
     assert (plain.status_code, mixed.status_code) == (200, 200)
     assert shop.encoder.asked[:3] == [(None, photo("red")), (None, photo("blue")), ("mug", None)]
     assert shop.encoder.asked[3:] == [(None, photo("blue")), (None, photo("red")), ("mug", None)]
@@ -80,8 +80,8 @@ async def test_a_form_says_all_that_json_does() -> None:
     }
     form = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
     async with shop.client() as client:
-        as_json = await client.post("/search", json=fields)
-        as_form = await client.post("/search", files={name: (None, value) for name, value in form.items()})
+        as_json = await client.post("/v1/search", json=fields)
+        as_form = await client.post("/v1/search", files={name: (None, value) for name, value in form.items()})
     assert as_json.status_code == as_form.status_code == 200, as_form.text
     left = [{**answer.json(), "took_ms": None} for answer in (as_json, as_form)]
     assert left[0] == left[1]
@@ -94,7 +94,7 @@ async def test_a_form_says_all_that_json_does() -> None:
 async def test_the_mode_can_be_chosen_and_is_said(mode: str) -> None:
     shop = stocked()
     async with shop.client() as client:
-        body = (await client.post("/search", json={"text": "brass lamp", "mode": mode})).json()
+        body = (await client.post("/v1/search", json={"text": "brass lamp", "mode": mode})).json()
     assert body["mode"] == mode
     assert body["degraded"] == []
     assert body["hits"][0]["id"] == "lamp"
@@ -105,15 +105,15 @@ async def test_the_mode_can_be_chosen_and_is_said(mode: str) -> None:
 async def test_scores_can_be_weighed_instead_of_ranks() -> None:
     shop = stocked()
     async with shop.client() as client:
-        await client.post("/search", json={"text": "mug", "fusion": {"weighted": {"dense": 0.8}}})
+        await client.post("/v1/search", json={"text": "mug", "fusion": {"weighted": {"dense": 0.8}}})
     assert shop.shelf.asked[0].fusion == WeightedFusion(0.8)
 
 
 async def test_facets_are_counted_over_what_the_filter_leaves() -> None:
     async with stocked().client() as client:
         asked = {"text": "mug", "limit": 1, "filter": {"tenant": "default"}, "facets": ["brand", "category"]}
-        body = (await client.post("/search", json=asked)).json()
-        alone = await client.get("/facets", params={"field": ["brand"], "filter": '{"tenant": "default"}'})
+        body = (await client.post("/v1/search", json=asked)).json()
+        alone = await client.get("/v1/facets", params={"field": ["brand"], "filter": '{"tenant": "default"}'})
     assert body["facets"] == {
         "brand": [{"value": "Arbour", "count": 2}, {"value": "Lumen", "count": 1}],
         "category": [{"value": "desk", "count": 1}, {"value": "lamps", "count": 1}],
@@ -130,7 +130,7 @@ async def test_variants_come_with_the_best_of_them() -> None:
     for n, name in enumerate(("mug", "mug/blue")):
         shop.shelf.products[ProductKey("default", name)]["attributes"] = {"parent": "mugs-1", "size": n}
     async with shop.client() as client:
-        body = (await client.post("/search", json={"text": "sea green mug", "group_by": "parent"})).json()
+        body = (await client.post("/v1/search", json={"text": "sea green mug", "group_by": "parent"})).json()
     [best, *others] = body["hits"]
     assert best["id"] == "mug"
     assert [variant["id"] for variant in best["variants"]] == ["mug/blue"]
@@ -144,9 +144,9 @@ async def test_products_like_one_leave_out_itself_and_its_variants() -> None:
     shop.shelf.products[ProductKey("default", "sea/mug")] = product("sea green mug", attributes={"parent": "p"})
     shop.shelf.products[ProductKey("default", "mug")]["attributes"] = {"parent": "p"}
     async with shop.client() as client:
-        body = (await client.get("/products/mug/similar", params={"limit": 2, "facet": "brand"})).json()
-        slashed = (await client.get("/products/sea%2Fmug/similar", params={"sort": "price"})).json()
-        theirs = (await client.get("/products/mug/similar", params={"tenant": "other", "limit": 1})).json()
+        body = (await client.get("/v1/products/mug/similar", params={"limit": 2, "facets": "brand"})).json()
+        slashed = (await client.get("/v1/products/sea%2Fmug/similar", params={"sort": "price"})).json()
+        theirs = (await client.get("/v1/products/mug/similar", params={"tenant": "other", "limit": 1})).json()
     assert len(body["hits"]) == 2
     assert not {"mug", "sea/mug"} & {hit["id"] for hit in body["hits"] if hit["tenant"] == "default"}
     assert body["mode"] == "dense"
@@ -160,7 +160,7 @@ async def test_how_old_a_hit_is_and_that_a_clock_ahead_of_ours_is_no_age() -> No
     shop.shelf.products[ProductKey("default", "mug")]["event_time"] = 1_732_245_005_000
     shop.shelf.products[ProductKey("default", "lamp")]["event_time"] = 1_732_245_999_000
     async with shop.client() as client:
-        mug, lamp = (await client.get("/products/mug")).json(), (await client.get("/products/lamp")).json()
+        mug, lamp = (await client.get("/v1/products/mug")).json(), (await client.get("/v1/products/lamp")).json()
     assert (mug["age_s"], lamp["age_s"]) == (5.0, 0.0)
 
 
@@ -168,7 +168,7 @@ async def test_an_answer_by_words_alone_says_so() -> None:
     shop = stocked()
     shop.encoder.failure = Unavailable("the encoder has more waiting than it can serve")
     async with shop.client() as client:
-        response = await client.post("/search", json={"text": "brass lamp"})
+        response = await client.post("/v1/search", json={"text": "brass lamp"})
     assert response.status_code == 200
     body = response.json()
     assert [hit["id"] for hit in body["hits"]] == ["lamp"]
@@ -180,7 +180,7 @@ async def test_an_answer_without_its_facets_says_so() -> None:
     shop = stocked()
     shop.shelf.uncounted = Unavailable("the index is busy")
     async with shop.client() as client:
-        response = await client.post("/search", json={"text": "lamp", "facets": ["brand"]})
+        response = await client.post("/v1/search", json={"text": "lamp", "facets": ["brand"]})
     assert response.status_code == 200
     assert response.json()["facets"] == {}
     assert response.json()["degraded"] == ["facets: 'brand' was not counted: the index is busy"]
@@ -190,7 +190,7 @@ async def test_the_time_a_query_may_take_reaches_the_index() -> None:
     shop = stocked()
     shop.finding = QueryPolicy(mode=Mode.HYBRID)
     async with shop.client() as client:
-        await client.post("/search", json={"text": "lamp", "timeout_ms": 700})
+        await client.post("/v1/search", json={"text": "lamp", "timeout_ms": 700})
     [ask] = shop.shelf.asked
     assert ask.within_s is not None
     assert 0.3 < ask.within_s <= 0.7
@@ -200,7 +200,7 @@ async def test_a_caller_of_one_tenant_is_that_tenant_where_none_is_named() -> No
     shop = stocked()
     shop.caller = Caller(tenant="other")
     async with shop.client() as client:
-        assert (await client.get("/products/mug")).json()["title"] == "another shop's mug"
-        assert (await client.get("/products/lamp")).status_code == 404
-        assert (await client.get("/products/mug/similar")).json()["hits"] == []
-        assert (await client.post("/search", json={"mix": [{"product": "mug"}]})).json()["hits"] == []
+        assert (await client.get("/v1/products/mug")).json()["title"] == "another shop's mug"
+        assert (await client.get("/v1/products/lamp")).status_code == 404
+        assert (await client.get("/v1/products/mug/similar")).json()["hits"] == []
+        assert (await client.post("/v1/search", json={"mix": [{"product": "mug"}]})).json()["hits"] == []

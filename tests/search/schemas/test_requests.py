@@ -293,28 +293,28 @@ BAD = [
     form("a GIF's name on a script", 422, "not an image", {"image": ("x.gif", b"=1;alert(1)//GIF89a", "image/gif")}),
     form("an archive", 422, "not an image", {"image": ("x.png", b"PK\x03\x04" + photo(), "image/png")}),
     form("a PDF with a picture in it", 422, "not an image", {"image": ("x.pdf", b"%PDF-1.7" + photo(), "image/jpeg")}),
-    get("/products/none/similar", 404, "no live product 'none'"),
-    get("/products/gone/similar", 404, "no live product 'gone'"),
-    get("/products/lamp/similar", 404, "of tenant 'other'", tenant="other"),
-    get("/products/mug%2Fblue/similar", 422, "has no vector 'image'", using="image"),
-    get("/products/mug/similar", 422, "limit: 0", limit=0),
-    get("/products/mug/similar", 422, "limit:", limit="many"),
-    get("/products/mug/similar", 422, "no vector 'x'", using="x"),
-    get("/products/mug/similar", 400, "filter: not JSON", filter="brand"),
-    get("/products/mug/similar", 422, "filter:", filter="[]"),
-    get("/products/mug/similar", 422, "no product has 'colour'", filter='{"colour": "red"}'),
-    get("/products/mug/similar", 422, "'price'", filter='{"price": {"gte": 1e999}}'),
-    get("/products/mug/similar", 422, "'colour' is not counted", facet="colour"),
-    get("/products/mug/similar", 422, "group_by: no product", group_by="colour"),
-    get("/products/mug/similar", 422, "sort:", sort="newest"),
-    get("/products/mug/similar", 422, "text: unknown", text="mug"),
-    get("/products/mug/similar", 422, "timeout_ms:", timeout_ms=0),
-    get("/products/" + "x" * 513 + "/similar", 422, "product_id:"),
-    get("/facets", 422, "'colour' is not counted", field="colour"),
-    get("/facets", 422, "a limit of 0", field="brand", limit=0),
-    get("/facets", 422, "more than once", field=["brand", "brand"]),
-    get("/facets", 400, "filter: not JSON", filter="{"),
-    get("/facets", 422, "colour: unknown", colour="red"),
+    get("/v1/products/none/similar", 404, "no live product 'none'"),
+    get("/v1/products/gone/similar", 404, "no live product 'gone'"),
+    get("/v1/products/lamp/similar", 404, "of tenant 'other'", tenant="other"),
+    get("/v1/products/mug%2Fblue/similar", 422, "has no vector 'image'", using="image"),
+    get("/v1/products/mug/similar", 422, "limit: 0", limit=0),
+    get("/v1/products/mug/similar", 422, "limit:", limit="many"),
+    get("/v1/products/mug/similar", 422, "no vector 'x'", using="x"),
+    get("/v1/products/mug/similar", 400, "filter: not JSON", filter="brand"),
+    get("/v1/products/mug/similar", 422, "filter:", filter="[]"),
+    get("/v1/products/mug/similar", 422, "no product has 'colour'", filter='{"colour": "red"}'),
+    get("/v1/products/mug/similar", 422, "'price'", filter='{"price": {"gte": 1e999}}'),
+    get("/v1/products/mug/similar", 422, "'colour' is not counted", facets="colour"),
+    get("/v1/products/mug/similar", 422, "group_by: no product", group_by="colour"),
+    get("/v1/products/mug/similar", 422, "sort:", sort="newest"),
+    get("/v1/products/mug/similar", 422, "text: unknown", text="mug"),
+    get("/v1/products/mug/similar", 422, "timeout_ms:", timeout_ms=0),
+    get("/v1/products/" + "x" * 513 + "/similar", 422, "product_id:"),
+    get("/v1/facets", 422, "'colour' is not counted", field="colour"),
+    get("/v1/facets", 422, "a limit of 0", field="brand", limit=0),
+    get("/v1/facets", 422, "more than once", field=["brand", "brand"]),
+    get("/v1/facets", 400, "filter: not JSON", filter="{"),
+    get("/v1/facets", 422, "colour: unknown", colour="red"),
     form("many files", 400, "form cannot be read", [("image", ("a.png", photo(), "image/png"))] * 9),
 ]
 
@@ -322,7 +322,7 @@ BAD = [
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
 async def test_a_bad_query_gets_one_sentence(bad: Bad, caplog: pytest.LogCaptureFixture) -> None:
     async with stocked().client() as client:
-        response = await (client.get(bad.path, **bad.send) if bad.path else client.post("/search", **bad.send))
+        response = await (client.get(bad.path, **bad.send) if bad.path else client.post("/v1/search", **bad.send))
     assert response.status_code == bad.status, response.text
     assert response.headers["content-type"] == "application/json"
     problem = response.json()["error"]
@@ -337,8 +337,8 @@ async def test_a_bad_query_gets_one_sentence(bad: Bad, caplog: pytest.LogCapture
 async def test_nothing_is_fetched_or_encoded_for_a_query_that_is_refused() -> None:
     shop = stocked()
     async with shop.client() as client:
-        await client.post("/search", json={"image_url": "file:///photos/lamp.png"})
-        await client.post("/search", json={"image_url": "https://images.example/mug.jpg", "filter": {"brand": None}})
+        await client.post("/v1/search", json={"image_url": "file:///photos/lamp.png"})
+        await client.post("/v1/search", json={"image_url": "https://images.example/mug.jpg", "filter": {"brand": None}})
     assert shop.images.asked == []
     assert shop.encoder.asked == []
 
@@ -353,7 +353,7 @@ async def test_a_body_without_a_length_is_cut_off_at_the_cap() -> None:
             yield bytes(65_536)
 
     async with stocked().client() as client:
-        response = await client.post("/search", content=endless(), headers=JSON)
+        response = await client.post("/v1/search", content=endless(), headers=JSON)
     assert response.status_code == 413
     assert sent < 2 * SMALL.max_body
 
@@ -366,14 +366,14 @@ async def test_a_body_that_never_comes_is_408() -> None:
     shop = stocked()
     shop.policy = SearchPolicy(read_within=0.05)
     async with shop.client() as client:
-        response = await client.post("/search", content=stuck(), headers=JSON)
+        response = await client.post("/v1/search", content=stuck(), headers=JSON)
     assert response.status_code == 408
     assert response.json()["error"]["type"] == "timeout"
 
 
 async def test_an_unknown_path_and_a_wrong_method_are_errors_of_the_same_shape() -> None:
     async with stocked().client() as client:
-        lost, wrong = await client.get("/nowhere"), await client.get("/search")
+        lost, wrong = await client.get("/nowhere"), await client.get("/v1/search")
     assert (lost.status_code, lost.json()["error"]["type"]) == (404, "not_found")
     assert (wrong.status_code, wrong.json()["error"]["type"]) == (405, "method_not_allowed")
     assert "/docs" in json.dumps(lost.json())

@@ -1,4 +1,4 @@
-"""POST /search, whatever is sent: an answer or a sentence, never a failure of ours."""
+"""POST /v1/search, whatever is sent: an answer or a sentence, never a failure of ours."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ TYPES = st.sampled_from(
 @settings(max_examples=300, deadline=None)
 async def test_any_body_gets_an_answer_or_a_sentence(body: bytes, kind: str) -> None:
     async with stocked().client() as client:
-        response = await client.post("/search", content=body, headers={"content-type": kind})
+        response = await client.post("/v1/search", content=body, headers={"content-type": kind})
     assert response.status_code in (200, 400, 415, 422), (body, response.text)
     if response.status_code != 200:
         assert response.json()["error"]["message"]

@@ -1,0 +1,152 @@
+"""The commands that make and end API keys."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from catalog.errors import InvalidInput
+from liveshelf.commands import options
+from liveshelf.commands.times import Span
+from liveshelf.settings import Settings
+from search.auth.api_key import Grant, new_key, read_grants, write_grants
+from search.auth.caller import Scope
+
+SCOPES = [scope.value for scope in Scope]
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke the API keys of the search service, in the file that LIVESHELF_API_KEYS_FILE names.
+
+    A running service sees a change within a second. The file holds no key, only what it takes to know one again.
+    """
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="What it may do; repeatable (read).")
+@click.option("--tenant", help="The only tenant whose products it sees; the settings' own if left out.")
+@click.option("--all-tenants", is_flag=True, help="It sees the products of all tenants.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests a second, at most.")
+@click.option("--expires", type=Span(), help="It ends after so long, as in 90d.")
+@click.pass_obj
+def add(
+    settings: Settings,
+    *,
+    name: str,
+    scopes: tuple[str, ...],
+    tenant: str | None,
+    all_tenants: bool,
+    rate: float | None,
+    expires: int | None,
+) -> None:
+    """Make a key and print it: this once, for it is kept nowhere.
+
+    NAME says whose it is, for the list.
+    """
+    if tenant is not None and all_tenants:
+        raise InvalidInput("give --tenant or --all-tenants, not both")
+    if not 1 <= len(name) <= 64:
+        raise InvalidInput("a name has 1 to 64 characters")
+    file = _file(settings)
+    there = read_grants(file)
+    if any(grant.name == name for grant in there):
+        raise InvalidInput(f"there is a key named {name!r} already: revoke it first, or choose another name")
+    key, id_, digest = new_key()
+    now = datetime.now(UTC).replace(microsecond=0)
+    grant = Grant(
+        id=id_,
+        name=name,
+        digest=digest,
+        tenant=None if all_tenants else tenant or settings.default_tenant,
+        scopes=frozenset(map(Scope, scopes or ["read"])),
+        rate=rate,
+        created=now,
+        expires=None if expires is None else now + timedelta(milliseconds=expires),
+    )
+    write_grants(file, (*there, grant))
+    click.echo(
+        f"{name}: may {', '.join(sorted(grant.scopes))} {_seen(grant)}. Keep it now, it is shown once:", err=True
+    )
+    click.echo(key)
+
+
+@keys.command("list")
+@options.as_json
+@click.pass_obj
+def list_(settings: Settings, *, as_json: bool) -> None:
+    """Show the keys, their owners and what they may do.
+
+    \b
+    Example:
+      liveshelf keys list
+    """
+    grants = read_grants(_file(settings))
+    now = datetime.now(UTC)
+    if as_json:
+        click.echo(json.dumps([_as_json(grant, now) for grant in grants], ensure_ascii=False, indent=2))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("id", "name", "may", "tenant", "rate", "made", "ends"):
+        table.add_column(heading)
+    for grant in grants:
+        ends = "" if grant.expires is None else f"{grant.expires:%Y-%m-%d %H:%M}" + (" (over)" * grant.over(now))
+        table.add_row(
+            grant.id,
+            grant.name,
+            ", ".join(sorted(grant.scopes)),
+            "all" if grant.tenant is None else grant.tenant,
+            "" if grant.rate is None else f"{grant.rate:g}/s",
+            f"{grant.created:%Y-%m-%d}",
+            ends,
+        )
+    if grants:
+        Console().print(table)
+    else:
+        click.echo("There are no keys: make one with `liveshelf keys add NAME`.", err=True)
+
+
+@keys.command()
+@click.argument("which")
+@click.pass_obj
+def revoke(settings: Settings, *, which: str) -> None:
+    """End a key, by its name or its id as `liveshelf keys list` shows it."""
+    file = _file(settings)
+    grants = read_grants(file)
+    left = [grant for grant in grants if which not in (grant.name, grant.id)]
+    if len(left) == len(grants):
+        raise InvalidInput(f"there is no key {which!r}: `liveshelf keys list` shows them")
+    write_grants(file, left)
+    click.echo(f"{which} is revoked; a running service refuses it from the next second on.", err=True)
+
+
+def _file(settings: Settings) -> Path:
+    if settings.api_keys_file is None:
+        raise InvalidInput(
+            "no file of keys is named: set LIVESHELF_API_KEYS_FILE to one, such as /etc/liveshelf/keys.json"
+        )
+    return settings.api_keys_file
+
+
+def _as_json(grant: Grant, now: datetime) -> dict[str, Any]:
+    return {
+        "id": grant.id,
+        "name": grant.name,
+        "scopes": sorted(grant.scopes),
+        "tenant": grant.tenant,
+        "rate": grant.rate,
+        "created": grant.created.isoformat(),
+        "expires": None if grant.expires is None else grant.expires.isoformat(),
+        "expired": grant.over(now),
+    }
+
+
+def _seen(grant: Grant) -> str:
+    return "for all tenants" if grant.tenant is None else f"for the tenant {grant.tenant}"

@@ -1,0 +1,113 @@
+"""The search command: one query through the running search service."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from catalog.errors import InvalidInput, Unavailable
+from liveshelf.settings import Settings, secret
+
+if TYPE_CHECKING:
+    from liveshelf_client import SearchResult
+
+
+@click.command()
+@click.argument("text", required=False)
+@click.option("--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A photo to search by.")
+@click.option("--mode", type=click.Choice(["dense", "lexical", "hybrid"]), help="By vectors, by words, or by both.")
+@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many hits at most.")
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="FIELD=VALUE|JSON",
+    help='What every hit must satisfy: brand=Arbour (repeatable), or JSON such as \'{"price": {"lte": 20}}\'.',
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.option("--url", help="Where the search service is, if not where the settings say.")
+@click.pass_obj
+def search(
+    settings: Settings,
+    *,
+    text: str | None,
+    image: Path | None,
+    mode: Literal["dense", "lexical", "hybrid"] | None,
+    limit: int,
+    filters: tuple[str, ...],
+    as_json: bool,
+    url: str | None,
+) -> None:
+    """Search by TEXT, by a photo, or by both, through the running search service."""
+    from liveshelf_client import Client, SearchOptions, ServiceError, UnavailableError
+
+    if not text and image is None:
+        raise InvalidInput("an empty query finds nothing: give some text, or --image FILE")
+    options: SearchOptions = {"limit": limit, "filter": _filter(filters)}
+    if mode is not None:
+        options["mode"] = mode
+    address = url or f"http://{settings.search_host}:{settings.search_port}"
+    with Client(address, api_key=secret(settings.client_api_key)) as client:
+        try:
+            found = client.search(text, image=image, **options)
+        except UnavailableError as error:
+            hint = "" if error.status else ": start one with `liveshelf up` or `liveshelf serve`"
+            raise Unavailable(f"{error}{hint}") from None
+        except ServiceError as error:
+            raise InvalidInput(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(asdict(found), ensure_ascii=False, indent=2))
+    else:
+        _table(found)
+    for reason in found.degraded:
+        click.echo(f"Less than was asked for: {reason}", err=True)
+
+
+def _filter(given: tuple[str, ...]) -> dict[str, Any]:
+    spec: dict[str, Any] = {}
+    for one in given:
+        if one.lstrip().startswith("{"):
+            try:
+                spec |= json.loads(one)
+            except ValueError as error:
+                raise InvalidInput(f"--filter {one}: not JSON ({error})") from None
+        elif "=" in one:
+            name, _, value = one.partition("=")
+            spec.setdefault(name.strip(), []).append(_value(value.strip()))
+        else:
+            raise InvalidInput(f"--filter {one}: give FIELD=VALUE, or a JSON object")
+    return spec
+
+
+def _value(text: str) -> str | bool:
+    return {"true": True, "false": False}.get(text, text)
+
+
+def _table(found: SearchResult) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("score", "id", "title", "price", "age"):
+        table.add_column(heading, justify="left" if heading in ("id", "title") else "right")
+    for hit in found:
+        price = "" if hit.price is None else f"{hit.price:.2f} {hit.currency or ''}".strip()
+        table.add_row(f"{hit.score:.3f}", hit.id, hit.title, price, _age(hit.age_s))
+    console = Console()
+    if found.hits:
+        console.print(table)
+    else:
+        console.print("Nothing found.")
+
+
+def _age(seconds: float | None) -> str:
+    """How long ago a product last changed, in its largest unit."""
+    if seconds is None:
+        return ""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s"

@@ -1,0 +1,64 @@
+"""The bench command: how fast the whole path is on this machine, on one's own data."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from liveshelf.commands import options
+from liveshelf.settings import Settings
+
+WIDTH = 120  # of a table that goes to a file or a pipe
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="[PART]... [CATALOGUE]")
+@click.option("--items", type=click.IntRange(min=1), default=1000, show_default=True, help="Products to load.")
+@options.as_json
+@click.pass_obj
+def bench(settings: Settings, *, words: Sequence[str], items: int, as_json: bool) -> None:
+    """Measure the whole path on this machine: a few minutes, in a temporary folder.
+
+    PART is one of encode, ingest, mix, freshness, replay, patches and stages; without any, all are measured. The first
+    is the encoder alone, beside torch and plain loops of other libraries.
+
+    CATALOGUE is a file or folder as `liveshelf backfill` reads it, or else the sample. Broker, engine and workers are
+    started for it; the model, its device and its threads are those of the settings. If
+    LIVESHELF_KAFKA_BOOTSTRAP_SERVERS or LIVESHELF_QDRANT_URL is set, that one is measured, with topics and collections
+    of its own that are deleted at the end. Ratios compare what ran in the same run, so they say more than the figures
+    if the machine has other work.
+    """
+    from liveshelf import sample
+    from liveshelf.bench.harness.figures import Figure
+    from liveshelf.bench.parts.all import measure, parse_parts
+
+    console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
+    parts, catalogue = parse_parts(words)
+    path = catalogue or sample.draw(settings.sample_dir)
+    found: dict[str, list[Figure]] = {}
+    for part in parts:
+        progress.print(f"Measuring {part} with {items:,} products.", style="dim")
+        found[part] = measure(settings, path, part=part, items=items)
+    if as_json:
+        machine = {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
+        measured = {part: [asdict(f) | {"met": f.met} for f in figures] for part, figures in found.items()}
+        click.echo(json.dumps({"machine": machine, "items": items, "parts": measured}, indent=2))
+        return
+    if not console.is_terminal:
+        console.width = WIDTH
+    table = Table("", "what", box=None)
+    for heading in ("figure", "ratio", "goal"):
+        table.add_column(heading, justify="right")
+    for part, figures in found.items():
+        for n, f in enumerate(figures):
+            figure, ratio, goal = f.said
+            verdict = "" if f.met is None else ", met" if f.met else ", missed"
+            table.add_row("" if n else part, f.name, figure, ratio, goal + verdict)
+    console.print(table)

@@ -1,0 +1,189 @@
+"""The evaluate command: models against judgements, as a table, JSON and a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from catalog.errors import InvalidInput
+from evaluation.comparison import ALL, Comparison, Depths, EvaluatedModel, compare
+from evaluation.comparison import as_json as comparison_json
+from evaluation.comparison import evaluate as rankings
+from evaluation.intervals import ChancePolicy
+from evaluation.judgements import NAMES, Judgements, read_judgements
+from evaluation.page import choose, page, pictured
+from evaluation.ranking import rank
+from liveshelf.commands import options
+from liveshelf.commands.model.precision import precision
+from liveshelf.progress import bar
+from liveshelf.settings import Settings
+
+if TYPE_CHECKING:
+    from liveshelf.evaluate.contestants import Contestants, ProductTable
+
+BM25 = "bm25"
+
+SHOWN_ROWS = 5
+WIDE = 200  # columns of a file or a pipe, where nothing need be folded
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def evaluate() -> None:
+    """Measure models: by judged queries, or served against float32.
+
+    \b
+    Example:
+      liveshelf evaluate ranking judgements.csv --catalogue shop.parquet
+    """
+
+
+evaluate.add_command(precision)
+
+
+@evaluate.command()
+@click.argument("judgements", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--catalogue",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="The products to search among: what `liveshelf backfill` reads.",
+)
+@click.option("--only", type=FILE, help="Search among these products alone: a file of ids, one a line.")
+@click.option("--queries", type=FILE, help="Words of the queries, where the judgements have only their ids.")
+@click.option("--model", help="The model to judge, if not the one of the settings.")
+@click.option("--against", multiple=True, metavar="MODEL", help="A model to compare it with (repeatable).")
+@click.option(
+    "--map", "columns", multiple=True, metavar="FIELD=COLUMN", help="Which column holds query, item or grade."
+)
+@click.option("-k", "places", type=click.IntRange(1, 1000), default=10, show_default=True, help="Places that count.")
+@click.option("--deep", type=click.IntRange(1, 10000), default=100, show_default=True, help="Places of a deep recall.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("evaluated"), show_default=True,
+              help="The folder for evaluation.json and evaluation.html.")  # fmt: skip
+@click.option("--shown", type=click.IntRange(min=0), default=20, show_default=True,
+              help="Queries of the page, at either end.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the intervals and tests.")
+@click.option("--live", is_flag=True, help="Measure too how much of an exact search the live collection finds.")
+@options.as_json
+@click.pass_obj
+def ranking(
+    settings: Settings,
+    *,
+    judgements: Path,
+    catalogue: Path,
+    only: Path | None,
+    queries: Path | None,
+    model: str | None,
+    against: tuple[str, ...],
+    columns: tuple[str, ...],
+    places: int,
+    deep: int,
+    out: Path,
+    shown: int,
+    seed: int,
+    live: bool,
+    as_json: bool,
+) -> None:
+    """Measure how well models answer JUDGEMENTS: a table here, evaluation.json and evaluation.html in a folder.
+
+    JUDGEMENTS is a CSV, JSONL or parquet file, or TREC's qrels with --queries. A MODEL is a name as in
+    LIVESHELF_MODEL; title:MODEL and photo:MODEL encode nothing else of a product, and bm25 counts the words of titles.
+    """
+    from liveshelf.evaluate.contestants import Contestants, live_recall, products_of
+
+    products = products_of(catalogue, only)
+    judged = read_judgements(judgements, products.ids, texts=queries, columns=_columns(columns))
+    _tell(products, judged)
+    contestants = Contestants(settings, products, catalogue if catalogue.is_dir() else catalogue.parent)
+    names = tuple(dict.fromkeys((model or settings.model, *against)))
+    depths = Depths(tuple(dict.fromkeys((places, deep))), ChancePolicy(seed=seed))
+    found = compare(_evaluated(contestants, names, judged, depths), judged, items=len(products.ids), depths=depths)
+    said = comparison_json(found)
+    if not as_json:
+        _print(found)
+    if live:
+        recall = live_recall(settings, contestants.model(names[0]), judged.queries, places)
+        click.echo(f"The live collection finds {recall} of an exact search's first {places}.", err=as_json)
+        said["live"] = {f"recall of exact@{places}": asdict(recall)}
+    ends = choose(found, shown)
+    told = pictured(products.ids, products.titles, contestants.pictures(ends.items(found)))
+    _write(out, said, page(found, ends, told))
+    if as_json:
+        click.echo(json.dumps(said, indent=2))
+
+
+def _write(out: Path, said: dict[str, Any], html: str) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "evaluation.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    (out / "evaluation.html").write_text(html, encoding="utf-8")
+    click.echo(f"More, and pictures: {out / 'evaluation.html'}", err=True)
+
+
+def _evaluated(
+    contestants: Contestants, names: Sequence[str], judged: Judgements, depths: Depths
+) -> list[EvaluatedModel]:
+    """Each model's rankings. What BM25 finds in as many places is what a lexical channel finds."""
+    words = rank(contestants.scores(BM25), judged.queries, k=depths.first, left_out=judged.left_out)
+    found = []
+    for name in names:
+        scores = contestants.scores(name)
+        with bar(f"queries by {name}", len(judged.queries)) as done:
+            found.append(rankings(name, scores, judged, depths=depths, lexical=words, on_done=done))
+    return found
+
+
+def _tell(products: ProductTable, judged: Judgements) -> None:
+    for row in products.bad[:SHOWN_ROWS]:
+        click.echo(f"{row.file} row {row.row}: {row.reason}", err=True)
+    if products.bad:
+        click.echo(f"{len(products.bad)} rows of the catalogue are no products and are left out.", err=True)
+    for said in judged.skipped.told():
+        click.echo(said, err=True)
+    click.echo(f"{len(judged.queries)} judged queries, {len(products.ids)} products.", err=True)
+
+
+def _print(found: Comparison) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE
+    measures = list(found.models[0].values)
+    _table(console, "all queries", ["model", *measures], [
+        [model.name, *(str(found.estimates[model.name][ALL][name]) for name in measures)] for model in found.models
+    ])  # fmt: skip
+    main = next(name for name in measures if name.startswith("nDCG"))
+    names = [model.name for model in found.models]
+    _table(console, f"{main} by group", ["group", "queries", *names], [
+        [group, str(size), *(str(found.estimates[name][group][main]) for name in names)]
+        for group, size in found.sizes.items()
+    ])  # fmt: skip
+    if found.differences:
+        _table(console, f"{names[0]} less the others, all queries", ["model", *measures], [
+            [other, *(str(by_group[ALL][name]) for name in measures)] for other, by_group in found.differences.items()
+        ])  # fmt: skip
+
+
+def _table(console: Console, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=None, title=title, title_justify="left", header_style="bold", pad_edge=False)
+    for i, heading in enumerate(head):
+        table.add_column(heading, justify="right" if i else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+def _columns(given: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for one in given:
+        field, _, column = one.partition("=")
+        if not field or not column:
+            raise InvalidInput(f"--map {one}: give FIELD=COLUMN, with a FIELD of {', '.join(NAMES)}")
+        pairs[field] = column
+    return pairs

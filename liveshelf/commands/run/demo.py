@@ -1,0 +1,119 @@
+"""The demo command: the whole of it on the sample catalogue, in a few minutes."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from catalog.errors import FatalError
+from liveshelf.progress import bar
+from liveshelf.settings import Settings
+from liveshelf.wiring.kafka import kafka_of, topics_of
+
+LOADED_WITHIN_S = 600.0
+TO_SEARCH_FIRST = 64
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End when all is shown; exit code 1 if a step showed the wrong thing.")
+@click.pass_obj
+def demo(settings: Settings, *, once: bool) -> None:
+    """Load a sample shop through Kafka, search it, change it while it runs, and stay up until Ctrl-C."""
+    from liveshelf import sample
+    from liveshelf.demo.tour import Tour
+    from liveshelf.wiring.local import LocalShelf
+
+    console = Console(highlight=False)
+    folder = settings.sample_dir
+    sample.draw(folder)  # at once where the set-up has drawn it
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="liveshelf-demo-") as temporary:
+        data = Path(temporary)
+        photos = data / "photos"
+        photos.mkdir()
+        told = {
+            "data_dir": data,
+            "image_file_roots": (folder, photos),
+            "log_level": "WARNING",
+            "search_port": _free(settings),
+        }
+        console.print("Starting broker, engine, worker and search.")
+        with LocalShelf(settings.model_copy(update=told)) as local:
+            console.print(f"They run after {time.monotonic() - started:.1f} s.\n")
+            with httpx.Client(base_url=local.url, timeout=30) as search, _live(local.settings) as live:
+                tour = Tour(search=search, live=live, folder=folder, photos=photos)
+                first = _load(local.settings, folder, tour, search)
+                console.print(f"The first search was answered {first - started:.1f} s after the command.\n")
+                steps = (tour.by_words, tour.by_look, tour.by_image, tour.new_price, tour.new_photo, tour.deletion)
+                shown = [_show(console, step()) for step in steps]
+            local.group.check()
+            console.print(f"All of it took {time.monotonic() - started:.0f} s.")
+            if once:
+                raise SystemExit(0 if all(shown) else 1)
+            console.print(f"\nGo on searching at [bold]{local.url}[/bold] (Ctrl-C ends the demo).")
+            with suppress(KeyboardInterrupt):
+                local.group.wait()
+
+
+def _load(settings: Settings, folder: Path, tour: Any, search: httpx.Client) -> float:
+    """Back-fills the catalogue and waits until all of it is searchable; the time of the first answered search."""
+    from streams.publish.catalogue_files import Catalogue, backfill
+    from streams.publish.publisher import Publisher
+
+    catalogue = Catalogue(folder / "products.jsonl", version=int(time.time() * 1000))
+    first = None
+    with Publisher(kafka_of(settings), topics_of(settings).backfill, tenant=settings.default_tenant) as publisher:
+        sent = backfill(catalogue, publisher).sent
+    with bar("searchable", sent) as done:
+        end = time.monotonic() + LOADED_WITHIN_S
+        while (count := search.get("/v1/status").json()["products"] or 0) < sent:
+            done(count)
+            if first is None and count >= TO_SEARCH_FIRST and tour.find(text="a mug")[0]:
+                first = time.monotonic()
+            if time.monotonic() > end:
+                raise FatalError(f"after {LOADED_WITHIN_S:.0f} s only {count} of {sent} products are searchable")
+            time.sleep(0.3)
+        done(count)
+    return first or time.monotonic()
+
+
+@contextmanager
+def _live(settings: Settings) -> Iterator[Any]:
+    from streams.publish.publisher import Publisher, PublishPolicy
+
+    policy = PublishPolicy(linger_ms=0)
+    with Publisher(kafka_of(settings), settings.live_topic, tenant=settings.default_tenant, policy=policy) as publisher:
+        yield publisher
+
+
+def _show(console: Console, shown: Any) -> bool:
+    mark = Text("ok ", "green") if shown.right else Text("not as it should be ", "bold red")
+    console.print(Text.assemble(mark, (shown.title, "bold"), ": ", shown.said))
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 3))
+    for hit in shown.hits:
+        price = "" if hit["price"] is None else f"{hit['price']:.2f} {hit['currency']}"
+        table.add_row(f"{hit['score']:.3f}", hit["id"], hit["title"], price)
+    if shown.hits:
+        console.print(table)
+    console.print(f"   {shown.note}\n", style="dim")
+    return bool(shown.right)
+
+
+def _free(settings: Settings) -> int:
+    """The settings' port for the page if nothing has it, else any free one."""
+    import socket
+
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind((settings.search_host, settings.search_port))
+        return settings.search_port
+    return 0
