@@ -93,7 +93,7 @@ async def worker_of(
             encoder=encoder.lane(Priority.BACKFILL),
             policy=policy.image_retry,
         )
-        yield Worker(kafka, lanes, policy=limits, beside=[repair.run] if settings.image_retry else []), encoder
+        yield Worker(kafka, lanes, policy=limits, background=[repair.run] if settings.image_retry else []), encoder
 
 
 def repair_policy_of(settings: Settings) -> ImageRetryPolicy:
