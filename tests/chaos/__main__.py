@@ -73,7 +73,9 @@ async def play(which: Range, vectors: ExpectedVectors) -> Tally:
     while number < which.last and tally.broken < MAX_BROKEN and not _finished(which, tally):
         folder = Path(tempfile.mkdtemp(prefix="liveshelf-chaos-"))
         setting = draw_setting(which.seed, number // SCHEDULES_PER_SHOP)
-        processes = Processes(folder, load_settings().cache_dir, setting, random.Random(f"{which.seed}/{number}/weather"))
+        processes = Processes(
+            folder, load_settings().cache_dir, setting, random.Random(f"{which.seed}/{number}/weather")
+        )
         click.echo(f"-- {len(tally.verdicts)} played, {tally.failed} failed; {setting}, {folder}")
         numbers = range(number, min(which.last, (number // SCHEDULES_PER_SHOP + 1) * SCHEDULES_PER_SHOP))
         failure = ""
