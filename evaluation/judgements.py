@@ -82,7 +82,7 @@ def read_judgements(
     queries = _read_texts(texts, row_of_id, skipped) if texts else {}
     if source.suffix in SUFFIXES:
         needed = ("item",) if texts else ("query", "item")
-        judged_rows = rows(source, NAMES, needed=needed, given=columns or {}, skipped=skipped)
+        judged_rows = rows(source, NAMES, needed=needed, columns=columns or {}, skipped=skipped)
     elif texts is None:
         raise InvalidInput(
             f"{source.name} is read as TREC qrels, which name queries by their id: give a file with their texts too."
@@ -133,7 +133,7 @@ def _add(row: TableRow, row_of_id: Mapping[str, int], queries: dict[str, _Query]
 
 def _read_texts(source: Path, row_of_id: Mapping[str, int], skipped: SkippedRows) -> dict[str, _Query]:
     queries: dict[str, _Query] = {}
-    for row in rows(source, TEXTS, needed=("id", "query"), given={}, skipped=skipped):
+    for row in rows(source, TEXTS, needed=("id", "query"), columns={}, skipped=skipped):
         query_id, text, groups, left_out = row.values
         key, query_text = _text(query_id), _text(text)
         if not key or not query_text or key in queries or not is_utf8(query_text):

@@ -49,35 +49,35 @@ class TableRow:
 
 
 def rows(
-    source: Path, names: Names, *, needed: Sequence[str], given: Mapping[str, str], skipped: SkippedRows
+    source: Path, names: Names, *, needed: Sequence[str], columns: Mapping[str, str], skipped: SkippedRows
 ) -> Iterator[TableRow]:
     """Yield the rows of a file, or of all files of a folder. Bad rows are counted in `skipped`.
 
-    Columns are found by `names`, unless `given` names them. Raises InvalidInput if the file does not exist, or if a
-    column that is needed or given is missing.
+    Columns are found by `names`, unless `columns` names them. Raises InvalidInput if the file does not exist, or if a
+    column that is needed or named is missing.
     """
-    for unknown in given.keys() - names.keys():
+    for unknown in columns.keys() - names.keys():
         raise InvalidInput(f"There is no field {unknown!r} to name a column for: use one of {', '.join(names)}.")
     for file in _files(source):
         read = {".parquet": _parquet, ".csv": _csv, ".tsv": _csv}.get(file.suffix, _jsonl)
-        yield from read(file, lambda header, f=file: _columns(f, header, names, needed, given), skipped)  # type: ignore[misc]
+        yield from read(file, lambda header, f=file: _columns(f, header, names, needed, columns), skipped)  # type: ignore[misc]
 
 
 Choose = Callable[[Sequence[str]], list[str | None]]
 
 
 def _columns(
-    file: Path, header: Sequence[str], names: Names, needed: Sequence[str], given: Mapping[str, str]
+    file: Path, header: Sequence[str], names: Names, needed: Sequence[str], columns: Mapping[str, str]
 ) -> list[str | None]:
     by_plain_name = {name.strip().lower(): name for name in reversed(header)}
     chosen: list[str | None] = []
     for field_name, candidates in names.items():
         column = next((by_plain_name[name] for name in candidates if name in by_plain_name), None)
-        if field_name in given:
-            column = given[field_name] if given[field_name] in header else None
-        if column is None and (field_name in given or field_name in needed):
-            is_given = field_name in given
-            missing = f"the column {given[field_name]!r}" if is_given else f"a column of the {field_name}"
+        if field_name in columns:
+            column = columns[field_name] if columns[field_name] in header else None
+        if column is None and (field_name in columns or field_name in needed):
+            is_named = field_name in columns
+            missing = f"the column {columns[field_name]!r}" if is_named else f"a column of the {field_name}"
             raise InvalidInput(
                 f"{file.name} lacks {missing}: it has {', '.join(map(ascii, header)) or 'none'}; "
                 f"name the right one with --map {field_name}=COLUMN."

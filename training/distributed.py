@@ -60,8 +60,8 @@ class Distributed:
 class _Gather(torch.autograd.Function):
     """All-gather. The gradient of a process's rows is the sum of the gradients from all processes.
 
-    If each process's loss is a mean over its own rows, the mean of the processes' gradients is therefore the gradient
-    of the mean over all rows, as in one process with all rows.
+    If each process's loss is a mean over its own rows, the mean of their gradients is therefore the gradient of the
+    mean over all rows, as in one process with all rows.
     """
 
     @staticmethod

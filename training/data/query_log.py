@@ -71,7 +71,7 @@ def read_click_log(source: Path, ids: Sequence[str], columns: Mapping[str, str] 
     weight: list[float] = []
     row_of_id = _rows_by_id(ids)
     skipped = SkippedRows()
-    for row in rows(source, NAMES, needed=("query", "item"), given=columns or {}, skipped=skipped):
+    for row in rows(source, NAMES, needed=("query", "item"), columns=columns or {}, skipped=skipped):
         text, product, count = row.values
         row_weight, product_row = 1.0 if count is None else _number(count), row_of_id.get(id_of(product))
         is_new = not isinstance(text, str) or text not in number_of_text

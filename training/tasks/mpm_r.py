@@ -5,8 +5,8 @@ Two interpretations of the paper, whose formula is not public; softmax_j is over
 Patch: L = -1/|M| sum over hidden cells i of log softmax_j(cos(g(h_i), sg(v_j)) / t) at j = i
 Image: L = -1/n sum over photos i of log softmax_j(cos(g(p_i), sg(V_j)) / t) at j = i
 
-h_i is the item tower's output at the hidden cell, v_j a cell's own features; p_i is the vector of the product whose
-photo has cells hidden, V_j the mean of all cells of a photo.
+h_i is the item tower's output at the hidden cell, and v_j a cell's own features. p_i is the vector of the product whose
+photo has hidden cells, and V_j the mean of all cells of a photo.
 """
 
 from __future__ import annotations
