@@ -88,6 +88,8 @@ def backfill(
     """
     given = int(time.time() * 1000) if version is None else version
     catalogue = Catalogue(path, version=given, overrides=_columns(mapping))
+    for file in catalogue.left_out:
+        click.echo(f"{file} is not read, because the folder has parquet or JSON-lines files: name it alone.", err=True)
     rows = catalogue.total
     total = min(rows, limit or rows)
     bad: list[BadRow] = []
