@@ -19,21 +19,21 @@ TAIL_BYTES = 16_384
 
 @dataclass(frozen=True)
 class Command:
-    """What to run: the program with its arguments, its whole environment, and the file that takes its output.
+    """A program with its arguments, its complete environment, and the file for its output.
 
-    An `env` of None is the environment of the process that starts it.
-    `keep` are descriptors the child inherits; `grace` is how long, in seconds, it may take to end when asked to.
+    `env` None is the environment of the starting process. `pass_fds` are descriptors that the child inherits; `grace`
+    is the time in seconds from SIGTERM to SIGKILL.
     """
 
     argv: Sequence[str]
     env: Mapping[str, str] | None
     log: Path
-    keep: Sequence[int] = field(default=())
+    pass_fds: Sequence[int] = field(default=())
     grace: float = 10.0
 
 
 class ChildProcess:
-    """A running child process, in a session of its own, so that a Ctrl-C in the terminal reaches only its parent."""
+    """A running child process in a session of its own, so that Ctrl-C in the terminal reaches only its parent."""
 
     def __init__(self, command: Command) -> None:
         """Start it. Raises EmbeddedError if the program cannot be run."""
@@ -60,7 +60,7 @@ class ChildProcess:
         return status
 
     def wait_until(self, ready: Callable[[], bool], *, timeout: float) -> bool:
-        """True once `ready()` holds; False if the child ended or `timeout` seconds passed first."""
+        """True as soon as `ready()` is; False if the child ends or `timeout` seconds pass first."""
         end = time.monotonic() + timeout
         while self.poll() is None and time.monotonic() < end:
             if ready():
@@ -69,7 +69,7 @@ class ChildProcess:
         return False
 
     def stop(self) -> int:
-        """Ask it to end (SIGTERM), insist after the grace (SIGKILL), and return the exit status."""
+        """Send SIGTERM, and SIGKILL after the grace, and return the exit status."""
         self._process.terminate()
         try:
             self._process.wait(self._command.grace)
@@ -80,7 +80,7 @@ class ChildProcess:
         return self._process.returncode
 
     def kill(self) -> int:
-        """End it at once (SIGKILL) and return the exit status."""
+        """Send SIGKILL and return the exit status."""
         self._process.kill()
         self._process.wait()
         self._dismiss_watchdog()
@@ -104,7 +104,7 @@ def _spawn(command: Command) -> subprocess.Popen[bytes]:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                pass_fds=tuple(command.keep),
+                pass_fds=tuple(command.pass_fds),
                 start_new_session=True,
             )
         except OSError as error:

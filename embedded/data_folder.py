@@ -1,4 +1,4 @@
-"""The data folder of one machine: where each part keeps its own, and who owns it now."""
+"""The data folder of one machine: its layout, and its present owner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import IO, Self
 from embedded.errors import EmbeddedError
 
 POLL_S = 0.05
-REMAINS_S = 15.0
+DEAD_OWNER_WAIT_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -25,77 +25,77 @@ class DataFolder:
 
     @property
     def broker(self) -> Path:
-        """What the broker keeps: topics, offsets, its settings and logs."""
+        """The broker's topics, offsets, settings and logs."""
         return self.root / "broker"
 
     @property
     def engine(self) -> Path:
-        """What the engine keeps: collections and aliases."""
+        """The engine's collections and aliases."""
         return self.root / "engine"
 
     @property
     def logs(self) -> Path:
-        """One log file for each part."""
+        """One log file for each process."""
         return self.root / "logs"
 
     @property
     def run(self) -> Path:
-        """Files that matter only while the parts run."""
+        """Files that are needed only while the processes run."""
         return self.root / "run"
 
 
 class Ownership:
-    """One owner at a time: a lock on `owner.lock` in a folder; the file `owner` says who holds it.
+    """A lock on `owner.lock` in a folder, for one owner at a time. The file `owner` names the owner.
 
-    The lock belongs to an open file, so it ends with its holders, however they end. A child that inherits
-    `descriptor` holds it too: the folder stays owned until the child, not only its parent, is gone.
+    The lock belongs to an open file, so it ends with its processes, however they end. A child that inherits
+    `descriptor` shares the lock, so the folder stays locked until the child ends too.
     """
 
-    def __init__(self, folder: Path, what: str) -> None:
-        """Take the folder, making it if need be; `what` names the owner to others.
+    def __init__(self, folder: Path, owner: str) -> None:
+        """Lock the folder, and create it if it is missing; `owner` names the owner to others.
 
-        Raises EmbeddedError, naming the folder and the process, if another has it.
+        Raises EmbeddedError, naming the folder and the process, if another process owns it.
         """
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as opened:
             self._lock = opened.enter_context((folder / "owner.lock").open("a"))
             self._name = opened.enter_context((folder / "owner").open("a+"))
-            end = time.monotonic() + REMAINS_S
-            while not _taken(self._lock):
-                # No child inherits the lock on `owner`. If it is free, the owner is gone and a child of its is being
-                # ended, which is worth the wait.
-                if not _taken(self._name) or time.monotonic() > end:
+            deadline = time.monotonic() + DEAD_OWNER_WAIT_S
+            while not _locked(self._lock):
+                # No child inherits the lock on `owner`. If it is free, the owner ended and its watchdog is ending a
+                # child of it, so wait.
+                if not _locked(self._name) or time.monotonic() > deadline:
                     raise EmbeddedError(_in_use(folder, self._name))
                 fcntl.flock(self._name, fcntl.LOCK_UN)
                 time.sleep(POLL_S)
             fcntl.flock(self._name, fcntl.LOCK_EX)
             self._name.truncate(0)
-            self._name.write(f"{os.getpid()} {what}\n")
+            self._name.write(f"{os.getpid()} {owner}\n")
             self._name.flush()
             opened.pop_all()
 
     @property
     def descriptor(self) -> int:
-        """The locked file's descriptor, to be handed to a child."""
+        """The locked file's descriptor, for a child to inherit."""
         return self._lock.fileno()
 
     def release(self) -> None:
-        """Let go of the folder; a child that inherited the descriptor goes on holding it."""
+        """Release the folder. A child that inherited the descriptor keeps it locked."""
         self._name.close()
         self._lock.close()
 
     def __enter__(self) -> Self:
-        """The lock is held already."""
+        """Nothing to do: the constructor took the lock."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go."""
+        """Release the folder."""
         self.release()
 
 
-def _taken(file: IO[str]) -> bool:
+def _locked(file: IO[str]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Several processes as one: started stage by stage, watched, stopped in reverse, none left behind."""
+"""Runs several processes as one: starts them stage by stage, watches them, and stops them in reverse."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from embedded.child_process import ChildProcess, Command, tail
 from embedded.errors import EmbeddedError
 
 POLL_S = 0.05
-ENDING = (signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class RunningProcess(Protocol):
-    """A started part: a Child, a Broker, an EngineProcess."""
+    """A started process: a ChildProcess, a Broker, an EngineProcess."""
 
     def poll(self) -> int | None:
         """The exit status, or None while it runs."""
 
     def stop(self) -> object:
-        """End it in good order."""
+        """Shut it down in order."""
 
     def kill(self) -> object:
-        """End it at once."""
+        """End it at once (SIGKILL)."""
 
 
 def _always() -> bool:
@@ -38,10 +38,10 @@ def _always() -> bool:
 
 @dataclass(frozen=True)
 class GroupMember:
-    """One part of a group: how to start it, how to see that it is ready, and where it logs.
+    """One process of a group: how to start it, how to check that it is ready, and its log file.
 
-    `start` may itself wait until the part is ready, as Broker.start does; then `ready` can stay as it is. `timeout`
-    is how long, in seconds, `ready` may take to hold after `start` has returned.
+    `start` may itself wait until the process is ready, as Broker.start does; then `ready` is not needed. `timeout` is
+    the time in seconds that `ready` may take to become true after `start` has returned.
     """
 
     name: str
@@ -52,19 +52,19 @@ class GroupMember:
 
 
 def program(name: str, command: Command, *, ready: Callable[[], bool], timeout: float = 60.0) -> GroupMember:
-    """A member that is a program of its own; `command.grace` is how long it may take to stop."""
+    """A member that is a program of its own; `command.grace` bounds the time it takes to stop."""
     return GroupMember(name, lambda: ChildProcess(command), command.log, ready, timeout)
 
 
 class ProcessGroup:
-    """Members of a stage start at the same time, once every member of the stage before is ready.
+    """Members of a stage start together, after every member of the previous stage is ready.
 
     As a context manager it also turns SIGTERM and SIGHUP into SystemExit, so that they stop the members in order, as
-    Ctrl-C does. Whatever ends this process without that, each Child's watchdog ends the member.
+    Ctrl-C does. If this process ends in another way, the watchdog of each ChildProcess ends its member.
     """
 
     def __init__(self, stages: Sequence[Sequence[GroupMember]]) -> None:
-        """Name the members; nothing starts yet."""
+        """Nothing starts yet."""
         self._stages = stages
         self._started: list[tuple[GroupMember, RunningProcess]] = []
         self._ready: list[tuple[GroupMember, RunningProcess]] = []
@@ -72,9 +72,9 @@ class ProcessGroup:
         self._previous: dict[int, object] = {}
 
     def start(self) -> None:
-        """Start every member; returns when all are ready.
+        """Start every member and return when all are ready.
 
-        Raises EmbeddedError, with every member stopped again, if one ends or is not ready in time.
+        Raises EmbeddedError, after stopping every member, if one ends or is not ready in time.
         """
         try:
             for stage in self._stages:
@@ -84,27 +84,27 @@ class ProcessGroup:
             raise
 
     def check(self) -> None:
-        """Raise EmbeddedError, naming it and quoting its log, if a member has ended."""
-        for member, part in self._ready:
-            status = part.poll()
+        """Raise EmbeddedError with the end of the log if a member has ended."""
+        for member, process in self._ready:
+            status = process.poll()
             if status is not None:
                 raise _ended(member, status)
 
     def wait(self, seconds: float = float("inf")) -> None:
-        """Return after `seconds`; raise as `check` does as soon as a member ends."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
+        """Return after `seconds`, or raise as `check` does as soon as a member ends."""
+        deadline = time.monotonic() + seconds
+        while (remaining := deadline - time.monotonic()) > 0:
             self.check()
-            time.sleep(min(POLL_S, left))
+            time.sleep(min(POLL_S, remaining))
 
     def stop(self) -> None:
-        """Stop what runs, the last started first. Interrupted, it ends the rest at once."""
+        """Stop the members, the last started first. If interrupted, end the others at once."""
         while self._started:
             try:
                 self._started[-1][1].stop()
             except BaseException:
-                for _, part in reversed(self._started):
-                    part.kill()
+                for _, process in reversed(self._started):
+                    process.kill()
                 self._started.clear()
                 raise
             finally:
@@ -114,7 +114,7 @@ class ProcessGroup:
     def __enter__(self) -> Self:
         """Start every member."""
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, _leave) for number in ENDING}
+            self._previous = {number: signal.signal(number, _exit) for number in STOP_SIGNALS}
         try:
             self.start()
         except BaseException:
@@ -141,23 +141,23 @@ class ProcessGroup:
                         future.result()
                     self.check()
             except BaseException:
-                # The pool waits for its threads: those that start a member must hear that nobody wants it any more.
+                # The pool waits for its threads, so those that start a member must learn of the failure.
                 self._cancelled.set()
                 raise
 
     def _start_one(self, member: GroupMember) -> None:
-        part = member.start()
-        self._started.append((member, part))
-        end = time.monotonic() + member.timeout
+        process = member.start()
+        self._started.append((member, process))
+        deadline = time.monotonic() + member.timeout
         while not member.ready():
             if self._cancelled.is_set():
                 return
-            if (status := part.poll()) is not None:
+            if (status := process.poll()) is not None:
                 raise _ended(member, status)
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 raise EmbeddedError(_quoting(f"The {member.name} was not ready in {member.timeout:g} s", member.log))
             time.sleep(POLL_S)
-        self._ready.append((member, part))
+        self._ready.append((member, process))
 
     def _restore_signals(self) -> None:
         for number, handler in self._previous.items():
@@ -165,7 +165,7 @@ class ProcessGroup:
         self._previous = {}
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _exit(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
@@ -175,5 +175,5 @@ def _ended(member: GroupMember, status: int) -> EmbeddedError:
 
 
 def _quoting(sentence: str, log: Path) -> str:
-    said = tail(log)
-    return f"{sentence}; the end of {log}:\n{said}" if said else f"{sentence}; {log} says nothing."
+    lines = tail(log)
+    return f"{sentence}; the end of {log}:\n{lines}" if lines else f"{sentence}; {log} is empty."

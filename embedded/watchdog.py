@@ -1,8 +1,8 @@
-"""Run as a script beside a child process: ends the child when the process that started both is gone.
+"""A script that runs with each child process and ends the child after the death of the parent of both.
 
-Its standard input is a pipe that only the parent holds. A line on it means that the child was waited for; its end
-means that the parent died, however it died, and then the child gets SIGTERM and, after the grace, SIGKILL.
-Usage: watchdog.py PID GRACE_SECONDS. Imports nothing of ours, so that it starts in milliseconds with `python -I -S`.
+Its standard input is a pipe from the parent. A line on it means that the parent waited for the child's end. If the pipe
+closes without a line, the parent died: the child gets SIGTERM and, after the grace, SIGKILL.
+Usage: watchdog.py PID GRACE_SECONDS. It imports only the standard library, so `python -I -S` starts it in milliseconds.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ POLL_S = 0.05
 
 
 def watch(pid: int, grace: float) -> None:
-    """Wait for the parent's word or its death; end process `pid` in the second case, within `grace` seconds."""
+    """Wait for the parent's line or its death; after its death end process `pid`, within `grace` seconds."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     if os.read(0, 1):
         return
     try:
         os.kill(pid, signal.SIGTERM)
-        end = time.monotonic() + grace
-        while time.monotonic() < end:
+        deadline = time.monotonic() + grace
+        while time.monotonic() < deadline:
             time.sleep(POLL_S)
             os.kill(pid, 0)
         os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What every model family offers: prepare on the CPU, forward on the device, finish in numpy."""
+"""The interface of model families: inputs are prepared on the CPU, and forward passes run on the device."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """One item or query as a model reads it: token ids (empty for no text), pixels (None for no photo).
+    """One item or query as model inputs: token ids (empty without a text) and pixels (None without a photo).
 
-    Pixels have the shape and dtype the model that made them wants. `digest` names them ("" where nobody asked), and
-    `features` are what the model's image tower made of them, where that is known already.
+    Pixels have the shape and dtype of the model that prepared them. `digest` identifies them ("" if it was not
+    computed). `features` are the output of the model's image tower, if it is known already.
     """
 
     tokens: tuple[int, ...]
@@ -34,29 +34,27 @@ class Inputs:
 
 
 class Model(Protocol):
-    """Items and queries to vectors of one space. `prepare` may run in any thread, the forwards in one alone."""
+    """Items and queries to vectors of one space. Any thread may call `prepare`; the forward methods belong to one."""
 
     @property
     def space(self) -> Space: ...
 
     @property
     def runs(self) -> str:
-        """What runs its towers, and what that loses, in a few words for people."""
+        """The runtime of its towers and the loss against the fastest, in a few words for people."""
         ...
 
     @property
     def photo_side(self) -> int:
-        """The side in pixels that photos are scaled to, so that a decoder need not give more."""
+        """The side in pixels to which photos are scaled. A decoder need not give larger ones."""
         ...
 
     def prepare(self, text: str, photo: Image | None) -> Inputs:
-        """Tokenize and scale. Blank text is no text, unless there is no photo either."""
+        """Tokenize the text and scale the photo. A blank text gives no tokens, unless there is no photo either."""
         ...
 
     def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Rows]:
-        """Each named vector, (batch, dim). What stands in `image` without a photo, and in `title`
-        without tokens, is ignored.
-        """
+        """Each named vector, (batch, dim). Rows of `image` without photo and of `title` without tokens are ignored."""
         ...
 
     def forward_queries(self, batch: Sequence[Inputs]) -> Rows:
@@ -66,26 +64,26 @@ class Model(Protocol):
 
 @runtime_checkable
 class SplitModel(Model, Protocol):
-    """A model in which photos pass a tower of their own; its `forward_items` takes `Inputs.features` where they are."""
+    """A model with a separate image tower. Its `forward_items` uses `Inputs.features` instead of running the tower."""
 
     def forward_photos(self, batch: Sequence[Inputs]) -> Rows:
         """The image tower's features of items that all have a photo, (batch, width)."""
         ...
 
 
-def finish_items(found: Mapping[str, Rows], batch: Sequence[Inputs]) -> list[dict[str, Vector] | None]:
-    """What a forward made to each item's vectors, L2-normalised; None where one is not finite."""
-    rows = {name: to_vectors(made) for name, made in found.items()}
-    finished: list[dict[str, Vector] | None] = []
+def finish_items(outputs: Mapping[str, Rows], batch: Sequence[Inputs]) -> list[dict[str, Vector] | None]:
+    """The L2-normalised vectors of each item, from `forward_items`; None if one of them is not finite."""
+    rows = {name: to_vectors(output) for name, output in outputs.items()}
+    vectors: list[dict[str, Vector] | None] = []
     for i, inputs in enumerate(batch):
-        there = {IMAGE: inputs.pixels is not None, TITLE: bool(inputs.tokens)}
-        named = {name: row[i] for name, row in rows.items() if there.get(name, True)}
-        finished.append(named if all(np.isfinite(vector).all() for vector in named.values()) else None)
-    return finished
+        has_input = {IMAGE: inputs.pixels is not None, TITLE: bool(inputs.tokens)}
+        item_vectors = {name: row[i] for name, row in rows.items() if has_input.get(name, True)}
+        vectors.append(item_vectors if all(np.isfinite(vector).all() for vector in item_vectors.values()) else None)
+    return vectors
 
 
-def to_vectors(found: Rows) -> Rows:
-    """Rows (n, dim) at length one; a row that has no direction becomes NaN."""
+def to_vectors(rows: Rows) -> Rows:
+    """Rows (n, dim), each scaled to length one. A row of zeros becomes NaN."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        normalised: Rows = found / np.linalg.norm(found, axis=1, keepdims=True)
+        normalised: Rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return normalised

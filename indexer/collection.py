@@ -123,7 +123,7 @@ class CollectionStatus:
 async def status(client: AsyncQdrantClient, name: str) -> list[CollectionStatus]:
     """The collections of all spaces that the alias `name` may serve, by name. Raises Unavailable."""
     served = await serving(client, name)
-    with calls("list the collections"):
+    with translated_errors("list the collections"):
         names = [c.name for c in (await client.get_collections()).collections]
     found = sorted({n for n in names if n.startswith(f"{name}--")} | ({served} if served else set()))
     return [CollectionStatus(n, n.partition("--")[2], n == served, await _products(client, n)) for n in found]
@@ -131,7 +131,7 @@ async def status(client: AsyncQdrantClient, name: str) -> list[CollectionStatus]
 
 async def _products(client: AsyncQdrantClient, collection: str) -> int:
     live = models.Filter(must=[models.FieldCondition(key="live", match=models.MatchValue(value=True))])
-    with calls("count the products"):
+    with translated_errors("count the products"):
         return (await client.count(collection, count_filter=live, exact=True)).count
 
 

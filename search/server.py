@@ -17,6 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from catalog.errors import InvalidInput
+from resilience.atomic_files import write_atomically
 
 DRAIN = 10  # seconds that queries under way have to be answered after a stop was asked for
 
@@ -101,7 +102,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self._ready_file is not None and self.started:
             ready = {"port": self._listener.getsockname()[1], "pid": os.getpid()}
-            await asyncio.to_thread(_write_whole, self._ready_file, json.dumps(ready))
+            await asyncio.to_thread(write_atomically, self._ready_file, json.dumps(ready), fsync=False)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stop()
@@ -118,9 +119,3 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

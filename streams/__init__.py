@@ -1,4 +1,4 @@
-"""Kafka in and out: the Faust worker, its lanes, quarantine, and what publishes a catalogue.
+"""Kafka in and out: the Faust worker, its lanes, the quarantine topic, and publishing of a catalogue.
 
-Nothing is imported here: who only publishes does not wait for Faust to load.
+Nothing is imported here, so that publishing does not load Faust.
 """

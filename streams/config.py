@@ -1,4 +1,4 @@
-"""What the streaming side is told: addresses, names and limits. No mechanics here."""
+"""Configuration of the streaming side: addresses, names and limits. No mechanics here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 @dataclass(frozen=True, slots=True)
 class KafkaSecurity:
-    """How the broker is spoken to. `ca_file` is a PEM file of the authority that signed its certificate."""
+    """Encryption and authentication. `ca_file` is a PEM file of the authority that signed the broker's certificate."""
 
     protocol: Protocol = "PLAINTEXT"
     mechanism: Mechanism = "PLAIN"
@@ -34,10 +34,10 @@ class KafkaSecurity:
 
 @dataclass(frozen=True, slots=True)
 class KafkaConfig:
-    """Where the broker is and as which consumer group a worker reads. `bootstrap` is host:port, several by commas.
+    """The broker's address and a worker's consumer group. `bootstrap` is host:port, several separated by commas.
 
-    `member` is a name that a worker keeps over restarts, no two alive with the same: with it a worker that was killed
-    gets its partitions back at once, without it after the session has timed out.
+    `member` is a worker's name in the group, kept over restarts and unique among running workers. With it a killed
+    worker gets its partitions back at once; without it, after the session has timed out.
     """
 
     bootstrap: str = "localhost:9092"
@@ -50,7 +50,7 @@ class KafkaConfig:
         return [server.strip() for server in self.bootstrap.split(",") if server.strip()]
 
     def client_options(self) -> dict[str, Any]:
-        """The connection settings that kafka-python and aiokafka know by the same names."""
+        """The connection settings that have the same names in kafka-python and aiokafka."""
         security = self.security
         options: dict[str, Any] = {
             "bootstrap_servers": self.servers,
@@ -68,10 +68,10 @@ class KafkaConfig:
 
 @dataclass(frozen=True, slots=True)
 class TopicConfig:
-    """The topics and what they are created with.
+    """The topics and the settings they are created with.
 
-    Partitions bound how many workers can share a topic. `max_bytes` is the largest event; quarantine takes a little
-    more, for what it adds. `quarantine_days` is None where what was refused is kept for ever.
+    The number of partitions bounds the number of workers that share a topic. `max_bytes` is the largest event; the
+    quarantine topic takes a little more for its headers. `quarantine_days` None keeps refused records for ever.
     """
 
     live: str = "products"
@@ -85,12 +85,14 @@ class TopicConfig:
 
 @dataclass(frozen=True, slots=True)
 class BatchPolicy:
-    """How records become batches.
+    """Micro-batching of records.
 
-    A batch ships at once when nothing is in flight; otherwise when it is full, or `within_s` seconds after its first
-    record. Full is what has lately passed in about `goal_s` seconds, at most `max_records`: price changes come in large
-    batches and photos in small ones. At most `depth` batches are in flight. `buffer` bounds the records that wait in
-    memory before they are gathered; the consumer fetches again when it has emptied by about a third.
+    A batch ships at once if nothing is in flight; otherwise when it is full, or `within_s` seconds after its first
+    record. A full batch has as many records as recently passed in about `goal_s` seconds, at most `max_records`. So
+    price changes form large batches and photos small ones.
+
+    At most `depth` batches are in flight. `buffer` bounds the records that wait in memory to be batched; the consumer
+    fetches again when the buffer has emptied by about a third.
     """
 
     max_records: int = 256
@@ -102,7 +104,7 @@ class BatchPolicy:
 
 @dataclass(frozen=True, slots=True)
 class OutageRetryPolicy:
-    """The wait before a stage is tried again: uniform between 0 and a ceiling that doubles up to `max_s` seconds."""
+    """Exponential backoff of a stage: waits are uniform between 0 and a ceiling that doubles up to `max_s` seconds."""
 
     initial_s: float = 0.2
     max_s: float = 15.0
@@ -110,9 +112,9 @@ class OutageRetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class StallPolicy:
-    """When a worker with work to do counts as stuck: after `seconds` in which nothing moves, looked at now and then.
+    """A worker with work is stalled after `seconds` without progress, checked every `look_every_s` seconds.
 
-    `seconds` is to be longer than any one call of a stage may take, its time-out included.
+    `seconds` must be longer than any single call of a stage may take, its timeout included.
     """
 
     seconds: float = 300.0
@@ -121,11 +123,11 @@ class StallPolicy:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPolicy:
-    """How a worker batches, retries and leaves, in seconds.
+    """Batching, retries and shutdown of a worker. Durations are in seconds.
 
-    `drain_s` bounds what SIGTERM waits for batches in flight, `leave_s` what committing and leaving the group takes
-    after that, which a broker that is away would hold up for ever. After `session_s` without a sign of life the broker
-    gives a worker's partitions to others.
+    After SIGTERM, `drain_s` bounds the wait for batches in flight, and `leave_s` the time for the last commit and for
+    leaving the group, which would never end during an outage of the broker. After `session_s` without a heartbeat the
+    broker assigns a worker's partitions to others.
     """
 
     batch: BatchPolicy = BatchPolicy()

@@ -1,4 +1,4 @@
-"""Talking to the broker from outside the worker, with its errors as sentences."""
+"""Access to the broker from outside the worker, with its errors as sentences."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONNECT_MS = 5_000
 
 @contextmanager
 def admin_client(kafka: KafkaConfig) -> Iterator[KafkaAdminClient]:
-    """A kafka-python admin client, closed at the end. Raises Unavailable, or InvalidInput for what was refused."""
+    """A kafka-python admin client, closed at the end. Raises Unavailable, or InvalidInput if the broker refuses."""
     check_address(kafka)
     with sentences(kafka):
         client = KafkaAdminClient(**kafka.client_options(), bootstrap_timeout_ms=CONNECT_MS)
@@ -34,9 +34,9 @@ def admin_client(kafka: KafkaConfig) -> Iterator[KafkaAdminClient]:
 
 
 def read_topic(kafka: KafkaConfig, topic: str, *, start: tuple[int, int] | None = None) -> Iterator[Any]:
-    """kafka-python's ConsumerRecords of a topic, from its start to what is its end now, partition by partition.
+    """kafka-python's ConsumerRecords of a topic, from its start to its present end, partition by partition.
 
-    With `start`, a partition and an offset, only what that partition has from there on.
+    `start` is a partition and an offset: with it, only that partition is read, from that offset.
     """
     check_address(kafka)
     with sentences(kafka):
@@ -53,23 +53,23 @@ def _read(consumer: Any, topic: str, start: tuple[int, int] | None) -> Iterator[
     for partition in sorted(consumer.partitions_for_topic(topic) or ()):
         if start is not None and partition != start[0]:
             continue
-        place = TopicPartition(topic, partition)
-        consumer.assign([place])
+        topic_partition = TopicPartition(topic, partition)
+        consumer.assign([topic_partition])
         if start is None:
-            consumer.seek_to_beginning(place)
+            consumer.seek_to_beginning(topic_partition)
         else:
-            consumer.seek(place, start[1])
-        end = consumer.end_offsets([place])[place]
-        while consumer.position(place) < end:
-            for message in consumer.poll(timeout_ms=1000).get(place, ()):
+            consumer.seek(topic_partition, start[1])
+        end = consumer.end_offsets([topic_partition])[topic_partition]
+        while consumer.position(topic_partition) < end:
+            for message in consumer.poll(timeout_ms=1000).get(topic_partition, ()):
                 if message.offset < end:
                     yield message
 
 
 def check_address(kafka: KafkaConfig) -> None:
-    """Raises Unavailable when none of the broker's addresses can be connected to.
+    """Raises Unavailable if no connection to any of the broker's addresses succeeds, InvalidInput for a bad address.
 
-    kafka-python would try for long, and its clients leave their sockets open when they could not be made.
+    kafka-python would retry for long, and a client whose construction fails leaves its sockets open.
     """
     reason: OSError | None = None
     for server in kafka.servers:
@@ -86,7 +86,7 @@ def check_address(kafka: KafkaConfig) -> None:
 
 @contextmanager
 def sentences(kafka: KafkaConfig) -> Iterator[None]:
-    """Turns what kafka-python raises into Unavailable or InvalidInput, naming the broker."""
+    """Turns errors of kafka-python into Unavailable or InvalidInput, naming the broker."""
     try:
         yield
     except (KafkaError, OSError) as error:
@@ -94,7 +94,7 @@ def sentences(kafka: KafkaConfig) -> Iterator[None]:
 
 
 def sentence(kafka: KafkaConfig, error: Exception) -> LiveshelfError:
-    """What went wrong with the broker and what to do next."""
+    """An error of the broker as a sentence with what to do next."""
     if isinstance(error, AuthorizationError | SaslAuthenticationFailedError):
         return InvalidInput(
             f"The broker at {kafka.bootstrap} refuses this user ({_name(error)}): check name and rights."

@@ -1,4 +1,4 @@
-"""The topics, created as asked."""
+"""Creates, checks and counts the topics."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from streams.config import KafkaConfig, TopicConfig
 from streams.kafka_client import admin_client
 
 DAY_MS = 24 * 3600 * 1000
-# What a quarantined record carries besides its own bytes: where it came from, and why it is there.
+# Bytes that a quarantined record has in addition to its own: its origin and the reason, as headers.
 HEADERS_BYTES = 64 * 1024
 
 
 def create_topics(kafka: KafkaConfig, topics: TopicConfig) -> list[str]:
-    """Creates the topics that are not there yet; the names of those it created.
+    """Creates the missing topics and returns their names.
 
-    Raises InvalidInput for a topic that exists with fewer partitions than asked or that the broker refuses to create,
-    Unavailable when the broker does not answer.
+    Raises InvalidInput for a topic that has fewer partitions than configured or that the broker refuses to create,
+    Unavailable if the broker does not answer.
     """
-    wanted = _wanted(topics)
+    configs = _configs(topics)
     with admin_client(kafka) as client:
-        answer = client.create_topics(wanted, raise_errors=False)
-        created = [topic["name"] for topic in answer["topics"] if _is_new(topic)]
-        client.wait_for_topics(list(wanted))
-        partitions = {topic["name"]: len(topic["partitions"]) for topic in client.describe_topics(list(wanted))}
+        response = client.create_topics(configs, raise_errors=False)
+        created = [topic["name"] for topic in response["topics"] if _is_new(topic)]
+        client.wait_for_topics(list(configs))
+        partitions = {topic["name"]: len(topic["partitions"]) for topic in client.describe_topics(list(configs))}
     for name, count in partitions.items():
         if count < topics.partitions:
             raise InvalidInput(
                 f"The topic {name} has {count} partitions, not {topics.partitions}: ask for {count}, or use a new "
-                f"topic, for adding partitions would break the order of a product's events."
+                f"topic, because adding partitions would break the order of a product's events."
             )
     return created
 
 
 def check_topics(kafka: KafkaConfig, names: Iterable[str]) -> None:
-    """Raises InvalidInput for a topic that is not there, Unavailable when the broker does not answer."""
+    """Raises InvalidInput if a topic does not exist, Unavailable if the broker does not answer."""
     with admin_client(kafka) as client:
         missing = sorted(set(names) - set(client.list_topics()))
     if missing:
@@ -48,13 +48,13 @@ def check_topics(kafka: KafkaConfig, names: Iterable[str]) -> None:
 
 
 def partitions_of(kafka: KafkaConfig, topics: TopicConfig) -> dict[str, int]:
-    """How many partitions each of the topics has, 0 where it does not exist. Raises Unavailable and InvalidInput."""
+    """The number of partitions of each topic, 0 if it does not exist. Raises Unavailable and InvalidInput."""
     with admin_client(kafka) as client:
-        there = {topic["name"]: len(topic["partitions"]) for topic in client.describe_topics()}
-    return {name: there.get(name, 0) for name in _wanted(topics)}
+        counts = {topic["name"]: len(topic["partitions"]) for topic in client.describe_topics()}
+    return {name: counts.get(name, 0) for name in _configs(topics)}
 
 
-def _wanted(topics: TopicConfig) -> dict[str, dict[str, Any]]:
+def _configs(topics: TopicConfig) -> dict[str, dict[str, Any]]:
     events = {"max.message.bytes": str(topics.max_bytes)}
     days = topics.quarantine_days
     quarantine = {

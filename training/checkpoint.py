@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from catalog.errors import InvalidInput
 from encoders.towers.single_stream import SingleStream
+from resilience.atomic_files import replacing
 from training.distributed import Distributed
 from training.late_fusion import LateFusionTowers
 from training.recipe import Recipe
@@ -57,12 +58,11 @@ class TrainingState:
 
     def save(self, folder: Path) -> None:
         """Write everything to `folder`, whole or not at all."""
-        partial = folder / f"{FILE}.partial"
         said = {"progress": self.progress.__dict__, "recipe": self.recipe.json(), "scaler": self.scaler.state_dict()}
         # Clones, for the format has no room for tensors that share memory.
         tensors = {name: value.detach().cpu().clone().contiguous() for name, value in self._tensors().items()}
-        save_file(tensors, partial, metadata={"state": json.dumps(said)})
-        partial.rename(folder / FILE)
+        with replacing(folder / FILE) as temporary:
+            save_file(tensors, temporary, metadata={"state": json.dumps(said)})
 
     def load(self, folder: Path) -> None:
         """Go on from what `save` wrote. Raises InvalidInput where there is nothing, or that of another recipe."""

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from catalog.domain.json_text import json_excerpt
+from catalog.events.values import Price, read_availability, read_flag, read_price, read_version
 
 OPERATIONS = ("put", "patch", "delete")
 ENVELOPES = ("none", "debezium")
@@ -21,12 +20,6 @@ CHANGES = ("c", "r", "u", "d")
 ROW = "row."
 # Debezium writes this for a large column that a change did not touch and that the database's log therefore omits.
 UNAVAILABLE = "__debezium_unavailable_value"
-YES = frozenset({"true", "t", "yes", "y", "1"})
-NO = frozenset({"false", "f", "no", "n", "0", ""})
-NUMBER = re.compile(r"\s*-?\d{1,30}(\.\d{0,30})?\s*", re.ASCII)
-INTEGER = re.compile(r"\s*\d{1,20}\s*", re.ASCII)
-FAR = 1e30
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MappingError(ValueError):
@@ -70,7 +63,7 @@ class RecordMapping:
         else:
             envelope = _unwrapped(value)
             row, deleted = _changed_row(envelope)
-        return self._event(row, envelope, deleted=deleted or self._flag("deleted", row) is True)
+        return self._event(row, envelope, deleted=deleted or self._flag("deleted", row, read_flag) is True)
 
     def key(self, key: object) -> object:
         """The id in the JSON of a record's key, or in its `payload`; None if there is none."""
@@ -93,10 +86,11 @@ class RecordMapping:
             event["version"] = self._version(row, envelope)
         if deleted:
             return event
+        price, currency = self._price(row), self._value("currency", row)
         offer = {
-            "price": self._price(row),
-            "currency": self._value("currency", row),
-            "available": self._flag("available", row),
+            "price": price.amount / self.price_divisor if price else None,
+            "currency": price.currency if price and currency is None else currency,
+            "available": self._flag("available", row, read_availability),
         }
         content = {"title": self._value("title", row), "images": self._images(row)}
         return event | content | {"attributes": self._attributes(row), "offer": offer}
@@ -106,26 +100,17 @@ class RecordMapping:
         column = getattr(self, key)
         return None if column is None else _value_at(row, column, key)
 
-    def _version(self, row: dict[str, Any], envelope: dict[str, Any]) -> object:
+    def _version(self, row: dict[str, Any], envelope: dict[str, Any]) -> int:
         path = self.version or ""
         source = row if path.startswith(ROW) else envelope
         value = _value_at(source, path.removeprefix(ROW), "version")
         if value is None:
             raise MappingError(f"version: there is nothing in {path}")
-        if isinstance(value, str):
-            return int(value) if INTEGER.fullmatch(value) else self._time_ms(value)
-        return value
-
-    def _time_ms(self, text: str) -> int:
-        try:
-            time = datetime.fromisoformat(text.strip()) if self.version_is == "time" else None
-        except ValueError:
-            time = None
-        if time is None:
-            expected = "an integer or a time in ISO form" if self.version_is == "time" else "an integer"
-            raise MappingError(f"version: {self.version} is {json_excerpt(text)}, not {expected}")
-        time = time if time.tzinfo else time.replace(tzinfo=UTC)
-        return (time - EPOCH) // timedelta(milliseconds=1)
+        times = self.version_is == "time"
+        if (version := read_version(value, times=times)) is None:
+            expected = "an integer from 0 or a time in ISO form" if times else "an integer from 0"
+            raise MappingError(f"version: {path} is {json_excerpt(value)}, not {expected}")
+        return version
 
     def _images(self, row: Mapping[str, Any]) -> list[Any]:
         urls: list[Any] = []
@@ -136,30 +121,21 @@ class RecordMapping:
             urls.extend(value if isinstance(value, list) else [] if value in (None, "") else [value])
         return urls
 
-    def _price(self, row: Mapping[str, Any]) -> object:
+    def _price(self, row: Mapping[str, Any]) -> Price | None:
         value = self._value("price", row)
-        if value is None or value == "":
+        if value is None or (isinstance(value, str) and not value.strip()):
             return None
-        if isinstance(value, str):
-            if not NUMBER.fullmatch(value):
-                raise MappingError(f"price: {self.price} is {json_excerpt(value)}, not a number")
-            value = float(value)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        # The parser rejects what is far from any price.
-        return value / self.price_divisor if is_number and abs(value) < FAR else value
+        if (price := read_price(value)) is None:
+            raise MappingError(f'price: {self.price} is {json_excerpt(value)}, not a number or text like "43.67 EUR"')
+        return price
 
-    def _flag(self, key: str, row: Mapping[str, Any]) -> bool | None:
-        """True or false, also from a stock count or a word."""
+    def _flag(self, key: str, row: Mapping[str, Any], read: Callable[[object], bool | None]) -> bool | None:
         value = self._value(key, row)
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, int | float):
-            return value > 0
-        if isinstance(value, str):
-            word = value.strip().lower()
-            if word in YES or word in NO:
-                return word in YES
-        raise MappingError(f"{key}: {getattr(self, key)} is {json_excerpt(value)}, not true, false or a number")
+        if value is None:
+            return None
+        if (flag := read(value)) is None:
+            raise MappingError(f"{key}: {getattr(self, key)} is {json_excerpt(value)}, not true, false or a number")
+        return flag
 
     def _attributes(self, row: Mapping[str, Any]) -> dict[str, Any]:
         others: dict[str, Any] = {}

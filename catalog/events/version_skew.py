@@ -17,7 +17,7 @@ def version_skew_error(version: int, *, now_ms: int, max_skew_ms: int, from_time
         return None
     subject = f"the record's timestamp, {version}, stands for it and" if from_timestamp else str(version)
     return (
-        f"version: {what} is {(version - now_ms) / HOUR_MS:,.0f} h ahead of now (in milliseconds since the epoch), and "
-        f"{most_ms / HOUR_MS:,.4g} h are allowed, for it would win over every change until then; correct the clock, or "
-        "set LIVESHELF_MAX_VERSION_SKEW_SECONDS to 0 if versions are no times"
+        f"version: {subject} is {(version - now_ms) / HOUR_MS:,.0f} h ahead of now (in milliseconds since the epoch), "
+        f"and {max_skew_ms / HOUR_MS:,.4g} h are allowed, because it would win over every change until then; correct "
+        "the clock, or set LIVESHELF_MAX_VERSION_SKEW_SECONDS to 0 if versions are not times"
     )

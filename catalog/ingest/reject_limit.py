@@ -64,9 +64,9 @@ class RejectMeter:
         if rejected < self._limit.min_count or rejected <= self._limit.max_share * records:
             return
         raise FatalError(
-            f"{refused} of the last {records} records were refused, most often because of: {self._most_frequent()}. "
-            "The worker stops before the rest of the topic goes to quarantine: correct the events or go back to the "
-            "version of the worker that could read them, then start it again; if they are to be refused, set "
+            f"{rejected} of the last {records} records were rejected, most often because of: {self._most_frequent()}. "
+            "The worker stops so that the rest of the topic does not go to quarantine. Correct the events, or run the "
+            "version of the worker that could read them, and start it again. To reject them all, set "
             "LIVESHELF_REJECT_MAX_SHARE=1."
         )
 

@@ -1,4 +1,4 @@
-"""Apache Kafka on this machine: one KRaft node in a process of its own, from package registries alone."""
+"""Apache Kafka on this machine: one KRaft node in a process of its own, installed from package registries alone."""
 
 from __future__ import annotations
 

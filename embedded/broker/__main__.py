@@ -1,4 +1,4 @@
-"""`python -m embedded.broker fetch --cache FOLDER`: bring Kafka's jars here. `lock`: write the lock file anew."""
+"""`python -m embedded.broker fetch --cache FOLDER` downloads Kafka's jars. `lock` writes the lock file again."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ def main() -> int:
     """Run one of the two commands; the exit status is 0, or 1 with one sentence on standard error."""
     parser = argparse.ArgumentParser(prog="python -m embedded.broker", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    fetching = commands.add_parser("fetch", help="download Kafka's jars and check them against the lock file")
-    fetching.add_argument("--cache", type=Path, default=Path("~/.cache/liveshelf"), help="where they go (%(default)s)")
-    fetching.add_argument("--repository", help="a Maven repository to use in place of Maven Central")
+    fetch_parser = commands.add_parser("fetch", help="download Kafka's jars and check them against the lock file")
+    fetch_parser.add_argument(
+        "--cache", type=Path, default=Path("~/.cache/liveshelf"), help="their folder (%(default)s)"
+    )
+    fetch_parser.add_argument("--repository", help="a Maven repository to use in place of Maven Central")
     commands.add_parser("lock", help="resolve Kafka's jars again and write the lock file")
     arguments = parser.parse_args()
     try:

@@ -1,4 +1,4 @@
-"""What the broker is told: its properties, where it logs, and how Java runs it."""
+"""Configuration of the broker: its properties, its logging and its Java command line."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ ONE_NODE: dict[str, str | int] = {
     "message.max.bytes": MESSAGE_BYTES,
     "replica.fetch.max.bytes": MESSAGE_BYTES,
     "log.segment.bytes": 64 * MIB,
-    # Kafka sets this much aside for each segment's index at once; 1 MiB indexes far more than one segment holds.
+    # Kafka preallocates this for each segment's index; 1 MiB indexes far more than one segment contains.
     "log.index.size.max.bytes": MIB,
     "log.retention.hours": 7 * 24,
-    # A shop that was closed for a month goes on where it stopped.
+    # After a month without a worker, reading continues where it stopped.
     "offsets.retention.minutes": 31 * 24 * 60,
     "log.cleaner.dedupe.buffer.size": 16 * MIB,
     "num.network.threads": 2,
     "num.io.threads": 4,
     "background.threads": 2,
-    # After a kill the node is let in again only when its last session has run out, so a session is short; a node that
-    # loses it to a stall gets it back with its next heartbeat.
+    # After a kill the node can register again only after its last session has expired, so sessions are short. A node
+    # that loses its session by a stall gets it back with its next heartbeat.
     "broker.session.timeout.ms": 4_000,
     "broker.heartbeat.interval.ms": 500,
 }
@@ -65,7 +65,7 @@ LOG4J = """\
 
 
 def properties(data: Path, *, clients: int, controller: int) -> str:
-    """The text of server.properties for the node that keeps its log below `data` and listens on these ports."""
+    """The text of server.properties for a node with its log below `data` that listens on these ports."""
     settings = ONE_NODE | {
         "listeners": f"CLIENTS://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{controller}",
         "advertised.listeners": f"CLIENTS://127.0.0.1:{clients}",
@@ -76,7 +76,7 @@ def properties(data: Path, *, clients: int, controller: int) -> str:
 
 
 def java(home: Path, jars: Sequence[Path], data: Path, options: Sequence[str] = ()) -> list[str]:
-    """The command line up to the main class, for a process that starts soon and stays small."""
+    """The command line before the main class, for a process that starts fast and stays small."""
     return [
         str(home / "bin" / "java"),
         *options,

@@ -1,4 +1,4 @@
-"""Kafka's jars: fetched from Maven Central once, checked against the lock file at every start."""
+"""Kafka's jars: downloaded from Maven Central once, checked against the lock file at every start."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMEOUT_S = 20
 
 @dataclass(frozen=True)
 class Jar:
-    """One locked file: Maven's `group:artifact:version` and the sha256 its bytes must have."""
+    """One locked file: Maven's `group:artifact:version` and the sha256 of its bytes."""
 
     coordinate: str
     sha256: str
@@ -36,32 +36,32 @@ class Jar:
 
 @cache
 def locked() -> tuple[Jar, ...]:
-    """What the lock file names, in its order, which is the order of the class path."""
+    """The jars of the lock file, in its order, which is the order of the class path."""
     return tuple(Jar(**entry) for entry in tomllib.loads(LOCK.read_text())["jar"])
 
 
 def fetch(cache: Path, *, repository: str | None = None) -> list[Path]:
-    """Download what the cache lacks, check it, and return every jar of the class path.
+    """Download the jars missing from the cache, check them, and return every jar of the class path.
 
-    `repository` is the address of a Maven repository to use in place of Maven Central. Raises EmbeddedError when a
-    download fails or brings other bytes than the lock names; what arrived until then stays and is not fetched again.
+    `repository` is the address of a Maven repository to use instead of Maven Central. Raises EmbeddedError if a
+    download fails or its sha256 differs from the lock file. Jars that arrived before stay in the cache.
     """
     folder = _folder(cache)
-    wanted = [jar for jar in locked() if not _intact(folder / jar.filename, jar)]
-    if wanted:
+    missing = [jar for jar in locked() if not _intact(folder / jar.filename, jar)]
+    if missing:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as staging:
-            _download(wanted, folder, Path(staging), repository)
+            _download(missing, folder, Path(staging), repository)
     return [folder / jar.filename for jar in locked()]
 
 
 def present(cache: Path) -> list[Path]:
-    """Every jar of the class path, without the network. Raises EmbeddedError if one is missing or not as locked."""
+    """Every jar of the class path, without network. Raises EmbeddedError if one is missing or differs from the lock."""
     folder = _folder(cache)
     bad = [jar.filename for jar in locked() if not _intact(folder / jar.filename, jar)]
     if bad:
         raise EmbeddedError(
-            f"{len(bad)} of the broker's {len(locked())} jars are missing from {folder} or not as locked "
+            f"{len(bad)} of the broker's {len(locked())} jars are missing from {folder} or differ from the lock file "
             f"(the first is {bad[0]}): run `python -m embedded.broker fetch --cache {cache}`, which needs the network."
         )
     return [folder / jar.filename for jar in locked()]
@@ -93,7 +93,7 @@ def _download(jars: Iterable[Jar], folder: Path, staging: Path, repository: str 
 
 
 def _download_one(jar: Jar, folder: Path, staging: Path, repository: str | None) -> None:
-    # jgo brings an HTTP client along: importing it costs more than checking every jar, so only when one is needed.
+    # Importing jgo, with its HTTP client, takes longer than checking every jar, so only for a download.
     import requests
     from jgo.maven import MavenContext
 
@@ -113,6 +113,6 @@ def _download_one(jar: Jar, folder: Path, staging: Path, repository: str | None)
         finally:
             shutil.rmtree(repo, ignore_errors=True)
     raise EmbeddedError(
-        f"The broker's {jar.filename} cannot be had from {repository or 'Maven Central'} ({reason}): "
-        f"check the network and run the command again; what has arrived is kept."
+        f"The broker's {jar.filename} cannot be downloaded from {repository or 'Maven Central'} ({reason}): "
+        f"check the network and run the command again; completed downloads are kept."
     )

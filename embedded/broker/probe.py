@@ -1,4 +1,4 @@
-"""Does a broker answer? Asked in Kafka's own protocol, by hand, so that no client library is needed."""
+"""Checks whether a broker answers, by one request of Kafka's protocol, without a client library."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REQUEST = struct.pack(">hhih", API_VERSIONS, 0, CORRELATION, -1)
 
 
 def answers(port: int, *, timeout: float = 0.5) -> bool:
-    """True if the broker on 127.0.0.1:`port` answers an ApiVersions request, without an error, in `timeout` seconds."""
+    """True if the broker on 127.0.0.1:`port` answers an ApiVersions request without an error in `timeout` seconds."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout) as connection:
             connection.sendall(struct.pack(">i", len(REQUEST)) + REQUEST)
@@ -27,17 +27,17 @@ def answers(port: int, *, timeout: float = 0.5) -> bool:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now; somebody may take it before it is used."""
+    """A port of 127.0.0.1 that is free now; another process may take it before it is used."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def taken(port: int) -> bool:
+def in_use(port: int) -> bool:
     """True if 127.0.0.1:`port` cannot be listened on now."""
     with socket.socket() as probe:
-        # As Java does: a port that only waits for old connections to fade is free.
+        # As Java does: a port with old connections in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

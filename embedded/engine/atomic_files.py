@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writes: a file has its old content or all of its new content."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Replace a file so that a reader, and a crash at any moment, sees the old content or the new, never a part."""
+    """Replace a file so that readers, also after a crash, see its old content or its new content, never a part."""
     draft = path.with_name(path.name + ".draft")
     with open(draft, "w", encoding="utf-8") as out:
         json.dump(content, out, indent=1)
@@ -20,7 +20,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the folder's own entries (new names, renames) outlive a power cut."""
+    """Make the folder's entries (new names, renames) survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The engine as a child process: start it, know where it answers, stop it."""
+"""The engine as a child process: starts it, knows its port, stops it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class EngineProcess:
         """Start an engine on the folder `data` and return once it answers, within `timeout` seconds.
 
         `port` 0 takes a free one. The engine logs to engine.log in the folder, and never outlives this process. With
-        `optimize` it first builds the graphs for large collections, so give it minutes. Raises EmbeddedError, with
-        the engine's own sentence, where it cannot serve.
+        `optimize` it first builds the HNSW graphs of large collections, which takes minutes. Raises EmbeddedError with
+        the engine's own sentence if it cannot serve.
         """
         data = data.expanduser().resolve()
-        # The engine takes the folder itself; asked here first, because a second engine would empty the first one's log.
+        # The engine locks the folder itself. Checked here too, because a second engine would empty the first one's log.
         Ownership(data, "an engine").release()
         log, ready = data / "engine.log", data / f"ready-{uuid.uuid4().hex}.json"
         argv = [sys.executable, "-P", "-m", "embedded.engine", "--data", str(data), "--port", str(port)]
@@ -46,9 +46,9 @@ class EngineProcess:
             if child.wait_until(ready.exists, timeout=timeout):
                 return cls(child, json.loads(ready.read_text())["port"])
             if child.poll() is None:
-                raise EmbeddedError(f"The engine on {data} does not answer after {timeout:g} s: look into {log}.")
-            said = tail(log).splitlines()
-            raise EmbeddedError(said[-1] if said else f"The engine on {data} ended without a word.")
+                raise EmbeddedError(f"The engine on {data} does not answer after {timeout:g} s: read {log}.")
+            lines = tail(log).splitlines()
+            raise EmbeddedError(lines[-1] if lines else f"The engine on {data} ended with an empty log.")
         except BaseException:
             child.kill()
             raise
@@ -70,15 +70,15 @@ class EngineProcess:
         return self._child.poll()
 
     def stop(self) -> int:
-        """Ask it to finish what is in flight and wait until it has; the exit status, 0 when all is well."""
+        """Stop it after the calls in flight, and return the exit status, 0 if all went well."""
         return self._child.stop()
 
     def kill(self) -> int:
-        """End it at once, as a crash would; the exit status."""
+        """End it at once, as a crash would, and return the exit status."""
         return self._child.kill()
 
     def __enter__(self) -> Self:
-        """It runs already."""
+        """Nothing to do: it runs already."""
         return self
 
     def __exit__(

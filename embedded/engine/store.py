@@ -1,8 +1,8 @@
-"""Collections and aliases: which there are, where their data lies, and how they are opened, made and dropped.
+"""Collections and aliases: opens, creates and drops them, and keeps their data in a folder.
 
-The folder holds engine.json (names, configurations, aliases; replaced whole at every change) and, under collections/,
-one numbered folder for each collection with the engine's files. engine.json decides: a numbered folder that it does
-not name is what a crash left behind, and is removed at the next start.
+The folder contains engine.json (names, configurations, aliases; replaced atomically at every change) and, under
+collections/, one numbered folder for each collection with the engine's files. A numbered folder that engine.json does
+not name remains from a crash, and is removed at the next start.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """One open collection. `number` names its folder; `optimized` says that some of it lies in read-only segments."""
+    """One open collection. `number` names its folder; `optimized` is true if some points are in read-only segments."""
 
     name: str
     number: int
@@ -39,22 +39,23 @@ class Collection:
     shard: edge.EdgeShard
     optimized: bool = False
     dimensions: Dimensions = field(init=False)
-    brief: HitBytesCache = field(init=False, default_factory=HitBytesCache)
-    kept: PointCache = field(init=False)
+    hit_cache: HitBytesCache = field(init=False, default_factory=HitBytesCache)
+    point_cache: PointCache = field(init=False)
 
     def __post_init__(self) -> None:
         dimensions = configs.dimensions(self.config)
         object.__setattr__(self, "dimensions", dimensions)
-        object.__setattr__(self, "kept", PointCache({name: dim for name, dim in dimensions.items() if dim is not None}))
+        dense = {name: dim for name, dim in dimensions.items() if dim is not None}
+        object.__setattr__(self, "point_cache", PointCache(dense))
 
 
 class Store:
-    """What the engine holds. Changes must come from one thread at a time; look-ups may come from any."""
+    """All collections and aliases. One thread at a time may change them; any thread may read them."""
 
     def __init__(self, folder: Path, *, optimize: bool = False) -> None:
-        """Open what the folder holds. Raises EmbeddedError where it cannot be read.
+        """Open the collections in the folder. Raises EmbeddedError if one cannot be read.
 
-        With `optimize` it also builds the graphs that large collections are searched with, which may take minutes.
+        With `optimize` it also builds the HNSW graphs of large collections, which may take minutes.
         """
         self._file = folder / "engine.json"
         self._data = folder / "collections"
@@ -64,10 +65,10 @@ class Store:
         self._next = 1
         if self._file.exists():
             self._open(json.loads(self._file.read_text(encoding="utf-8")), optimize)
-        kept = {str(collection.number) for collection in self._collections.values()}
-        for left_behind in self._data.iterdir():
-            if left_behind.name not in kept:
-                shutil.rmtree(left_behind)
+        folders = {str(collection.number) for collection in self._collections.values()}
+        for folder in self._data.iterdir():
+            if folder.name not in folders:
+                shutil.rmtree(folder)
 
     def _open(self, content: dict[str, Any], optimize: bool) -> None:
         if content["format"] != _FORMAT:
@@ -89,12 +90,12 @@ class Store:
                 ) from error
             if optimize:
                 shard.optimize()
-            # A segment that is written to is always there, and only ever one: any other is an optimized one.
+            # There is always exactly one writable segment; any other is an optimized one.
             optimized = shard.info().segments_count > 1
             self._collections[name] = Collection(name, entry["number"], config, shard, optimized)
 
     def _commit(self, collections: dict[str, Collection], aliases: dict[str, str]) -> None:
-        """Make these the collections and aliases: on disk first, so that nothing is ever built on what is not there."""
+        """Replace the collections and aliases, on disk first, so that no later write depends on a lost change."""
         entries = {
             name: {"number": collection.number, "config": json_format.MessageToDict(collection.config)}
             for name, collection in collections.items()
@@ -111,18 +112,18 @@ class Store:
         return dict(self._aliases)
 
     def find(self, name: str) -> Collection | None:
-        """The collection of that name or alias, if there is one."""
+        """The collection of that name or alias, None if it does not exist."""
         return self._collections.get(self._aliases.get(name, name))
 
     def get(self, name: str) -> Collection:
-        """The collection of that name or alias. Refuses where there is none."""
-        found = self.find(name)
-        if found is None:
+        """The collection of that name or alias. Raises StatusError if it does not exist."""
+        collection = self.find(name)
+        if collection is None:
             raise missing(f"Collection `{name}` doesn't exist!")
-        return found
+        return collection
 
     def create(self, name: str, config: pb.CollectionConfig) -> None:
-        """Make an empty collection."""
+        """Create an empty collection."""
         check_name(name)
         if name in self._collections:
             raise exists(f"Collection `{name}` already exists!")
@@ -136,32 +137,32 @@ class Store:
         self._commit({**self._collections, name: Collection(name, number, config, shard)}, self._aliases)
 
     def drop(self, name: str) -> bool:
-        """Remove a collection, its data and its aliases. False where there is none of that name."""
-        gone = self._collections.get(name)
-        if gone is None:
+        """Remove a collection, its data and its aliases. False if no collection has that name."""
+        dropped = self._collections.get(name)
+        if dropped is None:
             return False
-        kept = {other: collection for other, collection in self._collections.items() if other != name}
-        self._commit(kept, {alias: target for alias, target in self._aliases.items() if target != name})
-        gone.shard.close()
-        # What cannot be removed now is removed at the next start.
-        shutil.rmtree(self._data / str(gone.number), ignore_errors=True)
+        others = {other: collection for other, collection in self._collections.items() if other != name}
+        self._commit(others, {alias: target for alias, target in self._aliases.items() if target != name})
+        dropped.shard.close()
+        # Files that cannot be removed now are removed at the next start.
+        shutil.rmtree(self._data / str(dropped.number), ignore_errors=True)
         return True
 
     def change_aliases(self, actions: Iterable[pb.AliasOperations]) -> None:
-        """Carry out all the actions at once, or none of them."""
-        after = dict(self._aliases)
+        """Apply all actions atomically, or none of them."""
+        aliases = dict(self._aliases)
         for action in actions:
             match variant(action, "action"):
                 case "create_alias":
-                    self._point(after, action.create_alias.alias_name, action.create_alias.collection_name)
+                    self._point(aliases, action.create_alias.alias_name, action.create_alias.collection_name)
                 case "rename_alias":
                     old = action.rename_alias.old_alias_name
-                    if old not in after:
+                    if old not in aliases:
                         raise missing(f"Alias {old} does not exist!")
-                    self._point(after, action.rename_alias.new_alias_name, after.pop(old))
+                    self._point(aliases, action.rename_alias.new_alias_name, aliases.pop(old))
                 case _:
-                    after.pop(action.delete_alias.alias_name, None)  # a server, too, deletes what is not there
-        self._commit(self._collections, after)
+                    aliases.pop(action.delete_alias.alias_name, None)  # a server accepts a missing alias too
+        self._commit(self._collections, aliases)
 
     def _point(self, aliases: dict[str, str], alias: str, target: str) -> None:
         if target not in self._collections:
@@ -172,12 +173,12 @@ class Store:
         aliases[alias] = target
 
     def flush(self) -> None:
-        """Write what is in memory to the collections' own files, so that the next start replays less."""
+        """Write memory to the collections' files, so that the next start replays less."""
         for collection in list(self._collections.values()):
             collection.shard.flush()
 
     def close(self) -> None:
-        """Flush and let go of every collection."""
+        """Flush and close every collection."""
         while self._collections:
             _, collection = self._collections.popitem()
             collection.shard.flush()

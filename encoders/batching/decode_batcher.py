@@ -1,4 +1,4 @@
-"""Photos decoded and titles tokenized, several with one change of threads."""
+"""Photos are decoded and titles tokenized in other threads, several items in one job."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from encoders.batching.executor import Priority, PriorityThreadPool
 from encoders.model import Inputs
 
-TOGETHER = 8
-"""Waking the event loop costs a third of what reading a small photo does; of so many it is a small part."""
+MAX_RESULTS = 8
+"""Waking the event loop costs a third of decoding a small photo; shared by this many items it costs little."""
 
 SLICE_S = 0.005
 
@@ -24,79 +24,84 @@ Read = Callable[[str, bytes | None], Inputs]
 class _PendingItem:
     text: str
     data: bytes | None
-    answer: asyncio.Future[Inputs]
+    result: asyncio.Future[Inputs]
 
 
 class DecodeBatcher:
-    """One lane's way to the threads that decode.
+    """Sends the items of one lane to the decoding threads.
 
-    A job takes one after the other of what waits, for a few milliseconds: then it is asked again whose turn it is. So a
-    lone product waits for nothing, large photos are jobs of their own, and no thread is idle while another has several.
-    What waits here is bounded by the photos that the lane fetches at once.
+    A job reads waiting items one after the other for a few milliseconds, then gives its thread back to the pool. So a
+    lone item does not wait for others, and each large photo is a job of its own. Idle threads share the items of a
+    lane. The number of waiting items is bounded by the lane's limit on concurrent fetches.
     """
 
     def __init__(
-        self, read: Read, threads: PriorityThreadPool, turn: Priority, *, clock: Callable[[], float] = time.perf_counter
+        self,
+        read: Read,
+        threads: PriorityThreadPool,
+        priority: Priority,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`read` is called in the threads; `clock` gives seconds."""
         self._read = read
         self._threads = threads
-        self._turn = turn
+        self._priority = priority
         self._clock = clock
         self._waiting: deque[_PendingItem] = deque()
-        self._called = False  # a job is asked for and has not begun
+        self._submitted = False  # a job is submitted and has not started
         self._lock = threading.Lock()
 
     async def __call__(self, text: str, data: bytes | None) -> Inputs:
-        """A text and a photo as the model reads them. Raises what `read` raises, and Unavailable."""
-        asked = _PendingItem(text, data, asyncio.get_running_loop().create_future())
+        """A text and a photo as model inputs. Raises the errors of `read`, and Unavailable."""
+        item = _PendingItem(text, data, asyncio.get_running_loop().create_future())
         with self._lock:
-            self._waiting.append(asked)
-            self._call()
-        return await asked.answer
+            self._waiting.append(item)
+            self._submit()
+        return await item.result
 
-    def _call(self) -> None:
-        if not self._called:
-            self._threads.submit(self._run, turn=self._turn)
-            self._called = True
+    def _submit(self) -> None:
+        if not self._submitted:
+            self._threads.submit(self._run, priority=self._priority)
+            self._submitted = True
 
     def _run(self) -> None:
         with self._lock:
-            self._called = False
+            self._submitted = False
             if len(self._waiting) > 1:
-                self._call()
-        done: list[tuple[_PendingItem, Inputs | Exception]] = []
-        until = self._clock() + SLICE_S
-        while (asked := self._next()) is not None:
-            done.append((asked, self._made(asked)))
-            if len(done) == TOGETHER or self._clock() >= until:
+                self._submit()
+        results: list[tuple[_PendingItem, Inputs | Exception]] = []
+        deadline = self._clock() + SLICE_S
+        while (item := self._next()) is not None:
+            results.append((item, self._inputs_of(item)))
+            if len(results) == MAX_RESULTS or self._clock() >= deadline:
                 break
-        if done:
-            done[0][0].answer.get_loop().call_soon_threadsafe(_answer, done)
+        if results:
+            results[0][0].result.get_loop().call_soon_threadsafe(_deliver, results)
         with self._lock:
             if self._waiting:
-                self._call()
+                self._submit()
 
     def _next(self) -> _PendingItem | None:
         with self._lock:
             while self._waiting:
-                asked = self._waiting.popleft()
-                if not asked.answer.cancelled():
-                    return asked
+                item = self._waiting.popleft()
+                if not item.result.cancelled():
+                    return item
             return None
 
-    def _made(self, asked: _PendingItem) -> Inputs | Exception:
+    def _inputs_of(self, item: _PendingItem) -> Inputs | Exception:
         try:
-            return self._read(asked.text, asked.data)
-        except Exception as err:  # it is raised where the answer is awaited
+            return self._read(item.text, item.data)
+        except Exception as err:  # raised again where the result is awaited
             return err
 
 
-def _answer(done: list[tuple[_PendingItem, Inputs | Exception]]) -> None:
-    for asked, made in done:
-        if asked.answer.cancelled():
+def _deliver(results: list[tuple[_PendingItem, Inputs | Exception]]) -> None:
+    for item, inputs in results:
+        if item.result.cancelled():
             continue
-        if isinstance(made, Exception):
-            asked.answer.set_exception(made)
+        if isinstance(inputs, Exception):
+            item.result.set_exception(inputs)
         else:
-            asked.answer.set_result(made)
+            item.result.set_result(inputs)

@@ -1,26 +1,23 @@
-"""A few threads that work by turns: a question before the live stream, the live stream before a back-fill."""
+"""A thread pool with priorities: queries run before the live lane, and the live lane before back-fill."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from catalog.errors import FatalError, Unavailable
+from catalog.errors import Unavailable
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Priority(IntEnum):
-    """Who goes first when both wait."""
+    """The lowest number runs first."""
 
     QUERY = 0
     LIVE = 1
@@ -28,26 +25,28 @@ class Priority(IntEnum):
 
 
 class FairShare:
-    """Whose turn it is. Of the time that live and back-fill work take while both wait, back-fill gets `share`."""
+    """Chooses the next priority. While live and back-fill jobs both wait, back-fill gets `share` of the time."""
 
     def __init__(self, share: float) -> None:
         """`share` lies between 0 and 1, both excluded."""
         self._share = share
-        self._owed = 0.0  # seconds that back-fill has had less than its share
+        self._backfill_debt_s = 0.0  # seconds that back-fill got less than its share
 
     def next(self, waiting: Sequence[bool]) -> Priority:
-        """Of those that wait, by turn."""
-        turn = next(turn for turn in Priority if waiting[turn])
-        return Priority.BACKFILL if turn is Priority.LIVE and waiting[Priority.BACKFILL] and self._owed > 0 else turn
+        """The priority to run next; `waiting` says for each priority whether it has a job."""
+        first = next(priority for priority in Priority if waiting[priority])
+        backfill_is_due = waiting[Priority.BACKFILL] and self._backfill_debt_s > 0
+        return Priority.BACKFILL if first is Priority.LIVE and backfill_is_due else first
 
-    def took(self, turn: Priority, seconds: float, waiting: Sequence[bool]) -> None:
-        """What was begun when `waiting` was asked about has taken so long."""
-        if waiting[Priority.LIVE] and waiting[Priority.BACKFILL] and turn is not Priority.QUERY:
-            self._owed += seconds * self._share - (seconds if turn is Priority.BACKFILL else 0.0)
+    def took(self, priority: Priority, seconds: float, waiting: Sequence[bool]) -> None:
+        """Record the duration of a job. `waiting` is the argument of the `next` that chose it."""
+        if waiting[Priority.LIVE] and waiting[Priority.BACKFILL] and priority is not Priority.QUERY:
+            spent = seconds if priority is Priority.BACKFILL else 0.0
+            self._backfill_debt_s += seconds * self._share - spent
 
 
 class PriorityThreadPool:
-    """Runs functions in `threads` threads; of each turn at most `waiting` wait."""
+    """Runs functions in `threads` threads. At most `waiting` jobs of each priority wait."""
 
     def __init__(
         self,
@@ -59,93 +58,47 @@ class PriorityThreadPool:
         begin: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`begin` is run once by each thread; `share` is what back-fill gets of the time while live work waits too."""
-        self._waiting = waiting
+        """Each thread calls `begin` once. `share` is back-fill's part of the time while live jobs wait too."""
+        self._max_waiting = waiting
         self._clock = clock
         self._lock = threading.Lock()
-        self._turns = FairShare(share)
-        self._queues: dict[Priority, deque[Callable[[], None]]] = {turn: deque() for turn in Priority}
+        self._fair_share = FairShare(share)
+        self._queues: dict[Priority, deque[Callable[[], None]]] = {priority: deque() for priority in Priority}
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=begin)
 
-    async def run(self, call: Callable[[], R], *, turn: Priority) -> R:
-        """What `call` returns. Raises Unavailable when too many of its turn wait, and what `call` raises."""
-        return await asyncio.wrap_future(self.submit(call, turn=turn))
+    async def run(self, call: Callable[[], R], *, priority: Priority) -> R:
+        """The result of `call`. Raises its errors, and Unavailable if too many jobs of that priority wait."""
+        return await asyncio.wrap_future(self.submit(call, priority=priority))
 
-    def submit(self, call: Callable[[], R], *, turn: Priority) -> Future[R]:
-        """`run` for whoever does not wait, from any thread."""
-        done: Future[R] = Future()
+    def submit(self, call: Callable[[], R], *, priority: Priority) -> Future[R]:
+        """`run` without waiting, from any thread."""
+        result: Future[R] = Future()
 
         def job() -> None:
-            if done.set_running_or_notify_cancel():
+            if result.set_running_or_notify_cancel():
                 try:
-                    done.set_result(call())
-                except BaseException as err:  # it is raised again where the result is awaited
-                    done.set_exception(err)
+                    result.set_result(call())
+                except BaseException as err:  # raised again where the result is awaited
+                    result.set_exception(err)
 
         with self._lock:
-            if len(self._queues[turn]) >= self._waiting:
-                raise Unavailable("The encoder has more waiting than it can serve: try again in a moment.")
-            self._queues[turn].append(job)
-        # One submit per job keeps the executor's own count right; which job it runs is decided when it gets to it.
+            if len(self._queues[priority]) >= self._max_waiting:
+                raise Unavailable("Too many calls wait for the encoder: try again in a moment.")
+            self._queues[priority].append(job)
+        # One submit for each job keeps the executor's own count right; `_next` decides which job runs.
         self._executor.submit(self._next)
-        return done
+        return result
 
     def close(self) -> None:
-        """Let the running calls finish, forget the others."""
+        """Wait for the running calls and drop the waiting ones."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _next(self) -> None:
         with self._lock:
-            waiting = [bool(self._queues[turn]) for turn in Priority]
-            turn = self._turns.next(waiting)
-            job = self._queues[turn].popleft()
+            waiting = [bool(self._queues[priority]) for priority in Priority]
+            priority = self._fair_share.next(waiting)
+            job = self._queues[priority].popleft()
         started = self._clock()
         job()
         with self._lock:
-            self._turns.took(turn, self._clock() - started, waiting)
-
-
-def run_splitting_on_oom(
-    forward: Callable[[Sequence[T]], list[R]],
-    batch: Sequence[T],
-    *,
-    on_too_large: Callable[[int], None] = lambda items: None,
-) -> list[R]:
-    """`forward(batch)` under torch's inference mode, in halves where the device has no memory for the whole.
-
-    `on_too_large` hears how many items it had none for. Raises FatalError when one item alone does not fit, or when the
-    device is lost.
-    """
-    try:
-        with _inference():
-            return forward(batch)
-    except _errors("OutOfMemoryError", MemoryError) as err:
-        if len(batch) == 1:
-            raise FatalError(
-                "The device has no memory for a single item: use a larger one or a smaller model."
-            ) from err
-    except _errors("AcceleratorError") as err:
-        raise FatalError("The device that encodes is lost: restart the process.") from err
-    # Outside the handler, so that what the failed forward held is let go before the cache is emptied.
-    on_too_large(len(batch))
-    if (torch := _torch()) and torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    half = len(batch) // 2
-    return run_splitting_on_oom(forward, batch[:half], on_too_large=on_too_large) + run_splitting_on_oom(
-        forward, batch[half:], on_too_large=on_too_large
-    )
-
-
-def _torch() -> Any:
-    """Torch if anything runs in it, None otherwise: to load it takes longer than all else that a worker does first."""
-    return sys.modules.get("torch")
-
-
-def _inference() -> AbstractContextManager[object]:
-    torch = _torch()
-    return torch.inference_mode() if torch else nullcontext()
-
-
-def _errors(name: str, *others: type[Exception]) -> tuple[type[Exception], ...]:
-    torch = _torch()
-    return (getattr(torch, name), *others) if torch else others
+            self._fair_share.took(priority, self._clock() - started, waiting)

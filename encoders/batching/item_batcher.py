@@ -1,4 +1,4 @@
-"""Items gathered into forwards, whatever batches they came in."""
+"""Dynamic batching of items: a forward pass takes waiting items of any number of batches."""
 
 from __future__ import annotations
 
@@ -14,114 +14,115 @@ from encoders.batching.batch_size import ForwardSize
 from encoders.batching.executor import Priority, PriorityThreadPool
 from encoders.model import Inputs
 
-Made = dict[str, Vector] | None
-Forward = Callable[[Sequence[Inputs]], list[Made]]
+ItemVectors = dict[str, Vector] | None
+"""The named vectors of one item; None if one of them is not finite."""
+
+Forward = Callable[[Sequence[Inputs]], list[ItemVectors]]
 
 
 @dataclass(slots=True, eq=False)
 class _PendingBatch:
     inputs: Sequence[Inputs]
-    made: list[Made]
-    left: int
-    answer: Future[list[Made]] = field(default_factory=Future)
+    vectors: list[ItemVectors]
+    pending: int
+    result: Future[list[ItemVectors]] = field(default_factory=Future)
 
 
 @dataclass(slots=True, eq=False)
 class _PendingItem:
-    number: int
+    sequence: int
     batch: _PendingBatch
-    place: int
+    index: int
 
     @property
     def inputs(self) -> Inputs:
-        return self.batch.inputs[self.place]
+        return self.batch.inputs[self.index]
 
 
 class ItemBatcher:
-    """The way of one lane's items to the device.
+    """Sends the items of one lane to the device.
 
-    A forward is asked for as soon as there are items, and takes those that came first when it begins, of however many
-    batches. So a lone product waits for nothing, and while the device is busy those that come gather for the next
-    forward: a small one costs far more for each of its items. Items of a forward are alike: all with a photo or all
-    without, and of one batch in the order of their titles' lengths. What waits here is bounded by the batches that the
-    lane has in flight.
+    A forward pass is submitted as soon as an item waits. When it starts it takes the oldest waiting items, whichever
+    batch they came in. So an idle device adds no latency, and a busy one builds larger batches, which cost less for
+    each item. The items of one forward pass all have a photo, or all have none. Those of one batch are ordered by
+    the length of their titles. The number of waiting items is bounded by the batches that the lane has in flight.
     """
 
     def __init__(
-        self, forward: Forward, device: PriorityThreadPool, sizes: Mapping[bool, ForwardSize], turn: Priority
+        self, forward: Forward, device: PriorityThreadPool, sizes: Mapping[bool, ForwardSize], priority: Priority
     ) -> None:
-        """`sizes`, by whether there is a photo, say how many items go into a forward, which runs at its `turn`."""
+        """`sizes` gives the number of items in a forward pass, with photos (True) and without."""
         self._forward = forward
         self._device = device
         self._sizes = sizes
-        self._turn = turn
-        self._waiting: dict[bool, deque[_PendingItem]] = {photo: deque() for photo in sizes}
-        self._numbers = 0
-        self._called = False  # a forward is asked for and has not begun
+        self._priority = priority
+        self._waiting: dict[bool, deque[_PendingItem]] = {has_photo: deque() for has_photo in sizes}
+        self._last_sequence = 0
+        self._submitted = False  # a forward pass is submitted and has not started
         self._lock = threading.Lock()
 
-    async def encode(self, inputs: Sequence[Inputs]) -> list[Made]:
-        """The vectors of each, in order. Raises what a forward of any of them raises, and Unavailable from the device.
+    async def encode(self, inputs: Sequence[Inputs]) -> list[ItemVectors]:
+        """The vectors of each item, in order. Raises the errors of their forward passes, and the device's Unavailable.
 
-        What has not begun when the caller is cancelled never does.
+        If the caller is cancelled, items that no forward pass has taken yet are dropped.
         """
         if not inputs:
             return []
         batch = _PendingBatch(inputs, [None] * len(inputs), len(inputs))
         with self._lock:
-            for place in sorted(range(len(inputs)), key=lambda i: len(inputs[i].tokens)):
-                self._numbers += 1
-                self._waiting[inputs[place].pixels is not None].append(_PendingItem(self._numbers, batch, place))
-            self._call()
-        return await asyncio.wrap_future(batch.answer)
+            for index in sorted(range(len(inputs)), key=lambda i: len(inputs[i].tokens)):
+                self._last_sequence += 1
+                self._waiting[inputs[index].pixels is not None].append(_PendingItem(self._last_sequence, batch, index))
+            self._submit()
+        return await asyncio.wrap_future(batch.result)
 
-    def _call(self) -> None:
-        if not self._called:
-            self._device.submit(self._run, turn=self._turn)
-            self._called = True
+    def _submit(self) -> None:
+        if not self._submitted:
+            self._device.submit(self._run, priority=self._priority)
+            self._submitted = True
 
     def _run(self) -> None:
         with self._lock:
-            self._called = False
-            items = self._next()
+            self._submitted = False
+            items = self._take()
             if any(self._waiting.values()):
-                self._call()
+                self._submit()
         if not items:
             return
         try:
-            made = self._forward([item.inputs for item in items])
+            vectors = self._forward([item.inputs for item in items])
         except BaseException as error:
             for batch in {item.batch for item in items}:
                 self._fail(batch, error)
         else:
-            self._note(items, made)
+            self._store(items, vectors)
 
-    def _next(self) -> list[_PendingItem]:
-        """Those that came first, of the kind that came first."""
-        there = {photo: items for photo, items in self._waiting.items() if items}
-        if not there:
+    def _take(self) -> list[_PendingItem]:
+        """The oldest items, all with a photo or all without, as the oldest of them."""
+        queues = {has_photo: queue for has_photo, queue in self._waiting.items() if queue}
+        if not queues:
             return []
-        photo = min(there, key=lambda kind: there[kind][0].number)
-        found: list[_PendingItem] = []
-        while there[photo] and len(found) < self._sizes[photo].now:
-            item = there[photo].popleft()
-            if not item.batch.answer.done():  # otherwise nobody waits for it any more
-                found.append(item)
-        return found
+        has_photo = min(queues, key=lambda kind: queues[kind][0].sequence)
+        items: list[_PendingItem] = []
+        while queues[has_photo] and len(items) < self._sizes[has_photo].now:
+            item = queues[has_photo].popleft()
+            if not item.batch.result.done():  # otherwise its caller is gone
+                items.append(item)
+        return items
 
-    def _note(self, items: Sequence[_PendingItem], made: Sequence[Made]) -> None:
-        ready = []
+    def _store(self, items: Sequence[_PendingItem], vectors: Sequence[ItemVectors]) -> None:
+        complete = []
         with self._lock:
-            for item, one in zip(items, made, strict=True):
-                item.batch.made[item.place] = one
-                item.batch.left -= 1
-                if not item.batch.left:
-                    ready.append(item.batch)
-        for batch in ready:
-            if batch.answer.set_running_or_notify_cancel():
-                batch.answer.set_result(batch.made)
+            for item, item_vectors in zip(items, vectors, strict=True):
+                item.batch.vectors[item.index] = item_vectors
+                item.batch.pending -= 1
+                if not item.batch.pending:
+                    complete.append(item.batch)
+        for batch in complete:
+            if batch.result.set_running_or_notify_cancel():
+                batch.result.set_result(batch.vectors)
 
     def _fail(self, batch: _PendingBatch, error: BaseException) -> None:
         with self._lock:
-            if not batch.answer.done() and batch.answer.set_running_or_notify_cancel():
-                batch.answer.set_exception(error)
+            if not batch.result.done() and batch.result.set_running_or_notify_cancel():
+                batch.result.set_exception(error)

@@ -1,4 +1,4 @@
-"""Queries gathered into forwards: as many as wait when the device turns to them, and nobody waits for company."""
+"""Dynamic batching of queries: a forward pass takes all queries that wait when it starts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from encoders.model import Inputs
 
 @dataclass(frozen=True, slots=True)
 class QueryBatchPolicy:
-    """At most `words` queries without a photo in one forward, and `photos` of those with one, whose forwards are long.
+    """A forward pass has at most `words` queries without a photo, or `photos` with one, whose forward passes are long.
 
-    `waiting` bounds the queries of each kind that wait.
+    At most `waiting` queries of each kind wait.
     """
 
     words: int = 32
@@ -32,14 +32,14 @@ class QueryBatchPolicy:
 @dataclass(frozen=True, slots=True)
 class _PendingQuery:
     read: Callable[[], Inputs]
-    answer: Future[Vector]
+    result: Future[Vector]
 
 
 class QueryBatcher:
-    """The way of one kind of query to the device.
+    """Sends the queries of one kind to the device.
 
-    A forward is asked for as soon as a query is there, and takes all that wait when it begins: a lone query waits for
-    nothing, and while the device is busy, with queries or with products, those that come gather for the next forward.
+    A forward pass is submitted as soon as a query waits, and takes all that wait when it starts. So a lone query does
+    not wait for others, and queries that arrive while the device is busy share the next forward pass.
     """
 
     def __init__(
@@ -47,74 +47,74 @@ class QueryBatcher:
         forward: Callable[[Sequence[Inputs]], list[Vector]],
         device: PriorityThreadPool,
         *,
-        together: int,
-        waiting: int,
+        max_batch: int,
+        max_waiting: int,
     ) -> None:
         self._forward = forward
         self._device = device
-        self._together = together
-        self._most = waiting
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
         self._waiting: deque[_PendingQuery] = deque()
-        self._called = False  # a forward is asked for and has not begun
+        self._submitted = False  # a forward pass is submitted and has not started
         self._lock = threading.Lock()
 
     async def vector(self, read: Callable[[], Inputs]) -> Vector:
-        """The vector of what `read` makes, which is called in the device's thread.
+        """The vector of the inputs that `read` returns; the device's thread calls it.
 
-        Who is cancelled before the forward begins is not in it. Raises what `read` raises, InvalidInput where the model
-        gives no finite vector, Unavailable when too many wait.
+        A query that is cancelled before its forward pass starts is dropped. Raises the errors of `read`, InvalidInput
+        if the model gives no finite vector, and Unavailable if too many queries wait.
         """
-        asked = _PendingQuery(read, Future())
+        query = _PendingQuery(read, Future())
         with self._lock:
-            if len(self._waiting) >= self._most:
-                raise Unavailable("The encoder has more waiting than it can serve: try again in a moment.")
-            self._waiting.append(asked)
-            self._call()
-        return await asyncio.wrap_future(asked.answer)
+            if len(self._waiting) >= self._max_waiting:
+                raise Unavailable("Too many calls wait for the encoder: try again in a moment.")
+            self._waiting.append(query)
+            self._submit()
+        return await asyncio.wrap_future(query.result)
 
-    def _call(self) -> None:
-        if not self._called:
-            self._device.submit(self._run, turn=Priority.QUERY)
-            self._called = True
+    def _submit(self) -> None:
+        if not self._submitted:
+            self._device.submit(self._run, priority=Priority.QUERY)
+            self._submitted = True
 
     def _run(self) -> None:
         batch: list[_PendingQuery] = []
         with self._lock:
-            self._called = False
-            while self._waiting and len(batch) < self._together:
-                asked = self._waiting.popleft()
-                if asked.answer.set_running_or_notify_cancel():
-                    batch.append(asked)
+            self._submitted = False
+            while self._waiting and len(batch) < self._max_batch:
+                query = self._waiting.popleft()
+                if query.result.set_running_or_notify_cancel():
+                    batch.append(query)
             if self._waiting:
-                self._call()
-        there: list[_PendingQuery] = []
+                self._submit()
+        readable: list[_PendingQuery] = []
         inputs: list[Inputs] = []
-        for asked in batch:
+        for query in batch:
             try:
-                inputs.append(asked.read())
-                there.append(asked)
-            except Exception as error:  # this query's own; the others go on
-                asked.answer.set_exception(error)
-        if there:
-            self._answer(there, inputs)
+                inputs.append(query.read())
+                readable.append(query)
+            except Exception as error:  # of this query alone: the others continue
+                query.result.set_exception(error)
+        if readable:
+            self._encode(readable, inputs)
 
-    def _answer(self, batch: Sequence[_PendingQuery], inputs: Sequence[Inputs]) -> None:
+    def _encode(self, batch: Sequence[_PendingQuery], inputs: Sequence[Inputs]) -> None:
         try:
             vectors = self._forward(inputs)
         except Exception as error:
             if len(batch) > 1 and not isinstance(error, FatalError):
-                # Whose fault it was is seen when each goes alone.
-                for asked, one in zip(batch, inputs, strict=True):
-                    self._answer([asked], [one])
+                # Run each query alone, to find the one that fails.
+                for query, query_inputs in zip(batch, inputs, strict=True):
+                    self._encode([query], [query_inputs])
                 return
-            for asked in batch:
-                asked.answer.set_exception(error)
+            for query in batch:
+                query.result.set_exception(error)
             return
-        for asked, vector in zip(batch, vectors, strict=True):
+        for query, vector in zip(batch, vectors, strict=True):
             if np.isfinite(vector).all():
-                # A copy, for a row would keep the whole batch in memory wherever it is remembered.
-                asked.answer.set_result(vector.copy())
+                # A copy: a row would keep the memory of the whole batch as long as it is cached.
+                query.result.set_result(vector.copy())
             else:
-                asked.answer.set_exception(
-                    InvalidInput("The model makes nothing of this query: change its words or photo.")
+                query.result.set_exception(
+                    InvalidInput("The model gives no vector for this query: change its words or photo.")
                 )

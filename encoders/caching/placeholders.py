@@ -1,5 +1,4 @@
-"""Telling a shop's "no image available" picture from a product's own: it stands on many products that have no more in
-common."""
+"""Recognises a shop's "no image available" picture: it belongs to many products with different titles."""
 
 from __future__ import annotations
 
@@ -12,9 +11,9 @@ from catalog.errors import ImageProblem
 
 @dataclass(frozen=True, slots=True)
 class PlaceholderPolicy:
-    """A picture on `titles` different titles is a placeholder; 0: none ever is. `window` pictures are kept in mind.
+    """A picture with `titles` different titles is a placeholder; 0 turns this off. The last `window` pictures count.
 
-    A placeholder comes again and again, so it stays among the last `window` pictures whatever the catalogue's size.
+    A placeholder occurs so often that it stays among the last `window` pictures, whatever the size of the catalogue.
     """
 
     titles: int = 50
@@ -22,18 +21,18 @@ class PlaceholderPolicy:
 
 
 class Placeholders:
-    """Counts the titles of each picture among those seen last."""
+    """Counts the different titles of each recent picture."""
 
     def __init__(self, policy: PlaceholderPolicy) -> None:
         self._policy = policy
-        # Titles by their hash, until there are as many as it takes: then None, which is for good while it is in mind.
+        # Hashes of titles by picture. None marks a placeholder, which stays one while it is in the window.
         self._titles: OrderedDict[str, set[int] | None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._titles)
 
     def check(self, digest: str, title: str) -> None:
-        """Raises ImageProblem where the picture is a placeholder, this title counted in."""
+        """Count a picture with a title. Raises ImageProblem if the picture is a placeholder."""
         if not self._policy.titles:
             return
         titles = self._titles.setdefault(digest, set())
@@ -46,7 +45,7 @@ class Placeholders:
             self._titles[digest] = None
         raise ImageProblem(
             ImageState.PLACEHOLDER,
-            f"the same picture stands on {self._policy.titles} products or more, so it does not show this one",
+            f"the same picture belongs to {self._policy.titles} products or more, so it does not show this one",
         )
 
     def _forget(self) -> None:

@@ -1,4 +1,4 @@
-"""Photos from where a shop keeps them: fetched within limits, decoded to RGB."""
+"""Fetches a shop's photos within limits and decodes them to RGB."""
 
 from encoders.images.decode import decode
 from encoders.images.fetcher import ImageFetcher

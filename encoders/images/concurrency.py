@@ -1,4 +1,4 @@
-"""How many fetches run at once, in all and to one host."""
+"""Limits the number of concurrent fetches, in total and for each host."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class _HostSlots:
-    turn: asyncio.Semaphore
+    slots: asyncio.Semaphore
     users: int = 0
 
 
 class FetchLimiter:
-    """At most `total` at a time, at most `per_host` of them for one host. Only hosts in use take a place in memory."""
+    """At most `total` fetches at once, at most `per_host` of them from one host. Only hosts in use take memory."""
 
     def __init__(self, *, total: int, per_host: int) -> None:
         self._total = asyncio.Semaphore(total)
@@ -23,15 +23,15 @@ class FetchLimiter:
         self._hosts: dict[str, _HostSlots] = {}
 
     @asynccontextmanager
-    async def of(self, host: str) -> AsyncIterator[None]:
-        """Wait for a turn, and have it inside."""
-        known = self._hosts.setdefault(host, _HostSlots(asyncio.Semaphore(self._per_host)))
-        known.users += 1
+    async def slot(self, host: str) -> AsyncIterator[None]:
+        """Wait for a slot of the host and hold it inside."""
+        entry = self._hosts.setdefault(host, _HostSlots(asyncio.Semaphore(self._per_host)))
+        entry.users += 1
         try:
-            # The host's turn first: who waits for a busy host must not keep others from theirs.
-            async with known.turn, self._total:
+            # The host's slot first: a fetch that waits for a busy host must not take a slot from other hosts.
+            async with entry.slots, self._total:
                 yield
         finally:
-            known.users -= 1
-            if not known.users:
+            entry.users -= 1
+            if not entry.users:
                 del self._hosts[host]

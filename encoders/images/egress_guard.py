@@ -1,7 +1,7 @@
-"""Which addresses may be connected to, checked where the connection is made.
+"""Protection against SSRF: addresses are checked when a connection is opened.
 
-The check sits in the network backend of the connection pool, so every redirect passes it, and the address that was
-checked is the address that is connected to: a name cannot be re-bound in between. TLS still verifies the host's name.
+The check is part of the connection pool's network backend, so every redirect passes it. The connection goes to the
+address that was checked: a name cannot be re-bound in between. TLS still verifies the host's name.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ WEB_PORTS = (80, 443)
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host by the system's resolver. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(where[4][0]) for where in found]
+    """The addresses of a host, from the system's resolver. Raises OSError."""
+    entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in entries]
 
 
 class AllowedDestinations:
-    """What may be reached: public addresses at `ports`; the hosts, addresses and networks of `names` at any port."""
+    """Public addresses at `ports` are allowed; the hosts, addresses and networks of `names` at any port."""
 
     def __init__(self, names: Iterable[str], *, ports: Iterable[int] = WEB_PORTS) -> None:
         self.ports = frozenset(ports)
@@ -43,47 +43,49 @@ class AllowedDestinations:
             except ValueError:
                 self._hosts.add(name.lower().rstrip("."))
 
-    def named(self, host: str, address: Address) -> bool:
+    def is_named(self, host: str, address: Address) -> bool:
         return host.lower().rstrip(".") in self._hosts or any(address in network for network in self._networks)
 
 
 @dataclass(frozen=True, slots=True)
 class EgressGuard:
-    """Resolves a host and says where it may be reached."""
+    """Resolves a host to addresses that are allowed."""
 
     allowed: AllowedDestinations
     resolve: Resolve = resolve
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """The addresses to try, in order. Raises ImageProblem, BLOCKED if any is not allowed."""
+        """The addresses to try, in order. Raises ImageProblem: BLOCKED if any of them is not allowed."""
         if not 0 < port < 65536:
-            raise ImageProblem(ImageState.MISSING, f"the image's address is not a URL: {port} is no port")
+            raise ImageProblem(ImageState.MISSING, f"the image's address is not a URL: {port} is not a port")
         if "%" in host and ":" not in host:
-            raise ImageProblem(ImageState.MISSING, f"the image's address is not a URL: no host is named {host[:80]}")
+            raise ImageProblem(ImageState.MISSING, f"the image's address is not a URL: {host[:80]} is not a host name")
         try:
-            found = list(dict.fromkeys(await self.resolve(host, port)))
+            addresses = list(dict.fromkeys(await self.resolve(host, port)))
         except UnicodeError as err:
-            raise ImageProblem(ImageState.MISSING, "the image's address is not a URL: no host has such a name") from err
+            raise ImageProblem(
+                ImageState.MISSING, "the image's address is not a URL: its host name is not valid"
+            ) from err
         except OSError as err:
             raise ImageProblem(ImageState.UNAVAILABLE, f"the host {host} has no address: {err}") from err
-        for text in found:
-            # A name with one private address among public ones is refused whole: which one is tried is chance.
+        for text in addresses:
+            # One private address blocks the whole name: which of its addresses is used would be chance.
             self._check(host, port, text)
-        if not found:
+        if not addresses:
             raise ImageProblem(ImageState.UNAVAILABLE, f"the host {host} has no address")
-        return found
+        return addresses
 
     def _check(self, host: str, port: int, text: str) -> None:
         address = ipaddress.ip_address(text.partition("%")[0])
-        if self.allowed.named(host, address):
+        if self.allowed.is_named(host, address):
             return
         if not is_public(address):
-            said = f"the host {host} is at {text}, which is not public: allow it by name if it is yours"
-            raise ImageProblem(ImageState.BLOCKED, said)
+            reason = f"the host {host} has the address {text}, which is not public: allow it by name if it is yours"
+            raise ImageProblem(ImageState.BLOCKED, reason)
         if port not in self.allowed.ports:
             ports = ", ".join(map(str, sorted(self.allowed.ports))) or "none"
-            said = f"port {port} of {host} is not allowed: photos are fetched from the ports {ports}"
-            raise ImageProblem(ImageState.BLOCKED, said)
+            reason = f"port {port} of {host} is not allowed: photos are fetched from the ports {ports}"
+            raise ImageProblem(ImageState.BLOCKED, reason)
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):
@@ -97,7 +99,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109  the interface of httpcore
+        timeout: float | None = None,  # noqa: ASYNC109  httpcore's interface
         local_address: str | None = None,
         socket_options: Iterable[SocketOption] | None = None,
     ) -> httpcore.AsyncNetworkStream:

@@ -1,4 +1,4 @@
-"""The bytes behind a photo's URL, or a state and a sentence that say why there are none."""
+"""Fetches the bytes of a photo's URL, or raises a state and a sentence that say what is wrong."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from encoders.images.s3 import S3Images
 T = TypeVar("T")
 
 THIS_MACHINE = ""
-SHORT = 64 * 1024
-"""Of a data: URL: reading it takes less than handing it to another thread."""
+SHORT_DATA_URL = 64 * 1024
+"""Up to this length a data: URL is read faster than it is handed to another thread."""
 
-HALF = re.compile("[\ud800-\udfff]")  # JSON can spell a surrogate alone; no address can
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # valid in JSON, but not in a URL
 
 
 class ImageFetcher:
@@ -45,97 +45,97 @@ class ImageFetcher:
         clock: Callable[[], float] = time.monotonic,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """`clock` gives seconds; `uniform` draws the wait before a host is asked again."""
+        """`clock` gives seconds; `uniform` draws the wait before a retry."""
         self._policy = policy
         self._clock = clock
         self._uniform = uniform
-        self._breakers = HostCircuits(policy.breaker, clock=clock)
-        self._turns = FetchLimiter(total=policy.concurrency, per_host=policy.per_host)
-        self._web = HttpImages(policy, resolve)
-        waits = {"connect_timeout_s": policy.connect_timeout_s, "read_timeout_s": policy.read_timeout_s}
-        self._s3 = S3Images(policy.s3, **waits)
+        self._circuits = HostCircuits(policy.breaker, clock=clock)
+        self._limiter = FetchLimiter(total=policy.concurrency, per_host=policy.per_host)
+        self._http = HttpImages(policy, resolve)
+        self._s3 = S3Images(policy.s3, connect_timeout_s=policy.connect_timeout_s, read_timeout_s=policy.read_timeout_s)
 
     async def __aenter__(self) -> ImageFetcher:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, err: BaseException | None, at: TracebackType | None
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections. Fetches in flight fail."""
         self._s3.aclose()
-        await self._web.aclose()
+        await self._http.aclose()
 
     async def fetch(self, url: str) -> bytes:
-        """The bytes behind a URL, at most `max_bytes`. Raises ImageProblem."""
-        if HALF.search(url):
+        """The bytes of a URL, at most `max_bytes`. Raises ImageProblem."""
+        if LONE_SURROGATE.search(url):
             raise ImageProblem(ImageState.MISSING, "the image's address is not a URL: half a character is in it")
         scheme = url.partition(":")[0].lower() if ":" in url else ""
         if scheme in self._policy.allowed_schemes:
             match scheme:
-                case "data" if len(url) <= SHORT:
+                case "data" if len(url) <= SHORT_DATA_URL:
                     return read_data(url, self._policy)
                 case "data":
-                    return await self._read(read_data, url)
+                    return await self._in_thread(read_data, url)
                 case "file":
-                    return await self._read(read_file, url)
+                    return await self._in_thread(read_file, url)
                 case "s3":
-                    return await self._object(url)
+                    return await self._s3_object(url)
                 case "http" | "https":
                     return await self._download(url)
-        said = f"{scheme}: URLs are not allowed" if scheme.isalnum() else "this is not a URL"
+        reason = f"{scheme}: URLs are not allowed" if scheme.isalnum() else "this is not a URL"
         allowed = ", ".join(self._policy.allowed_schemes)
-        raise ImageProblem(ImageState.BLOCKED, f"{said}: an image is given as one of {allowed}")
+        raise ImageProblem(ImageState.BLOCKED, f"{reason}: an image is given as one of {allowed}")
 
-    async def _read(self, read: Callable[[str, ImagePolicy], bytes], url: str) -> bytes:
-        async with self._turns.of(THIS_MACHINE):
+    async def _in_thread(self, read: Callable[[str, ImagePolicy], bytes], url: str) -> bytes:
+        async with self._limiter.slot(THIS_MACHINE):
             return await asyncio.to_thread(read, url, self._policy)
 
-    async def _object(self, url: str) -> bytes:
-        place = self._s3.place(url)
-        most = self._policy.max_bytes
-        data = await self._patiently(f"s3://{place.partition('/')[0]}", lambda left: self._s3.read(place, most, left))
+    async def _s3_object(self, url: str) -> bytes:
+        path = self._s3.path_of(url)
+        max_bytes = self._policy.max_bytes
+        bucket = f"s3://{path.partition('/')[0]}"
+        data = await self._with_retries(bucket, lambda seconds: self._s3.read(path, max_bytes, seconds))
         if data is None:
             raise too_large(self._policy)
         return capped(data, self._policy)
 
     async def _download(self, url: str) -> bytes:
-        kept = await self._web.kept(url)
-        if kept is not None and kept.fresh:
-            return kept.body
+        cached = await self._http.cached(url)
+        if cached is not None and cached.fresh:
+            return cached.body
         host = _host(url)
 
-        async def get(left: float) -> bytes:
-            nonlocal kept
-            had, kept = kept, None  # asked with conditions once: another try is for the photo itself
-            return await self._web.get(url, host, left, had)
+        async def get(seconds: float) -> bytes:
+            nonlocal cached
+            known, cached = cached, None  # only the first attempt is conditional: a retry fetches the photo itself
+            return await self._http.get(url, host, seconds, known)
 
-        return await self._patiently(host, get)
+        return await self._with_retries(host, get)
 
-    async def _patiently(self, host: str, get: Callable[[float], Awaitable[T]]) -> T:
-        """What `get` brings within the seconds it is given, from a host that may need to be asked more than once.
+    async def _with_retries(self, host: str, get: Callable[[float], Awaitable[T]]) -> T:
+        """The result of `get`, which receives the seconds that are left, after retries if they are needed.
 
-        Waits for a turn take none of the time.
+        Time spent waiting for a slot does not count.
         """
-        left = self._policy.total_timeout_s
+        seconds_left = self._policy.total_timeout_s
 
-        async def ask() -> T:
-            nonlocal left
-            async with self._turns.of(host):
-                with self._breakers.asking(host):
+        async def attempt() -> T:
+            nonlocal seconds_left
+            async with self._limiter.slot(host):
+                with self._circuits.guard(host):
                     started = self._clock()
                     try:
-                        return await get(left)
+                        return await get(seconds_left)
                     finally:
-                        left -= self._clock() - started
+                        seconds_left -= self._clock() - started
 
-        return await retry_fetch(ask, self._policy.again, time_left=lambda: left, uniform=self._uniform)
+        return await retry_fetch(attempt, self._policy.retry, time_left=lambda: seconds_left, uniform=self._uniform)
 
 
 def _host(url: str) -> str:
-    """The host alone: paths and queries of image URLs carry tokens that belong into no log."""
+    """The host alone: paths and queries of image URLs carry tokens that must not be logged."""
     try:
         return urlsplit(url).hostname or "the host"
     except ValueError:

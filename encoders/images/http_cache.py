@@ -1,7 +1,7 @@
-"""Photos that were fetched before, on disk, so that a host is only asked whether they have changed.
+"""Photos on disk that were fetched before, so that a host only needs to say whether a photo has changed.
 
-One SQLite file, which several processes share. A photo's place is a digest of its URL, for URLs carry tokens. Whatever
-goes wrong with the file is a miss: the cache can be deleted at any time.
+One SQLite file, which several processes share. A photo's key is a digest of its URL, because URLs carry tokens. Any
+problem with the file is a cache miss: the file can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-from encoders.images.freshness import LONGEST_S, fresh_s, may_keep
-
 T = TypeVar("T")
 
 SCHEMA = """CREATE TABLE IF NOT EXISTS photos (
@@ -28,14 +26,15 @@ SCHEMA = """CREATE TABLE IF NOT EXISTS photos (
 IN_USE = (
     "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
 )
-OLDEST = "DELETE FROM photos WHERE url IN (SELECT url FROM photos ORDER BY used LIMIT 16)"
+DELETE_OLDEST = "DELETE FROM photos WHERE url IN (SELECT url FROM photos ORDER BY used LIMIT 16)"
 BUSY_S = 2.0
 TOUCH_S = 3600.0
+MAX_FRESH_S = 365 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class HttpCachePolicy:
-    """The file, and the bytes of photos it may hold; those unused for longest go first."""
+    """The file, and the bytes of photos it may hold. The least recently used photos are deleted first."""
 
     path: Path
     max_bytes: int
@@ -43,7 +42,7 @@ class HttpCachePolicy:
 
 @dataclass(frozen=True, slots=True)
 class CachedImage:
-    """A photo as it was, what its host calls that state of it, and whether it may be used without asking."""
+    """A photo with its host's validators. If `fresh`, it may be used without a request."""
 
     body: bytes
     etag: str
@@ -52,107 +51,132 @@ class CachedImage:
 
     @property
     def conditions(self) -> dict[str, str]:
-        """Request headers that ask for the photo only if it is another now."""
-        asked = {"if-none-match": self.etag, "if-modified-since": self.modified}
-        return {name: value for name, value in asked.items() if value}
+        """Request headers that ask for the photo only if it has changed."""
+        headers = {"if-none-match": self.etag, "if-modified-since": self.modified}
+        return {name: value for name, value in headers.items() if value}
 
 
 class HttpImageCache:
-    """The cache, as one process uses it, in a thread of its own."""
+    """The cache as one process uses it, in a thread of its own."""
 
     def __init__(self, policy: HttpCachePolicy, *, now: Callable[[], float] = time.time) -> None:
         """`now` gives seconds since the epoch: processes and restarts must agree on it."""
         self._policy = policy
         self._now = now
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="photo-files")
-        self._base: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="http-image-cache")
+        self._connection: sqlite3.Connection | None = None
 
     async def aclose(self) -> None:
-        await self._run(self._forget, None)
+        await self._run(self._disconnect, None)
         self._thread.shutdown()
 
     async def get(self, url: str) -> CachedImage | None:
-        """What is kept of a URL, None where nothing is."""
-        return await self._run(lambda: self._get(_place(url)), None)
+        """The cached photo of a URL, or None."""
+        return await self._run(lambda: self._get(_key(url)), None)
 
     async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """Keep a photo, where the `headers` it came with (names in lower case) allow that and help to ask again."""
-        if not may_keep(headers) or len(body) > self._policy.max_bytes:
+        """Store a photo if its response headers (names in lower case) allow that and make it useful."""
+        if not _may_store(headers) or len(body) > self._policy.max_bytes:
             return await self.drop(url)
         now = self._now()
         etag, modified = headers.get("etag", ""), headers.get("last-modified", "")
-        row = (_place(url), etag, modified, now + fresh_s(headers), now, zlib.crc32(body), body)
+        row = (_key(url), etag, modified, now + _fresh_seconds(headers), now, zlib.crc32(body), body)
         await self._run(lambda: self._put(row), None)
 
     async def drop(self, url: str) -> None:
-        await self._run(lambda: self._do("DELETE FROM photos WHERE url = ?", _place(url)), None)
+        await self._run(lambda: self._execute("DELETE FROM photos WHERE url = ?", _key(url)), None)
 
-    async def _run(self, act: Callable[[], T], otherwise: T) -> T:
+    async def _run(self, action: Callable[[], T], default: T) -> T:
         def guarded() -> T:
             try:
-                return act()
+                return action()
             except (sqlite3.OperationalError, OSError):
-                return otherwise  # locked for long, a full disk, a folder that is not ours: another time, perhaps
+                return default  # a long lock, a full disk or a folder without permission may heal
             except sqlite3.Error:
-                self._begin_anew()
-                return otherwise
+                self._delete_file()
+                return default
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)
 
-    def _do(self, sql: str, *values: object) -> None:
-        with self._open() as base:
-            base.execute(sql, values)
+    def _execute(self, sql: str, *values: object) -> None:
+        with self._connect() as connection:
+            connection.execute(sql, values)
 
-    def _open(self) -> sqlite3.Connection:
-        if self._base is None:
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
             self._policy.path.parent.mkdir(parents=True, exist_ok=True)
-            base = sqlite3.connect(self._policy.path, timeout=BUSY_S, check_same_thread=False)
+            connection = sqlite3.connect(self._policy.path, timeout=BUSY_S, check_same_thread=False)
             try:
                 # A photo that is lost in a crash is fetched again: no write waits for the disk.
                 for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=OFF", SCHEMA):
-                    base.execute(statement)
+                    connection.execute(statement)
             except sqlite3.Error:
-                base.close()
+                connection.close()
                 raise
-            self._base = base
-        return self._base
+            self._connection = connection
+        return self._connection
 
-    def _get(self, place: bytes) -> CachedImage | None:
-        base = self._open()
+    def _get(self, key: bytes) -> CachedImage | None:
+        connection = self._connect()
         columns = "etag, modified, fresh_until, used, crc, body"
-        row = base.execute(f"SELECT {columns} FROM photos WHERE url = ?", (place,)).fetchone()  # noqa: S608
+        row = connection.execute(f"SELECT {columns} FROM photos WHERE url = ?", (key,)).fetchone()  # noqa: S608
         if row is None:
             return None
         etag, modified, fresh_until, used, crc, body = row
         if not isinstance(body, bytes) or zlib.crc32(body) != crc:
-            self._do("DELETE FROM photos WHERE url = ?", place)
+            self._execute("DELETE FROM photos WHERE url = ?", key)
             return None
         now = self._now()
         if used < now - TOUCH_S:
-            self._do("UPDATE photos SET used = ? WHERE url = ?", now, place)
-        # A clock that was set back must not keep a photo fresh for longer than any host may ask.
-        return CachedImage(body, str(etag), str(modified), now < fresh_until <= now + LONGEST_S)
+            self._execute("UPDATE photos SET used = ? WHERE url = ?", now, key)
+        # The upper bound: a clock that was set back must not keep a photo fresh for longer than a host may ask.
+        return CachedImage(body, str(etag), str(modified), now < fresh_until <= now + MAX_FRESH_S)
 
     def _put(self, row: tuple[object, ...]) -> None:
-        self._do("INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?, ?)", *row)
-        base = self._open()
-        while base.execute(IN_USE).fetchone()[0] > self._policy.max_bytes:
-            with base:
-                if not base.execute(OLDEST).rowcount:
+        self._execute("INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?, ?)", *row)
+        connection = self._connect()
+        while connection.execute(IN_USE).fetchone()[0] > self._policy.max_bytes:
+            with connection:
+                if not connection.execute(DELETE_OLDEST).rowcount:
                     return
 
-    def _begin_anew(self) -> None:
-        """The file is no database, or a broken one. Others that have it open go on with what they have."""
-        self._forget()
+    def _delete_file(self) -> None:
+        """Delete a file that is not a database, or is damaged. Processes that have it open continue with theirs."""
+        self._disconnect()
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(OSError):
                 self._policy.path.with_name(self._policy.path.name + suffix).unlink()
 
-    def _forget(self) -> None:
-        if self._base is not None:
-            self._base.close()
-            self._base = None
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
-def _place(url: str) -> bytes:
+def _key(url: str) -> bytes:
     return sha256(url.encode(errors="surrogatepass")).digest()
+
+
+def _may_store(headers: Mapping[str, str]) -> bool:
+    """Whether the response may be stored, and whether that can ever save a transfer."""
+    if "no-store" in _directives(headers) or headers.get("vary", "").strip() == "*":
+        return False
+    return bool(headers.get("etag") or headers.get("last-modified") or _fresh_seconds(headers))
+
+
+def _fresh_seconds(headers: Mapping[str, str]) -> float:
+    """The seconds for which the photo may be used without a request; 0 if the host does not say."""
+    directives = _directives(headers)
+    max_age = _whole_number(directives.get("max-age", ""))
+    if "no-cache" in directives:
+        return 0.0
+    return float(max(0, min(max_age, MAX_FRESH_S) - _whole_number(headers.get("age", ""))))
+
+
+def _directives(headers: Mapping[str, str]) -> dict[str, str]:
+    parts = (part.partition("=") for part in headers.get("cache-control", "").lower().split(","))
+    return {name.strip(): value.strip(' "') for name, _, value in parts}
+
+
+def _whole_number(text: str) -> int:
+    return int(text[:10]) if text.isascii() and text.isdigit() else 0

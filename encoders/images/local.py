@@ -13,21 +13,21 @@ from encoders.images.policy import ImagePolicy
 
 
 def read_file(url: str, policy: ImagePolicy) -> bytes:
-    """The bytes of a file: URL below one of `policy.file_roots`, symlinks followed first. Raises ImageProblem."""
+    """The bytes of a file: URL, which must be below one of `policy.file_roots` after symlinks. Raises ImageProblem."""
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
-        raise ImageProblem(ImageState.BLOCKED, f"a file: URL names this machine only, not {parts.netloc}")
+        raise ImageProblem(ImageState.BLOCKED, f"a file: URL must name this machine, not {parts.netloc}")
     try:
         path = Path(unquote(parts.path)).resolve()
         roots = [root.resolve() for root in policy.file_roots]
     except (OSError, RuntimeError, ValueError) as err:
         raise ImageProblem(ImageState.MISSING, f"the path of the file: URL cannot be followed: {err}") from err
-    # Before looking whether it exists: what is outside is not to be found out by asking.
+    # Checked before the file is looked up: the answer must not tell which files exist outside the roots.
     if not any(path.is_relative_to(root) for root in roots):
-        said = "is outside the folders that are allowed" if roots else "needs its folder to be allowed: none is"
-        raise ImageProblem(ImageState.BLOCKED, f"the file {path.name} {said}")
+        reason = "is outside the allowed folders" if roots else "cannot be read: no folder is allowed"
+        raise ImageProblem(ImageState.BLOCKED, f"the file {path.name} {reason}")
     if not path.is_file():
-        raise ImageProblem(ImageState.MISSING, f"there is no file {path.name}")
+        raise ImageProblem(ImageState.MISSING, f"the file {path.name} does not exist")
     try:
         with path.open("rb") as file:
             data = file.read(policy.max_bytes + 1)
@@ -37,11 +37,11 @@ def read_file(url: str, policy: ImagePolicy) -> bytes:
 
 
 def read_data(url: str, policy: ImagePolicy) -> bytes:
-    """The bytes a data: URL carries, base64 or percent-encoded. Raises ImageProblem."""
+    """The bytes of a data: URL, base64 or percent-encoded. Raises ImageProblem."""
     head, comma, body = url.partition(",")
     if not comma:
         raise ImageProblem(ImageState.BROKEN, "the data: URL has no comma before its data")
-    # Percent-encoding takes at most three characters a byte; anything longer is over the cap whatever it says.
+    # Percent-encoding takes at most three characters for a byte: anything longer exceeds the limit.
     if len(body) > 3 * (policy.max_bytes + 3) * 4 // 3:
         raise too_large(policy)
     raw = unquote_to_bytes(body)
@@ -55,7 +55,7 @@ def read_data(url: str, policy: ImagePolicy) -> bytes:
 
 
 def capped(data: bytes, policy: ImagePolicy) -> bytes:
-    """The same bytes. Raises ImageProblem when there are none or more than the cap."""
+    """The same bytes. Raises ImageProblem if they are empty or exceed `max_bytes`."""
     if len(data) > policy.max_bytes:
         raise too_large(policy)
     if not data:

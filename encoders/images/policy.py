@@ -1,4 +1,4 @@
-"""What may be fetched, how large it may be and how long it may take."""
+"""Which photos may be fetched, how large they may be and how long a fetch may take."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from encoders.images.s3 import S3Policy
 class ImagePolicy:
     """The limits within which photos are fetched and decoded.
 
-    `allowed_schemes` are the URL schemes taken at all; a file: URL is taken only below one of `file_roots`, whatever
-    the schemes say. `allow_hosts` names what may be reached although it is not on the public internet: host names,
-    addresses ("127.0.0.1") or networks ("10.0.0.0/8"); they may use any port, all others one of `allow_ports`. Times
-    are seconds; `total_timeout_s` runs from the first request to the last byte, redirects and further tries included.
-    `concurrency` is the number of fetches in flight, `per_host` that of those whose URLs name the same host. `ca_file`
-    is an authority (PEM) that is trusted beside the public ones. Without `cache` nothing is kept on disk.
+    - `allowed_schemes` are the URL schemes. A file: URL must also be below one of `file_roots`.
+    - `allow_hosts` are host names, addresses ("127.0.0.1") or networks ("10.0.0.0/8") that are allowed without being on
+      the public internet. They may use any port; all others must use one of `allow_ports`.
+    - Times are in seconds. `total_timeout_s` runs from the first request to the last byte, with redirects and retries.
+    - `concurrency` is the number of fetches in flight, and `per_host` those whose URLs name the same host.
+    - `ca_file` is a certificate authority (PEM) that is trusted in addition to the public ones.
+    - Without `cache` nothing is stored on disk.
     """
 
     max_bytes: int = 20 * 1024 * 1024
@@ -39,7 +40,7 @@ class ImagePolicy:
     per_host: int = 8
     formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
     user_agent: str = "liveshelf"
-    again: FetchRetryPolicy = FetchRetryPolicy()
+    retry: FetchRetryPolicy = FetchRetryPolicy()
     breaker: HostCircuitPolicy = HostCircuitPolicy()
     s3: S3Policy = S3Policy()
     cache: HttpCachePolicy | None = None

@@ -1,6 +1,6 @@
-"""Which IP addresses are on the public internet: a pure function over the registries of special addresses.
+"""Tells whether an IP address is on the public internet, by the registries of special addresses.
 
-Python's own `is_global` changes with its version and calls addresses public that carry a private one inside.
+Python's own `is_global` differs between versions, and accepts addresses with a private one embedded in them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Address = IPv4Address | IPv6Address
 
-# IANA's registry of special IPv4 addresses, with multicast and what is reserved.
+# IANA's registry of special IPv4 addresses, with multicast and the reserved range.
 SPECIAL_V4 = tuple(
     IPv4Network(text)
     for text in (
@@ -31,7 +31,7 @@ SPECIAL_V4 = tuple(
     )
 )
 UNICAST_V6 = IPv6Network("2000::/3")
-# What lies inside it and is not the public internet; 2001::/23 holds Teredo, and 2002::/16 is 6to4.
+# Ranges inside it that are not public; 2001::/23 contains Teredo, and 2002::/16 is 6to4.
 SPECIAL_V6 = tuple(IPv6Network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
 NAT64 = IPv6Network("64:ff9b::/96")
 
@@ -39,12 +39,12 @@ NAT64 = IPv6Network("64:ff9b::/96")
 def is_public(address: Address) -> bool:
     """Whether an address is on the public internet.
 
-    Two forms of IPv6 that a system turns into IPv4 are judged by what they carry: mapped (::ffff:a.b.c.d), and NAT64's
-    well-known prefix, by which networks without IPv4 reach the rest. Tunnels (6to4, Teredo) are never public.
+    Two forms of IPv6 that a system turns into IPv4 are judged by the IPv4 address in them: mapped (::ffff:a.b.c.d), and
+    NAT64's well-known prefix, by which networks without IPv4 reach IPv4 hosts. Tunnels (6to4, Teredo) are never public.
     """
     if isinstance(address, IPv4Address):
         return not any(address in network for network in SPECIAL_V4)
-    carried = IPv4Address(int(address) & 0xFFFFFFFF) if address in NAT64 else address.ipv4_mapped
-    if carried is not None:
-        return is_public(carried)
+    embedded = IPv4Address(int(address) & 0xFFFFFFFF) if address in NAT64 else address.ipv4_mapped
+    if embedded is not None:
+        return is_public(embedded)
     return address in UNICAST_V6 and not any(address in network for network in SPECIAL_V6)

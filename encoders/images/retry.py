@@ -1,4 +1,4 @@
-"""Asking a host again that failed a moment ago: a few times, with full jitter, within the time of one fetch."""
+"""Retries a fetch from a host that failed: a few attempts with full jitter, within the time of one fetch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from encoders.images.host_circuits import CircuitOpen
 
 T = TypeVar("T")
 
-# A photo that cannot be had is told in its product's image_reason; stamina would warn of every single try.
+# A failed fetch is reported in its product's image_reason; stamina would log a warning for every attempt.
 logging.getLogger("stamina").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
 class FetchRetryPolicy:
-    """At most `tries` in all; the wait before the next is uniform from 0 to a ceiling that doubles up to `max_s`."""
+    """At most `tries` in all. The wait before the next is uniform from 0 to a ceiling that doubles up to `max_s`."""
 
     tries: int = 3
     initial_s: float = 0.2
@@ -30,15 +30,15 @@ class FetchRetryPolicy:
 
 
 async def retry_fetch(
-    ask: Callable[[], Awaitable[T]],
+    fetch: Callable[[], Awaitable[T]],
     policy: FetchRetryPolicy,
     *,
     time_left: Callable[[], float],
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> T:
-    """What `ask` gives, asked again while it is UNAVAILABLE, tries are left and the next wait ends before `time_left`.
+    """The result of `fetch`, which is retried while it raises UNAVAILABLE and the next wait ends before `time_left`.
 
-    Raises the last ImageProblem. A host whose circuit is open is not asked again.
+    Raises the last ImageProblem. There is no retry while the host's circuit is open.
     """
     ceiling = policy.initial_s
 
@@ -56,5 +56,5 @@ async def retry_fetch(
 
     async for attempt in stamina.retry_context(on=wait, attempts=policy.tries, timeout=None):
         with attempt:
-            return await ask()
-    raise AssertionError("stamina gives an attempt or raises")
+            return await fetch()
+    raise AssertionError("stamina makes an attempt or raises")

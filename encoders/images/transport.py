@@ -1,4 +1,4 @@
-"""httpx over a connection pool whose network is guarded."""
+"""An httpx transport over a connection pool with an egress guard."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ FAILURES = (
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, stream: AsyncIterable[bytes], close: httpcore.Response) -> None:
+    def __init__(self, stream: AsyncIterable[bytes], response: httpcore.Response) -> None:
         self._stream = stream
-        self._response = close
+        self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async for part in self._stream:
-                yield part
+            async for chunk in self._stream:
+                yield chunk
         except FAILURES as err:
-            raise _told(err) from err
+            raise _translated(err) from err
 
     async def aclose(self) -> None:
         await self._response.aclose()
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
-    """HTTP/2 where a host offers it over TLS, else HTTP/1.1 with keep-alive, to addresses that `guard` lets through.
+    """HTTP/2 if a host offers it over TLS, else HTTP/1.1 with keep-alive, to addresses that `guard` allows.
 
-    There are `connections` at most. `ca_file` is an authority that is trusted beside the public ones.
+    There are `connections` at most. `ca_file` is a certificate authority, trusted in addition to the public ones.
     """
 
     def __init__(self, guard: EgressGuard, *, connections: int, ca_file: Path | None = None) -> None:
-        trusted = ssl.create_default_context()
+        context = ssl.create_default_context()
         if ca_file is not None:
-            trusted.load_verify_locations(ca_file)
+            context.load_verify_locations(ca_file)
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=trusted,
+            ssl_context=context,
             http2=True,
             max_connections=connections,
             max_keepalive_connections=connections,
@@ -57,9 +57,9 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        assert isinstance(request.stream, httpx.AsyncByteStream)  # noqa: S101  an async client makes no other
+        assert isinstance(request.stream, httpx.AsyncByteStream)  # noqa: S101  an async client sends no other kind
         url = request.url
-        asked = httpcore.Request(
+        pool_request = httpcore.Request(
             method=request.method,
             url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
             headers=request.headers.raw,
@@ -67,23 +67,23 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             extensions=request.extensions,
         )
         try:
-            answer = await self._pool.handle_async_request(asked)
+            response = await self._pool.handle_async_request(pool_request)
         except FAILURES as err:
-            raise _told(err) from err
-        assert isinstance(answer.stream, AsyncIterable)  # noqa: S101
+            raise _translated(err) from err
+        assert isinstance(response.stream, AsyncIterable)  # noqa: S101
         return httpx.Response(
-            answer.status,
-            headers=answer.headers,
-            stream=_Body(answer.stream, answer),
-            extensions=answer.extensions,
+            response.status,
+            headers=response.headers,
+            stream=_Body(response.stream, response),
+            extensions=response.extensions,
         )
 
     async def aclose(self) -> None:
         await self._pool.aclose()
 
 
-def _told(err: Exception) -> httpx.TransportError:
-    """A failure of the pool as httpx would say it."""
+def _translated(err: Exception) -> httpx.TransportError:
+    """The error of httpx that corresponds to an error of httpcore."""
     if isinstance(err, httpcore.TimeoutException):
         return httpx.TimeoutException(str(err))
     if isinstance(err, httpcore.UnsupportedProtocol):

@@ -1,4 +1,4 @@
-"""The frozen backbones, MiniLM and EfficientNet-Lite0, and late fusion of them, as `liveshelf train late` writes it."""
+"""Late fusion, as `liveshelf train late` writes it, of the frozen backbones MiniLM and EfficientNet-Lite0."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from catalog.domain.space import FUSED, IMAGE, Space
 from encoders.model import Inputs, Rows
 from encoders.runtime import RuntimePolicy
-from encoders.runtime.plans import digest as digest
+from encoders.runtime.digest import digest as digest
 from encoders.runtime.plans import pooled_plan, text_plan
 from encoders.runtime.policy import Precision
 from encoders.runtime.prepare import TowerLoader, fastest_precision
@@ -30,7 +30,7 @@ PAD = 16
 
 
 class LateFusionModel:
-    """Two frozen towers and the fusion. All vectors live in one space, so any query may search any named vector."""
+    """Two frozen towers and the fusion. All vectors are of one space, so any query may search any named vector."""
 
     def __init__(
         self,
@@ -41,72 +41,72 @@ class LateFusionModel:
         precision: Precision | None = None,
         runtime: RuntimePolicy | None = None,
     ) -> None:
-        """`fusion` is a file `encoders.fusion.save` wrote; the backbones run in `precision`, or in what is fastest.
+        """`fusion` is a file that `towers.late_fusion.save` wrote. Without a `runtime` torch runs the backbones.
 
-        Without a `runtime` torch runs them.
+        Without a `precision` they run in the fastest one.
         """
         self.device = torch.device(device)
         self.fusion = read(fusion).to(self.device)
         shape = self.fusion.shape
-        words, tokenizer, lite0 = backbones.files()
+        minilm, tokenizer, lite0 = backbones.files()
         self.photo_side = shape.photo_side
         self._tokenizer = load_tokenizer(tokenizer)
-        self.workshop = TowerLoader(runtime, device, precision)
-        self._see = self.workshop.tower(pooled_plan(lite0, shape.photo_side))
-        self._read = self.workshop.tower(text_plan(words, TEXT_LAYERS))
+        self._loader = TowerLoader(runtime, device, precision)
+        self._photo_features = self._loader.tower(pooled_plan(lite0, shape.photo_side))
+        self._text_states = self._loader.tower(text_plan(minilm, TEXT_LAYERS))
         self.space = Space(
             model=name,
-            revision=digest(fusion, words, tokenizer, lite0),
+            revision=digest(fusion, minilm, tokenizer, lite0),
             preprocessing=f"rgb-{shape.photo_side}-bicubic-v1",
             vectors={FUSED: shape.dim, IMAGE: shape.dim},
         )
 
     @property
     def runs(self) -> str:
-        return self.workshop.says
+        return self._loader.says
 
     def prepare(self, text: str, photo: Image | None) -> Inputs:
         return backbones.prepared(self._tokenizer, text, photo, side=self.photo_side)
 
     def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Rows]:
-        text = self.fusion.text(torch.from_numpy(texts(batch, self._read)).to(self.device))
-        image = self.fusion.image(self._photos(batch))
+        text = self.fusion.text(torch.from_numpy(texts(batch, self._text_states)).to(self.device))
+        image = self.fusion.image(self._features(batch))
         has_text = torch.tensor([bool(inputs.tokens) for inputs in batch], device=self.device)
         has_image = torch.tensor([inputs.pixels is not None for inputs in batch], device=self.device)
         fused = self.fusion.fuse(text, image, has_text=has_text, has_image=has_image)
         return {FUSED: fused.cpu().numpy(), IMAGE: image.cpu().numpy()}
 
     def forward_photos(self, batch: Sequence[Inputs]) -> Rows:
-        return self._see(np.stack([inputs.pixels for inputs in batch if inputs.pixels is not None]))
+        return self._photo_features(np.stack([inputs.pixels for inputs in batch if inputs.pixels is not None]))
 
     def forward_queries(self, batch: Sequence[Inputs]) -> Rows:
         return self.forward_items(batch)[FUSED]
 
-    def _photos(self, batch: Sequence[Inputs]) -> Tensor:
-        """(batch, features), zeros where there is no photo; those that an input brings along are taken as they are."""
+    def _features(self, batch: Sequence[Inputs]) -> Tensor:
+        """The image tower's features, (batch, features); zeros without a photo. Inputs may carry theirs."""
         out = np.zeros((len(batch), self.fusion.shape.image), np.float32)
         for i, inputs in enumerate(batch):
             if inputs.features is not None:
                 out[i] = inputs.features
-        unseen = [i for i, inputs in enumerate(batch) if inputs.pixels is not None and inputs.features is None]
-        if unseen:
-            out[unseen] = self.forward_photos([batch[i] for i in unseen])
+        missing = [i for i, inputs in enumerate(batch) if inputs.pixels is not None and inputs.features is None]
+        if missing:
+            out[missing] = self.forward_photos([batch[i] for i in missing])
         return torch.from_numpy(out).to(self.device)
 
 
-def texts(batch: Sequence[Inputs], read: Tower) -> Rows:
-    """Features of texts, (batch, TEXT_DIM), zeros where there is none. Texts padded to one length get no PAD tokens."""
+def texts(batch: Sequence[Inputs], text_states: Tower) -> Rows:
+    """Features of texts, (batch, TEXT_DIM); zeros without a text. Texts of similar length run together."""
     out = np.zeros((len(batch), TEXT_DIM), np.float32)
-    there = [i for i, inputs in enumerate(batch) if inputs.tokens]
-    for _, some in groupby(sorted(there, key=lambda i: len(batch[i].tokens)), lambda i: len(batch[i].tokens) // PAD):
-        rows = list(some)
-        ids, seen = backbones.padded([batch[i].tokens for i in rows])
-        out[rows] = (read(ids, seen) * seen[..., None]).sum(1) / seen.sum(1, keepdims=True)
+    with_text = sorted((i for i, inputs in enumerate(batch) if inputs.tokens), key=lambda i: len(batch[i].tokens))
+    for _, group in groupby(with_text, lambda i: len(batch[i].tokens) // PAD):
+        rows = list(group)
+        ids, mask = backbones.padded([batch[i].tokens for i in rows])
+        out[rows] = (text_states(ids, mask) * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
     return out
 
 
 class Backbones:
-    """The frozen towers in torch, as training uses them."""
+    """The frozen towers in torch, for training."""
 
     def __init__(self, device: torch.device, precision: torch.dtype | None = None) -> None:
         self.device = device
@@ -126,13 +126,13 @@ class Backbones:
         return backbones.prepared(self.tokenizer, text, photo, side=side)
 
     def states(self, tokens: Sequence[Sequence[int]], layers: int = TEXT_LAYERS) -> tuple[Tensor, Tensor]:
-        """Each token's state after the first `layers` layers, (texts, longest, 384), and bool: what is no padding."""
-        ids, seen = (part.to(self.device) for part in padded(tokens))
-        out = self.text_tower.states(ids, seen | ~seen.any(1, keepdim=True), layers)
-        return out, seen
+        """The token states after the first `layers` layers, (texts, longest, 384), and the bool mask of tokens."""
+        ids, mask = (tensor.to(self.device) for tensor in padded(tokens))
+        out = self.text_tower.states(ids, mask | ~mask.any(1, keepdim=True), layers)
+        return out, mask
 
 
 def padded(tokens: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """`encoders.backbones.padded` as tensors."""
-    ids, seen = backbones.padded(tokens)
-    return torch.from_numpy(ids), torch.from_numpy(seen)
+    """`backbone_files.padded` as tensors."""
+    ids, mask = backbones.padded(tokens)
+    return torch.from_numpy(ids), torch.from_numpy(mask)

@@ -1,4 +1,4 @@
-"""A model by its name."""
+"""Loads a model by its name."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ BUILTIN = Path(__file__).parents[1] / "weights" / "small.safetensors"
 def load(name: str, *, device: str = "cpu", threads: int | None = None, runtime: RuntimePolicy | None = None) -> Model:
     """The model of that name, on the device, ready to run. Raises InvalidInput.
 
-    - `builtin:small`: what this project trained; touches no network.
-    - `checkpoint:DIR`: one's own, as `liveshelf train` writes it.
+    - `builtin:small`: the model of this project; needs no network.
+    - `checkpoint:DIR`: a model that `liveshelf train` wrote.
     - `hf:REPO-OR-PATH@REVISION`: a CLIP- or SigLIP-style dual encoder of transformers, safetensors only.
 
-    `threads` is the number of CPU threads of a forward of torch, for the whole process. `runtime` says what runs the
-    towers; None: torch, as for an `hf:` model always.
+    `threads` is the number of CPU threads of a forward pass of torch, for the whole process. `runtime` selects what
+    runs the towers. None means torch, which always runs an `hf:` model.
     """
-    # Imported here because torch takes seconds, which who only names a model, or has a runtime, need not wait for.
+    # The families are imported here: importing torch takes seconds, and a runtime does not need it.
     family, _, rest = name.partition(":")
     if family not in ("builtin", "checkpoint", "hf") or not rest or (family == "builtin" and rest != "small"):
-        raise InvalidInput(f"There is no model {name!r}: there are {EXISTING}.")
+        raise InvalidInput(f"There is no model {name!r}: use {EXISTING}.")
     late = family == "checkpoint" and (Path(rest) / LATE).exists()
     if threads is not None and (family == "hf" or late):
         import torch
@@ -41,7 +41,7 @@ def load(name: str, *, device: str = "cpu", threads: int | None = None, runtime:
 
         return DualEncoder(rest, device=device)
     if family == "checkpoint":
-        # By whatever path the folder is reached, and wherever it is moved to, its space is one.
+        # The space depends on the folder's name alone, so that the folder can be moved.
         name = f"checkpoint:{Path(rest).resolve().name}"
         if late:
             from encoders.models.late_fusion import LateFusionModel
@@ -49,5 +49,5 @@ def load(name: str, *, device: str = "cpu", threads: int | None = None, runtime:
             return LateFusionModel(Path(rest) / LATE, name=name, device=device, runtime=runtime)
     from encoders.models.single_stream import SingleStreamModel
 
-    where = BUILTIN if family == "builtin" else Path(rest) / CHECKPOINT
-    return SingleStreamModel(where, name=name, device=device, runtime=runtime, threads=threads)
+    path = BUILTIN if family == "builtin" else Path(rest) / CHECKPOINT
+    return SingleStreamModel(path, name=name, device=device, runtime=runtime, threads=threads)

@@ -1,4 +1,4 @@
-"""Ways to run a tower: torch is the reference, and what a machine has a faster way for is prepared for that."""
+"""Runtimes of towers: torch is the reference; a faster runtime is used if the machine has one."""
 
 from encoders.runtime.policy import RuntimePolicy
 

@@ -1,4 +1,4 @@
-"""What is run as a whole in torch, each a module from tensors to a tensor, row by row."""
+"""The towers as torch modules to export: each maps tensors to a tensor, row by row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from encoders.towers.single_stream import ItemInput, SingleStream, TextInput, re
 
 
 class TextStates(nn.Module):
-    """Token ids and a bool mask of what is no padding, (texts, length) each, to `TextTower.states`."""
+    """Token ids and their bool mask, (texts, length) each, to `TextTower.states`."""
 
     def __init__(self, tower: TextTower, layers: int) -> None:
         super().__init__()
@@ -44,47 +44,47 @@ class _Part(nn.Module):
 
 
 class QueryTower(_Part):
-    """Token states (n, length, TEXT_DIM) and a bool mask of what is no padding, as a query: unit vectors (n, dim)."""
+    """Token states (n, length, TEXT_DIM) and their bool mask, as a query: unit vectors (n, dim)."""
 
     def forward(self, states: Tensor, seen: Tensor) -> Tensor:
         return self.towers.query(self.text(states, seen)).vector
 
 
 class TitleTower(_Part):
-    """The same, as an item that has no photo."""
+    """The same, as an item without a photo."""
 
     def forward(self, states: Tensor, seen: Tensor) -> Tensor:
-        none = states.new_zeros(len(states), 0, self.towers.shape.features)
-        return self.towers.item(ItemInput(self.text(states, seen), none, seen[:, :0])).vector
+        no_photos = states.new_zeros(len(states), 0, self.towers.shape.features)
+        return self.towers.item(ItemInput(self.text(states, seen), no_photos, seen[:, :0])).vector
 
 
 class PhotoTower(_Part):
-    """What the image tower says of a photo (n, features), as an item that has no title."""
+    """The image tower's features of a photo (n, features), as an item without a title."""
 
     def forward(self, photos: Tensor) -> Tensor:
-        there = torch.ones_like(photos[:, :1], dtype=torch.bool)
-        none = self.text(photos.new_zeros(len(photos), 0, TEXT_DIM), there[:, :0])
-        return self.towers.item(ItemInput(none, photos[:, None], there)).vector
+        present = torch.ones_like(photos[:, :1], dtype=torch.bool)
+        no_title = self.text(photos.new_zeros(len(photos), 0, TEXT_DIM), present[:, :0])
+        return self.towers.item(ItemInput(no_title, photos[:, None], present)).vector
 
 
 class ItemViews(_Part):
-    """An item's title and its photo, to `SingleStream.views`."""
+    """The title and the photo of an item, to `SingleStream.views`."""
 
     def forward(self, states: Tensor, seen: Tensor, photos: Tensor) -> Tensor:
-        there = torch.ones_like(photos[:, :1], dtype=torch.bool)
-        return self.towers.views(ItemInput(self.text(states, seen), photos[:, None], there))
+        present = torch.ones_like(photos[:, :1], dtype=torch.bool)
+        return self.towers.views(ItemInput(self.text(states, seen), photos[:, None], present))
 
 
 _PARTS: dict[str, type[_Part]] = {"query": QueryTower, "title": TitleTower, "photo": PhotoTower, "views": ItemViews}
 
 
 def part(checkpoint: Path, name: str, precision: torch.dtype) -> nn.Module:
-    """The part of that name, of the towers in the checkpoint. Raises Misuse."""
+    """The module of that name, of the towers in the checkpoint. Raises InvalidInput."""
     return _PARTS[name](read(checkpoint).narrow(precision))
 
 
-def states(words: Path, layers: int, precision: torch.dtype) -> nn.Module:
-    return TextStates(text_tower(words), layers).to(precision)
+def states(minilm: Path, layers: int, precision: torch.dtype) -> nn.Module:
+    return TextStates(text_tower(minilm), layers).to(precision)
 
 
 def pooled(weights: Path, precision: torch.dtype) -> nn.Module:
@@ -92,13 +92,13 @@ def pooled(weights: Path, precision: torch.dtype) -> nn.Module:
 
 
 def grid(weights: Path, precision: torch.dtype) -> nn.Module:
-    """Of the backbone's weights."""
+    """The grid module of the frozen backbone."""
     return PhotoGrid(image_tower(weights)).to(precision)
 
 
 def own_grid(checkpoint: Path, precision: torch.dtype) -> nn.Module:
-    """Of the image tower that was trained with the others. Raises Misuse."""
-    own = read(checkpoint).narrow(precision).image
-    if own is None:
-        raise ValueError("these towers see photos through the frozen backbone")
-    return PhotoGrid(own)
+    """The grid module of a checkpoint's own image tower. Raises InvalidInput."""
+    image = read(checkpoint).narrow(precision).image
+    if image is None:
+        raise ValueError("this checkpoint uses the frozen image backbone: it has no image tower of its own")
+    return PhotoGrid(image)

@@ -1,4 +1,4 @@
-"""Exports that are kept on disk: whole, of these weights, and agreeing with torch, or made anew."""
+"""Exports of towers on disk. An export that is damaged, stale or disagrees with torch is made again."""
 
 from __future__ import annotations
 
@@ -20,66 +20,66 @@ from encoders.runtime.tower import Array, Runtime, Tower, TowerError, TowerPlan
 log = logging.getLogger(__name__)
 
 LAYOUT = 1
-"""Of what lies in an export's folder; another is not read."""
+"""The version of the folder's layout. Other versions are not read."""
 
-LEAST_COSINE = 0.99
-"""Of a row of the example's output to torch's. What is wrong is far below, and what rounds differently above."""
+MIN_COSINE = 0.99
+"""Between a row of the example's output and torch's. Errors are far below it, rounding stays above it."""
 
 KEPT_DAYS = 30
-"""An export that was not used for so long is deleted when another is written."""
+"""An export that has not been used for this long is deleted when another is written."""
 
 _MANIFEST, _EXAMPLE = "export.json", "example.safetensors"
 
 
 def from_export(plan: TowerPlan, runtime: Runtime, folder: Path) -> Tower:
-    """The tower from its export below `folder`, which is made where none is, or where it is damaged.
+    """The tower from its export below `folder`, which is made if it is missing or damaged.
 
-    Raises TowerError where the runtime cannot, or does not agree with torch.
+    Raises TowerError if the runtime cannot run it, or does not agree with torch.
     """
-    where = folder / f"{plan.name}-{_key(plan, runtime)}"
-    if where.exists():
+    path = folder / f"{plan.name}-{_key(plan, runtime)}"
+    if path.exists():
         try:
-            _check_files(where)
-            tower = _agreeing(runtime.load(where), where)
+            _check_files(path)
+            tower = _verified(runtime.load(path), path)
             with suppress(OSError):
-                where.touch()
+                path.touch()
             return tower
         except (OSError, ValueError, KeyError, SafetensorError, TowerError) as err:
-            log.warning("The export %s is of no use and is made anew: %s.", where, err)
-            _remove(where)
-    return _made(plan, runtime, where)
+            log.warning("The export %s cannot be used and is made again: %s.", path, err)
+            _remove(path)
+    return _exported(plan, runtime, path)
 
 
-def _made(plan: TowerPlan, runtime: Runtime, where: Path) -> Tower:
-    new = _new_folder(where.parent)
+def _exported(plan: TowerPlan, runtime: Runtime, path: Path) -> Tower:
+    new = _new_folder(path.parent)
     try:
         runtime.export(plan, new)
-        given = {f"input{n}": np.ascontiguousarray(array) for n, array in enumerate(plan.example)}
-        save_file({**given, "output": _in_torch(plan)}, new / _EXAMPLE)
+        inputs = {f"input{n}": np.ascontiguousarray(array) for n, array in enumerate(plan.example)}
+        save_file({**inputs, "output": _torch_output(plan)}, new / _EXAMPLE)
         (new / _MANIFEST).write_text(json.dumps({"layout": LAYOUT, "files": _digests(new)}), "utf-8")
-        there = _put(new, where)
-        return _agreeing(runtime.load(there), there)
+        final = _move(new, path)
+        return _verified(runtime.load(final), final)
     except OSError as err:
-        raise TowerError(f"{where} cannot be written: {err}") from err
+        raise TowerError(f"{path} cannot be written: {err}") from err
     finally:
         _remove(new)
 
 
-def _in_torch(plan: TowerPlan) -> Array:
-    # Where all exports are kept torch is not loaded: that would be 500 MB of memory and three seconds of a start.
+def _torch_output(plan: TowerPlan) -> Array:
+    # Imported here: a process that finds all exports on disk saves 500 MB of memory and three seconds of its start.
     from encoders.runtime.torch_eager import TorchTower
 
     return np.ascontiguousarray(TorchTower(plan)(*plan.example))
 
 
-def _put(new: Path, where: Path) -> Path:
-    """Where the new export is, after it was moved there if nobody was quicker."""
+def _move(new: Path, path: Path) -> Path:
+    """Move the new export to its path, unless another process was faster. Returns the export's folder."""
     try:
-        new.rename(where)
+        new.rename(path)
     except OSError:
         return new
-    _remove_old(where.parent)
-    return where
+    _remove_old(path.parent)
+    return path
 
 
 def _new_folder(folder: Path) -> Path:
@@ -87,24 +87,24 @@ def _new_folder(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
     except OSError as err:
-        log.warning("Nothing can be kept in %s, so the model is made ready at each start: %s.", folder, err)
+        log.warning("Exports cannot be stored in %s, so the model is prepared at each start: %s.", folder, err)
         return Path(tempfile.mkdtemp(prefix="liveshelf-tower-"))
 
 
-def _agreeing(tower: Tower, folder: Path) -> Tower:
-    kept = load_file(folder / _EXAMPLE)
-    expected = kept.pop("output")
-    found = tower(*(kept[f"input{n}"] for n in range(len(kept))))
-    cosine = _least_cosine(found, expected)
-    if not cosine >= LEAST_COSINE:
-        raise TowerError(f"its output is not that of torch, of which it has a cosine of {cosine:.3f}")
+def _verified(tower: Tower, folder: Path) -> Tower:
+    example = load_file(folder / _EXAMPLE)
+    expected = example.pop("output")
+    output = tower(*(example[f"input{n}"] for n in range(len(example))))
+    cosine = _min_cosine(output, expected)
+    if not cosine >= MIN_COSINE:
+        raise TowerError(f"its output disagrees with torch's: their cosine is {cosine:.3f}")
     return tower
 
 
-def _least_cosine(found: Array, expected: Array) -> float:
-    if found.shape != expected.shape:
+def _min_cosine(output: Array, expected: Array) -> float:
+    if output.shape != expected.shape:
         return float("nan")
-    a, b = (rows.reshape(len(rows), -1).astype(np.float64) for rows in (found, expected))
+    a, b = (rows.reshape(len(rows), -1).astype(np.float64) for rows in (output, expected))
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return float(((a * b).sum(1) / np.maximum(lengths, 1e-12)).min())
 
@@ -114,34 +114,34 @@ def _check_files(folder: Path) -> None:
     if manifest["layout"] != LAYOUT:
         raise ValueError("it is of another version of liveshelf")
     if _digests(folder) != manifest["files"]:
-        raise ValueError("its files are not those that were written")
+        raise ValueError("its files have changed after they were written")
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    found = {}
+    digests = {}
     for path in sorted(folder.iterdir()):
         if path.name != _MANIFEST:
-            whole = sha256()  # twice as fast as blake2b where processors have an instruction for it
+            digest = sha256()  # twice as fast as blake2b on processors with an instruction for it
             with path.open("rb") as stream:
                 while chunk := stream.read(1 << 20):
-                    whole.update(chunk)
-            found[path.name] = whole.hexdigest()
-    return found
+                    digest.update(chunk)
+            digests[path.name] = digest.hexdigest()
+    return digests
 
 
 def _key(plan: TowerPlan, runtime: Runtime) -> str:
-    said = json.dumps([LAYOUT, plan.weights, plan.code, plan.shapes, runtime.version])
-    return blake2b(said.encode(), digest_size=8).hexdigest()
+    content = json.dumps([LAYOUT, plan.weights, plan.code, plan.shapes, runtime.version])
+    return blake2b(content.encode(), digest_size=8).hexdigest()
 
 
 def _remove(folder: Path) -> None:
-    # Another process may have its files in memory, which some systems do not let go of.
+    # Some systems refuse to delete files that another process has mapped.
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_old(folder: Path) -> None:
-    before = time.time() - KEPT_DAYS * 86_400
+    oldest = time.time() - KEPT_DAYS * 86_400
     for path in folder.iterdir():
         with suppress(OSError):
-            if path.stat().st_mtime < before:
+            if path.stat().st_mtime < oldest:
                 _remove(path)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 from dataclasses import replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from encoders.runtime.digest import digest, module_files
 from encoders.runtime.tower import TowerPlan
 
 if TYPE_CHECKING:
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from torch import nn
 
 RANGES = Path(__file__).parents[1] / "weights" / "ranges.safetensors"
-"""What `python -m training.int8_calibration` wrote."""
+"""Written by `python -m training.int8_calibration`."""
 
-_CODE = Path(__file__).with_name("int8_layers.py")
-# Without these a processor adds products of 8 bits in 16, which overflow, and gains little.
-_ABLE = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+MODULES = ("encoders.runtime.int8_layers",)
+# Without these a processor adds 8-bit products in 16 bits, which overflow, and gains little.
+_CPU_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
 def in_int8(plan: TowerPlan) -> TowerPlan:
-    """The plan of a frozen backbone, its layers rounded to 8 bits: what runs it computes in int8 where it can."""
+    """The plan of a frozen backbone with layers rounded to 8 bits: a runtime computes them in int8 if it can."""
 
     def reference(precision: torch.dtype) -> nn.Module:
         from encoders.runtime.int8_layers import rounded
 
         return rounded(plan.reference(precision), RANGES)
 
-    made_of = blake2b(RANGES.read_bytes() + _CODE.read_bytes(), digest_size=8).hexdigest()
-    return replace(plan, name=f"{plan.name}-int8", code=plan.code + made_of, reference=reference)
+    layers_code = digest(RANGES, *module_files(*MODULES))
+    return replace(plan, name=f"{plan.name}-int8", code=plan.code + layers_code, reference=reference)
 
 
 def computes_in_int8() -> bool:
-    """Whether this processor multiplies 8-bit numbers into 32-bit sums; known on Linux alone."""
+    """Whether this processor multiplies 8-bit numbers into 32-bit sums. Known on Linux only."""
     if platform.system() != "Linux":
         return False
-    return not _ABLE.isdisjoint(Path("/proc/cpuinfo").read_text("utf-8").split())
+    return not _CPU_FLAGS.isdisjoint(Path("/proc/cpuinfo").read_text("utf-8").split())

@@ -1,4 +1,4 @@
-"""OpenVINO on this machine's CPU."""
+"""The OpenVINO runtime on the CPU of this machine."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _HINTS = {"bfloat16": "bf16", "float32": "f32"}
 
 
 class OpenVinoRuntime:
-    """A Runtime. One export serves every processor; in what precision it is run is decided when it is loaded.
+    """A Runtime. One export serves every processor; the precision is chosen when it is loaded.
 
-    OpenVINO is never called in the main thread: it gives the thread that calls it a stack for signals, which is gone
-    when OpenVINO is, and the next signal would end the process.
+    OpenVINO is never called in the main thread. It gives the calling thread a signal stack and frees it when it is
+    unloaded, and the next signal would end the process.
     """
 
     def __init__(self, *, precision: Precision, forwards: int, threads: int, nice: int = 0) -> None:
-        """`forwards` at once, each on `threads` threads that stand back by `nice`.
+        """`forwards` passes run at once, each on `threads` threads, whose niceness is raised by `nice`.
 
-        Raises TowerError where OpenVINO cannot run.
+        Raises TowerError if OpenVINO cannot run here.
         """
         self._nice = nice
         try:
@@ -42,7 +42,7 @@ class OpenVinoRuntime:
             raise TowerError("openvino is not installed") from err
         self._core: Any = openvino.Core()
         if "CPU" not in _in_thread(lambda: self._core.available_devices, 0):
-            raise TowerError("OpenVINO does not know this processor")
+            raise TowerError("OpenVINO does not support this processor")
         self.version = f"OpenVINO {openvino.__version__}"
         self.says = f"OpenVINO {openvino.__version__.partition('-')[0]}"
         self.precision = _HINTS[precision]
@@ -50,7 +50,7 @@ class OpenVinoRuntime:
             "INFERENCE_PRECISION_HINT": self.precision,
             "NUM_STREAMS": forwards,
             "INFERENCE_NUM_THREADS": forwards * threads,
-            # Two processes that pin their threads pin them to the same cores.
+            # Two processes that pin their threads would pin them to the same cores.
             "ENABLE_CPU_PINNING": False,
         }
 
@@ -63,9 +63,9 @@ class OpenVinoRuntime:
 
         try:
             decoder, reader = _decoded(plan)
-            # The decoder is kept until all is written, for the model's constants are its memory.
+            # The decoder stays referenced until the model is written: it owns the memory of the model's constants.
             model = reader.convert(reader.load(decoder))
-            # Limits of rounding that are computed from constants are not seen as limits, and nothing would run in int8.
+            # OpenVINO recognises quantization limits only as constants: without folding nothing would run in int8.
             folding = Manager()
             folding.register_pass(ConstantFolding())
             folding.run_passes(model)
@@ -73,50 +73,50 @@ class OpenVinoRuntime:
             openvino.save_model(model, folder / _FILE, compress_to_fp16=False)
             del decoder
         except RuntimeError as err:
-            raise TowerError(f"OpenVINO cannot read it: {_said(err)}") from err
+            raise TowerError(f"OpenVINO cannot convert it: {_one_line(err)}") from err
 
     def load(self, folder: Path) -> Tower:
         try:
             compiled = _in_thread(lambda: self._core.compile_model(folder / _FILE, "CPU", self._options), self._nice)
             return _Compiled(compiled)
         except RuntimeError as err:
-            raise TowerError(f"OpenVINO cannot load it: {_said(err)}") from err
+            raise TowerError(f"OpenVINO cannot load it: {_one_line(err)}") from err
 
 
 class _Compiled:
-    """A Tower; each thread has a request of its own, and the main thread's calls go to another one."""
+    """A Tower. Each thread has its own inference request; calls of the main thread run in another thread."""
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled
-        self._own = threading.local()
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="openvino")
+        self._thread_local = threading.local()
+        self._main_thread_calls = ThreadPoolExecutor(1, thread_name_prefix="openvino")
 
     def __call__(self, *inputs: Array) -> NDArray[np.float32]:
         if threading.current_thread() is threading.main_thread():
-            return self._aside.submit(self._infer, *inputs).result()
+            return self._main_thread_calls.submit(self._infer, *inputs).result()
         return self._infer(*inputs)
 
     def _infer(self, *inputs: Array) -> NDArray[np.float32]:
-        if not hasattr(self._own, "request"):
-            self._own.request = self._compiled.create_infer_request()
+        if not hasattr(self._thread_local, "request"):
+            self._thread_local.request = self._compiled.create_infer_request()
         try:
-            found = self._own.request.infer(
+            outputs = self._thread_local.request.infer(
                 [np.ascontiguousarray(array) for array in inputs], share_inputs=True, share_outputs=True
             )
         except RuntimeError as err:
-            raise TowerError(f"OpenVINO failed: {_said(err)}") from err
-        # A copy, for the next call of this thread writes into the same memory.
-        return np.array(found[0])
+            raise TowerError(f"OpenVINO failed: {_one_line(err)}") from err
+        # A copy: the next call of this thread writes into the same memory.
+        return np.array(outputs[0])
 
 
 def _decoded(plan: TowerPlan) -> tuple[Any, Any]:
-    # What `openvino.convert_model` does, without its waiting for a server that counts its users.
+    # As `openvino.convert_model` does, but without its telemetry, which waits for a server.
     import torch
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     with torch.no_grad(), warnings.catch_warnings():
-        # torch would rather export in another way, which takes ten times as long, and tells what a trace cannot follow.
+        # torch warns that tracing is deprecated and what it cannot follow; torch.export takes ten times as long.
         warnings.simplefilter("ignore")
         trace: Any = torch.jit.trace
         example = tuple(torch.from_numpy(array) for array in plan.example)
@@ -126,17 +126,17 @@ def _decoded(plan: TowerPlan) -> tuple[Any, Any]:
 
 
 def _in_thread(make: Callable[[], T], nice: int) -> T:
-    """What `make` returns. Threads that it begins stand back by `nice`, as the one does that it is called in."""
+    """The result of `make`, called in a thread with niceness raised by `nice`, which the threads it starts inherit."""
 
-    def stand_back() -> None:
-        if nice and sys.platform == "linux":  # elsewhere it would be the whole process
+    def lower_priority() -> None:
+        if nice and sys.platform == "linux":  # elsewhere it would apply to the whole process
             os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, 0) + nice))
 
-    with ThreadPoolExecutor(1, initializer=stand_back) as pool:
+    with ThreadPoolExecutor(1, initializer=lower_priority) as pool:
         return pool.submit(make).result()
 
 
-def _said(error: Exception) -> str:
-    """An error of OpenVINO in one line; the first says where in its source it was raised."""
+def _one_line(error: Exception) -> str:
+    """An error of OpenVINO in one line, without the first lines, which name its source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[-2:]) if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""How towers are to be run."""
+"""How towers run."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Literal
 
 RuntimeName = Literal["auto", "openvino", "torch"]
 Precision = Literal["bfloat16", "float32"]
-Wanted = Literal["auto", "int8", "bfloat16", "float32"]
+PrecisionSetting = Literal["auto", "int8", "bfloat16", "float32"]
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimePolicy:
-    """Which runtime, where its exports are kept (None: nowhere), and its threads.
+    """The runtime, the folder of its exports (None: they are not kept), its threads and its precision.
 
-    `auto` is what is fastest of what is there. `forwards` run at once, each on `threads` threads; None: they share the
-    cores. `nice` is how far a runtime's own threads stand back behind other threads and processes, 0 to 19.
-    `precision` is what is computed in: `bfloat16` where the device computes in it, `int8` the same with most of the
-    frozen backbones in 8 bits where the processor and the runtime do that, and `auto` whichever of them is fastest.
+    - `name`: `auto` is the fastest runtime that is installed.
+    - `forwards` passes run at once, each on `threads` threads; None: they share the cores.
+    - `nice` lowers the priority of the runtime's own threads against other threads and processes, 0 to 19.
+    - `precision`: `int8` computes most of the frozen backbones in 8 bits and the rest in `bfloat16`, each if the
+      processor and the runtime support it. `auto` is the fastest of them.
     """
 
     name: RuntimeName = "auto"
@@ -26,4 +27,4 @@ class RuntimePolicy:
     forwards: int = 1
     threads: int | None = None
     nice: int = 0
-    precision: Wanted = "auto"
+    precision: PrecisionSetting = "auto"

@@ -1,4 +1,4 @@
-"""What a tower is, what it takes to prepare one, and the runtime that does."""
+"""Towers, the plans by which they are prepared, and the runtimes that run them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Tower = Callable[..., NDArray[np.float32]]
-"""A part of a model that is run as a whole: arrays to one array, row by row."""
+"""A part of a model that runs as one unit: arrays to one array, row by row."""
 
 
 class TowerError(Exception):
-    """A runtime that is not there, or does not run this tower as torch does. Torch does instead."""
+    """A runtime is missing, or does not run this tower as torch does. Torch runs it instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TowerPlan:
-    """A tower that a runtime may prepare.
+    """How a tower is made in torch and exported for a runtime.
 
-    `reference` makes it in torch, to compute in a precision. `example` are inputs of which torch's output is kept
-    beside an export: what runs the tower must agree. `shapes` are those of the inputs, -1 for a side that differs from
-    call to call.
-    `weights` differs whenever the weights do, and `code` whenever what is computed of them does. `frozen` is a backbone
-    as its package has it, which may be run in 8 bits.
+    - `weights` and `code` are digests of the weights and of the code that computes with them.
+    - `reference` makes the tower in torch, in a precision.
+    - `example` holds inputs. An export carries torch's output for them, and a runtime must agree with it.
+    - `shapes` are the shapes of the inputs, -1 for a side that varies.
+    - `frozen` marks a backbone with its package's weights, which may run in 8 bits.
     """
 
     name: str
@@ -44,22 +44,22 @@ class TowerPlan:
 
 
 class Runtime(Protocol):
-    """One way to run towers. Any number of threads may call what it loads."""
+    """Exports and loads towers. Any number of threads may call a loaded tower."""
 
     @property
     def version(self) -> str:
-        """The runtime and its version; an export of another is none."""
+        """The runtime and its version. Exports of another version are not used."""
         ...
 
     @property
     def says(self) -> str:
-        """The same for people."""
+        """The same, for people."""
         ...
 
     def export(self, plan: TowerPlan, folder: Path) -> None:
-        """Write the tower, as torch has it, into an empty folder. Raises TowerError."""
+        """Export torch's tower into an empty folder. Raises TowerError."""
         ...
 
     def load(self, folder: Path) -> Tower:
-        """What was exported into the folder, ready to run. Raises TowerError."""
+        """The tower that was exported into the folder, ready to run. Raises TowerError."""
         ...

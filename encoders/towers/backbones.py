@@ -1,8 +1,8 @@
 """The two frozen backbones of `builtin:small`, in plain torch.
 
-Number for number what transformers' `BertModel` and timm's `tf_efficientnet_lite0` compute; the tests hold them
-together. They are written out because importing those two libraries takes three times as long as everything else that
-a worker does before its first batch, and 300 MB of memory in each process.
+They compute the same numbers as transformers' `BertModel` and timm's `tf_efficientnet_lite0`, which the tests check.
+They are written out because importing those two libraries takes 300 MB of memory in each process. It also takes three
+times as long as everything else that a worker does before its first batch.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _HEADS, _WIDE = 12, 1536
 
 
 def attended(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
-    """Attention; written out where a gradient is wanted of a CPU, whose fused one goes back five times as slowly."""
+    """Attention. For gradients on a CPU it is written out: the backward pass of the fused one is five times as slow."""
     if q.device.type != "cpu" or not torch.is_grad_enabled():
         return F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
-    likeness = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-    shares = likeness.float().masked_fill(~seen, -torch.inf).softmax(-1)
-    mixed: Tensor = shares.to(v.dtype) @ v
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    weights = scores.float().masked_fill(~seen, -torch.inf).softmax(-1)
+    mixed: Tensor = weights.to(v.dtype) @ v
     return mixed
 
 
@@ -60,7 +60,7 @@ class TextLayer(nn.Module):
 
 
 class TextTower(nn.Module):
-    """MiniLM-L6: token ids to one vector, the mean over the tokens that are not padding."""
+    """MiniLM-L6: token ids to one vector, the mean over the tokens without padding."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,11 +71,11 @@ class TextTower(nn.Module):
         self.layers = nn.ModuleList(TextLayer() for _ in range(TEXT_LAYERS))
 
     def forward(self, ids: Tensor, seen: Tensor) -> Tensor:
-        """(batch, length) ids and a bool mask of what is not padding, to (batch, 384)."""
+        """(batch, length) ids and their bool mask `seen`, False for padding, to (batch, 384)."""
         return mean(self.states(ids, seen), seen)
 
     def states(self, ids: Tensor, seen: Tensor, layers: int = TEXT_LAYERS) -> Tensor:
-        """The same to each token's state after the first `layers` layers, (batch, length, 384)."""
+        """The token states after the first `layers` layers, (batch, length, 384), of the same inputs."""
         x: Tensor = self.words(ids) + self.places.weight[: ids.shape[1]] + self.kinds.weight[0]
         x = self.norm(x)
         for layer in self.layers[:layers]:
@@ -84,13 +84,13 @@ class TextTower(nn.Module):
 
 
 def mean(states: Tensor, seen: Tensor) -> Tensor:
-    """States (texts, length, width) to their mean over what is no padding, (texts, width)."""
-    kept = seen[..., None].to(states.dtype)
-    return (states * kept).sum(1) / kept.sum(1)
+    """States (texts, length, width) to their mean without padding, (texts, width)."""
+    mask = seen[..., None].to(states.dtype)
+    return (states * mask).sum(1) / mask.sum(1)
 
 
 class _Conv(nn.Module):
-    """A convolution with its batch norm folded in, padded as TensorFlow's SAME does: the odd pixel goes last."""
+    """A convolution with folded batch norm and the padding of TensorFlow's SAME: the odd pixel goes last."""
 
     def __init__(self, *, ins: int, outs: int, kernel: int = 1, stride: int = 1, depthwise: bool = False) -> None:
         super().__init__()
@@ -99,21 +99,21 @@ class _Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.stride == 1:
-            # Symmetric, so the convolution pads by itself, without a copy.
+            # The padding is symmetric, so the convolution pads without a copy.
             half = self.kernel // 2
             return F.conv2d(x, self.conv.weight, self.conv.bias, padding=half, groups=self.conv.groups)
-        down, right = (self._missing(size) for size in x.shape[2:])
-        x = F.pad(x, (right // 2, right - right // 2, down // 2, down - down // 2))
+        height, width = (self._padding(size) for size in x.shape[2:])
+        x = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
         out: Tensor = self.conv(x)
         return out
 
-    def _missing(self, size: int) -> int:
+    def _padding(self, size: int) -> int:
         outs = -(-size // self.stride)
         return max((outs - 1) * self.stride + self.kernel - size, 0)
 
 
 class _Block(nn.Module):
-    """An inverted residual without squeeze-and-excitation, as the lite models have them."""
+    """An inverted residual without squeeze-and-excitation, as in the lite models."""
 
     def __init__(self, *, ins: int, outs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -149,21 +149,21 @@ class ImageTower(nn.Module):
         self.head = _Conv(ins=ins, outs=HEAD)
 
     def forward(self, photos: Tensor) -> Tensor:
-        """(batch, size, size, 3) uint8 RGB to (batch, 2304): mean and spread of five stages, then the head's mean."""
+        """(batch, size, size, 3) uint8 RGB to (batch, 2304): mean, deviation of five stages, then the head's mean."""
         maps, head = self._maps(photos)
         pooled = [part for x in maps for part in reversed(torch.std_mean(x, dim=(2, 3), correction=0))]
         return torch.cat([*pooled, head.mean((2, 3))], 1)
 
     def grid(self, photos: Tensor) -> Tensor:
-        """The same photos, their side a multiple of STRIDE, to float32 (batch, cells * CELL_DIM + WHOLE_DIM).
+        """The same photos, with a side that is a multiple of STRIDE, to float32 (batch, cells * CELL_DIM + WHOLE_DIM).
 
-        Cells row by row, the mean and spread of five stages in each, then the head's mean over the whole photo.
+        First the cells, row by row, each with mean and deviation of five stages; then the head's mean over the photo.
         """
         maps, head = self._maps(photos)
         side = photos.shape[1] // STRIDE
         cells = []
         for x in maps:
-            # Means of squares in float32: the spread itself takes ten times as long.
+            # By means of squares, in float32: computing the deviation directly takes ten times as long.
             x = x.float()
             mean = F.avg_pool2d(x, x.shape[2] // side)
             cells.append(mean)
@@ -197,33 +197,33 @@ _TEXT_NAMES = (
 
 
 def text_tower(weights: Path) -> TextTower:
-    """The tower with the weights of a MiniLM-L6 safetensors file in transformers' names."""
+    """The tower with the weights of a MiniLM-L6 safetensors file, which has transformers' names."""
     state = load_file(weights)
-    mine: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
     for name, value in state.items():
         for pattern, new in _TEXT_NAMES:
             if re.match(pattern, name):
-                mine[re.sub(pattern, new, name)] = value
+                renamed[re.sub(pattern, new, name)] = value
     for i in range(TEXT_LAYERS):
         for kind in ("weight", "bias"):
             parts = [state[f"encoder.layer.{i}.attention.self.{part}.{kind}"] for part in ("query", "key", "value")]
-            mine[f"layers.{i}.qkv.{kind}"] = torch.cat(parts)
+            renamed[f"layers.{i}.qkv.{kind}"] = torch.cat(parts)
     tower = TextTower()
-    tower.load_state_dict(mine, assign=True)
+    tower.load_state_dict(renamed, assign=True)
     return tower.eval().requires_grad_(False)
 
 
 def image_tower(weights: Path) -> ImageTower:
-    """The tower with the weights of an EfficientNet-Lite0 state dict, its batch norms folded into its convolutions."""
+    """The tower with the weights of an EfficientNet-Lite0 state dict. Batch norms are folded into convolutions."""
     state: Mapping[str, Tensor] = torch.load(weights, map_location="cpu", weights_only=True)
     tower = ImageTower()
-    mine: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
 
     def take(target: str, conv: str, norm: str) -> None:
-        # 1e-3 is TensorFlow's epsilon, with which these weights were trained.
+        # 1e-3 is TensorFlow's epsilon, used to train these weights.
         scale = state[f"{norm}.weight"] / torch.sqrt(state[f"{norm}.running_var"] + 1e-3)
-        mine[f"{target}.conv.weight"] = state[f"{conv}.weight"] * scale[:, None, None, None]
-        mine[f"{target}.conv.bias"] = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale
+        renamed[f"{target}.conv.weight"] = state[f"{conv}.weight"] * scale[:, None, None, None]
+        renamed[f"{target}.conv.bias"] = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale
 
     take("stem", "_conv_stem", "_bn0")
     take("head", "_conv_head", "_bn1")
@@ -234,5 +234,5 @@ def image_tower(weights: Path) -> ImageTower:
             take(f"{name}.expand", f"{block}._expand_conv", f"{block}._bn0")
         take(f"{name}.depthwise", f"{block}._depthwise_conv", f"{block}._bn1")
         take(f"{name}.project", f"{block}._project_conv", f"{block}._bn2")
-    tower.load_state_dict(mine, assign=True)
+    tower.load_state_dict(renamed, assign=True)
     return tower.eval().requires_grad_(False).to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""The sizes of the backbones and of the towers trained on them; to know them takes no torch."""
+"""The sizes of the backbones and of the towers trained on them, without an import of torch."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ STAGES = (
     (1, 3, 1, 6, 320),
 )
 HEAD = 1280
-# Colour and texture live in the early stages, what a thing is in the late ones: the pooled features keep both.
+# Early stages show colour and texture, late ones the kind of object: the pooled features keep both.
 TAPS = (0, 1, 2, 4, 6)
 CHANNELS = tuple(STAGES[tap][4] for tap in TAPS)
 IMAGE_DIM = 2 * sum(CHANNELS) + HEAD
-# A cell of the grid keeps the same, but for the spread of the last stage, of which it has one pixel.
+# A cell of the grid keeps the same, except the deviation of the last stage, which has one pixel in a cell.
 CELL_DIM = IMAGE_DIM - STAGES[6][4] - HEAD
 WHOLE_DIM = HEAD
 STRIDE = 32
-"""The pixels of a photo to a cell of its grid, each way."""
+"""The side of a grid cell in pixels of the photo."""
 
 
 @dataclass(frozen=True, slots=True)
 class TowerShape:
-    """The sizes of the towers, and the side in pixels of the photos they were trained on."""
+    """The sizes of the towers, and the side in pixels of the photos in their training."""
 
     dim: int = 256
     width: int = 256
@@ -47,19 +47,19 @@ class TowerShape:
     dropout: float = 0.0
     photo_side: int = 128
     images: int = 4
-    """How many photos of one product are told apart; further ones count as the last."""
+    """The number of photos of one product with their own position; further ones share the last."""
 
     text_layers: int = 0
-    """The last layers of the text backbone that are trained; the rest of it stays as it came."""
+    """The number of last layers of the text backbone that are trained; the others stay frozen."""
 
     shared: bool = True
-    """Queries pass the layers that titles do; otherwise they have text layers and a head of their own."""
+    """Queries and titles share their layers; otherwise queries have text layers and a head of their own."""
 
     late: bool = False
-    """No stream: a head for titles, one for photos and a gate between them, to compare with."""
+    """For comparison: no stream, but a head for titles, one for photos and a gate between them."""
 
     image_tower: bool = False
-    """The image backbone is trained too, and is part of the model."""
+    """The image backbone is trained too, and stored with the model."""
 
     @property
     def cells(self) -> int:
@@ -67,12 +67,12 @@ class TowerShape:
 
     @property
     def features(self) -> int:
-        """The length of what the image tower says of a photo."""
+        """The length of the image tower's features of a photo."""
         return self.cells * CELL_DIM + WHOLE_DIM
 
 
 def shape_of(checkpoint: Path) -> TowerShape:
-    """The shape of the towers in a file written by `encoders.single_stream.save`. Raises InvalidInput."""
+    """The shape of the towers in a file of `towers.single_stream.save`. Raises InvalidInput."""
     try:
         with safe_open(checkpoint, framework="np") as file:
             return TowerShape(**json.loads(file.metadata()["shape"]))
@@ -80,5 +80,5 @@ def shape_of(checkpoint: Path) -> TowerShape:
         raise InvalidInput(f"There is no checkpoint at {checkpoint}: train one with `liveshelf train`.") from err
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as err:
         raise InvalidInput(
-            f"{checkpoint} is not a checkpoint of this version's: train one with `liveshelf train`."
+            f"{checkpoint} is not a checkpoint of this version: train one with `liveshelf train`."
         ) from err

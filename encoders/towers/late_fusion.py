@@ -1,4 +1,4 @@
-"""Late fusion: three heads that bring titles, photos and both together into one space."""
+"""Late fusion: heads that map titles, photos and both together into one space."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from catalog.errors import InvalidInput
-from encoders.towers.single_stream import write_whole
+from resilience.atomic_files import write_atomically
 
 
 @dataclass(frozen=True, slots=True)
 class LateFusionShape:
-    """The sizes of the heads, and the side in pixels of the photos they were trained on."""
+    """The sizes of the heads, and the side in pixels of the photos in their training."""
 
     text: int = 384
     image: int = 2304
@@ -30,8 +30,8 @@ class LateFusionShape:
 class LateFusion(nn.Module):
     """Backbone features to unit vectors of one space.
 
-    A title alone is its text vector, a photo alone its image vector; both together are mixed by a gate per dimension
-    and a correction that sees both.
+    A title alone gives its text vector, a photo alone its image vector. Both together are mixed by a gate for each
+    dimension, with a correction computed from both.
     """
 
     def __init__(self, shape: LateFusionShape) -> None:
@@ -57,7 +57,7 @@ class LateFusion(nn.Module):
         return F.normalize(self.image_line(x) + self.image_bend(x), dim=-1)
 
     def fuse(self, text: Tensor, image: Tensor, *, has_text: Tensor, has_image: Tensor) -> Tensor:
-        """Unit vectors of both (n, dim) and bool masks (n,) of what is there, to unit vectors (n, dim)."""
+        """Unit vectors of texts and photos (n, dim), with bool masks (n,) of those present, to fused ones (n, dim)."""
         pair = torch.cat((text, image), -1)
         gate = torch.sigmoid(self.gate(pair))
         both = gate * text + (1 - gate) * image + self.mix(pair)
@@ -66,7 +66,7 @@ class LateFusion(nn.Module):
 
 
 def _mlp(ins: int, hidden: int, outs: int) -> nn.Sequential:
-    """Two layers whose last starts at zero, so that training starts from the straight line beside it."""
+    """Two layers, the last of which starts at zero: training starts from the parallel linear layer alone."""
     last = nn.Linear(hidden, outs)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
@@ -74,13 +74,13 @@ def _mlp(ins: int, hidden: int, outs: int) -> nn.Sequential:
 
 
 def save(fusion: LateFusion, path: Path) -> None:
-    """Write the heads in half precision, their shape in the file's metadata."""
+    """Write the heads in half precision, with their shape in the file's metadata."""
     state = {name: value.half().contiguous() for name, value in fusion.state_dict().items()}
-    write_whole(path, packed(state, metadata={"shape": json.dumps(asdict(fusion.shape))}))
+    write_atomically(path, packed(state, metadata={"shape": json.dumps(asdict(fusion.shape))}))
 
 
 def read(path: Path) -> LateFusion:
-    """The heads in a file written by `save`, in float32, ready to run. Raises InvalidInput."""
+    """The heads of a file of `save`, in float32, ready to run. Raises InvalidInput."""
     try:
         with safe_open(path, framework="pt") as file:
             shape = LateFusionShape(**json.loads(file.metadata()["shape"]))

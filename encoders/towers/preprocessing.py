@@ -1,4 +1,4 @@
-"""From a decoded photo to the square of bytes a model reads, and from a title to token ids. CPU only, any thread."""
+"""Turns a decoded photo into a square of bytes, and a title into token ids. CPU only, in any thread."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Tokens = tuple[int, ...]
 
-# Shop titles are short; what stands behind 64 word pieces is delivery terms and keywords.
+# Shop titles are short: after 64 word pieces follow delivery terms and keywords.
 MAX_TOKENS = 64
 
 _SPACES = re.compile(r"\s+")
 
 
 def square(photo: Image.Image, size: int) -> Pixels:
-    """A photo as uint8 RGB of shape (size, size, 3), resized bicubically without keeping its aspect.
+    """A photo as uint8 RGB of shape (size, size, 3), resized bicubically without keeping its aspect ratio.
 
-    Squeezing keeps the whole product and spends every pixel on it, where cropping loses sleeves and padding loses
-    resolution.
+    Squeezing keeps the whole product at full resolution; cropping would lose its edges, padding its resolution.
     """
     if photo.mode != "RGB":
         photo = photo.convert("RGB")
@@ -36,12 +35,12 @@ def square(photo: Image.Image, size: int) -> Pixels:
 
 
 def tidy(title: str) -> str:
-    """A title with every run of white space as one space; "" stands for a title that says nothing."""
+    """A title with each run of white space as one space; "" for a blank title."""
     return _SPACES.sub(" ", title).strip()
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer file of a model, cut at MAX_TOKENS, without padding."""
+    """The tokenizer of a file, which truncates at MAX_TOKENS and does not pad."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(path))

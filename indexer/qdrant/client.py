@@ -157,7 +157,7 @@ class PointsClient:
 
     @contextmanager
     def _translated_call(self, operation: str) -> Iterator[None]:
-        with self._circuit.asking(), translated_errors(operation):
+        with self._circuit.guard(), translated_errors(operation):
             yield
 
     @property

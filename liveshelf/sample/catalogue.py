@@ -21,6 +21,7 @@ from liveshelf.sample.kinds import KINDS
 from liveshelf.sample.looks import COLOURS, Look, Spec
 from liveshelf.sample.scene import photo
 from liveshelf.sample.stock import VIEWS, SampleProduct, some_look, stock
+from resilience.atomic_files import is_temporary, write_atomically
 
 DRAWING = 3  # raised whenever the same seed gives other products or photos than before
 PRODUCTS, SEEN, IMAGES, STAMP = "products.jsonl", "seen.jsonl", "images", "complete"
@@ -48,7 +49,7 @@ def draw(folder: Path, *, count: int = 2400, seed: int = 7, progress: Progress |
             progress(min((number + 1) * done, count), count)
     _write(folder / SEEN, (item.seen for item in items))
     _write(products, (item.event for item in items))
-    _replace(folder / STAMP, stamp)
+    write_atomically(folder / STAMP, stamp)
     return products
 
 
@@ -132,29 +133,21 @@ def _draw_chunk(folder: Path, items: Sequence[SampleProduct]) -> int:
 def _clear(folder: Path) -> None:
     """Make room, taking away only what a drawing leaves behind; the stamp goes first."""
     folder.mkdir(parents=True, exist_ok=True)
-    strange = (
-        {p.name for p in folder.iterdir()}
-        - {PRODUCTS, SEEN, IMAGES, STAMP}
-        - {f"{n}.part" for n in (PRODUCTS, SEEN, STAMP)}
-    )
+    files = [folder / name for name in (STAMP, PRODUCTS, SEEN)]
+    leftovers = [path for path in folder.iterdir() if any(is_temporary(path, file) for file in files)]
+    strange = set(folder.iterdir()) - {*files, *leftovers, folder / IMAGES}
     if strange:
         raise InvalidInput(
-            f"{folder} holds {min(strange)}, which is no part of a sample catalogue: name an empty folder"
+            f"{folder} holds {min(strange).name}, which is no part of a sample catalogue: name an empty folder"
         )
-    for name in (STAMP, PRODUCTS, SEEN):
-        (folder / name).unlink(missing_ok=True)
+    for path in (*files, *leftovers):
+        path.unlink(missing_ok=True)
     shutil.rmtree(folder / IMAGES, ignore_errors=True)
     (folder / IMAGES).mkdir()
 
 
 def _write(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    _replace(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def _read(path: Path) -> str | None:

@@ -16,7 +16,7 @@ from encoders import Model, load
 from encoders.batching.query_batcher import QueryBatchPolicy
 from encoders.caching.placeholders import PlaceholderPolicy
 from encoders.images import HttpCachePolicy, ImageFetcher, ImagePolicy, S3Policy
-from encoders.lane import EncodePolicy
+from encoders.policy import EncodePolicy
 from encoders.runtime import RuntimePolicy
 from encoders.service import EncoderService
 from liveshelf.settings import Settings

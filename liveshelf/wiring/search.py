@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 from catalog.ports import ImageSource, QueryEncoder
 from catalog.query.candidates import CandidateService
 from catalog.query.search import SearchService
-from encoders.caching.image_features import FeatureCachePolicy
-from encoders.caching.query_vectors import QueryVectorCache
+from encoders.caching.query_vectors import QueryCachePolicy, QueryVectorCache
 from encoders.images import ImageFetcher
 from encoders.service import EncoderService
 from indexer import QdrantCandidateReader, QdrantFacetReader, QdrantReader, QdrantRecentProducts, connect, ensure
@@ -112,7 +111,7 @@ def remembering(encoder: EncoderService, settings: Settings) -> QueryEncoder:
     """The encoder of queries, with a memory of texts where the settings have room for one."""
     if not settings.query_cache_mb:
         return encoder
-    room = FeatureCachePolicy(entries=MOST_TEXTS, max_bytes=settings.query_cache_mb * 1_000_000)
+    room = QueryCachePolicy(entries=MOST_TEXTS, max_bytes=settings.query_cache_mb * 1_000_000)
     return QueryVectorCache(encoder, policy=room, uncased=encoder.uncased)
 
 

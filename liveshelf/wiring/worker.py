@@ -23,6 +23,7 @@ from liveshelf.settings import Settings, secret
 from liveshelf.wiring.encoder import collection_policy_of, encoder_of
 from liveshelf.wiring.kafka import kafka_of, topics_of
 from liveshelf.wiring.parser_config import contract_of
+from resilience.atomic_files import write_atomically
 from streams.config import BatchPolicy, StallPolicy, WorkerPolicy
 from streams.pipeline.pipeline import Pipeline
 from streams.quarantine.topic import KafkaQuarantine
@@ -67,9 +68,9 @@ async def worker_of(
         index = QdrantWriter(client, collection=collection, space=encoder.space, policy=requests)
         quarantine = await stack.enter_async_context(KafkaQuarantine(kafka, topics))
         policy = IngestPolicy(
-            contract=contract_of(settings),
-            limit=RejectLimit(share=settings.reject_max_share, least=settings.reject_min_count),
-            repair=repair_policy_of(settings),
+            parser=contract_of(settings),
+            reject_limit=RejectLimit(max_share=settings.reject_max_share, min_count=settings.reject_min_count),
+            image_retry=repair_policy_of(settings),
         )
         batch = BatchPolicy(max_records=settings.batch_max_records, within_s=settings.batch_max_wait_seconds)
 
@@ -92,7 +93,7 @@ async def worker_of(
             encoder=encoder.lane(Priority.BACKFILL),
             policy=policy.image_retry,
         )
-        yield Worker(kafka, lanes, policy=limits, beside=[repair.run] if settings.image_retry else []), encoder
+        yield Worker(kafka, lanes, policy=limits, background=[repair.run] if settings.image_retry else []), encoder
 
 
 def repair_policy_of(settings: Settings) -> ImageRetryPolicy:
@@ -125,6 +126,4 @@ def _write(file: Path, ready: bool) -> None:
     if not ready:
         file.unlink(missing_ok=True)
         return
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    part.write_text(json.dumps({"pid": os.getpid()}), encoding="utf-8")
-    part.replace(file)
+    write_atomically(file, json.dumps({"pid": os.getpid()}), fsync=False)

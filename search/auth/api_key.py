@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hmac
 import json
-import os
 import secrets
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +17,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from catalog.errors import InvalidInput
+from resilience.atomic_files import write_atomically
 from search.auth.caller import Caller, Scope
 
 PREFIX = "ls"
@@ -94,15 +93,8 @@ def read_grants(file: Path) -> tuple[Grant, ...]:
 def write_grants(file: Path, grants: Iterable[Grant]) -> None:
     """The file, whole or not at all, for this user alone to read. Raises InvalidInput."""
     text = json.dumps({"keys": [grant.model_dump(mode="json") for grant in grants]}, indent=2, ensure_ascii=False)
-    part = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        with suppress(FileNotFoundError):
-            part.unlink()
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-            out.write(text + "\n")
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(file)
+        write_atomically(file, text + "\n", mode=0o600)
     except OSError as error:
         raise InvalidInput(
             f"the keys cannot be kept in {file} ({error.strerror}): name a file in a folder of yours"

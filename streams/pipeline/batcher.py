@@ -1,4 +1,4 @@
-"""Records gathered into batches: shipped at once when idle, gathered while busy."""
+"""Micro-batching: a batch ships at once while nothing is in flight, and grows while the pipeline is busy."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from streams.config import BatchPolicy
 
 T = TypeVar("T")
 
-# What is full before anything is known of how long records take, and the least that later counts as full.
-FIRST, LEAST = 64, 16
+# The batch size before any duration is known, and the smallest that later durations lead to.
+INITIAL_SIZE, MIN_SIZE = 64, 16
 
 
 class Batcher(Generic[T]):
-    """Holds at most one batch of items; who puts more waits, and that is the back-pressure."""
+    """Holds at most one batch of items. `put` waits while that is full, which is the back-pressure."""
 
     def __init__(self, policy: BatchPolicy) -> None:
         self._policy = policy
-        self.full = min(FIRST, policy.max_records)
+        self.size_limit = min(INITIAL_SIZE, policy.max_records)
         self._items: list[T] = []
         self._idle = True
         self._closed = False
@@ -27,18 +27,18 @@ class Batcher(Generic[T]):
         self._timer: asyncio.TimerHandle | None = None
 
     async def put(self, item: T) -> None:
-        """Waits for room. After `close` it waits for ever: nothing more is taken."""
-        while self._closed or len(self._items) >= self.full:
+        """Waits for room. After `close` it waits for ever."""
+        while self._closed or len(self._items) >= self.size_limit:
             self._room.clear()
             await self._room.wait()
         self._items.append(item)
-        if self._idle or len(self._items) >= self.full:
+        if self._idle or len(self._items) >= self.size_limit:
             self._due.set()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._policy.within_s, self._due.set)
 
     async def batch(self) -> list[T]:
-        """The next batch, of 1 to `full` items in the order they were put; none once closed."""
+        """The next batch, of 1 to `size_limit` items in the order of `put`; empty after `close`."""
         await self._due.wait()
         if self._closed:
             return []
@@ -48,22 +48,22 @@ class Batcher(Generic[T]):
         self._room.set()
         return batch
 
-    def took(self, count: int, seconds: float) -> None:
-        """Tells how long a batch took; one that was about full says what is full from now on."""
-        if 2 * count >= self.full:
+    def observe_duration(self, count: int, seconds: float) -> None:
+        """Records the duration of a batch. If it was at least half full, `size_limit` moves towards the goal."""
+        if 2 * count >= self.size_limit:
             goal = count * self._policy.goal_s / max(seconds, 1e-9)
-            # Half way there: what is in flight was gathered by an older number, and will say the same once more.
-            near = (self.full + min(goal, 3 * self.full)) / 2
-            self.full = min(self._policy.max_records, max(LEAST, round(near)))
+            # Half way there: batches in flight have sizes of an older limit and will move it once more.
+            nearer = (self.size_limit + min(goal, 3 * self.size_limit)) / 2
+            self.size_limit = min(self._policy.max_records, max(MIN_SIZE, round(nearer)))
 
-    def idle(self, idle: bool) -> None:
-        """Says whether nothing is in flight, so that what is here need not wait for company."""
+    def set_idle(self, idle: bool) -> None:
+        """Whether nothing is in flight, so that items need not wait for a fuller batch."""
         self._idle = idle
         if idle and self._items:
             self._due.set()
 
     def close(self) -> None:
-        """Takes nothing more and forgets what was not yet in a batch."""
+        """Takes nothing more and drops the items that are in no batch yet."""
         self._closed = True
         self._items.clear()
         self._due.set()

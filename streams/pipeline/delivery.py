@@ -1,4 +1,4 @@
-"""From Kafka's messages to the catalog's records."""
+"""Kafka messages as records of the catalog."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from catalog.domain.record import Record
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A record together with how to say that it is done with."""
+    """A record, and the call that acknowledges it."""
 
     record: Record
     ack: Callable[[], Awaitable[object]]
 
 
-def record_of(fetched: Any) -> Record:
-    """The record of what aiokafka fetched."""
+def record_of(message: Any) -> Record:
+    """The record of a message that aiokafka fetched."""
     return Record(
-        key=fetched.key,
-        value=fetched.value,
-        topic=fetched.topic,
-        partition=fetched.partition,
-        offset=fetched.offset,
-        timestamp=fetched.timestamp,
+        key=message.key,
+        value=message.value,
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        timestamp=message.timestamp,
     )

@@ -1,9 +1,10 @@
-"""The stages of successive batches, overlapping; written and acknowledged strictly in the order the records came.
+"""Runs successive batches through their stages, overlapping, and writes and acknowledges them in arrival order.
 
-    put ─► Batcher ─► plan ─► prepare ─► encode ─► (its turn) ─► write ─► acknowledge
+    put ─► Batcher ─► plan ─► prepare ─► encode ─► (wait until oldest) ─► write ─► acknowledge
 
-Each batch in flight has a task of its own. What reads and computes does so beside the others, as their services allow;
-a batch is written when the one before it is acknowledged.
+Each batch in flight has a task of its own. Batches are read and encoded concurrently; a batch is written after the one
+before it is acknowledged. The stages may repeat earlier ones: if the index changed meanwhile, `write` plans and encodes
+again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ B = TypeVar("B")
 
 
 class Stages(Protocol[B]):
-    """What happens to a batch, stage by stage. Raises only Unavailable (try again) and Hopeless (stop the worker)."""
+    """The stages of a batch. They raise only Unavailable, which is retried, and FatalError, which stops the worker."""
 
     async def plan(self, records: Sequence[Record]) -> B: ...
 
@@ -41,7 +42,7 @@ class Stages(Protocol[B]):
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """A batch that is through: how many records, and the seconds each stage took, waits for an outage included.
+    """A batch that is acknowledged: its records, and the seconds of each stage, waits for an outage included.
 
     "turn" is the wait for the batches before it.
     """
@@ -53,22 +54,22 @@ class BatchReport:
 
 @dataclass(slots=True)
 class LaneStats:
-    """What a lane has passed since it began. `seconds` by stage are summed over batches, which overlap."""
+    """Totals of a lane since its start. `seconds` by stage are summed over batches, which overlap."""
 
     batches: int = 0
     records: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def add(self, passage: BatchReport) -> None:
+    def add(self, report: BatchReport) -> None:
         self.batches += 1
-        self.records += len(passage.records)
-        for stage, seconds in passage.seconds.items():
+        self.records += len(report.records)
+        for stage, seconds in report.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
 
 @dataclass(frozen=True, slots=True)
 class StageProgress:
-    """Where the oldest batch in flight is, and for how many seconds it has given no sign of life."""
+    """The stage of the oldest batch in flight, and the seconds since its last sign of life."""
 
     stage: str
     seconds: float
@@ -81,8 +82,8 @@ class _BatchInFlight(Generic[B]):
     stage: str
     since: float
     batch: B | None = None
-    first: asyncio.Event = field(default_factory=asyncio.Event)
-    trouble: Unavailable | None = None
+    is_oldest: asyncio.Event = field(default_factory=asyncio.Event)
+    outage: Unavailable | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -103,35 +104,35 @@ class Pipeline(Generic[B]):
         lane: str,
         batch: BatchPolicy = BatchPolicy(),  # noqa: B008 -- frozen
         retry: OutageRetryPolicy = OutageRetryPolicy(),  # noqa: B008 -- frozen
-        observe: Callable[[BatchReport], None] = lambda passage: None,
+        observe: Callable[[BatchReport], None] = lambda report: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lane = lane
-        self.taken = 0
-        self.tally = LaneStats()
+        self.received = 0
+        self.stats = LaneStats()
         self._stages = stages
         self._retry = retry
         self._observe = observe
         self._clock = clock
-        self._intake: Batcher[Delivery] = Batcher(batch)
+        self._batcher: Batcher[Delivery] = Batcher(batch)
         self._slots = asyncio.Semaphore(batch.depth)
         self._in_flight: list[_BatchInFlight[B]] = []
 
     @property
     def in_flight(self) -> int:
-        """Records gathered and not yet acknowledged."""
+        """Number of records in batches that are not acknowledged yet."""
         return sum(len(flight.deliveries) for flight in self._in_flight)
 
     @property
-    def trouble(self) -> Unavailable | None:
-        """Why the lane stands still, None where it does not."""
-        return next((flight.trouble for flight in self._in_flight if flight.trouble), None)
+    def outage(self) -> Unavailable | None:
+        """The error that a batch in flight is waiting out, None if there is none."""
+        return next((flight.outage for flight in self._in_flight if flight.outage), None)
 
     @property
-    def standing(self) -> StageProgress | None:
-        """How the oldest batch in flight gets on, None where nothing is in flight.
+    def progress(self) -> StageProgress | None:
+        """Progress of the oldest batch in flight, None if nothing is in flight.
 
-        A sign of life is a stage that begins or ends, and a try that fails because a service is away.
+        A sign of life is a stage that begins or ends, or a try that fails because a service is unavailable.
         """
         if not self._in_flight:
             return None
@@ -139,60 +140,63 @@ class Pipeline(Generic[B]):
         return StageProgress(oldest.stage, self._clock() - oldest.since, len(oldest.deliveries))
 
     async def put(self, delivery: Delivery) -> None:
-        """Hands over a record; waits while the lane is full, and for ever once it is closed."""
-        await self._intake.put(delivery)
-        self.taken += 1
+        """Takes a record. Waits while the lane is full, and for ever after `close`."""
+        await self._batcher.put(delivery)
+        self.received += 1
 
     def close(self) -> None:
-        """Takes nothing more. What is in flight finishes, then `run` returns; the rest stays unacknowledged."""
-        self._intake.close()
+        """Takes nothing more. Batches in flight finish, then `run` returns; other records stay unacknowledged."""
+        self._batcher.close()
 
     async def run(self) -> None:
-        """Works until closed and empty. Raises Hopeless, or whatever else a stage should not have raised."""
+        """Works until closed and empty. Raises FatalError, or any other error that a stage raised by mistake.
+
+        A batch holds one of `depth` slots until it is acknowledged, so no more batches are in flight.
+        """
         try:
             async with asyncio.TaskGroup() as group:
                 await self._slots.acquire()
-                while deliveries := await self._intake.batch():
-                    flight = _BatchInFlight[B](deliveries, "intake", self._clock())
+                while deliveries := await self._batcher.batch():
+                    flight = _BatchInFlight[B](deliveries, "batching", self._clock())
                     self._in_flight.append(flight)
-                    self._intake.idle(False)
+                    self._batcher.set_idle(False)
                     group.create_task(self._pass(flight))
                     await self._slots.acquire()
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
     async def _pass(self, flight: _BatchInFlight[B]) -> None:
-        await self._insist("plan", self._plan, flight)
-        await self._insist("prepare", lambda f: self._stages.prepare(_planned(f)), flight)
-        await self._insist("encode", lambda f: self._stages.encode(_planned(f)), flight)
-        waited = self._clock()
-        await self._turn(flight)
-        flight.seconds["turn"] = self._clock() - waited
-        await self._insist("write", lambda f: self._stages.write(_planned(f)), flight)
+        await self._retrying("plan", self._plan, flight)
+        await self._retrying("prepare", lambda f: self._stages.prepare(_planned(f)), flight)
+        await self._retrying("encode", lambda f: self._stages.encode(_planned(f)), flight)
+        encoded_at = self._clock()
+        await self._wait_until_oldest(flight)
+        flight.seconds["turn"] = self._clock() - encoded_at
+        await self._retrying("write", lambda f: self._stages.write(_planned(f)), flight)
         await self._acknowledge(flight)
 
     async def _plan(self, flight: _BatchInFlight[B]) -> None:
         flight.batch = await self._stages.plan(flight.records)
 
-    async def _turn(self, flight: _BatchInFlight[B]) -> None:
+    async def _wait_until_oldest(self, flight: _BatchInFlight[B]) -> None:
         if flight is not self._in_flight[0]:
-            await flight.first.wait()
+            await flight.is_oldest.wait()
 
-    async def _insist(self, stage: str, step: _Step[B], flight: _BatchInFlight[B]) -> None:
-        def failed(error: Unavailable) -> None:
-            if self.trouble is None:
+    async def _retrying(self, stage: str, step: _Step[B], flight: _BatchInFlight[B]) -> None:
+        def on_failure(error: Unavailable) -> None:
+            if self.outage is None:
                 log.warning("The %s lane pauses at %s until it can go on: %s", self.lane, stage, error)
-            flight.trouble = error
+            flight.outage = error
             flight.since = self._clock()
 
         started = flight.since = self._clock()
         flight.stage = stage
-        await retry_until_available(lambda: step(flight), self._retry, on_failure=failed)
+        await retry_until_available(lambda: step(flight), self._retry, on_failure=on_failure)
         flight.since = self._clock()
         flight.seconds[stage] = flight.since - started
-        if flight.trouble:
-            flight.trouble = None
-            if self.trouble is None:
+        if flight.outage:
+            flight.outage = None
+            if self.outage is None:
                 log.info("The %s lane goes on at %s.", self.lane, stage)
 
     async def _acknowledge(self, flight: _BatchInFlight[B]) -> None:
@@ -203,13 +207,13 @@ class Pipeline(Generic[B]):
         if self._in_flight:
             following = self._in_flight[0]
             following.since = self._clock()
-            following.first.set()
+            following.is_oldest.set()
         self._slots.release()
-        self._intake.took(len(flight.deliveries), sum(flight.seconds.values()))
-        self._intake.idle(not self._in_flight)
-        passage = BatchReport(self.lane, flight.records, flight.seconds)
-        self.tally.add(passage)
-        self._observe(passage)
+        self._batcher.observe_duration(len(flight.deliveries), sum(flight.seconds.values()))
+        self._batcher.set_idle(not self._in_flight)
+        report = BatchReport(self.lane, flight.records, flight.seconds)
+        self.stats.add(report)
+        self._observe(report)
         if log.isEnabledFor(logging.DEBUG):
             stages = ", ".join(f"{stage} {1000 * seconds:.0f} ms" for stage, seconds in flight.seconds.items())
             log.debug("%s: %d records, %s", self.lane, len(flight.deliveries), stages)

@@ -1,4 +1,4 @@
-"""Trying again for as long as a service is away."""
+"""Retries with exponential backoff for as long as a service is unavailable."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ async def retry_until_available(
     on_failure: Callable[[Unavailable], None],
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> None:
-    """Runs `step` until it does not raise Unavailable; any other error passes. `on_failure` hears of every failed try.
+    """Runs `step` until it does not raise Unavailable. `on_failure` is called with each; other errors propagate.
 
-    The waits have full jitter, so that workers cut off together do not come back together.
+    The waits have full jitter, so that workers that lost a service together do not return together.
     """
     ceiling = policy.initial_s
     while True:

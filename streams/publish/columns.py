@@ -1,4 +1,4 @@
-"""Flat rows to product events: which column is what, and what its values mean."""
+"""Flat rows to product events: recognises the columns and reads their values."""
 
 from __future__ import annotations
 
@@ -9,21 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from catalog.errors import InvalidInput
-from streams.publish.row_values import (
-    BadValue,
-    attribute,
-    availability,
-    image_urls,
-    is_empty,
-    price_of,
-    product_id,
-    text,
-    version_of,
-)
+from catalog.events.values import read_availability, read_price
+from streams.publish.row_values import BadValue, attribute, image_urls, is_empty, product_id, text, version_of
 
 Event = dict[str, Any]
+ColumnOverrides = Mapping[str, str | tuple[str, ...]]  # field of ColumnMapping to column, a tuple for images
 
-# Names are compared in lower case without anything but letters and digits; the first that is there is taken.
+# Names are compared as lower-case letters and digits alone. The first of each list that a row has is taken.
 ID = ("id", "sku", "productid", "itemid", "articleid", "productcode", "asin", "gtin", "ean", "uid")
 TITLE = ("title", "productdisplayname", "displayname", "name", "productname", "itemname", "producttitle", "headline")
 IMAGES = (
@@ -34,12 +26,20 @@ PRICE = ("price", "saleprice", "currentprice", "listprice", "amount")
 CURRENCY = ("currency", "pricecurrency", "currencycode")
 AVAILABLE = ("available", "availability", "isavailable", "instock")
 VERSION = ("version", "updatedat", "lastupdated", "modifiedat", "lastmodified", "updated", "modified")
-TENANT = ("tenant",)
+CANDIDATES = {
+    "id": ID,
+    "title": TITLE,
+    "price": PRICE,
+    "currency": CURRENCY,
+    "available": AVAILABLE,
+    "version": VERSION,
+    "tenant": ("tenant",),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """Which column holds what. Every other column of scalars becomes an attribute, except those in `leave_out`."""
+    """Field to column. Every other column of scalars becomes an attribute, except those in `leave_out`."""
 
     id: str
     title: str | None
@@ -52,45 +52,44 @@ class ColumnMapping:
     leave_out: frozenset[str] = frozenset()
 
     @classmethod
-    def recognise(cls, names: Iterable[str]) -> ColumnMapping:
-        """The columns by their names.
+    def recognise(cls, names: Iterable[str], overrides: ColumnOverrides | None = None) -> ColumnMapping:
+        """Finds the column of each field by name, except the fields of `overrides`.
 
-        Raises InvalidInput when none looks like an id, or neither a title nor an image.
+        A column of `overrides` serves no other field. Raises InvalidInput if no column looks like an id, or none like
+        a title or an image.
         """
-        plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(list(names))}
+        fields: dict[str, Any] = dict(overrides or {})
+        names = list(names)
+        reserved = {column for value in fields.values() for column in (value if isinstance(value, tuple) else (value,))}
+        plain = {_plain(name): name for name in reversed(names) if name not in reserved}
+        for field, candidates in CANDIDATES.items():
+            if field not in fields:
+                fields[field] = next((plain[name] for name in candidates if name in plain), None)
+        fields.setdefault("images", tuple(plain[name] for name in IMAGES if name in plain))
+        if not fields["id"] or not (fields["title"] or fields["images"]):
+            kind, field = ("a title or an image", "title") if fields["id"] else ("an id", "id")
+            raise InvalidInput(f"None of the columns {', '.join(names)} looks like {kind}: add --map {field}=COLUMN.")
+        return cls(**fields)
 
-        def first(wanted: tuple[str, ...]) -> str | None:
-            return next((plain[name] for name in wanted if name in plain), None)
-
-        id_, title, images = first(ID), first(TITLE), tuple(plain[name] for name in IMAGES if name in plain)
-        if id_ is None or (title is None and not images):
-            missing = "an id" if id_ is None else "a title or an image"
-            raise InvalidInput(
-                f"None of the columns {', '.join(plain.values())} looks like {missing}: name it in the mapping."
-            )
-        return cls(
-            id=id_,
-            title=title,
-            images=images,
-            price=first(PRICE),
-            currency=first(CURRENCY),
-            available=first(AVAILABLE),
-            version=first(VERSION),
-            tenant=first(TENANT),
-        )
+    @property
+    def fields(self) -> dict[str, tuple[str, ...]]:
+        """The columns of each field that has one, in the order of the event."""
+        columns = {"id": self.id, "title": self.title, "images": self.images, "price": self.price}
+        columns |= {"currency": self.currency, "available": self.available}
+        columns |= {"version": self.version, "tenant": self.tenant}
+        return {field: c if isinstance(c, tuple) else (c,) for field, c in columns.items() if c}
 
     @property
     def taken(self) -> frozenset[str]:
         """The columns that are not attributes."""
-        named = (self.id, self.title, self.price, self.currency, self.available, self.version, self.tenant)
-        return frozenset(name for name in (*named, *self.images) if name) | self.leave_out
+        return self.leave_out.union(*self.fields.values())
 
 
 def event_of(row: Mapping[str, Any], columns: ColumnMapping, *, folder: Path, version: int) -> Event:
-    """A put event of the data contract, of one row.
+    """A put event of the data contract from one row.
 
-    Image bytes become data: URLs, relative image paths are taken from `folder`. Nulls, NaN and blank strings are left
-    out. `version` serves where the row has none. Raises BadValue.
+    Image bytes become data: URLs, relative image paths are taken from `folder`. Nulls, NaN and blank strings are
+    omitted. `version` is used if the row has none. Raises BadValue.
     """
     event: Event = {
         "op": "put",
@@ -106,8 +105,8 @@ def event_of(row: Mapping[str, Any], columns: ColumnMapping, *, folder: Path, ve
     offer, attributes = _offer(row, columns)
     taken = columns.taken
     for name, value in row.items():
-        if name not in taken and (kept := attribute(value)) is not None:
-            attributes[name] = kept
+        if name not in taken and (scalars := attribute(value)) is not None:
+            attributes[name] = scalars
     return event | {"attributes": attributes, "offer": offer}
 
 
@@ -116,20 +115,24 @@ def _get(row: Mapping[str, Any], name: str | None) -> Any:
 
 
 def _offer(row: Mapping[str, Any], columns: ColumnMapping) -> tuple[Event, Event]:
-    """The offer, and as attributes what was meant for it but is not understood, so that nothing is lost."""
+    """The offer, and as attributes its columns that cannot be read, so that no value is lost."""
     offer: Event = {}
-    odd: Event = {}
+    unread: Event = {}
     if columns.price and not is_empty(value := row.get(columns.price)):
-        if (money := price_of(value)) is None:
-            odd[columns.price] = attribute(value)
+        if (price := read_price(value)) is None:
+            unread[columns.price] = attribute(value)
         else:
-            offer["price"] = money[0]
-            offer |= {"currency": money[1]} if money[1] else {}
+            offer["price"] = price.amount
+            offer |= {"currency": price.currency} if price.currency else {}
     if currency := text(_get(row, columns.currency)):
         offer["currency"] = currency
     if columns.available and not is_empty(value := row.get(columns.available)):
-        if (available := availability(value)) is None:
-            odd[columns.available] = attribute(value)
+        if (available := read_availability(value)) is None:
+            unread[columns.available] = attribute(value)
         else:
             offer["available"] = available
-    return offer, odd
+    return offer, unread
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

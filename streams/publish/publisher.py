@@ -1,4 +1,4 @@
-"""Events to a topic, keyed by product, every delivery confirmed."""
+"""Publishes events to a topic, keyed by product, and confirms every delivery."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PublishPolicy:
-    """What may be under way at once, in records and in bytes, and how it is sent.
+    """Bounds on records and bytes in flight, and settings of the producer.
 
-    `max_bytes` bounds one event, key included. Events wait `linger_ms` for company. Compression is None or "gzip",
-    which trades the sender's processor for the wire and the disk.
+    `max_bytes` bounds one event, key included. The producer waits `linger_ms` to fill a batch. Compression is None or
+    "gzip", which saves network and disk and costs processor time of the sender.
     """
 
     max_bytes: int = 8 * 1024 * 1024
@@ -38,19 +38,19 @@ class PublishPolicy:
 
 
 class EventTooLarge(InvalidInput):
-    """One event is larger than may be sent; the others are not concerned."""
+    """One event is too large to be sent; other events are not affected."""
 
 
 class Publisher:
-    """A producer for one topic, to be used as a context manager; leaving it confirms what was sent.
+    """A producer for one topic, used as a context manager. Leaving it without an error flushes.
 
-    A delivery that fails is raised, naming its product, by the next `send` or by `flush`.
+    If a delivery fails, the next `send` or `flush` raises the error and names the product.
     """
 
     def __init__(
         self, kafka: KafkaConfig, topic: str, *, tenant: str = "default", policy: PublishPolicy = PublishPolicy()
     ) -> None:
-        """`tenant` is whose products events without one are. Raises Unavailable when the broker does not answer."""
+        """`tenant` is the tenant of events without one. Raises Unavailable if the broker does not answer."""
         self._kafka = kafka
         self._topic = topic
         self._tenant = tenant
@@ -89,7 +89,7 @@ class Publisher:
             self._producer.close(timeout=1)
 
     def publish(self, events: Iterable[Event]) -> dict[int, int]:
-        """Sends product events of the data contract; when it returns all are kept. The result is `flush`'s."""
+        """Sends product events of the data contract, and flushes. Returns the offsets of `flush`."""
         for event in events:
             self.send_event(event)
         return self.flush()
@@ -102,7 +102,7 @@ class Publisher:
         self.send(key, json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode())
 
     def send(self, key: ProductKey, value: bytes | None) -> None:
-        """Sends the bytes of one event, None to delete the product; waits while too much is under way."""
+        """Sends the bytes of one event, or None to delete the product. Waits while too much is in flight."""
         size = len(value or b"")
         self._reserve(size)
         try:
@@ -121,7 +121,7 @@ class Publisher:
         future.add_errback(partial(self._failed, key, size))
 
     def flush(self) -> dict[int, int]:
-        """Waits until all is kept; by partition, the offset after the last record of ours."""
+        """Waits until the broker acknowledged all. Returns by partition the offset after the last record sent."""
         with sentences(self._kafka):
             self._producer.flush(timeout=self._policy.delivery_timeout_s * 2)
         with self._room:
@@ -132,7 +132,7 @@ class Publisher:
     def _reserve(self, size: int) -> None:
         policy = self._policy
         with self._room:
-            # One record may always be under way, however large.
+            # One record may always be in flight, however large.
             self._room.wait_for(
                 lambda: (
                     self._failure is not None
@@ -171,11 +171,11 @@ def _undelivered(kafka: KafkaConfig, key: ProductKey, error: Exception) -> Lives
             f"The broker refuses the event of product {key.id}: it is over the topic's max.message.bytes."
         )
     reason = sentence(kafka, error)
-    return type(reason)(f"The event of product {key.id} was not kept. {reason}")
+    return type(reason)(f"The event of product {key.id} was not delivered. {reason}")
 
 
-def _too_large(key: ProductKey, size: int, most: int) -> EventTooLarge:
+def _too_large(key: ProductKey, size: int, limit: int) -> EventTooLarge:
     return EventTooLarge(
-        f"The event of product {key.id} has {size:,} bytes and {most:,} are allowed: "
+        f"The event of product {key.id} has {size:,} bytes and {limit:,} are allowed: "
         f"refer to its photos by URL instead of carrying them, or make them smaller."
     )

@@ -1,4 +1,4 @@
-"""Has the worker applied what was published? Its committed offsets say so."""
+"""Waits until the workers have applied published events, by their committed offsets."""
 
 from __future__ import annotations
 
@@ -19,36 +19,37 @@ def wait_until_applied(
     ends: Mapping[int, int],
     *,
     timeout_s: float,
-    on_progress: Callable[[int], None] = lambda left: None,
+    on_progress: Callable[[int], None] = lambda remaining: None,
     every_s: float = 0.5,
 ) -> None:
-    """Waits until the group has committed past `ends`, the offsets by partition that `Publisher.flush` gave.
+    """Waits until the group has committed up to `ends`, the offsets by partition of `Publisher.flush`.
 
-    `on_progress` gets how many records are not committed yet. Raises Unavailable when some are left after `timeout_s`.
+    `on_progress` gets the number of records not committed yet. Raises Unavailable if some remain after `timeout_s`
+    seconds.
     """
     deadline = time.monotonic() + timeout_s
-    places = [TopicPartition(topic, partition) for partition in ends]
-    if not places:
+    partitions = [TopicPartition(topic, partition) for partition in ends]
+    if not partitions:
         return
     with admin_client(kafka) as client:
         while True:
-            committed = _committed(client, kafka.group, places)
-            left = sum(max(0, end - committed.get(partition, 0)) for partition, end in ends.items())
-            on_progress(left)
-            if not left:
+            committed = _committed(client, kafka.group, partitions)
+            remaining = sum(max(0, end - committed.get(partition, 0)) for partition, end in ends.items())
+            on_progress(remaining)
+            if not remaining:
                 return
             if time.monotonic() >= deadline:
                 raise Unavailable(
-                    f"After {timeout_s:g} s {left} records of {topic} are not applied: is a worker of the group "
+                    f"After {timeout_s:g} s {remaining} records of {topic} are not applied: is a worker of the group "
                     f"{kafka.group} running and ready?"
                 )
             time.sleep(min(every_s, max(0.0, deadline - time.monotonic())))
 
 
-def _committed(client: KafkaAdminClient, group: str, places: Sequence[TopicPartition]) -> dict[int, int]:
-    """The group's offsets by partition; none while the broker still looks for who keeps them, as a new one does."""
+def _committed(client: KafkaAdminClient, group: str, partitions: Sequence[TopicPartition]) -> dict[int, int]:
+    """The group's offsets by partition; empty while a new broker has not found the group's coordinator yet."""
     try:
-        offsets = client.list_group_offsets({group: places})[group]
+        offsets = client.list_group_offsets({group: partitions})[group]
     except RetriableError:
         return {}
-    return {place.partition: max(0, at.offset) for place, at in offsets.items()}  # -1 where nothing is committed
+    return {key.partition: max(0, value.offset) for key, value in offsets.items()}  # -1 if nothing is committed

@@ -1,8 +1,8 @@
-"""Records in quarantine, sent back the way they came.
+"""Replays records in quarantine: sends them back to where they came from.
 
-A record goes to the topic and partition it was read from, with its own key, bytes and timestamp: an event without
-version takes its version from the timestamp, so with a new one it would win over all that came since. What has been
-overtaken then changes nothing, and so replaying is harmless however often it is done.
+A record goes to the topic and partition it was read from, with its own key, bytes and timestamp. An event without a
+version takes it from the timestamp; a new timestamp would win over all later changes. A record that is outdated by then
+changes nothing, so a replay may be repeated.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RETENTION = "retention.ms"
 
 @dataclass(frozen=True, slots=True)
 class ReplayPolicy:
-    """How much is sent before it is confirmed and marked. It is what may be sent again after a crash in between."""
+    """How much is sent before it is confirmed and marked. After a crash in between, this much may be sent again."""
 
     records: int = 500
     bytes: int = 16 * 1024 * 1024
@@ -41,10 +41,10 @@ class ReplayPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ReplayPlan:
-    """What would be sent: places in quarantine, how many for each topic, and why others cannot be, with how many.
+    """Entries to send, their number by topic, and the reasons why others cannot be sent, with their numbers.
 
-    `old` is how many, by topic, are older than its retention: the broker looks every few minutes and drops a segment
-    that holds nothing younger, so that a worker has to read them soon.
+    `old` counts by topic the entries older than its retention. Every few minutes the broker drops segments without
+    younger records, so a worker must read these soon.
     """
 
     places: frozenset[Place] = frozenset()
@@ -61,24 +61,24 @@ def plan(
     *,
     clock: Callable[[], float] = time.time,
 ) -> ReplayPlan:
-    """Which of the entries can be sent back. Raises Unavailable, InvalidInput."""
+    """The entries that can be sent back. Raises Unavailable, InvalidInput."""
     configs = _configs(kafka, topics)
     now_ms = round(clock() * 1000)
     places: set[Place] = set()
-    to: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
     old: Counter[str] = Counter()
     for entry in entries:
         record = entry.reject.record
-        if why := _unsendable(record, topics, configs, contract):
-            left_out[why] += 1
+        if reason := _unsendable(record, topics, configs, contract):
+            left_out[reason] += 1
             continue
         places.add((entry.partition, entry.offset))
-        to[record.topic] += 1
+        counts[record.topic] += 1
         retention = int(configs.get(record.topic, {}).get(RETENTION, -1))
         if 0 <= retention < now_ms - record.timestamp:
             old[record.topic] += 1
-    return ReplayPlan(frozenset(places), dict(to), dict(left_out), dict(old))
+    return ReplayPlan(frozenset(places), dict(counts), dict(left_out), dict(old))
 
 
 def replay(
@@ -90,10 +90,10 @@ def replay(
     clock: Callable[[], float] = time.time,
     on_sent: Callable[[int], None] = lambda sent: None,
 ) -> int:
-    """Sends back what lies at these places of quarantine and marks it; how many, all of them kept when it returns.
+    """Sends the entries at `places` back, marks them and returns their number. The broker acknowledged all by then.
 
-    `clock` gives seconds since the epoch, `on_sent` gets how many are through. An entry is marked once its record is
-    kept: after a failure in between it is sent once more, which changes nothing. Raises Unavailable, InvalidInput.
+    `clock` gives seconds since the epoch, `on_sent` gets the number sent so far. An entry is marked after its record is
+    acknowledged. After a failure in between it is sent again, which changes nothing. Raises Unavailable, InvalidInput.
     """
     sent = 0
     check_address(kafka)
@@ -118,26 +118,25 @@ def _unsendable(
         return f"came from {record.topic}, which the worker does not read"
     if record.key is None and record.value is None:
         return "has neither key nor value"
-    redated = configs.get(record.topic, {}).get(TIMESTAMPS) == "LogAppendTime"
-    if redated and _dated_by_record(record, contract):
+    gets_new_timestamp = configs.get(record.topic, {}).get(TIMESTAMPS) == "LogAppendTime"
+    if gets_new_timestamp and _version_is_timestamp(record, contract):
         return f"has no version, and {record.topic} would give it a new timestamp ({TIMESTAMPS})"
     return None
 
 
-def _dated_by_record(record: Record, contract: ParserConfig) -> bool:
-    """Whether the version of what it says is the record's timestamp."""
-    undated = parse(replace(record, timestamp=-1), contract)
-    return isinstance(parse(record, contract), ParsedEvent) and isinstance(undated, Reject)
+def _version_is_timestamp(record: Record, contract: ParserConfig) -> bool:
+    """Whether the event's version is the record's timestamp."""
+    without_timestamp = parse(replace(record, timestamp=-1), contract)
+    return isinstance(parse(record, contract), ParsedEvent) and isinstance(without_timestamp, Reject)
 
 
 def _configs(kafka: KafkaConfig, topics: TopicConfig) -> dict[str, dict[str, str]]:
-    """What the topics do to timestamps and to old records, by topic; a topic that is not there is absent."""
+    """The settings for timestamps and retention, by topic; a topic that does not exist is absent."""
     with admin_client(kafka) as client:
-        there = set(client.list_topics())
-        names = sorted({topics.live, topics.backfill} & there)
-        asked = [ConfigResource("TOPIC", name, [TIMESTAMPS, RETENTION]) for name in names]
-        configs = client.describe_configs(asked, config_filter="all").get("topic", {}) if asked else {}
-    return {name: {key: said["value"] for key, said in config.items()} for name, config in configs.items()}
+        names = sorted({topics.live, topics.backfill} & set(client.list_topics()))
+        resources = [ConfigResource("TOPIC", name, [TIMESTAMPS, RETENTION]) for name in names]
+        configs = client.describe_configs(resources, config_filter="all").get("topic", {}) if resources else {}
+    return {name: {key: value["value"] for key, value in config.items()} for name, config in configs.items()}
 
 
 def _producer(kafka: KafkaConfig, topics: TopicConfig) -> Any:
@@ -171,14 +170,14 @@ def _send_back(producer: Any, batch: list[QuarantineEntry]) -> None:
     futures = []
     for entry in batch:
         record = entry.reject.record
-        there = producer.partitions_for(record.topic)
+        partitions = producer.partitions_for(record.topic)
         futures.append(
             producer.send(
                 record.topic,
                 key=record.key,
                 value=record.value,
-                # Its own partition, which another producer's hash may have chosen; by key where the topic is new.
-                partition=record.partition if record.partition in there else None,
+                # Its own partition, which another producer's hash may have chosen; by key if the topic is new.
+                partition=record.partition if record.partition in partitions else None,
                 timestamp_ms=record.timestamp,
             )
         )

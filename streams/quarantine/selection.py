@@ -1,4 +1,4 @@
-"""Looking through quarantine: which entries are meant, which were sent back already, and what can be removed."""
+"""Selects entries of the quarantine topic, with their replays, and removes them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from streams.config import KafkaConfig
 from streams.kafka_client import admin_client
 from streams.quarantine.topic import ForeignRecord, QuarantineEntry, ReplayMarker, read_all, read_quarantine
 
-Place = tuple[int, int]
+Place = tuple[int, int]  # partition and offset in the quarantine topic
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which entries are meant; what is None leaves all in.
+    """Conditions on entries; a condition that is None matches all.
 
-    `reason` is part of the reason's text, in any case. `since` and `until` bound when an entry came, in milliseconds
-    since the epoch, the former included. `product` is an id, of `tenant` where that is given. `replayed` is whether an
-    entry was sent back. `limit` takes the first so many, partition by partition in the order they came.
+    `reason` is a part of the reason's text, in upper or lower case. `since` (included) and `until` (excluded) bound the
+    time of quarantine, in milliseconds since the epoch. `product` is an id, of `tenant` if that is given. `replayed` is
+    whether an entry was replayed. `limit` selects the first entries, partition by partition in arrival order.
     """
 
     stage: Stage | None = None
@@ -37,12 +37,12 @@ class Selection:
     replayed: bool | None = None
     limit: int | None = None
 
-    def holds(self, entry: QuarantineEntry, contract: ParserConfig) -> bool:
-        """Whether an entry is meant; `limit` apart, which is about many."""
-        said = entry.reject
+    def matches(self, entry: QuarantineEntry, contract: ParserConfig) -> bool:
+        """Whether an entry meets all conditions; `limit` is not considered."""
+        reject = entry.reject
         return (
-            self.stage in (None, said.stage)
-            and (self.reason is None or self.reason.casefold() in said.reason.casefold())
+            self.stage in (None, reject.stage)
+            and (self.reason is None or self.reason.casefold() in reject.reason.casefold())
             and (self.since is None or entry.quarantined_at >= self.since)
             and (self.until is None or entry.quarantined_at < self.until)
             and (self.replayed is None or (entry.replayed_at is not None) == self.replayed)
@@ -50,7 +50,7 @@ class Selection:
         )
 
     def unlimited(self) -> Selection:
-        """The same, however many there are."""
+        """The same conditions without `limit`."""
         return replace(self, limit=None)
 
     def _is_about(self, entry: QuarantineEntry, contract: ParserConfig) -> bool:
@@ -62,41 +62,41 @@ class Selection:
         )
 
 
-def select(kafka: KafkaConfig, topic: str, choice: Selection, contract: ParserConfig) -> Iterator[QuarantineEntry]:
-    """The entries that are meant, each with when it was last sent back. Reads the topic twice, holding one entry.
+def select(kafka: KafkaConfig, topic: str, selection: Selection, contract: ParserConfig) -> Iterator[QuarantineEntry]:
+    """The selected entries, each with its last replay. Reads the topic twice, with one entry in memory.
 
     Raises Unavailable, InvalidInput.
     """
-    sent = _markers(kafka, topic)
-    entries = (_marked(entry, sent) for entry in read_quarantine(kafka, topic))
-    return islice((entry for entry in entries if choice.holds(entry, contract)), choice.limit)
+    replays = _replays(kafka, topic)
+    entries = (_marked(entry, replays) for entry in read_quarantine(kafka, topic))
+    return islice((entry for entry in entries if selection.matches(entry, contract)), selection.limit)
 
 
 def entry_at(kafka: KafkaConfig, topic: str, place: Place) -> QuarantineEntry:
     """The entry at a partition and offset of the quarantine topic.
 
-    Raises InvalidInput where there is none, Unavailable.
+    Raises InvalidInput if there is none, Unavailable.
     """
-    found: QuarantineEntry | None = None
-    for held in read_all(kafka, topic, start=place):
-        if isinstance(held, ReplayMarker) and found is not None and held.entry == place[1]:
-            found = replace(found, replayed_at=held.at)
-        if found is None:
-            if held.offset != place[1] or not isinstance(held, QuarantineEntry):
+    entry: QuarantineEntry | None = None
+    for item in read_all(kafka, topic, start=place):
+        if isinstance(item, ReplayMarker) and entry is not None and item.entry == place[1]:
+            entry = replace(entry, replayed_at=item.at)
+        if entry is None:
+            if item.offset != place[1] or not isinstance(item, QuarantineEntry):
                 break
-            found = held
-    if found is None:
+            entry = item
+    if entry is None:
         raise InvalidInput(
             f"Nothing is in quarantine at {place[0]}:{place[1]}: `liveshelf quarantine list` shows what is."
         )
-    return found
+    return entry
 
 
 @dataclass(frozen=True, slots=True)
 class Removable:
-    """What Kafka can delete of what is meant: by partition, everything before an offset.
+    """The part of a selection that Kafka can delete: by partition, everything before an offset.
 
-    `entries` is how many entries that takes away, `left` how many are meant but lie behind some that are not.
+    `entries` is the number of selected entries there. `left` counts those that stay, because they lie behind others.
     """
 
     ends: Mapping[int, int] = field(default_factory=dict)
@@ -104,50 +104,50 @@ class Removable:
     left: int = 0
 
 
-def removable(kafka: KafkaConfig, topic: str, choice: Selection, contract: ParserConfig) -> Removable:
-    """What of the entries that are meant can be removed. Raises Unavailable, InvalidInput.
+def removable(kafka: KafkaConfig, topic: str, selection: Selection, contract: ParserConfig) -> Removable:
+    """The part of the selected entries that can be removed. Raises Unavailable, InvalidInput.
 
-    Kafka deletes only from a partition's beginning on. So a run ends at the first entry that is not meant; a marker,
-    whose entry is gone by then, goes with it, and a message that is not ours ends it too.
+    Kafka deletes only from the start of a partition. So the part ends at the first entry that is not selected, or at a
+    foreign message. Markers do not end it, because their entries come before them.
     """
     ends: dict[int, int] = {}
     blocked: set[int] = set()
     entries = left = 0
-    sent = _markers(kafka, topic)
-    for held in read_all(kafka, topic):
-        meant = isinstance(held, QuarantineEntry) and choice.holds(_marked(held, sent), contract)
-        meant = meant and (choice.limit is None or entries + left < choice.limit)
-        if isinstance(held, ForeignRecord) or (isinstance(held, QuarantineEntry) and not meant):
-            blocked.add(held.partition)
-        if held.partition in blocked:
-            left += meant
+    replays = _replays(kafka, topic)
+    for item in read_all(kafka, topic):
+        selected = isinstance(item, QuarantineEntry) and selection.matches(_marked(item, replays), contract)
+        selected = selected and (selection.limit is None or entries + left < selection.limit)
+        if isinstance(item, ForeignRecord) or (isinstance(item, QuarantineEntry) and not selected):
+            blocked.add(item.partition)
+        if item.partition in blocked:
+            left += selected
         else:
-            entries += meant
-            ends[held.partition] = held.offset + 1
+            entries += selected
+            ends[item.partition] = item.offset + 1
     return Removable(ends, entries, left)
 
 
 def everything(kafka: KafkaConfig, topic: str) -> Removable:
-    """All that is in the topic now, whoever put it there. Raises Unavailable, InvalidInput."""
+    """All messages of the topic, foreign ones included. Raises Unavailable, InvalidInput."""
     ends: dict[int, int] = {}
     entries = 0
-    for held in read_all(kafka, topic):
-        ends[held.partition] = held.offset + 1
-        entries += isinstance(held, QuarantineEntry)
+    for item in read_all(kafka, topic):
+        ends[item.partition] = item.offset + 1
+        entries += isinstance(item, QuarantineEntry)
     return Removable(ends, entries)
 
 
-def remove(kafka: KafkaConfig, topic: str, what: Removable) -> None:
-    """Deletes it for good.
+def remove(kafka: KafkaConfig, topic: str, removable: Removable) -> None:
+    """Deletes for good. Entries that came since `removable` was made stay.
 
-    What came meanwhile stays. Raises Unavailable, and InvalidInput for a topic that is compacted.
+    Raises Unavailable, and InvalidInput if the topic is compacted.
     """
-    if not what.ends:
+    if not removable.ends:
         return
     with admin_client(kafka) as client:
         try:
-            client.delete_records({TopicPartition(topic, partition): end for partition, end in what.ends.items()})
-        except BrokerResponseError as error:  # of several partitions the client keeps only the names of the errors
+            client.delete_records({TopicPartition(topic, partition): end for partition, end in removable.ends.items()})
+        except BrokerResponseError as error:  # for several partitions the client keeps only the names of errors
             if PolicyViolationError.__name__ not in repr(error):
                 raise
             raise InvalidInput(
@@ -155,12 +155,12 @@ def remove(kafka: KafkaConfig, topic: str, what: Removable) -> None:
             ) from None
 
 
-def _markers(kafka: KafkaConfig, topic: str) -> dict[Place, int]:
-    """When each entry was last sent back, by its place: two integers for each that was."""
-    markers = (held for held in read_all(kafka, topic) if isinstance(held, ReplayMarker))
+def _replays(kafka: KafkaConfig, topic: str) -> dict[Place, int]:
+    """The time of the last replay of each entry, by partition and offset."""
+    markers = (item for item in read_all(kafka, topic) if isinstance(item, ReplayMarker))
     return {(marker.partition, marker.entry): marker.at for marker in markers}
 
 
-def _marked(entry: QuarantineEntry, sent: Mapping[Place, int]) -> QuarantineEntry:
-    at = sent.get((entry.partition, entry.offset))
+def _marked(entry: QuarantineEntry, replays: Mapping[Place, int]) -> QuarantineEntry:
+    at = replays.get((entry.partition, entry.offset))
     return entry if at is None else replace(entry, replayed_at=at)

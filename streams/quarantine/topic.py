@@ -1,10 +1,10 @@
-"""The quarantine topic: what was refused, whole, with why and from where.
+"""The quarantine topic (dead-letter topic): refused records unchanged, with the reason and their origin.
 
-The original key and value are kept byte for byte; everything else stands in headers, all UTF-8 text.
+The original key and value are kept byte for byte. All else is in headers, as UTF-8 text.
 
-An entry that was sent back through its own topic is remembered by a marker: a message without key and value, in the
-entry's partition of the quarantine topic, whose header names the entry's offset. So there is no second store to keep in
-step, a marker always comes after its entry and is removed with it, and there is one small message for each sending.
+A replay of an entry is recorded by a marker: a message without key and value in the entry's partition of the quarantine
+topic, whose header has the entry's offset. So there is no second store to keep consistent. A marker always comes after
+its entry and is removed with it, and each replay adds one small message.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from streams.kafka_client import read_topic
 from streams.topics import HEADERS_BYTES
 
 HEADER = "liveshelf-"
-# Kafka takes no message with neither key nor value; such a record is kept with an empty value and this header.
+# Kafka takes no message without key and value. Such a record is stored with an empty value and this header.
 NO_VALUE = HEADER + "no-value"
 REPLAYED = HEADER + "replayed"
 REPLAYED_AT = HEADER + "replayed-at"
@@ -33,7 +33,7 @@ REASON_CHARS = 4000
 
 
 class KafkaQuarantine:
-    """`catalog.ports.Quarantine` on a topic. Everything put is acknowledged by every in-sync replica."""
+    """`catalog.ports.Quarantine` on a topic. Every in-sync replica acknowledges each record."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class KafkaQuarantine:
         timeout_s: float = 10.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` gives seconds since the epoch. A put that is not confirmed within `timeout_s` is Unavailable."""
+        """`clock` gives seconds since the epoch. `put` raises Unavailable if it is not confirmed within `timeout_s`."""
         self._kafka = kafka
         self._topics = topics
         self._timeout_s = timeout_s
@@ -57,17 +57,17 @@ class KafkaQuarantine:
         await self._discard()
 
     async def put(self, rejects: Sequence[Reject]) -> None:
-        """Kept when it returns; after Unavailable, putting the same again may keep some of them twice."""
+        """Stores the records. A retry after Unavailable may store some of them twice."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 producer = await self._connected()
-                sent = [await self._send(producer, reject) for reject in rejects]
-                await asyncio.gather(*sent)
+                deliveries = [await self._send(producer, reject) for reject in rejects]
+                await asyncio.gather(*deliveries)
         except MessageSizeTooLargeError as error:
             await self._discard()
             raise Unavailable(f"{self._where} takes no record this large: raise its max.message.bytes.") from error
         except (KafkaError, OSError, TimeoutError) as error:
-            # A producer that lost a batch has a gap in its sequence, so the next try starts with a new one.
+            # A producer that lost a batch has a gap in its sequence, so the next try uses a new producer.
             await self._discard()
             raise Unavailable(f"{self._where} does not take records ({type(error).__name__}).") from error
 
@@ -104,12 +104,12 @@ class KafkaQuarantine:
             async with asyncio.timeout(self._timeout_s):
                 await producer.stop()
         except (KafkaError, OSError, TimeoutError):
-            pass  # nothing of it was promised to anyone
+            pass  # its records were not confirmed to the caller
 
 
 def _headers(reject: Reject, *, at: int) -> list[tuple[str, bytes]]:
     record = reject.record
-    said = {
+    fields = {
         "stage": reject.stage.value,
         "reason": reject.reason[:REASON_CHARS],
         "topic": record.topic,
@@ -118,7 +118,7 @@ def _headers(reject: Reject, *, at: int) -> list[tuple[str, bytes]]:
         "timestamp": record.timestamp,
         "quarantined-at": at,
     }
-    headers = [(HEADER + name, str(value).encode("utf-8", "replace")) for name, value in said.items()]
+    headers = [(HEADER + name, str(value).encode("utf-8", "replace")) for name, value in fields.items()]
     if record.key is None and record.value is None:
         headers.append((NO_VALUE, b"1"))
     return headers
@@ -126,9 +126,9 @@ def _headers(reject: Reject, *, at: int) -> list[tuple[str, bytes]]:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineEntry:
-    """A record in quarantine: what was refused, when (milliseconds since the epoch), and where it lies now.
+    """A record in quarantine, and its partition and offset there. Times are in milliseconds since the epoch.
 
-    `replayed_at` is when it was last sent back, None where it was not or nobody has looked.
+    `replayed_at` is the time of the last replay, None if there was none or the markers were not read.
     """
 
     reject: Reject
@@ -140,7 +140,7 @@ class QuarantineEntry:
 
 @dataclass(frozen=True, slots=True)
 class ReplayMarker:
-    """A note that the entry at `entry`, in the marker's own partition, was sent back at `at` (milliseconds)."""
+    """Records that the entry at offset `entry` of the same partition was replayed at `at`, in milliseconds."""
 
     entry: int
     at: int
@@ -157,31 +157,31 @@ class ForeignRecord:
 
 
 def marker_headers(entry: QuarantineEntry, *, at: int) -> list[tuple[str, bytes]]:
-    """The headers of the marker that says that an entry was sent back at `at`, milliseconds since the epoch."""
+    """The headers of the marker for a replay of an entry at `at`, in milliseconds since the epoch."""
     return [(REPLAYED, str(entry.offset).encode()), (REPLAYED_AT, str(at).encode())]
 
 
 def read_quarantine(kafka: KafkaConfig, topic: str) -> Iterator[QuarantineEntry]:
-    """What is in quarantine now, partition by partition in the order it came. Raises Unavailable, Misuse."""
-    return (held for held in read_all(kafka, topic) if isinstance(held, QuarantineEntry))
+    """The present entries, partition by partition in arrival order. Raises Unavailable, InvalidInput."""
+    return (item for item in read_all(kafka, topic) if isinstance(item, QuarantineEntry))
 
 
 def read_all(
     kafka: KafkaConfig, topic: str, *, start: tuple[int, int] | None = None
 ) -> Iterator[QuarantineEntry | ReplayMarker | ForeignRecord]:
-    """Every message of the topic for what it is; with `start`, one partition only, from an offset on.
+    """Every message of the topic; with `start`, a partition and an offset, only that partition from that offset.
 
-    Raises Unavailable, Misuse.
+    Raises Unavailable, InvalidInput.
     """
     for message in read_topic(kafka, topic, start=start):
         place = (message.partition, message.offset)
         try:
-            yield _held(message, place)
-        except (KeyError, ValueError, AttributeError):  # headers like ours that are not: not ours to explain
+            yield _decoded(message, place)
+        except (KeyError, ValueError, AttributeError):  # headers with our prefix that are not ours
             yield ForeignRecord(*place)
 
 
-def _held(message: Any, place: tuple[int, int]) -> QuarantineEntry | ReplayMarker | ForeignRecord:
+def _decoded(message: Any, place: tuple[int, int]) -> QuarantineEntry | ReplayMarker | ForeignRecord:
     headers = {name: value.decode() for name, value in message.headers if name.startswith(HEADER)}
     if REPLAYED in headers:
         return ReplayMarker(int(headers[REPLAYED]), int(headers[REPLAYED_AT]), *place)

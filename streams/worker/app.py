@@ -1,7 +1,7 @@
-"""The Faust application: it hands records over to the lanes, and nothing else.
+"""The Faust application, which only hands records over to the lanes.
 
-Faust acknowledges an event even when its processing raised, and brings an unacknowledged one back only after a
-rebalance or a restart. So the streams are taken with manual acknowledgement, and the agents never raise.
+Faust acknowledges an event even if its processing raised, and reads an unacknowledged one again only after a rebalance
+or a restart. So the streams use manual acknowledgement, and the agents never raise.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from mode import CrashingSupervisor
 
 from streams.config import KafkaConfig, WorkerPolicy
 from streams.pipeline.delivery import Delivery, record_of
-from streams.worker.consumer import MOST, Transport
+from streams.worker.consumer import MAX_RECORDS, Transport
 
 Put = Callable[[Delivery], Awaitable[None]]
 
-# Faust's own watchdogs take a pause during an outage for a stuck worker: they would log errors every few seconds and
-# leave the group. A paused worker keeps its partitions; whether it is alive is for readiness to say.
-PATIENCE_S = 7 * 24 * 3600.0
+# Faust's own watchdogs would treat a pause during an outage as a hang: log errors every few seconds and leave the
+# group. A paused worker keeps its partitions and reports itself as not ready.
+NEVER_S = 7 * 24 * 3600.0
 
 
 class NoTableManager(TableManager):
-    """Faust's own, which at each start waits a second for tables to be made."""
+    """Faust's table manager without its wait of one second at each start. There are no tables."""
 
     async def on_start(self) -> None:
         await self._update_channels()
@@ -34,7 +34,7 @@ class NoTableManager(TableManager):
 
 
 class LanesApp(faust.App):
-    """Faust without its folder for tables: there are none, and the working directory may be read-only."""
+    """Faust without its folder for tables, because the working directory may be read-only."""
 
     async def on_first_start(self) -> None: ...
 
@@ -43,7 +43,7 @@ class LanesApp(faust.App):
 
 
 def create_app(kafka: KafkaConfig, lanes: Mapping[str, Put], policy: WorkerPolicy = WorkerPolicy()) -> LanesApp:  # noqa: B008
-    """One application for all lanes, by topic. It reads bytes as they are, tombstones included; start it in a loop."""
+    """One application for all lanes, by topic. It passes bytes unchanged, tombstones included; start it in a loop."""
     app = LanesApp(
         kafka.group,
         broker=[f"kafka://{server}" for server in kafka.servers],
@@ -56,13 +56,13 @@ def create_app(kafka: KafkaConfig, lanes: Mapping[str, Put], policy: WorkerPolic
         topic_disable_leader=True,
         agent_supervisor=CrashingSupervisor,
         stream_wait_empty=False,
-        stream_buffer_maxsize=max(2, policy.batch.buffer // MOST),
-        stream_processing_timeout=PATIENCE_S,
+        stream_buffer_maxsize=max(2, policy.batch.buffer // MAX_RECORDS),
+        stream_processing_timeout=NEVER_S,
         broker_commit_interval=policy.commit_every_s,
-        broker_commit_livelock_soft_timeout=PATIENCE_S,
+        broker_commit_livelock_soft_timeout=NEVER_S,
         broker_session_timeout=policy.session_s,
         broker_heartbeat_interval=policy.session_s / 5,
-        broker_max_poll_interval=PATIENCE_S,
+        broker_max_poll_interval=NEVER_S,
         broker_max_poll_records=500,
         consumer_group_instance_id=kafka.member,
         consumer_auto_offset_reset="earliest",
@@ -84,7 +84,7 @@ def _agent(app: LanesApp, topic: str, put: Put) -> None:
             message: Any = event.message
             consumer: Any = app.consumer
             for fetched in message.records:
-                await put(Delivery(record_of(fetched), partial(consumer.done, message.tp, fetched.offset)))
+                await put(Delivery(record_of(fetched), partial(consumer.acknowledge, message.tp, fetched.offset)))
             message.records = ()
 
     app.agent(channel, name=f"hand-over-{topic}", concurrency=1)(hand_over)

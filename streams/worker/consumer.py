@@ -1,8 +1,11 @@
-"""Faust's consumer, with lists of records where Faust has records.
+"""Faust's consumer with lists of records as its messages.
 
-What Faust does for each message on its way to an agent, five tasks of the event loop among it, costs more than all that
-is done with a price afterwards. So a message here is a list of records as they were fetched from one partition: group,
-rebalances, flow control and commits stay Faust's, and are paid for once a list.
+Faust starts five event loop tasks for each message on its way to an agent, which costs more than applying a price
+change. So a message here is a list of records fetched from one partition. Group membership, rebalances, flow control
+and commits stay Faust's, and their cost is paid once a list.
+
+The overrides rely on internals of faust-streaming 0.15.3, the version that `constraints.txt` pins: `Consumer._getmany`,
+`_to_message`, `_add_gap`, `_new_offset`, `_acked` and `_acked_index`. A test fails with a version that lacks one.
 """
 
 from __future__ import annotations
@@ -15,21 +18,21 @@ from faust.transport.drivers import aiokafka
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-# A list is this long at most: the buffer is bounded in lists, and topics and partitions take turns by the list.
-MOST = 32
+# The longest list. The buffer is bounded in lists, and topics and partitions alternate by list.
+MAX_RECORDS = 32
 
 
 class FetchedRecords(ConsumerMessage):
-    """A message whose key and value are empty: `records` are aiokafka's, of one partition and in order.
+    """A message without key and value. `records` are aiokafka's, of one partition and in order.
 
-    They are taken out when they have been handed over.
+    They are removed after they were handed over.
     """
 
     records: Sequence[Any] = ()
 
 
 class Consumer(aiokafka.Consumer):
-    """Acknowledgements are to come in the order of the offsets: what lies before one is done with."""
+    """Expects acknowledgements in the order of offsets: one acknowledges all records before it."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -37,24 +40,24 @@ class Consumer(aiokafka.Consumer):
 
     @property
     def waiting(self) -> int:
-        """Records that are in memory here and were not handed over."""
+        """Number of records in memory that were not handed over yet."""
         return sum(len(message.records) for message in list(self._fetched))
 
-    async def done(self, place: TP, offset: int) -> None:
-        """The record is done with; the next commit says so."""
-        self._acked[place].append(offset)
+    async def acknowledge(self, partition: TP, offset: int) -> None:
+        """Marks the record for the next commit."""
+        self._acked[partition].append(offset)
 
     async def commit_and_end_transactions(self) -> None:
-        """At the end, and before partitions are given back, everything that is done with is committed."""
-        # Faust's own only waits for a commit that is under way, and that one may have begun before the last of it.
+        """Commits all acknowledged records at shutdown and before partitions are revoked."""
+        # Faust's own waits only for a running commit, which may have begun before the last acknowledgement.
         await self.maybe_wait_for_commit_to_finish()
         await super().commit_and_end_transactions()
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 -- Faust's
-        found = await super()._getmany(active_partitions, timeout)
+        fetched = await super()._getmany(active_partitions, timeout)
         return {
-            place: [records[first : first + MOST] for first in range(0, len(records), MOST)]
-            for place, records in (found or {}).items()
+            partition: [records[start : start + MAX_RECORDS] for start in range(0, len(records), MAX_RECORDS)]
+            for partition, records in (fetched or {}).items()
         }
 
     def _to_message(self, tp: TP, record: Sequence[Any]) -> FetchedRecords:
@@ -68,11 +71,11 @@ class Consumer(aiokafka.Consumer):
         return message
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Offsets that are nobody's message are none to wait for."""
+        """Does nothing: offsets without a message are not waited for."""
 
     def _new_offset(self, tp: TP) -> int | None:
-        # Not Faust's own, which looks for the first offset that is missing: where the group has committed nothing yet
-        # it takes the first that is acknowledged for the beginning.
+        # Faust's own looks for the first missing offset. If the group has committed nothing yet, it takes the first
+        # acknowledged offset for the beginning.
         acked = self._acked[tp]
         if not acked:
             return None

@@ -1,4 +1,4 @@
-"""How many records wait that the lanes have not been given."""
+"""Consumer lag: the number of records that no lane has received yet."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from catalog.errors import Unavailable
 
 
 async def consumer_lag(app: faust.App, *, timeout_s: float) -> int:
-    """Those that are fetched and not handed over, and those that the broker has and Faust has not fetched.
+    """Counts records that are fetched but not handed over, and records that Faust has not fetched yet.
 
-    Counted from where the consumer would fetch next and not from what is committed: behind the last record of a
-    transaction stands a marker that is never anybody's record. Raises Unavailable where the broker does not say.
+    It counts from the consumer's position and not from the committed offset, because the marker after a transaction's
+    last record is never a record. Raises Unavailable if the broker does not answer within `timeout_s` seconds.
     """
     consumer: Any = app.consumer
-    waiting: int = consumer.waiting
-    return waiting + await _unfetched(app, timeout_s)
+    fetched: int = consumer.waiting
+    return fetched + await _unfetched(app, timeout_s)
 
 
 async def _unfetched(app: faust.App, timeout_s: float) -> int:
-    places = app.consumer.assignment()
+    partitions = app.consumer.assignment()
     try:
         async with asyncio.timeout(timeout_s):
-            ends = await app.consumer.highwaters(*places) if places else {}
-            left = 0
-            for place, end in ends.items():
-                left += max(0, end - (await app.consumer.position(place) or 0))
-            return left
+            ends = await app.consumer.highwaters(*partitions) if partitions else {}
+            count = 0
+            for partition, end in ends.items():
+                count += max(0, end - (await app.consumer.position(partition) or 0))
+            return count
     except (KafkaError, ConsumerNotStarted, TimeoutError, AssertionError, ValueError) as error:
-        # Among these: the partition was taken away between the two questions.
-        raise Unavailable(f"The broker does not say how much is waiting ({type(error).__name__}).") from error
+        # Also if the partition was revoked between the two calls.
+        raise Unavailable(f"The broker does not report the consumer lag ({type(error).__name__}).") from error

@@ -1,4 +1,4 @@
-"""Clients that log the same complaint many times a second while a broker is away, kept to a line once a minute."""
+"""Limits repeated messages of the Kafka clients, which log many a second while a broker is unavailable."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ LOGGERS = (
 
 
 class LogThrottle(logging.Filter):
-    """Lets a message through once in `every_s` seconds for each text, whatever its arguments.
+    """Logs each message text once in `every_s` seconds, whatever its arguments.
 
-    That a connection was lost is told without a traceback: it says nothing of why.
+    A lost connection is logged without its traceback, which does not show the cause.
     """
 
     def __init__(self, every_s: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,6 +48,6 @@ _FILTER = LogThrottle()
 
 
 def throttle_client_logs() -> None:
-    """Puts the filter on the loggers of the Kafka clients; more than once is as good as once."""
+    """Adds the filter to the loggers of the Kafka clients. Calling it again changes nothing."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_FILTER)

@@ -1,4 +1,4 @@
-"""Ends a worker that does not get on although there is work: an orchestrator starts it anew, and nothing is lost."""
+"""Ends a worker that makes no progress although there is work. An orchestrator restarts it, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from catalog.errors import FatalError, Unavailable
 from streams.config import StallPolicy
 from streams.pipeline.pipeline import StageProgress
 
-ENDS = "The worker ends, and its records come again"
+ENDS = "The worker ends; its records are read again after a restart"
 
 
 class Stalled(FatalError):
-    """Something hangs, so an orderly end may hang too."""
+    """Something hangs, so an orderly shutdown may hang too."""
 
 
 class WatchedLane(Protocol):
-    """What is watched of a lane."""
+    """The part of a lane that is watched."""
 
     @property
     def lane(self) -> str: ...
 
     @property
-    def standing(self) -> StageProgress | None: ...
+    def progress(self) -> StageProgress | None: ...
 
     @property
-    def taken(self) -> int: ...
+    def received(self) -> int: ...
 
 
 class Watchdog:
-    """Looks now and then at the lanes, and while they are empty asks what they have not been given.
+    """Checks the lanes at intervals, and the consumer lag while they are empty.
 
-    A service that is known to be away is no stall: each try that fails is a sign of life.
+    An outage of a service is no stall, because each try that fails is a sign of life.
     """
 
     def __init__(
@@ -42,48 +42,49 @@ class Watchdog:
         lanes: Sequence[WatchedLane],
         policy: StallPolicy,
         *,
-        behind: Callable[[], Awaitable[int]],
+        lag: Callable[[], Awaitable[int]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`behind` counts the records that wait for the lanes, and raises Unavailable where it cannot be known."""
+        """`lag` counts the records that no lane has received yet, and raises Unavailable if that is unknown."""
         self._lanes = lanes
         self._policy = policy
-        self._behind = behind
+        self._lag = lag
         self._clock = clock
-        self._taken = 0
+        self._received = 0
         self._idle_since: float | None = None
 
     async def run(self) -> NoReturn:
-        """Looks until there is a reason to raise Stalled."""
+        """Checks until it raises Stalled."""
         while True:
             await asyncio.sleep(self._policy.look_every_s)
-            await self.look()
+            await self.check()
 
-    async def look(self) -> None:
-        """Raises Stalled where nothing has moved for longer than the policy allows."""
-        standing = [(lane.lane, at) for lane in self._lanes if (at := lane.standing)]
-        for name, at in standing:
-            if at.seconds > self._policy.seconds:
+    async def check(self) -> None:
+        """Raises Stalled if nothing has moved for longer than the policy allows."""
+        busy = [(lane.lane, progress) for lane in self._lanes if (progress := lane.progress)]
+        for name, progress in busy:
+            if progress.seconds > self._policy.seconds:
                 raise Stalled(
-                    f"The {name} lane stands still: {at.records} records have been at {at.stage} for "
-                    f"{at.seconds:.0f} s. {ENDS}; if a batch may take so long, raise LIVESHELF_STALL_TIMEOUT_SECONDS."
+                    f"The {name} lane stands still: {progress.records} records have been at {progress.stage} for "
+                    f"{progress.seconds:.0f} s. {ENDS}. "
+                    "If a batch may take so long, raise LIVESHELF_STALL_TIMEOUT_SECONDS."
                 )
-        taken = sum(lane.taken for lane in self._lanes)
-        if standing or taken != self._taken:
-            self._taken, self._idle_since = taken, None
+        received = sum(lane.received for lane in self._lanes)
+        if busy or received != self._received:
+            self._received, self._idle_since = received, None
             return
-        await self._look_outside()
+        await self._check_lag()
 
-    async def _look_outside(self) -> None:
+    async def _check_lag(self) -> None:
         try:
-            behind = await self._behind()
+            lag = await self._lag()
         except Unavailable:
-            behind = 0  # nobody can say; a broker that is away is no stall
-        if not behind:
+            lag = 0  # unknown, and a broker that is unavailable is no stall
+        if not lag:
             self._idle_since = None
             return
         now = self._clock()
         if self._idle_since is None:
             self._idle_since = now
         if (idle := now - self._idle_since) > self._policy.seconds:
-            raise Stalled(f"For {idle:.0f} s {behind} records have waited and no lane was given any. {ENDS}.")
+            raise Stalled(f"For {idle:.0f} s {lag} records have waited and no lane received any. {ENDS}.")

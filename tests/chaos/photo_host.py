@@ -1,4 +1,4 @@
-"""The hosts of photos, all of them one server on every loopback address: it keeps to HTTP only where it wants to."""
+"""The hosts of photos: one server on every loopback address, which violates HTTP on purpose for some photos."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from tests.chaos.photos import MAX_BYTES, bomb, picture
 
 HANG_S = 20.0
 DRIP_S = 0.3
-HEALS_AFTER = 3  # as often as a put asks
+HEALS_AFTER = 3  # requests, which is as many as a put makes
 
 
 class PhotoHost:
-    """Serves `/kind/picture/number`; see tests.chaos.photos. `inward` counts who came to 127.0.0.1, where no one may.
+    """Serves `/kind/picture/number`; see tests.chaos.photos. `inward` counts requests to 127.0.0.1, which is forbidden.
 
-    `asked` counts requests by kind.
+    `requests` counts requests by kind.
     """
 
     def __init__(self) -> None:
         self.port = 0
         self.inward = 0
-        self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
         self._seen: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._welcome, "0.0.0.0", 0)  # noqa: S104 -- 127.64.0.0/10 is one of them
+        self._server = await asyncio.start_server(self._accept, "0.0.0.0", 0)  # noqa: S104 -- 127.64.0.0/10 is one of them
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -41,7 +41,7 @@ class PhotoHost:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
 
-    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
@@ -54,15 +54,15 @@ class PhotoHost:
                 if not await self._answer(head.split(b" ", 2)[1].decode(), writer):
                     break
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # a client that hangs up is what some photos are about
+            pass  # some photos make the client close the connection
         finally:
             writer.close()
 
     async def _answer(self, path: str, writer: asyncio.StreamWriter) -> bool:
-        """Whether the connection may be used again."""
+        """Answers a request. Returns whether the connection may be used again."""
         _, kind, number, _ = path.split("/")
         body = picture(int(number))
-        self.asked[kind] += 1
+        self.requests[kind] += 1
         self._seen[path] += 1
         host = writer.get_extra_info("sockname")[0]
         match kind:

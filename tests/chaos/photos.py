@@ -1,4 +1,4 @@
-"""The photos of a schedule: which URLs there are, what may become of each, and the pictures behind the good ones."""
+"""The photos of a schedule: their URLs, the allowed image states of each, and the pictures of the good ones."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ BAD: dict[str, ImageState] = {
     "flood": TOO_LARGE,  # sends without end
     "bomb": TOO_LARGE,  # few bytes, many pixels
     "gzip": TOO_LARGE,  # few bytes, many once unpacked
-    "inward": BLOCKED,  # sends on to 127.0.0.1, where a photo would be had
-    "metadata": BLOCKED,  # sends on to 169.254.169.254
-    "file": BLOCKED,  # sends on to a file
+    "inward": BLOCKED,  # redirects to 127.0.0.1, which serves a photo
+    "metadata": BLOCKED,  # redirects to 169.254.169.254
+    "file": BLOCKED,  # redirects to a file
     "circle": BLOCKED,
 }
 KINDS = {**GOOD, **BAD}
-HEALING = frozenset({"healing"})  # not there when it is first asked for: there once a worker repairs it
+HEALING = frozenset({"healing"})  # fails at first, and is served when the worker retries it
 LATE = frozenset({"hang", "drip", "429", "500", "503", "close", "reset", "early"})  # these cost a batch its time
 
-# Where the suite's own hosts of photos are, one address for each photo, so that a host that fails costs no other.
+# The suite's hosts of photos, one address for each photo, so that a failing host affects no other photo.
 ALLOWED = "127.64.0.0/10"
 PICTURES = 8
 MAX_BYTES = 200_000
@@ -52,7 +52,7 @@ MAX_PIXELS = 1_000_000
 
 
 def url_of(kind: str, picture: int, number: int, port: int) -> str:
-    """The `number`-th photo of a shop, of a kind, at a host of its own."""
+    """The URL of the `number`-th photo of a shop, of a kind, at a host of its own."""
     host = f"127.{64 + (number >> 16) % 64}.{(number >> 8) % 256}.{number % 256}"
     return f"http://{host}:{port}/{kind}/{picture}/{number}"
 
@@ -66,24 +66,24 @@ def picture_of(url: str) -> int:
 
 
 def outcomes(images: Sequence[str], *, lenient: bool) -> set[tuple[ImageState, int | None]]:
-    """What may become of a list of photos: the state, and which picture is encoded.
+    """The allowed outcomes of a list of photos: the image state and the encoded picture.
 
-    `lenient`: a photo may be late for other reasons than its host, for the worker was stopped in the middle of it.
+    `lenient` allows that a photo is late for other reasons than its host, because a worker was stopped meanwhile.
     """
     if not images:
         return {(ImageState.NONE, None)}
-    found: set[tuple[ImageState, int | None]] = set()
+    allowed: set[tuple[ImageState, int | None]] = set()
     failed: set[ImageState] = set()
     for url in images:
         state = KINDS[kind_of(url)]
         if state is OK:
-            found.add((OK, picture_of(url)))
+            allowed.add((OK, picture_of(url)))
             if not lenient and kind_of(url) not in HEALING:
-                return found
+                return allowed
             failed.add(UNAVAILABLE)
         else:
             failed |= {state, UNAVAILABLE} if lenient else {state}
-    return found | {(state, None) for state in failed}
+    return allowed | {(state, None) for state in failed}
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What stands between the workers and the engine: connections that can be cut, and calls that can be late or fail."""
+"""Proxies between workers and engine: one cuts connections, one delays calls or makes them fail."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import grpc
 
-MOST = 64 * 2**20
+MAX_BYTES = 64 * 2**20
 OPTIONS = [
-    ("grpc.max_receive_message_length", MOST),
-    ("grpc.max_send_message_length", MOST),
+    ("grpc.max_receive_message_length", MAX_BYTES),
+    ("grpc.max_send_message_length", MAX_BYTES),
     ("grpc.so_reuseport", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
@@ -29,10 +29,10 @@ CODES = (
 
 
 @dataclass
-class Weather:
-    """What calls meet now: a delay of up to `slow` seconds, and the chances of failing before and after the engine.
+class CallFaults:
+    """Present faults of calls: a delay of up to `slow` seconds, and the chances of failing before and after the engine.
 
-    `seen` counts what befell calls.
+    `seen` counts the affected calls.
     """
 
     chance: random.Random
@@ -45,61 +45,61 @@ class Weather:
         self.slow = self.before = self.after = 0.0
 
     @contextmanager
-    def during(self, **what: float) -> Iterator[None]:
-        """While inside, these are so; whatever else was so stays."""
-        for name, value in what.items():
+    def during(self, **faults: float) -> Iterator[None]:
+        """Sets these faults inside the block, and leaves others unchanged."""
+        for name, value in faults.items():
             setattr(self, name, value)
         try:
             yield
         finally:
-            for name in what:
+            for name in faults:
                 setattr(self, name, 0.0)
 
 
-class _Anything(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Passes every unary call on as bytes."""
+class _AnyCall(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Forwards every unary call as bytes."""
 
-    def __init__(self, channel: Any, weather: Weather) -> None:
+    def __init__(self, channel: Any, call_faults: CallFaults) -> None:
         self._channel = channel
-        self._weather = weather
+        self._call_faults = call_faults
 
     def service(self, details: Any) -> Any:
-        async def pass_on(request: bytes, context: Any) -> bytes:
-            weather = self._weather
-            if weather.slow:
-                weather.seen["slow"] += 1
-                await asyncio.sleep(weather.chance.uniform(0, weather.slow))
-            if weather.chance.random() < weather.before:
-                weather.seen["failed before"] += 1
-                await context.abort(weather.chance.choice(CODES), "chaos, before")
+        async def forward(request: bytes, context: Any) -> bytes:
+            call_faults = self._call_faults
+            if call_faults.slow:
+                call_faults.seen["slow"] += 1
+                await asyncio.sleep(call_faults.chance.uniform(0, call_faults.slow))
+            if call_faults.chance.random() < call_faults.before:
+                call_faults.seen["failed before"] += 1
+                await context.abort(call_faults.chance.choice(CODES), "chaos, before")
             try:
                 call = self._channel.unary_unary(details.method)
-                answer: bytes = await call(request, timeout=context.time_remaining(), metadata=_ours(details))
+                response: bytes = await call(request, timeout=context.time_remaining(), metadata=_api_key(details))
             except grpc.aio.AioRpcError as error:
                 await context.abort(error.code(), error.details() or "")
-            if weather.chance.random() < weather.after:
-                weather.seen["failed after"] += 1
-                await context.abort(weather.chance.choice(CODES), "chaos, after")
-            return answer
+            if call_faults.chance.random() < call_faults.after:
+                call_faults.seen["failed after"] += 1
+                await context.abort(call_faults.chance.choice(CODES), "chaos, after")
+            return response
 
-        return grpc.unary_unary_rpc_method_handler(pass_on)
+        return grpc.unary_unary_rpc_method_handler(forward)
 
 
-def _ours(details: Any) -> list[tuple[str, str]]:
+def _api_key(details: Any) -> list[tuple[str, str]]:
     return [(k, v) for k, v in details.invocation_metadata if k == "api-key"]
 
 
-class Calls:
-    """The pass-through for gRPC calls, on `port`."""
+class GrpcProxy:
+    """A proxy of gRPC calls, on `port`."""
 
-    def __init__(self, weather: Weather) -> None:
-        self._weather = weather
+    def __init__(self, call_faults: CallFaults) -> None:
+        self._call_faults = call_faults
         self.port = 0
 
     async def start(self, engine_port: int) -> None:
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{engine_port}", options=OPTIONS)
         self._server = grpc.aio.server(options=OPTIONS)
-        self._server.add_generic_rpc_handlers((_Anything(self._channel, self._weather),))
+        self._server.add_generic_rpc_handlers((_AnyCall(self._channel, self._call_faults),))
         self.port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()
 
@@ -108,8 +108,8 @@ class Calls:
         await self._channel.close()
 
 
-class Wire:
-    """The pass-through for bytes, on `port`; `cut` breaks every connection there is, `broken` counts them."""
+class TcpProxy:
+    """A proxy of TCP connections, on `port`; `cut` breaks all present connections, `broken` counts them."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -119,7 +119,7 @@ class Wire:
 
     async def start(self, port: int) -> None:
         self._to = port
-        self._server = await asyncio.start_server(self._welcome, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def cut(self) -> None:
@@ -134,7 +134,7 @@ class Wire:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -142,8 +142,8 @@ class Wire:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
         try:
-            there, back = await asyncio.open_connection("127.0.0.1", self._to)
-            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+            upstream, back = await asyncio.open_connection("127.0.0.1", self._to)
+            await asyncio.gather(_pump(reader, back), _pump(upstream, writer))
         except OSError:
             writer.transport.abort()
         finally:
@@ -152,8 +152,8 @@ class Wire:
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
-        while some := await reader.read(65536):
-            writer.write(some)
+        while chunk := await reader.read(65536):
+            writer.write(chunk)
             await writer.drain()
     finally:
         with suppress(OSError):

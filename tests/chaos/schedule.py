@@ -1,4 +1,4 @@
-"""A schedule: what the shop says, what goes wrong when, what its photos are like. All of it is drawn from a seed."""
+"""A schedule, drawn from a seed: the events of the shop, the faults with their times, and the photos."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ FaultKind = Literal[
     "quarantine gone",
 ]
 FAULTS: tuple[FaultKind, ...] = get_args(FaultKind)
-SESSION_S = 6.0  # after so long without a sign of life the group gives a worker up
+SESSION_S = 6.0  # without a heartbeat for so long, the group removes a worker
 DAY_MS = 24 * 3_600_000
 TITLES = ("red mug", "blue mug", "desk lamp", "oak table", "wool rug", "tea pot")
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a schedule is drawn into: versions count on from `epoch_ms`, photos are at `photo_port`."""
+    """Surroundings of a schedule: versions count from `epoch_ms`, photos are at `photo_port`."""
 
     epoch_ms: int
     photo_port: int
@@ -45,7 +45,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that goes wrong `at` a moment of the schedule, with the `which`-th worker, for `seconds`."""
+    """A fault that begins `at` a time of the schedule, of the `which`-th worker, for `seconds`."""
 
     at: float
     kind: FaultKind
@@ -55,9 +55,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The conditions of a shop, which several schedules share.
+    """The configuration of a shop, which several schedules share.
 
-    `members`: workers keep their names in the group. `repair_after_s`: when photos are tried again.
+    `members`: workers keep their names in the group. `repair_after_s`: the delays of retries of photos.
     """
 
     workers: int
@@ -76,11 +76,11 @@ class Schedule:
 
     @property
     def lenient(self) -> bool:
-        """Whether a good photo may come too late: a worker that stands still does not read what its host sends."""
+        """Whether a good photo may be late, because a stopped worker does not read from its host."""
         return any(fault.kind == "worker stopped" for fault in self.faults)
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         return ", ".join(f"{f.kind} ({f.at:.1f}+{f.seconds:.1f} s)" for f in self.faults) or "calm"
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ class Schedule:
 
 
 def draw_setting(seed: int, shop: int) -> Setting:
-    """The conditions of the `shop`-th shop of a seed."""
+    """The configuration of the `shop`-th shop of a seed."""
     chance = random.Random(f"{seed}/shop/{shop}")
     return Setting(
         workers=chance.choice((2, 2, 3)),
@@ -121,7 +121,7 @@ def _fault(chance: random.Random, over_s: float, kinds: tuple[FaultKind, ...]) -
 
 
 class _Draw:
-    """The events of one schedule: products of its own, so that no other schedule says anything of them."""
+    """Draws the events of one schedule. Its products are in no other schedule."""
 
     def __init__(self, chance: random.Random, number: int, world: World) -> None:
         self._chance = chance
@@ -131,23 +131,23 @@ class _Draw:
         self._contents: dict[ProductKey, list[tuple[str, list[str]]]] = {}
         count = chance.choice((3, 8, 20))
         self._ids = [f"c{number}-{i}" for i in range(count)]
-        self._sick = chance.choice((0.1, 0.3, 0.6))
-        self._late = 3  # how many photos of the schedule may keep a batch waiting
+        self._bad_share = chance.choice((0.1, 0.3, 0.6))
+        self._late = 3  # number of photos of the schedule that may delay a batch
 
     def events(self, *, count: int, over_s: float) -> tuple[Event, ...]:
         chance = self._chance
         orderly = chance.random() < 0.6
-        said: list[Event] = []
+        events: list[Event] = []
         for n, at in enumerate(sorted(chance.uniform(0, over_s) for _ in range(count))):
-            if said and chance.random() < 0.12:
-                said.append(replace(chance.choice(said), at=at))  # the shop says it again
+            if events and chance.random() < 0.12:
+                events.append(replace(chance.choice(events), at=at))  # the shop sends it again
                 continue
-            # Orderly shops count their versions up and are late now and then; others collide all the time.
+            # Orderly shops count versions up and are sometimes late; versions of others collide often.
             step = max(0, n - chance.choice((0, 0, 0, 5, 20))) if orderly else chance.randint(0, 9)
             topic = LIVE if chance.random() < 0.7 else BACKFILL
             make = self._bad if chance.random() < 0.08 else self._good
-            said.append(make(at, topic, self._world.epoch_ms + step))
-        return tuple(said)
+            events.append(make(at, topic, self._world.epoch_ms + step))
+        return tuple(events)
 
     def _good(self, at: float, topic: str, version: int) -> Event:
         chance = self._chance
@@ -157,17 +157,17 @@ class _Draw:
         kind = chance.choices(("put", "patch", "delete", "tombstone"), (50, 30, 12, 5))[0]
         if kind == "tombstone":
             return Event(at, topic, key_bytes(key), None, version)
-        said: dict[str, object] = {"op": kind, "id": key.id, "version": version}
+        event: dict[str, object] = {"op": kind, "id": key.id, "version": version}
         if key.tenant != PARSER.tenant or chance.random() < 0.2:
-            said["tenant"] = key.tenant
+            event["tenant"] = key.tenant
         if chance.random() < 0.1:
-            del said["version"]  # the record's timestamp stands for it
+            del event["version"]  # the record's timestamp is the version
         if kind == "put":
-            said["title"], said["images"] = self._content(key)
+            event["title"], event["images"] = self._content(key)
         if kind in ("put", "patch"):
-            said["offer"] = self._some({"price": (1, 2.5, 3, None), "available": (True, False), "currency": ("EUR",)})
-            said["attributes"] = self._some({"color": ("red", ["red", "blue"], None), "size": ("S", 4, None)})
-        return Event(at, topic, key_bytes(key), said, version)
+            event["offer"] = self._pick({"price": (1, 2.5, 3, None), "available": (True, False), "currency": ("EUR",)})
+            event["attributes"] = self._pick({"color": ("red", ["red", "blue"], None), "size": ("S", 4, None)})
+        return Event(at, topic, key_bytes(key), event, version)
 
     def _content(self, key: ProductKey) -> tuple[str, list[str]]:
         before = self._contents.setdefault(key, [])
@@ -179,20 +179,20 @@ class _Draw:
         return content
 
     def _photo(self) -> str:
-        kind = self._chance.choice(tuple(BAD if self._chance.random() < self._sick else GOOD))
+        kind = self._chance.choice(tuple(BAD if self._chance.random() < self._bad_share else GOOD))
         if kind in LATE:
             kind, self._late = (kind, self._late - 1) if self._late > 0 else ("404", 0)
         self._photos += 1
         number = self._number * 256 + self._photos
         return url_of(kind, self._chance.randrange(PICTURES), number, self._world.photo_port)
 
-    def _some(self, choices: dict[str, tuple[object, ...]]) -> dict[str, object]:
+    def _pick(self, choices: dict[str, tuple[object, ...]]) -> dict[str, object]:
         return {name: self._chance.choice(values) for name, values in choices.items() if self._chance.random() < 0.5}
 
     def _bad(self, at: float, topic: str, version: int) -> Event:
         id = self._chance.choice(self._ids)
         put: dict[str, object] = {"op": "put", "id": id, "version": version, "title": "lamp"}
-        said: dict[str, object] | bytes = self._chance.choice(
+        event: dict[str, object] | bytes = self._chance.choice(
             (
                 b"",
                 b"{",
@@ -214,4 +214,4 @@ class _Draw:
                 put | {"attributes": ["red"]},
             )
         )
-        return Event(at, topic, key_bytes(ProductKey(PARSER.tenant, id)), said, version, bad=True)
+        return Event(at, topic, key_bytes(ProductKey(PARSER.tenant, id)), event, version, bad=True)

@@ -1,4 +1,4 @@
-"""The smallest form of the suite: one schedule on real processes, and its judges against what they may not pass."""
+"""The smallest form of the suite: one schedule on real processes, and checks of its checks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from catalog.domain.product import ProductKey
-from tests.chaos.looks import draw_looks
-from tests.chaos.parts import Parts
+from tests.chaos.expected_vectors import encode_expected
 from tests.chaos.photos import KINDS, kind_of, outcomes, picture_of, url_of
+from tests.chaos.processes import Processes
 from tests.chaos.quarantine import Mark
 from tests.chaos.schedule import FAULTS, Fault, Setting, World, draw
 from tests.chaos.trial import Shop
-from tests.chaos.verdict import Found, exit_faults, index_faults, quarantine_faults
+from tests.chaos.verdict import IndexedPoint, exit_faults, index_faults, quarantine_faults
 from tests.fixtures_broker import CACHE
 from tests.simulation.oracle import fold
 from tests.simulation.schedule import BACKFILL, LIVE, Event
@@ -28,24 +28,24 @@ TOPICS = {LIVE: "live", BACKFILL: "back-fill"}
 
 @pytest.mark.timeout(240)
 async def test_one_schedule(tmp_path: Path) -> None:
-    """A worker killed, an index that has applied what it says it has not, a broker killed, quarantine gone."""
+    """A killed worker, an index that reports failure after applying, a killed broker, a deleted quarantine topic."""
     setting = Setting(workers=2, partitions=2, batch_size=16, members=True)
-    parts = Parts(tmp_path, CACHE, setting, random.Random(1))
+    processes = Processes(tmp_path, CACHE, setting, random.Random(1))
     try:
-        await parts.start()
-        schedule = draw(1, 5, World(round(time.time() * 1000), parts.host.port))
+        await processes.start()
+        schedule = draw(1, 5, World(round(time.time() * 1000), processes.host.port))
         faults = (
             Fault(0.3, "engine fails after", 0, 1.5),
             Fault(0.6, "worker killed", 0, 0.3),
             Fault(2.0, "quarantine gone", 0, 0.7),
             Fault(3.5, "broker killed", 0, 0.3),
         )
-        verdict = await Shop(parts, draw_looks("builtin:small")).run(replace(schedule, faults=faults))
-        verdict.wrong += await parts.drain()
+        verdict = await Shop(processes, encode_expected("builtin:small")).run(replace(schedule, faults=faults))
+        verdict.wrong += await processes.drain()
     finally:
-        await parts.stop()
+        await processes.stop()
     assert verdict.wrong == []
-    assert parts.befell["failed after"]
+    assert processes.effects["failed after"]
 
 
 def test_a_seed_draws_the_same_schedule() -> None:
@@ -65,13 +65,13 @@ def events() -> tuple[Event, ...]:
     return draw(1, 5, WORLD).events
 
 
-def test_what_is_right_passes(events: tuple[Event, ...]) -> None:
-    assert judged(shelf_of(events), events) == []
+def test_a_correct_index_passes(events: tuple[Event, ...]) -> None:
+    assert index_errors(correct_index(events), events) == []
 
 
 @pytest.mark.parametrize("broken", ["lost", "stale", "resurrected", "another photo", "vectors of the dead", "unseen"])
-def test_the_judge_of_the_index_can_fail(events: tuple[Event, ...], broken: str) -> None:
-    points = shelf_of(events)
+def test_the_check_of_the_index_can_fail(events: tuple[Event, ...], broken: str) -> None:
+    points = correct_index(events)
     live = next(p for p in points if p.payload["live"] and "fused" in p.vectors)
     dead = next(p for p in points if not p.payload["live"] and p.payload["content_version"] is not None)
     searched = {p.key for p in points if p.payload["live"]}
@@ -88,22 +88,22 @@ def test_the_judge_of_the_index_can_fail(events: tuple[Event, ...], broken: str)
             dead.vectors = {"fused": np.ones(2, np.float32)}
         case "unseen":
             searched.discard(live.key)
-    assert judged(points, events, searched)
+    assert index_errors(points, events, searched)
 
 
-def test_the_judge_of_quarantine_can_fail(events: tuple[Event, ...]) -> None:
-    said = {event: (0, offset) for offset, event in enumerate(events)}
-    marks = {e: Mark(TOPICS[e.topic], *said[e], e.key, e.value, e.timestamp) for e in events}
-    held = [marks[e] for e in events if e.bad]
+def test_the_check_of_quarantine_can_fail(events: tuple[Event, ...]) -> None:
+    sent = {event: (0, offset) for offset, event in enumerate(events)}
+    marks = {e: Mark(TOPICS[e.topic], *sent[e], e.key, e.value, e.timestamp) for e in events}
+    bad = [marks[e] for e in events if e.bad]
     good = next(e for e in events if not e.bad)
-    assert quarantine_faults(held, said, TOPICS) == []
-    assert quarantine_faults([*held, held[0]], said, TOPICS) == []
-    assert quarantine_faults([*held, held[0]._replace(offset=9999)], said, TOPICS) == []
-    assert quarantine_faults([held[0]._replace(offset=9999), *held[1:]], said, TOPICS)
-    assert quarantine_faults([*held, marks[good]], said, TOPICS)
+    assert quarantine_faults(bad, sent, TOPICS) == []
+    assert quarantine_faults([*bad, bad[0]], sent, TOPICS) == []
+    assert quarantine_faults([*bad, bad[0]._replace(offset=9999)], sent, TOPICS) == []
+    assert quarantine_faults([bad[0]._replace(offset=9999), *bad[1:]], sent, TOPICS)
+    assert quarantine_faults([*bad, marks[good]], sent, TOPICS)
 
 
-def test_the_judge_of_exits_can_fail() -> None:
+def test_the_check_of_exits_can_fail() -> None:
     away = "with 1: Error: The broker at 127.0.0.1:9 does not answer (ConnectionRefusedError): start it."
     index = "with 1: Error: Qdrant did not read the aliases (UNAVAILABLE): connection refused"
     assert exit_faults([away, index], outage=True) == []
@@ -112,14 +112,16 @@ def test_the_judge_of_exits_can_fail() -> None:
     assert exit_faults(["with -11: "], outage=True)
 
 
-def judged(points: list[Found], events: tuple[Event, ...], searched: set[ProductKey] | None = None) -> list[str]:
-    looks = {(title, number): _look(title, number) for title in _titles(events) for number in (None, *range(8))}
+def index_errors(
+    points: list[IndexedPoint], events: tuple[Event, ...], searched: set[ProductKey] | None = None
+) -> list[str]:
+    vectors = {(title, number): _vectors_of(title, number) for title in _titles(events) for number in (None, *range(8))}
     seen = {p.key for p in points if p.payload["live"]} if searched is None else searched
-    return index_faults(points, events, looks, lenient=False, searched=seen)
+    return index_faults(points, events, vectors, lenient=False, searched=seen)
 
 
-def shelf_of(events: tuple[Event, ...]) -> list[Found]:
-    """The index as it should be."""
+def correct_index(events: tuple[Event, ...]) -> list[IndexedPoint]:
+    """The points of a correct index."""
     points = []
     for key, product in fold(events).items():
         live = product.title is not None
@@ -135,11 +137,11 @@ def shelf_of(events: tuple[Event, ...]) -> list[Found]:
             "attributes": {n.partition(".")[2]: v for n, v in product.fields.items() if "." in n},
             **{n: v for n, v in product.fields.items() if "." not in n},
         }
-        points.append(Found(payload, _look(str(product.title), number) if live else {}))
+        points.append(IndexedPoint(payload, _vectors_of(str(product.title), number) if live else {}))
     return points
 
 
-def _look(title: str, number: int | None) -> dict[str, np.ndarray]:
+def _vectors_of(title: str, number: int | None) -> dict[str, np.ndarray]:
     angle = len(title) + (0 if number is None else number + 1)
     vector = np.array([np.cos(angle), np.sin(angle)], np.float32)
     return {"fused": vector} if number is None else {"fused": vector, "image": vector}
@@ -154,7 +156,7 @@ def _images(event: Event) -> list[str]:
     return images if isinstance(images, list) else []
 
 
-def test_a_photo_says_what_it_is() -> None:
+def test_a_url_has_the_kind_and_the_picture() -> None:
     url = url_of("flood", 3, 70_000, 8080)
     assert (kind_of(url), picture_of(url)) == ("flood", 3)
     assert url.startswith("http://127.65.17.112:8080/")

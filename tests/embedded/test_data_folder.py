@@ -1,4 +1,4 @@
-"""A folder has one owner at a time, and a dead owner is none."""
+"""A folder has one owner at a time, and a dead owner does not count."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OWNER = """
 import os, signal, sys
 from pathlib import Path
 from embedded.data_folder import Ownership
-held = Ownership(Path(sys.argv[1]), "the other one")
+ownership = Ownership(Path(sys.argv[1]), "the other one")
 print("held", flush=True)
 signal.pause()
 """

@@ -1,4 +1,4 @@
-"""A group starts in stages, stops in reverse, and leaves nothing behind, whoever dies."""
+"""A group starts in stages, stops in reverse, and leaves no process behind, whichever process dies."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def gone(number: int) -> bool:
 
 def eventually(holds: Callable[[], bool], seconds: float = 15.0) -> bool:
     end = time.monotonic() + seconds
-    while not (held := holds()) and time.monotonic() < end:
+    while not (value := holds()) and time.monotonic() < end:
         time.sleep(0.02)
-    return held
+    return value
 
 
 def test_starts_stage_by_stage_and_stops_in_reverse(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def small() -> SingleStreamModel:
 
 
 class Photos:
-    """An ImageSource that is a dict; what is not in it is missing, and a problem in it is raised."""
+    """An ImageSource over a dict: unknown URLs are MISSING, and a problem in the dict is raised."""
 
     def __init__(self, photos: Mapping[str, bytes | ImageProblem]) -> None:
         self.photos = photos
@@ -26,14 +26,14 @@ class Photos:
 
     async def fetch(self, url: str) -> bytes:
         self.fetched.append(url)
-        found = self.photos.get(url, ImageProblem(ImageState.MISSING, f"there is no {url}"))
-        if isinstance(found, ImageProblem):
-            raise found
-        return found
+        photo = self.photos.get(url, ImageProblem(ImageState.MISSING, f"there is no {url}"))
+        if isinstance(photo, ImageProblem):
+            raise photo
+        return photo
 
 
 def picture(colour: str, *, shape: str = "ellipse", side: int = 160) -> Image.Image:
-    """A thing of one colour on white."""
+    """A shape of one colour on white."""
     image = Image.new("RGB", (side, side), "white")
     box = (side // 5, side // 5, side - side // 5, side - side // 5)
     pen = ImageDraw.Draw(image)

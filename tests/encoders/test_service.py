@@ -1,4 +1,4 @@
-"""The catalogue's two ports, over a model small enough to read."""
+"""The catalogue's two encoder ports, over a model with readable vectors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.encoders.conftest import Photos, picture, png
 
 
 class Colours:
-    """A photo is its mean colour, a text the number of its letters; the text "poison" is not a number."""
+    """A photo becomes its mean colour, a text the number of its letters; the text "poison" becomes NaN."""
 
     space = Space("colours", "1", "rgb-8", {FUSED: 4, IMAGE: 4})
     runs = "torch"
@@ -71,12 +71,14 @@ async def test_it_is_both_ports(service: EncoderService) -> None:
 
 async def test_items_come_out_in_order_with_unit_vectors_by_name(service: EncoderService) -> None:
     contents = [Content("a" * (i + 1), ("red",) if i % 2 else ()) for i in range(11)]
-    found = await service.encode(await service.prepare(contents))
-    assert [one.image_state for one in found if one] == [ImageState.OK if i % 2 else ImageState.NONE for i in range(11)]
-    for i, one in enumerate(found):
-        assert one is not None
-        assert set(one.vectors) == ({FUSED, IMAGE} if i % 2 else {FUSED})
-        for vector in one.vectors.values():
+    results = await service.encode(await service.prepare(contents))
+    assert [result.image_state for result in results if result] == [
+        ImageState.OK if i % 2 else ImageState.NONE for i in range(11)
+    ]
+    for i, result in enumerate(results):
+        assert result is not None
+        assert set(result.vectors) == ({FUSED, IMAGE} if i % 2 else {FUSED})
+        for vector in result.vectors.values():
             assert vector.dtype == np.float32
             assert vector.shape == (4,)
             assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
@@ -134,20 +136,20 @@ async def test_only_the_first_image_that_can_be_had_is_fetched(service: EncoderS
 
 
 async def test_no_more_photos_are_fetched_at_once_than_agreed() -> None:
-    now = most = 0
+    now = highest = 0
 
     class Slow:
         async def fetch(self, url: str) -> bytes:
-            nonlocal now, most
+            nonlocal now, highest
             now += 1
-            most = max(most, now)
+            highest = max(highest, now)
             await asyncio.sleep(0.01)
             now -= 1
             return RED
 
     async with EncoderService(Colours(), Slow(), EncodePolicy(fetches=3)) as service:
         await service.prepare([Content("mug", (str(i),)) for i in range(12)])
-    assert most == 3
+    assert highest == 3
 
 
 async def test_live_photos_are_decoded_before_those_of_a_back_fill_that_wait() -> None:
@@ -180,12 +182,12 @@ async def test_the_lanes_make_the_same_vectors_whatever_runs_at_once(photos: Pho
     async with EncoderService(Colours(), photos, EncodePolicy(batch=4, forwards=3)) as service:
         live, late = service.lane(Priority.LIVE), service.lane(Priority.BACKFILL)
         prepared = await late.prepare(contents)
-        found = await asyncio.gather(live.encode(prepared), late.encode(prepared), late.encode(prepared[:7]))
-    for some in found[1:]:
-        for one, other in zip(some, found[0], strict=False):
-            assert one is not None
+        results = await asyncio.gather(live.encode(prepared), late.encode(prepared), late.encode(prepared[:7]))
+    for lane_results in results[1:]:
+        for result, other in zip(lane_results, results[0], strict=False):
+            assert result is not None
             assert other is not None
-            np.testing.assert_array_equal(one.vectors[FUSED], other.vectors[FUSED])
+            np.testing.assert_array_equal(result.vectors[FUSED], other.vectors[FUSED])
 
 
 async def test_a_batch_the_device_had_no_memory_for_is_smaller_the_next_time(photos: Photos) -> None:
@@ -200,8 +202,8 @@ async def test_a_batch_the_device_had_no_memory_for_is_smaller_the_next_time(pho
 
     async with EncoderService(Narrow(), photos, EncodePolicy(batch=8)) as service:
         for name in "ab":
-            found = await service.encode(await service.prepare([Content(name * (i + 1), ()) for i in range(8)]))
-            assert all(found)
+            results = await service.encode(await service.prepare([Content(name * (i + 1), ()) for i in range(8)]))
+            assert all(results)
     assert sizes[1:] == [8, 4, 4, 4, 4], "after the first of all, which warms up"
 
 
@@ -238,7 +240,7 @@ async def test_its_threads_stand_back_and_the_event_loop_does_not(photos: Photos
             return super().forward_items(batch)
 
     async with EncoderService(Watched(), photos, EncodePolicy(nice=3)) as service:
-        seen.clear()  # the warm-up prepares where it is called
+        seen.clear()  # the warm-up prepares in the calling thread
         await service.encode(await service.prepare([Content("mug", ("red",))]))
     assert seen == {min(before + 3, 19)}
     assert os.getpriority(os.PRIO_PROCESS, 0) == before

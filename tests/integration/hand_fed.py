@@ -1,6 +1,6 @@
-"""A worker's inside without its broker: records are put into a lane by hand, and remember their acknowledgement.
+"""The inside of a worker without a broker: tests put records into a lane and see their acknowledgement.
 
-Lane, main path, encoder and the fetching of photos are what a worker has; the model is small enough to read.
+Lane, ingest, encoder and photo fetcher are those of a worker; the model is small enough to read.
 """
 
 from __future__ import annotations
@@ -42,39 +42,39 @@ PHOTOS = ImagePolicy(
     max_pixels=1_000_000,
     read_timeout_s=0.5,
     total_timeout_s=5.0,
-    again=FetchRetryPolicy(tries=2, initial_s=0.001),
+    retry=FetchRetryPolicy(tries=2, initial_s=0.001),
 )
 QUICK = OutageRetryPolicy(initial_s=0.01, max_s=0.05)
 
 
 @dataclass
 class HandFed:
-    """`say` puts events in; what became of them is in `shelf`, `quarantine` and `acked` (offsets)."""
+    """`apply` puts events in. The results are in `shelf`, `quarantine` and `acked` (offsets)."""
 
     lane: Pipeline[IngestBatch]
     shelf: FakeIndex
     quarantine: ListQuarantine
     acked: list[int] = field(default_factory=list)
-    said: int = 0
+    sent: int = 0
 
     async def put(self, *events: dict[str, Any] | bytes) -> None:
         for event in events:
             value = event if isinstance(event, bytes) else json.dumps(event).encode()
-            record = Record(b"key", value, "products", 0, self.said, 1000 + self.said)
+            record = Record(b"key", value, "products", 0, self.sent, 1000 + self.sent)
             await self.lane.put(Delivery(record, self._ack_of(record)))
-            self.said += 1
+            self.sent += 1
 
-    async def say(self, *events: dict[str, Any] | bytes) -> None:
-        """Returns when all that was ever said is acknowledged."""
+    async def apply(self, *events: dict[str, Any] | bytes) -> None:
+        """Puts events in and returns when all events so far are acknowledged."""
         await self.put(*events)
         async with asyncio.timeout(10):
             while True:
-                if len(self.acked) == self.said:
+                if len(self.acked) == self.sent:
                     return
                 await asyncio.sleep(0.005)
 
     async def becomes(self, id: str, state: str) -> Payload:
-        """The product once its photo is in this state."""
+        """Waits until the photo of the product is in this state, and returns its payload."""
         async with asyncio.timeout(10):
             while True:
                 payload = await self.payload(id)
@@ -101,21 +101,21 @@ async def hand_fed(
     encode: EncodePolicy | None = None,
     repair: ImageRetryPolicy = ImageRetryPolicy(delays_s=()),
 ) -> AsyncIterator[HandFed]:
-    """The lane runs in a task of its own and is cut off at the end. Without an `index` there is one of dicts.
+    """The lane runs in a task of its own, which is cancelled at the end. The default `index` is one of dicts.
 
-    With delays in `repair` photos that could not be had are tried again beside it.
+    With delays in `repair`, failed photos are retried in another task.
     """
     model = model or Colours()
-    shelf, held = FakeIndex(model.space), ListQuarantine()
+    shelf, rejects = FakeIndex(model.space), ListQuarantine()
     encode = encode or EncodePolicy(photos=PHOTOS)
     async with ImageFetcher(encode.photos) as images, EncoderService(model, images, encode) as encoder:
         policy = IngestPolicy(image_retry=repair)
-        ingest = Ingest(index=index or shelf, encoder=encoder, quarantine=quarantine or held, policy=policy)
+        ingest = Ingest(index=index or shelf, encoder=encoder, quarantine=quarantine or rejects, policy=policy)
         lane = Pipeline(ingest, lane="live", batch=BatchPolicy(max_records=16, within_s=0.01), retry=QUICK)
-        again = ImageRetrier(index=shelf, retry_queue=shelf, encoder=encoder.lane(Priority.BACKFILL), policy=repair)
-        running = [asyncio.create_task(lane.run()), asyncio.create_task(again.run())]
+        retrier = ImageRetrier(index=shelf, retry_queue=shelf, encoder=encoder.lane(Priority.BACKFILL), policy=repair)
+        running = [asyncio.create_task(lane.run()), asyncio.create_task(retrier.run())]
         try:
-            yield HandFed(lane, shelf, held)
+            yield HandFed(lane, shelf, rejects)
         finally:
             for task in running:
                 task.cancel()
@@ -123,7 +123,7 @@ async def hand_fed(
 
 
 class _Photos(BaseHTTPRequestHandler):
-    """/photo/COLOUR is one, /status/N answers N while `down`, /slow waits, /bytes/N has N, /bomb and /text are none."""
+    """/photo/COLOUR serves a photo, /bytes/N so many bytes; while `down`, /status/N answers N and /slow waits."""
 
     protocol_version = "HTTP/1.1"
     down: bool
@@ -150,14 +150,14 @@ class _Photos(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Logs nothing."""
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is what some tests are about."""
+        """Ignores clients that close the connection, as in some tests."""
 
 
 @cache
@@ -169,7 +169,7 @@ def _photo(size: tuple[int, int], colour: str) -> bytes:
 
 @dataclass
 class PhotoHost:
-    """A host of photos on this machine. It serves all of them once it is `heal`ed."""
+    """A host of photos on this machine. After `heal` it serves all of them."""
 
     url: str
     _handler: type[_Photos]

@@ -1,4 +1,4 @@
-"""A shelf of real parts for one test: topics and collection of its own on the shared broker and engine."""
+"""A shelf of real processes for one test, with its own topics and collection on the shared broker and engine."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ READY_S = 90.0
 
 @dataclass
 class Shop:
-    """The settings of one test's shelf, and the processes that were started with them."""
+    """The settings of one test's shelf, and its worker processes."""
 
     settings: Settings
     folder: Path
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        """A `liveshelf worker` process, ready when this returns."""
+        """Starts a `liveshelf worker` process and waits until it is ready."""
         number = len(self.workers)
         ready = self.folder / f"worker-{number}.ready"
         with (self.folder / f"worker-{number}.log").open("wb") as log:
@@ -50,7 +50,7 @@ class Shop:
         return (self.folder / f"worker-{number}.log").read_text()
 
     def publish(self, events: list[Mapping[str, Any] | bytes], topic: str | None = None) -> dict[int, int]:
-        """Events in order; bytes go as they are, under a key of their own."""
+        """Publishes events in order; bytes are sent unchanged, each under a new key."""
         from catalog.domain.product import ProductKey
 
         with Publisher(kafka_of(self.settings), topic or self.settings.live_topic) as publisher:
@@ -102,8 +102,8 @@ def open_shop(broker: str, engine: EngineProcess, folder: Path, **more: Any) -> 
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float) -> None:
-    """Until it holds; fails the test after `timeout_s` seconds."""
+    """Waits until the condition is true; fails the test after `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, f"not so after {timeout_s:g} s"
+        assert time.monotonic() < deadline, f"still false after {timeout_s:g} s"
         time.sleep(0.05)

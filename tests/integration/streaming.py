@@ -1,4 +1,4 @@
-"""A worker on the real broker, its topics and group named per test."""
+"""A worker on the real broker, with topics and a group for each test."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ POLICY = WorkerPolicy(
 
 @dataclass(frozen=True)
 class Place:
-    """Where one test works: a group and topics of its own on the shared broker."""
+    """The group and the topics of one test on the shared broker."""
 
     kafka: KafkaConfig
     topics: TopicConfig
 
     def produce(self, messages: list[tuple[bytes | None, bytes | None]], *, partition: int | None = None) -> None:
-        """Puts messages, key and value each, into the live topic."""
+        """Sends messages, given as key and value, to the live topic."""
         producer = KafkaProducer(**self.kafka.client_options())
         for key, value in messages:
             producer.send(self.topics.live, key=key, value=value, partition=partition)
@@ -45,24 +45,24 @@ class Place:
         producer.close()
 
     def committed(self, topic: str | None = None) -> Mapping[int, int]:
-        """What the group has committed, by partition."""
+        """The committed offsets of the group, by partition."""
         with KafkaAdminClient(**self.kafka.client_options()) as client:
             try:
                 offsets = client.list_group_offsets({self.kafka.group: None})[self.kafka.group]
-            except RetriableError:  # a new broker has yet to find out who keeps the offsets
+            except RetriableError:  # a new broker has not found the group's coordinator yet
                 return {}
         return {
-            place.partition: at.offset for place, at in offsets.items() if place.topic == (topic or self.topics.live)
+            key.partition: value.offset for key, value in offsets.items() if key.topic == (topic or self.topics.live)
         }
 
     def members(self) -> int:
-        """How many consumers the group has."""
+        """The number of consumers in the group."""
         with KafkaAdminClient(**self.kafka.client_options()) as client:
             return len(client.describe_groups([self.kafka.group])[self.kafka.group]["members"])
 
 
 def new_place(bootstrap: str, *, partitions: int = 3, create: bool = True) -> Place:
-    """Topics that nobody else uses."""
+    """A new group with new topics."""
     name = uuid4().hex[:12]
     topics = TopicConfig(live=f"l-{name}", backfill=f"b-{name}", quarantine=f"q-{name}", partitions=partitions)
     place = Place(KafkaConfig(bootstrap, group=f"g-{name}"), topics)
@@ -73,13 +73,13 @@ def new_place(bootstrap: str, *, partitions: int = 3, create: bool = True) -> Pl
 
 @dataclass
 class Running:
-    """A worker that runs in this loop."""
+    """A worker that runs in this event loop."""
 
     worker: Worker
     task: asyncio.Task[None]
 
     async def stop(self) -> None:
-        """Ends it as SIGTERM does."""
+        """Stops it as SIGTERM does."""
         self.worker.stop()
         await asyncio.wait_for(self.task, 30)
 
@@ -110,7 +110,7 @@ async def working(place: Place, stages: RecordingStages, policy: WorkerPolicy = 
 
 @asynccontextmanager
 async def child(place: Place, behaviour: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The worker of `streaming_child` in a process of its own, which does not outlive the test."""
+    """The worker of `streaming_child` in a process that does not outlive the test."""
     names = [place.kafka.bootstrap, place.kafka.group, place.kafka.member or "", place.topics.live, behaviour]
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -130,7 +130,7 @@ async def child(place: Place, behaviour: str) -> AsyncIterator[asyncio.subproces
 
 
 async def eventually(holds: Callable[[], bool], *, timeout_s: float = 20) -> None:
-    """Waits until a condition, called now and then in a thread, holds."""
+    """Waits until a condition, called at intervals in a thread, is true."""
 
     def wait() -> None:
         deadline = time.monotonic() + timeout_s

@@ -1,7 +1,7 @@
 """A worker as a process: `python -m tests.integration.streaming_child BOOTSTRAP GROUP MEMBER TOPIC BEHAVIOUR`.
 
-The behaviour is steady, hopeless or hanging. At its end it prints which records it wrote, as JSON pairs of partition
-and offset.
+The behaviour is steady, fatal or hanging. At its end it prints the written records, as JSON pairs of partition and
+offset.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.streams.stages import RecordingStages
 
 
 class Hanging(RecordingStages):
-    """A device that never answers, in a thread that no cancellation ends."""
+    """A device that never answers, in a thread that cannot be cancelled."""
 
     async def encode(self, batch: list[Record]) -> None:
         await asyncio.to_thread(threading.Event().wait)
@@ -31,11 +31,11 @@ class Hanging(RecordingStages):
 
 async def main() -> int:
     bootstrap, group, member, topic, behaviour = sys.argv[1:]
-    hopeless = behaviour == "hopeless"
+    fatal = behaviour == "fatal"
     kind = Hanging if behaviour == "hanging" else RecordingStages
     stages = kind(
         seconds=0.05,
-        trouble=lambda stage, batch: FatalError("the device is lost") if hopeless and stage == "encode" else None,
+        trouble=lambda stage, batch: FatalError("the device is lost") if fatal and stage == "encode" else None,
     )
     lane = Pipeline(stages, lane="live", batch=POLICY.batch, retry=POLICY.retry)
     policy = replace(POLICY, leave_s=3)

@@ -1,4 +1,4 @@
-"""The query path on a real index: everything a query may ask for at once, and who sees what."""
+"""The query path on a real index: all options of a query at once, and the visibility of tenants."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def put(tenant: str, name: str, price: float) -> ProductWrite:
     parent = ("mugs",) if name.startswith("mug") else ()
     fields = {"price": price, "attributes.brand": tenant, **({"attributes.parent": parent[0]} if parent else {})}
     state = ProductState(base=VersionStamp(1, 0, "x"), live=True, fields=fields)
-    said = {**payload_of(state, fingerprint="f", event_time=1), "title": TITLES[name], "images": []}
+    payload = {**payload_of(state, fingerprint="f", event_time=1), "title": TITLES[name], "images": []}
     vectors = {FUSED: unit(TITLES[name], SPACE.vectors[FUSED]), IMAGE: unit(name, SPACE.vectors[IMAGE])}
-    return ProductWrite(ProductKey(tenant, name), None, said, vectors)
+    return ProductWrite(ProductKey(tenant, name), None, payload, vectors)
 
 
 async def stocked(subject: Subject) -> SearchService:
@@ -42,7 +42,7 @@ async def stocked(subject: Subject) -> SearchService:
     )
 
 
-async def test_a_query_asks_for_everything_at_once(engine: EngineProcess) -> None:
+async def test_a_query_with_all_options_at_once(engine: EngineProcess) -> None:
     async with collection_at(engine.url, SPACE) as subject:
         find = await stocked(subject)
         query = Query(
@@ -53,27 +53,27 @@ async def test_a_query_asks_for_everything_at_once(engine: EngineProcess) -> Non
             group_by="attributes.parent",
             sort=Sort.CHEAPEST,
         )
-        found = await find(query)
-        assert found.mode is Mode.HYBRID
-        assert found.degraded == ()
-        assert [hit.key for hit in found.hits] == [ProductKey("a", "mug-1"), ProductKey("a", "lamp")]
-        assert found.variants is not None
-        assert [hit.key.id for hit in found.variants[ProductKey("a", "mug-1")]] == ["mug-2"]
-        assert found.facets == {"attributes.brand": [("a", 3)]}
+        result = await find(query)
+        assert result.mode is Mode.HYBRID
+        assert result.degraded == ()
+        assert [hit.key for hit in result.hits] == [ProductKey("a", "mug-1"), ProductKey("a", "lamp")]
+        assert result.variants is not None
+        assert [hit.key.id for hit in result.variants[ProductKey("a", "mug-1")]] == ["mug-2"]
+        assert result.facets == {"attributes.brand": [("a", 3)]}
 
 
 @pytest.mark.parametrize("mode", list(Mode))
 async def test_each_mode_finds_the_words(engine: EngineProcess, mode: Mode) -> None:
     async with collection_at(engine.url, SPACE) as subject:
-        found = await (await stocked(subject))(Query((QueryPart("brass lamp"),), mode=mode, tenant="b", limit=1))
-        assert [hit.key for hit in found.hits] == [ProductKey("b", "lamp")]
+        result = await (await stocked(subject))(Query((QueryPart("brass lamp"),), mode=mode, tenant="b", limit=1))
+        assert [hit.key for hit in result.hits] == [ProductKey("b", "lamp")]
 
 
-async def test_products_like_one_are_its_tenants_and_not_its_variants(engine: EngineProcess) -> None:
+async def test_similar_products_are_of_the_tenant_and_no_variants(engine: EngineProcess) -> None:
     async with collection_at(engine.url, SPACE) as subject:
         find = await stocked(subject)
-        found = await find.similar(ProductKey("a", "mug-1"), Query(tenant="a"))
-        assert {hit.key for hit in found.hits} == {ProductKey("a", "lamp"), ProductKey("a", "hat")}
+        result = await find.similar(ProductKey("a", "mug-1"), Query(tenant="a"))
+        assert {hit.key for hit in result.hits} == {ProductKey("a", "lamp"), ProductKey("a", "hat")}
         with pytest.raises(NotFound):
             await find.similar(ProductKey("b", "mug-1"), Query(tenant="a"))
         with pytest.raises(InvalidInput, match=r"no product has 'colour'; there are .*brand \(text\)"):

@@ -1,4 +1,4 @@
-"""The whole of it, on a real broker and a real engine: events in, searchable products out."""
+"""The complete path on a real broker and a real engine: events in, searchable products out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def shop(broker: str, engine: EngineProcess, tmp_path: Path) -> Iterator[Shop]:
 
 @asynccontextmanager
 async def running(shop: Shop) -> AsyncIterator[EncoderService]:
-    """A worker in this process, ready; its encoder counts what it encodes."""
+    """A ready worker in this process; its encoder counts the encoded items."""
     async with worker_of(shop.settings) as (worker, encoder):
         task = asyncio.create_task(worker.run())
         try:
@@ -56,7 +56,7 @@ async def applied(shop: Shop, events: list[Any], topic: str | None = None) -> No
 
 
 async def backfilled(shop: Shop, products: Path, *, version: int) -> None:
-    """The catalogue through the back-fill topic, all of it applied."""
+    """Sends the catalogue through the back-fill topic and waits until it is applied."""
 
     def send() -> None:
         with Publisher(kafka_of(shop.settings), shop.settings.backfill_topic) as publisher:
@@ -88,7 +88,7 @@ def photo(path: Path, colour: str) -> str:
 
 
 async def test_two_workers_share_a_topic_and_one_dies_half_way(shop: Shop):
-    """Nothing lost, nothing stale: every product is there with its newest version."""
+    """Nothing is lost or stale: every product is indexed with its newest version."""
     count = 2000
     puts = [
         {"id": f"p{i}", "version": 10 + i % 7, "title": f"thing {i}", "offer": {"price": float(i)}}
@@ -135,10 +135,10 @@ async def test_bad_records_cost_their_neighbours_nothing(shop: Shop, tmp_path: P
         "elsewhere": "blocked",
     }
     assert all(payloads[f["id"]]["image_reason"] for f in flagged)
-    held = [e.reject for e in read_quarantine(kafka_of(shop.settings), shop.settings.quarantine_topic)]
-    kinds = {(r.stage, r.record.value) for r in held}
+    rejects = [e.reject for e in read_quarantine(kafka_of(shop.settings), shop.settings.quarantine_topic)]
+    kinds = {(r.stage, r.record.value) for r in rejects}
     assert kinds == {("parse", bad[0]), ("schema", bad[1]), ("parse", bad[2])}
-    assert all(r.reason and r.record.topic == shop.settings.live_topic for r in held)
+    assert all(r.reason and r.record.topic == shop.settings.live_topic for r in rejects)
 
 
 async def test_a_second_backfill_and_a_replay_encode_nothing(shop: Shop, tmp_path: Path):
@@ -155,7 +155,7 @@ async def test_a_second_backfill_and_a_replay_encode_nothing(shop: Shop, tmp_pat
     assert (payload["content_version"], payload["image_state"]) == (2, "ok")
 
 
-async def test_what_is_put_is_found_and_what_is_deleted_is_not(shop: Shop, tmp_path: Path):
+async def test_a_put_product_is_found_and_a_deleted_one_is_not(shop: Shop, tmp_path: Path):
     events = [
         {"id": c, "version": 1, "title": f"{c} square", "images": [photo(tmp_path / f"{c}.jpg", c)]}
         for c in ("red", "green", "blue")
@@ -165,11 +165,11 @@ async def test_what_is_put_is_found_and_what_is_deleted_is_not(shop: Shop, tmp_p
     async with running(shop) as encoder, shelf_of(shop) as (_, shelf):
         await applied(shop, events)
         vector = await encoder.encode_query(text=None, image=data.getvalue())
-        found = await shelf.search(IndexQuery(vector=vector, limit=3))
-        assert found[0].key.id == "green"
+        hits = await shelf.search(IndexQuery(vector=vector, limit=3))
+        assert hits[0].key.id == "green"
         await applied(shop, [{"op": "delete", "id": "green", "version": 2}, {**events[1], "version": 1}])
-        found = await shelf.search(IndexQuery(vector=vector, limit=3))
-        assert {hit.key.id for hit in found} == {"red", "blue"}
+        hits = await shelf.search(IndexQuery(vector=vector, limit=3))
+        assert {hit.key.id for hit in hits} == {"red", "blue"}
         await applied(shop, [{"op": "patch", "id": "red", "version": 2, "offer": {"price": 3}}])
         payload = await shelf.get(ProductKey("default", "red"))
         assert payload is not None
@@ -177,32 +177,32 @@ async def test_what_is_put_is_found_and_what_is_deleted_is_not(shop: Shop, tmp_p
         assert encoder.encoded == 3
 
 
-async def test_a_topic_of_nonsense_stops_the_worker_and_one_without_the_limit_goes_on(shop: Shop):
-    """300 bad records, least 100: batches are of 64, so the worker stops with one of them in quarantine."""
+async def test_a_topic_of_bad_records_stops_the_worker_unless_there_is_no_limit(shop: Shop):
+    """300 bad records, minimum 100: batches are of 64, so the worker stops with one batch in quarantine."""
     worker = shop.start_worker()
     ends = await asyncio.to_thread(shop.publish, [b'{"id": "x", "title": %d}' % i for i in range(300)])
     assert await asyncio.to_thread(worker.wait, 60) == 1
-    said = shop.log(0)
-    assert "title: " in said
-    assert "LIVESHELF_REJECT_MAX_SHARE" in said
-    assert "Traceback" not in said
-    assert len(_held(shop)) < 100
-    assert committed(shop) == len(_held(shop))
+    log = shop.log(0)
+    assert "title: " in log
+    assert "LIVESHELF_REJECT_MAX_SHARE" in log
+    assert "Traceback" not in log
+    assert len(_entries(shop)) < 100
+    assert committed(shop) == len(_entries(shop))
     shop.settings = shop.settings.model_copy(update={"reject_max_share": 1.0})
     async with running(shop):
         await asyncio.to_thread(shop.wait_until_applied, ends)
         await applied(shop, [{"id": "good", "title": "mug"}])
-    offsets = {(e.reject.record.partition, e.reject.record.offset) for e in _held(shop)}
+    offsets = {(e.reject.record.partition, e.reject.record.offset) for e in _entries(shop)}
     assert len(offsets) == 300
 
 
-def _held(shop: Shop) -> list[QuarantineEntry]:
+def _entries(shop: Shop) -> list[QuarantineEntry]:
     return list(read_quarantine(kafka_of(shop.settings), shop.settings.quarantine_topic))
 
 
 def committed(shop: Shop) -> int:
-    """How many records of the live topic the group has committed."""
+    """The number of committed records of the live topic."""
     kafka = kafka_of(shop.settings)
     with admin_client(kafka) as client:
         offsets = client.list_group_offsets({kafka.group: None})[kafka.group]
-    return sum(at.offset for place, at in offsets.items() if place.topic == shop.settings.live_topic)
+    return sum(value.offset for key, value in offsets.items() if key.topic == shop.settings.live_topic)

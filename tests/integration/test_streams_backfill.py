@@ -18,9 +18,9 @@ def test_every_row_is_published_or_named(broker: str, tmp_path: Path) -> None:
     place, bad, ticks = new_place(broker), list[BadRow](), list[None]()
     catalogue = Catalogue(tmp_path, version=1_700_000_000_000)
     with Publisher(place.kafka, place.topics.backfill, policy=PublishPolicy(max_bytes=2_000)) as publisher:
-        done = backfill(catalogue, publisher, on_row=lambda row: ticks.append(None), on_bad=bad.append)
-    assert (done.sent, done.refused, len(ticks), catalogue.total) == (49, 2, 51, 51)
-    assert sum(done.ends.values()) == 49
+        result = backfill(catalogue, publisher, on_row=lambda row: ticks.append(None), on_bad=bad.append)
+    assert (result.sent, result.refused, len(ticks), catalogue.total) == (49, 2, 51, 51)
+    assert sum(result.ends.values()) == 49
     assert [b.row for b in bad] == [4, 51]
     assert "product 3 has" in bad[0].reason
     events = [json.loads(message.value) for message in read_topic(place.kafka, place.topics.backfill)]

@@ -1,4 +1,4 @@
-"""A broker that goes and comes back under a worker."""
+"""A broker that restarts while a worker runs."""
 
 from __future__ import annotations
 
@@ -51,4 +51,4 @@ async def test_sigterm_ends_a_worker_whose_broker_is_away(tmp_path: Path) -> Non
     finally:
         await asyncio.to_thread(broker.stop)
     assert process.returncode == 0
-    assert b"did not take the last offsets" in errors
+    assert b"did not commit the last offsets" in errors

@@ -107,7 +107,7 @@ def test_an_event_that_is_too_large_names_its_product_and_the_rest_goes_on(place
         assert sum(publisher.flush().values()) == 1
 
 
-def test_what_the_broker_finds_too_large_names_its_product(broker: str) -> None:
+def test_an_event_too_large_for_the_broker_names_its_product(broker: str) -> None:
     place = new_place(broker, create=False)
     create_topics(place.kafka, replace(place.topics, max_bytes=5_000))
     with pytest.raises(InvalidInput, match=r"product big.*max\.message\.bytes"):
@@ -131,7 +131,7 @@ def refused(key: bytes | None, value: bytes | None, offset: int = 5) -> Reject:
     return Reject(record, Stage.SCHEMA, "price: „-1“ is not a number from 0 to 1e15")
 
 
-async def test_quarantine_keeps_the_record_whole_with_why_and_from_where(place: Place) -> None:
+async def test_quarantine_keeps_the_record_with_reason_and_origin(place: Place) -> None:
     rejects = [
         refused(b"k", b"\xff\x00 not json", offset=1),
         refused(b"k", None, offset=2),
@@ -173,14 +173,14 @@ async def test_waiting_until_applied_follows_the_groups_commits(place: Place) ->
     with Publisher(place.kafka, place.topics.live) as publisher:
         ends = publisher.publish({"id": i} for i in range(100))
 
-    left: list[int] = []
+    remaining: list[int] = []
 
     def wait(timeout_s: float) -> None:
-        wait_until_applied(place.kafka, place.topics.live, ends, timeout_s=timeout_s, on_progress=left.append)
+        wait_until_applied(place.kafka, place.topics.live, ends, timeout_s=timeout_s, on_progress=remaining.append)
 
     with pytest.raises(Unavailable, match=f"100 records of {place.topics.live} are not applied"):
         await asyncio.to_thread(wait, 0.2)
     async with working(place, RecordingStages()):
         await asyncio.to_thread(wait, 20)
-    assert left[0] == 100
-    assert left[-1] == 0
+    assert remaining[0] == 100
+    assert remaining[-1] == 0

@@ -1,4 +1,4 @@
-"""A worker on a real broker that does not get on although there is work."""
+"""A worker on a real broker that makes no progress although there is work."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEN: list[tuple[bytes | None, bytes | None]] = [(b"k%d" % i, b"%d" % i) for i in
 
 
 class Deaf(Pipeline[Batch]):
-    """Takes nothing and says nothing, as a lane would whose agent has died without a sound."""
+    """Takes no records and reports nothing, like a lane whose agent died silently."""
 
     async def put(self, delivery: Delivery) -> None:
         await asyncio.Event().wait()
@@ -37,9 +37,9 @@ async def test_records_that_no_agent_hands_over_end_the_worker(place: Place) -> 
     place.produce(TEN)
     lanes: dict[str, Pipeline[Any]] = {place.topics.live: Deaf(RecordingStages(), lane="live")}
     worker = Worker(place.kafka, lanes, policy=STRICT)
-    with pytest.raises(Stalled, match="10 records have waited and no lane was given any"):
+    with pytest.raises(Stalled, match="10 records have waited and no lane received any"):
         await asyncio.wait_for(worker.run(), 30)
-    assert worker.stuck
+    assert worker.must_exit
     assert not place.committed()
 
 
@@ -54,7 +54,7 @@ async def test_a_stage_that_hangs_ends_the_process_with_1_and_its_sentence(place
 
 
 async def test_an_idle_worker_and_the_marker_of_a_transaction_are_no_stall(place: Place) -> None:
-    """Behind the last record of a transaction the topic ends one offset later than anybody's record."""
+    """After a transaction the topic ends one offset behind its last record."""
     stages = RecordingStages()
     producer = KafkaProducer(**place.kafka.client_options(), transactional_id=place.kafka.group)
     producer.init_transactions()

@@ -1,4 +1,4 @@
-"""What the worker relies on from Faust and Kafka, seen on a real broker."""
+"""Behaviour of Faust and Kafka that the worker relies on, on a real broker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def numbered(count: int, start: int = 0) -> list[tuple[bytes | None, bytes | Non
     return [(b"k%d" % (i % 7), b"%d" % i) for i in range(start, start + count)]
 
 
-async def test_records_arrive_whole_and_are_committed(place: Place) -> None:
+async def test_records_arrive_unchanged_and_are_committed(place: Place) -> None:
     stages = RecordingStages()
     place.produce([(b"k", b"value"), (b"gone", None), (None, b"no key")])
     async with working(place, stages):
@@ -121,7 +121,7 @@ async def test_both_topics_are_read(place: Place) -> None:
     assert {record.topic for record in stages.written} == {place.topics.live, place.topics.backfill}
 
 
-async def test_hopeless_ends_the_worker_and_commits_nothing_of_the_batch(place: Place) -> None:
+async def test_a_fatal_error_ends_the_worker_and_commits_nothing_of_the_batch(place: Place) -> None:
     stages = RecordingStages(
         trouble=lambda stage, batch: FatalError("the device is lost") if stage == "encode" else None
     )
@@ -165,9 +165,9 @@ async def test_sigterm_drains_commits_and_exits_with_0(place: Place) -> None:
     assert place.members() == 0
 
 
-async def test_hopeless_exits_with_1_and_its_sentence(place: Place) -> None:
+async def test_a_fatal_error_exits_with_1_and_its_sentence(place: Place) -> None:
     place.produce(numbered(5))
-    async with child(place, "hopeless") as process:
+    async with child(place, "fatal") as process:
         _, errors = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 1
     assert b"the device is lost" in errors
@@ -186,6 +186,6 @@ async def test_kill_9_loses_nothing_and_a_named_worker_is_back_at_once(broker: s
     stages = RecordingStages()
     async with working(named, stages):
         await eventually(lambda: sum(place.committed().values()) == 200, timeout_s=8)
-    again = {(r.partition, r.offset) for r in stages.written}
+    read_again = {(r.partition, r.offset) for r in stages.written}
     ends = place.committed()
-    assert {(p, o) for p in ends for o in range(committed.get(p, 0), ends[p])} <= again
+    assert {(p, o) for p in ends for o in range(committed.get(p, 0), ends[p])} <= read_again

@@ -1,7 +1,7 @@
-"""What happens when something goes wrong: one test for each row of the table in docs/architecture.md.
+"""Failures: one test for each row of the table in docs/architecture.md.
 
-Where a row is about one record or one photo, records are put into a lane by hand; where it is about the stream the
-broker is real, and where it is about the index the engine.
+For rows about one record or photo, tests put records into a lane by hand. For rows about the stream the broker is real,
+and for rows about the index the engine is.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from tests.integration.hand_fed import PHOTOS, PhotoHost, hand_fed, photo_host
 from tests.integration.streaming import POLICY, Place, child, eventually, new_place, working
 from tests.streams.stages import RecordingStages
 
-AGAIN = ImageRetryPolicy(delays_s=(0.05,) * 100, poll_interval_s=0.02)
+RETRY = ImageRetryPolicy(delays_s=(0.05,) * 100, poll_interval_s=0.02)
 GOOD = {"id": "good", "title": "mug"}
 
 
@@ -63,7 +63,7 @@ def host() -> Iterator[PhotoHost]:
 
 @asynccontextmanager
 async def ingest_of(place: Place, index: ProductWriter, model: Colours | None = None) -> AsyncIterator[Ingest]:
-    """The main path over an index, its quarantine on the broker."""
+    """Ingest over an index, with quarantine on the broker."""
     async with (
         EncoderService(model or Colours(), Photos({})) as encoder,
         KafkaQuarantine(place.kafka, place.topics) as quarantine,
@@ -78,7 +78,7 @@ def worker_of(place: Place, ingest: Ingest) -> Worker:
 
 @asynccontextmanager
 async def reading(worker: Worker) -> AsyncIterator[asyncio.Task[int]]:
-    """The worker as the process's main task, ready; stopped at the end if it still runs."""
+    """A ready worker as the process's main task; stopped at the end if it still runs."""
     task = asyncio.create_task(run_worker(worker))
     try:
         await eventually(lambda: worker.ready or task.done(), timeout_s=30)
@@ -88,12 +88,12 @@ async def reading(worker: Worker) -> AsyncIterator[asyncio.Task[int]]:
         await asyncio.wait_for(task, 30)
 
 
-def events(*said: Mapping[str, object] | bytes) -> list[tuple[bytes | None, bytes | None]]:
-    return [(b"k%d" % (i % 5), e if isinstance(e, bytes) else json.dumps(e).encode()) for i, e in enumerate(said)]
+def messages(*events: Mapping[str, object] | bytes) -> list[tuple[bytes | None, bytes | None]]:
+    return [(b"k%d" % (i % 5), e if isinstance(e, bytes) else json.dumps(e).encode()) for i, e in enumerate(events)]
 
 
 def products(first: int, last: int) -> list[tuple[bytes | None, bytes | None]]:
-    return events(*[{"id": f"p{i}", "version": 1, "title": f"thing {i}"} for i in range(first, last)])
+    return messages(*[{"id": f"p{i}", "version": 1, "title": f"thing {i}"} for i in range(first, last)])
 
 
 def committed(place: Place) -> int:
@@ -101,14 +101,14 @@ def committed(place: Place) -> int:
 
 
 async def test_bytes_do_not_parse(place: Place, engine: EngineProcess) -> None:
-    """Quarantine (parse), whole; acknowledged; its neighbours are applied."""
-    place.produce(events(GOOD, b"\xff{", b"{not json"))
-    async with collection_at(engine.url, Colours.space) as there, ingest_of(place, there.index) as ingest:
+    """Quarantine (parse), unchanged; acknowledged; its neighbours are applied."""
+    place.produce(messages(GOOD, b"\xff{", b"{not json"))
+    async with collection_at(engine.url, Colours.space) as subject, ingest_of(place, subject.index) as ingest:
         async with reading(worker_of(place, ingest)):
             await eventually(lambda: committed(place) == 3)
-        assert await there.shelf.count() == 1
-    held = [entry.reject for entry in read_quarantine(place.kafka, place.topics.quarantine)]
-    assert {(reject.stage, reject.record.value) for reject in held} == {
+        assert await subject.shelf.count() == 1
+    rejects = [entry.reject for entry in read_quarantine(place.kafka, place.topics.quarantine)]
+    assert {(reject.stage, reject.record.value) for reject in rejects} == {
         (Stage.PARSE, b"\xff{"),
         (Stage.PARSE, b"{not json"),
     }
@@ -116,7 +116,7 @@ async def test_bytes_do_not_parse(place: Place, engine: EngineProcess) -> None:
 
 async def test_schema_invalid() -> None:
     async with hand_fed() as shelf:
-        await shelf.say(GOOD, {"id": "bad", "title": 5}, {"id": "other", "title": "lamp"})
+        await shelf.apply(GOOD, {"id": "bad", "title": 5}, {"id": "other", "title": "lamp"})
         assert shelf.acked == [0, 1, 2]
         assert await shelf.shelf.count() == 2
     (reject,) = shelf.quarantine.rejects
@@ -137,7 +137,7 @@ async def test_schema_invalid() -> None:
 async def test_an_image_that_cannot_be_had(host: PhotoHost, path: str, state: str) -> None:
     """A title-only vector now, the point says why, acknowledged; the neighbour keeps its photo."""
     async with hand_fed() as shelf:
-        await shelf.say(
+        await shelf.apply(
             {"id": "a", "title": "mug", "images": [host.url + path]},
             {"id": "b", "title": "cup", "images": [f"{host.url}/photo/blue"]},
         )
@@ -152,7 +152,7 @@ async def test_an_image_that_cannot_be_had(host: PhotoHost, path: str, state: st
 async def test_blocked_address(host: PhotoHost) -> None:
     closed = EncodePolicy(photos=replace(PHOTOS, allow_hosts=()))
     async with hand_fed(encode=closed) as shelf:
-        await shelf.say({"id": "a", "title": "mug", "images": [f"{host.url}/photo/red"]})
+        await shelf.apply({"id": "a", "title": "mug", "images": [f"{host.url}/photo/red"]})
         payload = await shelf.payload("a")
     assert payload is not None
     assert payload["image_state"] == "blocked"
@@ -160,13 +160,13 @@ async def test_blocked_address(host: PhotoHost) -> None:
 
 @pytest.mark.parametrize("path", ["/status/503", "/slow"])
 async def test_image_5xx_or_timeout(host: PhotoHost, path: str) -> None:
-    """A title-only vector now; once the host is back, the next put brings the photo."""
+    """A title-only vector now; after the host is back, the next put encodes the photo."""
     put = {"id": "a", "title": "mug", "images": [host.url + path]}
     async with hand_fed() as shelf:
-        await shelf.say({**put, "version": 1})
+        await shelf.apply({**put, "version": 1})
         before = await shelf.payload("a")
         host.heal()
-        await shelf.say({**put, "version": 2})
+        await shelf.apply({**put, "version": 2})
         after = await shelf.payload("a")
     assert before is not None
     assert after is not None
@@ -183,30 +183,30 @@ async def test_image_5xx_or_timeout(host: PhotoHost, path: str) -> None:
     ],
 )
 async def test_an_image_that_comes_late(host: PhotoHost, path: str, state: str) -> None:
-    """Without any new event the photo is tried again, and once it is there the product is found by it."""
-    async with hand_fed(repair=AGAIN) as shelf:
-        await shelf.say({"id": "a", "title": "mug", "images": [host.url + path], "offer": {"price": 5}})
+    """Without a new event the photo is retried, and after that the product is found by it."""
+    async with hand_fed(repair=RETRY) as shelf:
+        await shelf.apply({"id": "a", "title": "mug", "images": [host.url + path], "offer": {"price": 5}})
         await shelf.becomes("a", state)
         assert "image" not in shelf.shelf.points[ProductKey("default", "a")][1]
         host.heal()
         healed = await shelf.becomes("a", "ok")
-        assert (healed["title"], healed["price"], shelf.said) == ("mug", 5.0, 1)
-        made = shelf.shelf.points[ProductKey("default", "a")][1][IMAGE]
-        (hit,) = await shelf.shelf.search(IndexQuery(vector=made, using=IMAGE, limit=1))
+        assert (healed["title"], healed["price"], shelf.sent) == ("mug", 5.0, 1)
+        vector = shelf.shelf.points[ProductKey("default", "a")][1][IMAGE]
+        (hit,) = await shelf.shelf.search(IndexQuery(vector=vector, using=IMAGE, limit=1))
         assert hit.key.id == "a"
 
 
-async def test_a_repair_that_is_hopeless(place: Place) -> None:
-    """What runs beside the lanes ends the worker with 1, as a lane does."""
+async def test_an_image_retrier_that_fails(place: Place) -> None:
+    """A background task that fails ends the worker with 1, as a lane does."""
 
     reads = asyncio.Event()
 
-    async def hopeless() -> None:
+    async def failing() -> None:
         await reads.wait()
         raise FatalError("the index refuses to list points")
 
     lane = Pipeline(RecordingStages(), lane="live", batch=POLICY.batch, retry=OutageRetryPolicy())
-    worker = Worker(place.kafka, {place.topics.live: lane}, policy=POLICY, on_ready=reads.set, beside=[hopeless])
+    worker = Worker(place.kafka, {place.topics.live: lane}, policy=POLICY, on_ready=reads.set, background=[failing])
     assert await asyncio.wait_for(run_worker(worker), 30) == 1
 
 
@@ -214,21 +214,21 @@ async def test_a_placeholder_on_many_products(host: PhotoHost) -> None:
     policy = EncodePolicy(photos=PHOTOS, placeholders=PlaceholderPolicy(titles=3))
     async with hand_fed(encode=policy) as shelf:
         for i in range(4):
-            await shelf.say({"id": str(i), "title": f"thing {i}", "images": [f"{host.url}/photo/grey?{i}"]})
+            await shelf.apply({"id": str(i), "title": f"thing {i}", "images": [f"{host.url}/photo/grey?{i}"]})
         payloads = [await shelf.payload(str(i)) for i in range(4)]
     assert [p["image_state"] for p in payloads if p] == ["ok", "ok", "placeholder", "placeholder"]
 
 
 async def test_encoder_gives_nan_or_inf() -> None:
     async with hand_fed() as shelf:
-        await shelf.say(GOOD, {"id": "bad", "title": "poison"}, {"id": "other", "title": "lamp"})
+        await shelf.apply(GOOD, {"id": "bad", "title": "poison"}, {"id": "other", "title": "lamp"})
         assert shelf.acked == [0, 1, 2]
         assert await shelf.shelf.count() == 2
     assert [(reject.stage, reject.record.offset) for reject in shelf.quarantine.rejects] == [(Stage.ENCODE, 1)]
 
 
 async def test_out_of_device_memory() -> None:
-    """The batch is halved for as long as it does not fit; nobody notices."""
+    """The batch is halved until it fits, without any other effect."""
     sizes: list[int] = []
 
     class Tight(Colours):
@@ -239,7 +239,7 @@ async def test_out_of_device_memory() -> None:
             return super().forward_items(batch)
 
     async with hand_fed(model=Tight()) as shelf:
-        await shelf.say(*[{"id": str(i), "title": "x" * (i + 1)} for i in range(8)])
+        await shelf.apply(*[{"id": str(i), "title": "x" * (i + 1)} for i in range(8)])
         assert await shelf.shelf.count() == 8
     assert not shelf.quarantine.rejects
     assert max(sizes) > 2
@@ -267,18 +267,18 @@ async def test_device_lost(place: Place) -> None:
 
 
 async def test_index_says_the_point_is_invalid(engine: EngineProcess) -> None:
-    async with collection_at(engine.url, Colours.space) as there, client_of(engine.url) as client:
+    async with collection_at(engine.url, Colours.space) as subject, client_of(engine.url) as client:
         small = RequestPolicy(max_bytes=4000)
-        index = QdrantWriter(client, collection=there.collection, space=Colours.space, policy=small)
+        index = QdrantWriter(client, collection=subject.collection, space=Colours.space, policy=small)
         async with hand_fed(index=index) as shelf:
-            await shelf.say(GOOD, {"id": "bad", "title": "long " * 1000}, {"id": "other", "title": "lamp"})
+            await shelf.apply(GOOD, {"id": "bad", "title": "long " * 1000}, {"id": "other", "title": "lamp"})
         assert shelf.acked == [0, 1, 2]
-        assert await there.shelf.count() == 2
+        assert await subject.shelf.count() == 2
     assert [(reject.stage, reject.record.offset) for reject in shelf.quarantine.rejects] == [(Stage.INDEX, 1)]
 
 
 async def test_index_unreachable(place: Place, tmp_path: Path) -> None:
-    """Intake pauses, nothing is acknowledged, readiness is false; then it goes on by itself."""
+    """The lane pauses, nothing is acknowledged, readiness is false; then it continues by itself."""
     engine = await asyncio.to_thread(EngineProcess.start, tmp_path)
     try:
         async with client_of(engine.url) as client:
@@ -302,30 +302,30 @@ async def test_index_unreachable(place: Place, tmp_path: Path) -> None:
 
 
 async def test_quarantine_topic_unreachable() -> None:
-    """Intake stops, nothing from there on is acknowledged, however good."""
+    """The lane pauses; neither the bad record nor the good ones after it are acknowledged."""
     async with (
         KafkaQuarantine(KafkaConfig("127.0.0.1:1"), TopicConfig(), timeout_s=0.5) as away,
         hand_fed(quarantine=away) as shelf,
     ):
-        await shelf.say(GOOD)
+        await shelf.apply(GOOD)
         await shelf.put(b"{", {"id": "other", "title": "lamp"})
         async with asyncio.timeout(10):
-            while shelf.lane.trouble is None:
+            while shelf.lane.outage is None:
                 assert shelf.acked == [0]
                 await asyncio.sleep(0.01)
-        assert isinstance(shelf.lane.trouble, Unavailable)
-        assert "quarantine" in str(shelf.lane.trouble)
+        assert isinstance(shelf.lane.outage, Unavailable)
+        assert "quarantine" in str(shelf.lane.outage)
         assert shelf.acked == [0]
 
 
 async def test_too_many_rejects(place: Place, caplog: pytest.LogCaptureFixture) -> None:
-    """The worker ends with 1 before the topic is drained: what is committed is what was within the limit."""
-    place.produce(events(*[b'{"id": "x", "title": %d}' % i for i in range(300)]))
+    """The worker ends with 1 before the topic is drained. Only records within the limit are committed."""
+    place.produce(messages(*[b'{"id": "x", "title": %d}' % i for i in range(300)]))
     async with ingest_of(place, FakeIndex(Colours.space)) as ingest:
         assert await asyncio.wait_for(run_worker(worker_of(place, ingest)), 30) == 1
     assert "records were rejected" in caplog.text
-    held = list(read_quarantine(place.kafka, place.topics.quarantine))
-    assert len(held) == committed(place) < RejectLimit().min_count
+    entries = list(read_quarantine(place.kafka, place.topics.quarantine))
+    assert len(entries) == committed(place) < RejectLimit().min_count
 
 
 async def test_nothing_moves_although_there_is_work(place: Place) -> None:
@@ -343,7 +343,7 @@ async def test_nothing_moves_although_there_is_work(place: Place) -> None:
 
 
 async def test_sigterm(place: Place) -> None:
-    """What is in flight is finished and committed, the group is left, the exit code is 0."""
+    """Batches in flight are finished and committed, the worker leaves the group, the exit code is 0."""
     place.produce(products(0, 60))
     async with child(place, "steady") as process:
         await eventually(lambda: committed(place) > 0)
@@ -355,7 +355,7 @@ async def test_sigterm(place: Place) -> None:
 
 
 async def test_kill_9(place: Place, engine: EngineProcess) -> None:
-    """What was not acknowledged comes again."""
+    """Unacknowledged records are read again."""
     named = replace(place, kafka=replace(place.kafka, member="worker-0"))
     place.produce(products(0, 60))
     async with child(named, "steady") as process:
@@ -371,13 +371,13 @@ async def test_kill_9(place: Place, engine: EngineProcess) -> None:
 
 
 async def test_broker_restart(tmp_path: Path, engine: EngineProcess) -> None:
-    """Redelivery; the guards make it harmless: every product once, with its version."""
+    """Records are delivered again, which the guards make harmless: every product once, with its version."""
     broker = await asyncio.to_thread(Broker.start, tmp_path, cache=CACHE, timeout=90)
     port = int(broker.bootstrap.rpartition(":")[2])
     try:
         place = new_place(broker.bootstrap)
         place.produce(products(0, 50))
-        async with collection_at(engine.url, Colours.space) as there, ingest_of(place, there.index) as ingest:
+        async with collection_at(engine.url, Colours.space) as subject, ingest_of(place, subject.index) as ingest:
             async with reading(worker_of(place, ingest)) as task:
                 await eventually(lambda: committed(place) > 0)
                 await asyncio.to_thread(broker.stop)
@@ -385,14 +385,14 @@ async def test_broker_restart(tmp_path: Path, engine: EngineProcess) -> None:
                 await asyncio.to_thread(place.produce, products(50, 100))
                 await eventually(lambda: committed(place) == 100, timeout_s=60)
                 assert not task.done()
-            await everything_is_there(there, 100)
+            await all_are_indexed(subject, 100)
     finally:
         await asyncio.to_thread(broker.stop)
 
 
 async def test_rebalance(place: Place, engine: EngineProcess) -> None:
-    """A second worker joins and leaves in the middle of it; the guards make what comes twice harmless."""
-    async with collection_at(engine.url, Colours.space) as there, ingest_of(place, there.index) as ingest:
+    """A second worker joins and leaves meanwhile; the guards make repeated records harmless."""
+    async with collection_at(engine.url, Colours.space) as subject, ingest_of(place, subject.index) as ingest:
         place.produce(products(0, 100))
         async with reading(worker_of(place, ingest)):
             async with reading(worker_of(place, ingest)):
@@ -400,10 +400,10 @@ async def test_rebalance(place: Place, engine: EngineProcess) -> None:
                 await eventually(lambda: committed(place) > 100)
             place.produce(products(200, 300))
             await eventually(lambda: committed(place) == 300, timeout_s=30)
-        await everything_is_there(there, 300)
+        await all_are_indexed(subject, 300)
 
 
-async def everything_is_there(there: Subject, count: int) -> None:
-    known = await there.index.read_states([ProductKey("default", f"p{i}") for i in range(count)])
-    assert len(known) == count == await there.shelf.count()
+async def all_are_indexed(subject: Subject, count: int) -> None:
+    known = await subject.index.read_states([ProductKey("default", f"p{i}") for i in range(count)])
+    assert len(known) == count == await subject.shelf.count()
     assert {k.state.content_version for k in known.values()} == {1}

@@ -121,7 +121,17 @@ def test_files_that_no_worker_may_read_are_told(tmp_path: Path, monkeypatch: pyt
     assert "FILE_ROOTS" not in run("backfill", str(tmp_path / "a.jsonl"), "--dry-run").output
 
 
-@pytest.mark.parametrize("mapping", [["size=x"], ["id"], ["id=sku"]])
+def test_a_dry_run_shows_the_columns_and_an_example(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("sku,name,image_link,price,cost,brand\n1,mug,https://x/1.jpg,43.67 EUR,9,Arbour\n")
+    output = run("backfill", str(tmp_path / "a.csv"), "--dry-run").output
+    assert "a.csv: id=sku title=name images=image_link price=price; attributes: cost, brand" in output
+    assert '"offer": {"price": 43.67, "currency": "EUR"}' in output
+    output = run("backfill", str(tmp_path / "a.csv"), "--dry-run", "--map", "price=cost").output
+    assert "a.csv: id=sku title=name images=image_link price=cost; attributes: price, brand" in output
+    assert '"offer": {"price": 9.0}' in output
+
+
+@pytest.mark.parametrize("mapping", [["size=x"], ["id"], ["id="]])
 def test_a_mapping_that_is_none_is_refused(tmp_path: Path, mapping: list[str]):
     (tmp_path / "a.jsonl").write_text('{"sku": "1", "name": "mug"}\n')
     options = [part for one in mapping for part in ("--map", one)]

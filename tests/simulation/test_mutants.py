@@ -55,9 +55,9 @@ def test_a_broken_part_is_detected(components: Components, violation: str):
         pytest.param(mutants.always_encode, "encodes", id="unchanged content is encoded"),
     ],
 )
-def test_a_broken_decision_is_noticed(decide: Callable[..., object], promise: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_broken_decision_is_detected(decide: Callable[..., object], violation: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(catalog.ingest.ingest, "decide", decide)
-    noticed(Parts(), promise)
+    first_failing_seed(Components(), violation)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_a_broken_decision_is_noticed(decide: Callable[..., object], promise: st
         pytest.param(mutants.last_wins, BACK, id="the last to arrive wins"),
     ],
 )
-def test_broken_registers_are_noticed(apply: Callable[..., object], promise: str, monkeypatch: pytest.MonkeyPatch):
+def test_broken_registers_are_detected(apply: Callable[..., object], violation: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(catalog.ingest.decide, "apply", apply)
-    noticed(Parts(), promise)
+    first_failing_seed(Components(), violation)
 
 
 def test_a_failing_schedule_is_shortened():

@@ -1,4 +1,4 @@
-"""Stages that record what they were given, and that can be slow or fail on request."""
+"""Stages that record their calls, and that can be slow or fail on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of a text as a sparse vector: the options of a document -> the engine's own BM25."""
+"""BM25 sparse vectors of texts: the options of a document -> the engine's own BM25."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _PLAIN = frozenset({"k", "b", "avg_len", "lowercase", "ascii_folding", "min_toke
 
 
 def bm25(options: Mapping[str, pb.Value]) -> edge.Bm25:
-    """BM25 by a document's options. Refuses by name those it does not speak, and values that are none."""
+    """BM25 with a document's options. Refuses unsupported options by name, and invalid values."""
     try:
-        return _made(tuple(sorted(to_payload(options).items())))
+        return _build(tuple(sorted(to_payload(options).items())))
     except TypeError as error:  # a list or an object
         raise unsupported(f"Document.options with lists or objects ({error})") from error
 
 
 @lru_cache(maxsize=32)
-def _made(options: tuple[tuple[str, Any], ...]) -> edge.Bm25:
+def _build(options: tuple[tuple[str, Any], ...]) -> edge.Bm25:
     config: dict[str, Any] = {}
     for name, value in options:
         if name in _PLAIN:
@@ -38,7 +38,7 @@ def _made(options: tuple[tuple[str, Any], ...]) -> edge.Bm25:
         elif name == "tokenizer" and value in _TOKENIZERS:
             config[name] = _TOKENIZERS[value]
         elif name == "language" and value == "none":
-            # As a server has it: neither stop words nor a stemmer. The engine says it so.
+            # On a server this means neither stop words nor a stemmer. The engine needs both settings.
             config["stopwords"], config["stemmer"] = edge.StopwordsSet(), edge.DisabledStemmer()
         elif name == "language":
             config[name] = value

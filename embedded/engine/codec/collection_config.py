@@ -1,4 +1,4 @@
-"""A collection's configuration: what a create request asks, what the engine is told, what a client is shown."""
+"""A collection's configuration: create request -> configuration for clients -> configuration of the engine."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ _DATATYPES = {
     pb.Uint8: edge.VectorStorageDatatype.Uint8,
 }
 
-# What a vector is searched by where the client says nothing: four bits a number, the best compared again as they are
-# (see embedded.engine.queries). Unlike a graph they are there as soon as the vector is. Short vectors are as they come:
-# there is little to save, and little to tell them apart by.
+# The default quantization: four bits a number, with rescoring of the best (see embedded.engine.codec.queries). Unlike a
+# graph, it needs no building. Short vectors are not quantized: that saves little and would lose precision.
 _FOUR_BITS = edge.TurboQuantQuantizationConfig(always_ram=True, bits=edge.TurboQuantBitSize.Bits4)
-_LEAST_DIM = 64
+_MIN_DIM = 64
 
 
 def to_config(request: pb.CreateCollection) -> pb.CollectionConfig:
-    """The configuration a create request asks for, with the server's defaults where it does not say.
+    """The configuration of a create request, completed by the server's defaults.
 
-    Shards, replicas, consistency and the write-ahead log's size are kept and shown, and change nothing: there is
-    one shard on one machine, which is all the shards and all the replicas there are.
+    Shards, replicas, consistency and the write-ahead log's size are stored and shown without effect, because a
+    collection has one shard on one machine.
     """
     only(
         request, "collection_name", "hnsw_config", "wal_config", "optimizers_config", "shard_number", "on_disk_payload",
@@ -85,13 +84,13 @@ def dense_params(config: pb.CollectionConfig) -> dict[str, pb.VectorParams]:
 
 def dimensions(config: pb.CollectionConfig) -> Dimensions:
     """Every vector's dimension by name; None for a sparse one."""
-    found: dict[str, int | None] = {name: params.size for name, params in dense_params(config).items()}
-    found.update(dict.fromkeys(config.params.sparse_vectors_config.map))
-    return found
+    dimensions: dict[str, int | None] = {name: params.size for name, params in dense_params(config).items()}
+    dimensions.update(dict.fromkeys(config.params.sparse_vectors_config.map))
+    return dimensions
 
 
 def to_edge(config: pb.CollectionConfig) -> edge.EdgeConfig:
-    """What the engine is told. Refuses what it cannot honour."""
+    """The engine's configuration. Refuses unsupported settings."""
     own_bits = not config.HasField("quantization_config")
     dense = {name: _to_edge_vector(name, params, own_bits=own_bits) for name, params in dense_params(config).items()}
     sparse = {name: _to_edge_sparse(params) for name, params in config.params.sparse_vectors_config.map.items()}
@@ -113,8 +112,8 @@ def to_edge(config: pb.CollectionConfig) -> edge.EdgeConfig:
             max_segment_size=optimizer.max_segment_size or None,
             indexing_threshold=optimizer.indexing_threshold,
         ),
-        # A call holds the interpreter's lock for as long as the engine searches, so no two ever search at once; more
-        # threads only wake each other, for a third of what a search costs.
+        # The binding keeps the interpreter's lock during a search, so no two run at once. More threads only wake each
+        # other, which adds a third to the cost of a search.
         max_search_threads=1,
     )
 
@@ -132,7 +131,7 @@ def _to_edge_vector(name: str, params: pb.VectorParams, *, own_bits: bool) -> ed
         distance=_DISTANCES[params.distance],
         on_disk=params.on_disk if params.HasField("on_disk") else None,
         datatype=_DATATYPES.get(params.datatype),
-        quantization_config=_FOUR_BITS if own_bits and params.size >= _LEAST_DIM else None,
+        quantization_config=_FOUR_BITS if own_bits and params.size >= _MIN_DIM else None,
         hnsw_config=_to_edge_hnsw(params.hnsw_config) if params.HasField("hnsw_config") else None,
     )
 

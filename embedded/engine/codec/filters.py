@@ -1,4 +1,4 @@
-"""Filters: protobuf -> the engine's own, whole or refused by name."""
+"""Filters: protobuf -> the engine's own. Unsupported fields are refused by name."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from embedded.engine.codec.status import invalid, only, unsupported, variant
 
 def to_filter(message: pb.Filter) -> edge.Filter:
     """A filter with all its conditions."""
-    least = None
+    min_should = None
     if message.HasField("min_should"):
-        least = edge.MinShould(_all(message.min_should.conditions), message.min_should.min_count)
+        min_should = edge.MinShould(_all(message.min_should.conditions), message.min_should.min_count)
     return edge.Filter(
         must=_all(message.must) or None,
         should=_all(message.should) or None,
         must_not=_all(message.must_not) or None,
-        min_should=least,
+        min_should=min_should,
     )
 
 
@@ -86,7 +86,7 @@ def _match(message: pb.Match) -> Any:
         case "keyword" | "integer" as kind:
             return edge.MatchValue(getattr(message, kind))
         case "boolean":
-            # The binding takes a plain bool for the integer it also is, and then nothing matches.
+            # The binding reads a Python bool as an integer, which matches nothing.
             return edge.MatchValue(cast(bool, np.bool_(message.boolean)))
         case "keywords":
             return edge.MatchAny(list(message.keywords.strings))

@@ -15,8 +15,8 @@ _PLAIN = frozenset({"string_value", "bool_value", "integer_value"})
 
 
 def to_payload(fields: Mapping[str, pb.Value]) -> dict[str, Any]:
-    """A payload as a dict of JSON-like Python values. Refuses NaN and infinities, which JSON does not have."""
-    # By key: items() of a message's map is a generator in Python.
+    """A payload as a dict of JSON-like Python values. Refuses NaN and infinities, which JSON lacks."""
+    # By key, because items() of a message's map is a slow generator.
     return {key: _to_python(fields[key]) for key in fields}
 
 
@@ -32,7 +32,7 @@ def _to_python(value: pb.Value) -> Any:
         return [_to_python(item) for item in value.list_value.values]
     if kind == "struct_value":
         return to_payload(value.struct_value.fields)
-    variant(value, "kind")  # refuses a value of no kind
+    variant(value, "kind")  # refuses a value without a kind
     return None
 
 
@@ -48,7 +48,7 @@ def _fill(out: pb.Value, value: Any) -> None:
     elif isinstance(value, bool):
         out.bool_value = value
     elif isinstance(value, int):
-        # The wire has no unsigned integers: what lies beyond int64 goes as a float, as the server sends it.
+        # The wire has no unsigned integers. As on a server, values beyond int64 are sent as floats.
         if value in _INT64:
             out.integer_value = value
         else:

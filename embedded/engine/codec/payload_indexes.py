@@ -1,4 +1,4 @@
-"""Payload indexes: what a request asks for, and what the engine says there is."""
+"""Payload indexes: request -> the engine's parameters, and the engine's indexes -> response."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KINDS: dict[str, tuple[Any, tuple[str, ...]]] = {
 
 
 def to_schema(request: pb.CreateFieldIndexCollection) -> Any:
-    """The engine's parameters for the index asked for. Refuses the kinds it does not make."""
+    """The engine's parameters for the requested index. Refuses unsupported kinds."""
     if request.HasField("field_index_params"):
         which = variant(request.field_index_params, "index_params")
         kind = which.removesuffix("_index_params")
@@ -43,7 +43,7 @@ def to_schema(request: pb.CreateFieldIndexCollection) -> Any:
 def fill_schema(out: Any, schema: dict[str, edge.PayloadIndexInfo]) -> None:
     """Write the engine's payload indexes into a protobuf map of PayloadSchemaInfo."""
     for name, info in schema.items():
-        # The engine's enums print as Class.Member, and the member is called as protobuf calls it.
+        # The engine's enums print as Class.Member, with the member's name of protobuf.
         kind = str(info.data_type).rpartition(".")[2]
         entry = out[name]
         entry.data_type = pb.PayloadSchemaType.Value(kind)

@@ -20,7 +20,7 @@ Dimensions = Mapping[str, int | None]
 
 
 def to_id(message: pb.PointId) -> PointId:
-    """A point's id. Refuses one that is neither a number nor a UUID."""
+    """A point's id. Refuses an id that is neither a number nor a UUID."""
     if variant(message, "point_id_options") == "num":
         return message.num
     try:
@@ -41,7 +41,7 @@ def fill_id(out: pb.PointId, point_id: Any) -> None:
 
 
 def to_points(messages: Iterable[pb.PointStruct], dimensions: Dimensions) -> list[edge.Point]:
-    """Points for an upsert, all checked before any reaches the engine: a bad one leaves nothing half done."""
+    """Points for an upsert, all checked before any reaches the engine, so that a bad one changes nothing."""
     return [_to_point(message, dimensions) for message in messages]
 
 
@@ -51,12 +51,12 @@ def _to_point(message: pb.PointStruct, dimensions: Dimensions) -> edge.Point:
 
 
 def to_point_vectors(messages: Iterable[pb.PointVectors], dimensions: Dimensions) -> list[edge.PointVectors]:
-    """Vectors for existing points, checked as those of an upsert are."""
-    found = []
+    """Vectors for existing points, checked as those of an upsert."""
+    vectors = []
     for message in messages:
         point_id = to_id(message.id)
-        found.append(edge.PointVectors(point_id, to_vectors(message.vectors, dimensions, point_id)))
-    return found
+        vectors.append(edge.PointVectors(point_id, to_vectors(message.vectors, dimensions, point_id)))
+    return vectors
 
 
 def to_vectors(message: pb.Vectors, dimensions: Dimensions, point_id: PointId) -> Any:
@@ -76,7 +76,7 @@ def _to_vector(message: pb.Vector, name: str, dimensions: Dimensions, point_id: 
     dimension = dimensions[name]
     kind = message.WhichOneof("vector")
     if kind is None:
-        only(message, "data", "indices")  # the form that clients before 1.16 send
+        only(message, "data", "indices")  # the form of clients before 1.16
         if message.HasField("indices"):
             return _to_sparse(message.indices.data, message.data, name, dimension)
         return _to_dense(pb.DenseVector(data=message.data), name, dimension, point_id)
@@ -91,26 +91,26 @@ def _to_vector(message: pb.Vector, name: str, dimensions: Dimensions, point_id: 
 
 def _to_dense(message: pb.DenseVector, name: str, dimension: int | None, point_id: PointId) -> list[float]:
     if dimension is None:
-        raise invalid(f"vector {name!r} is sparse, and point {point_id} brings a dense one")
-    got = len(message.data)
-    if got != dimension:
+        raise invalid(f"vector {name!r} is sparse, and point {point_id} has a dense one")
+    size = len(message.data)
+    if size != dimension:
         raise invalid(
-            f"Vector dimension error: expected dim: {dimension}, got {got} (vector {name!r}, point {point_id})"
+            f"Vector dimension error: expected dim: {dimension}, got {size} (vector {name!r}, point {point_id})"
         )
     only(message, "data")
-    # The floats are the tail of the wire's own form: a third of the time of reading the field value by value.
-    floats: list[float] = np.frombuffer(message.SerializeToString()[-4 * got :], dtype="<f4").tolist()
+    # The floats are the tail of the serialized message. This takes a third of the time of reading them one by one.
+    floats: list[float] = np.frombuffer(message.SerializeToString()[-4 * size :], dtype="<f4").tolist()
     return floats
 
 
 def _to_sparse(indices: Any, values: Any, name: str, dimension: int | None) -> edge.SparseVector:
     if dimension is not None:
-        raise invalid(f"vector {name!r} is dense, and a sparse one is brought")
+        raise invalid(f"vector {name!r} is dense, and the given one is sparse")
     return edge.SparseVector(list(indices), list(values))
 
 
 def embed(document: pb.Document, name: str, dimension: int | None) -> edge.Bm25:
-    """The BM25 embedder that a text stands in for a sparse vector with."""
+    """The BM25 embedder of a text that is given in place of a sparse vector."""
     if document.model.lower() != "qdrant/bm25" or dimension is not None:
         raise unsupported(f"Document.model {document.model!r} for vector {name!r}")
     only(document, "text", "model", "options")
@@ -118,7 +118,7 @@ def embed(document: pb.Document, name: str, dimension: int | None) -> edge.Bm25:
 
 
 def fill_vectors(out: pb.VectorsOutput, vectors: Any) -> None:
-    """Write what the engine gives for vectors: a dict by name, or the unnamed one alone."""
+    """Write the engine's vectors: a dict by name, or the unnamed one alone."""
     if isinstance(vectors, dict):
         out.vectors.SetInParent()
         for name, vector in vectors.items():
@@ -136,7 +136,7 @@ def _fill_vector(out: pb.VectorOutput, vector: Any) -> None:
 
 
 def fill_record(out: pb.RetrievedPoint | pb.ScoredPoint, record: Any) -> None:
-    """Write what a retrieved and a scored point have in common."""
+    """Write the common fields of a retrieved and a scored point."""
     fill_id(out.id, record.id)
     fill_payload(out.payload, record.payload)
     if record.vector is not None:
@@ -155,7 +155,7 @@ def fill_scored(out: pb.ScoredPoint, scored: edge.ScoredPoint) -> None:
 
 
 def with_payload(message: pb.WithPayloadSelector, default: bool) -> Any:
-    """Which payload fields to return; `default` where the request does not say."""
+    """The payload fields to return; `default` if the request does not say."""
     kind = message.WhichOneof("selector_options")
     if kind == "include":
         return edge.PayloadSelector.Include(list(message.include.fields))
@@ -165,7 +165,7 @@ def with_payload(message: pb.WithPayloadSelector, default: bool) -> Any:
 
 
 def with_vectors(message: pb.WithVectorsSelector) -> bool | list[str]:
-    """Which vectors to return; none where the request does not say."""
+    """The vectors to return; none if the request does not say."""
     if message.WhichOneof("selector_options") == "include":
         return list(message.include.names)
     return message.enable

@@ -1,4 +1,4 @@
-"""Queries: protobuf -> the engine's own, whole or refused by name."""
+"""Queries: protobuf -> the engine's own. Unsupported fields are refused by name."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from embedded.engine.codec.points import PointId, embed, to_id, with_payload, wi
 from embedded.engine.codec.status import invalid, missing, only, unsupported, variant
 from embedded.engine.store import Collection
 
-_LIMIT = 10
-# How many are compared again as they are, of those that look nearest in four bits: never less than so many, or so many
-# times what is asked for. Beyond the last number reading them costs more than comparing with every vector.
-_LEAST_RESCORED = 400
-_RESCORED = 2.0
-_MOST_RESCORED = 4000
+_DEFAULT_LIMIT = 10
+# Rescoring: so many of the nearest by four bits are compared again by their full vectors, at least _MIN_RESCORED and at
+# least _OVERSAMPLING times the limit. Above _MAX_RESCORED, reading them costs more than comparing every vector.
+_MIN_RESCORED = 400
+_OVERSAMPLING = 2.0
+_MAX_RESCORED = 4000
 
 
 def to_query(
     collection: Collection, request: pb.QueryPoints, *, payload: bool = True, filtered: bool = True
 ) -> edge.QueryRequest:
-    """A query with its prefetches. A point's id in place of a vector is looked up here, and left out of the hits.
+    """A query with its prefetches. A point given by id in place of a vector is read here, and excluded from the hits.
 
-    Without `payload` hits have none, whatever the request says; without `filtered` its filter is left out.
+    If `payload` is false, hits have none, whatever the request says. If `filtered` is false, the request's filter is
+    omitted.
     """
     only(
         request, "collection_name", "prefetch", "query", "using", "filter", "params", "score_threshold", "limit",
@@ -34,13 +35,13 @@ def to_query(
     return edge.QueryRequest(
         limit=_limit(request),
         offset=request.offset,
-        query=_scoring(collection, request),
-        prefetches=[_prefetch(collection, each) for each in request.prefetch] or None,
+        query=_query(collection, request),
+        prefetches=[_prefetch(collection, prefetch) for prefetch in request.prefetch] or None,
         with_vector=with_vectors(request.with_vectors),
         with_payload=payload and with_payload(request.with_payload, default=False),
         filter=_filter(request) if filtered else None,
         score_threshold=request.score_threshold if request.HasField("score_threshold") else None,
-        params=_params(request.params, most=_limit(request) + request.offset),
+        params=_params(request.params, limit=_limit(request) + request.offset),
     )
 
 
@@ -48,20 +49,20 @@ def _prefetch(collection: Collection, message: pb.PrefetchQuery) -> edge.Prefetc
     only(message, "prefetch", "query", "using", "filter", "params", "score_threshold", "limit")
     return edge.Prefetch(
         limit=_limit(message),
-        query=_scoring(collection, message),
-        prefetches=[_prefetch(collection, each) for each in message.prefetch] or None,
-        params=_params(message.params, most=_limit(message)),
+        query=_query(collection, message),
+        prefetches=[_prefetch(collection, prefetch) for prefetch in message.prefetch] or None,
+        params=_params(message.params, limit=_limit(message)),
         filter=_filter(message),
         score_threshold=message.score_threshold if message.HasField("score_threshold") else None,
     )
 
 
 def _limit(message: Any) -> int:
-    limit: int = message.limit if message.HasField("limit") else _LIMIT
+    limit: int = message.limit if message.HasField("limit") else _DEFAULT_LIMIT
     return limit
 
 
-def _scoring(collection: Collection, request: Any) -> Any:
+def _query(collection: Collection, request: Any) -> Any:
     if not request.HasField("query"):
         return None
     query: pb.Query = request.query
@@ -88,24 +89,24 @@ def _vector(collection: Collection, message: pb.VectorInput, name: str) -> Any:
     match variant(message, "variant"):
         case "dense":
             if dimension is None:
-                raise invalid(f"vector {name!r} is sparse, and the query brings a dense one")
-            got = len(message.dense.data)
-            if got != dimension:
-                raise invalid(f"Vector dimension error: expected dim: {dimension}, got {got} (vector {name!r})")
+                raise invalid(f"vector {name!r} is sparse, and the query has a dense one")
+            size = len(message.dense.data)
+            if size != dimension:
+                raise invalid(f"Vector dimension error: expected dim: {dimension}, got {size} (vector {name!r})")
             return list(message.dense.data)
         case "sparse":
             if dimension is not None:
-                raise invalid(f"vector {name!r} is dense, and the query brings a sparse one")
+                raise invalid(f"vector {name!r} is dense, and the query has a sparse one")
             return edge.SparseVector(list(message.sparse.indices), list(message.sparse.values))
         case "id":
-            return _looked_up(collection, to_id(message.id), name)
+            return _vector_of(collection, to_id(message.id), name)
         case "document":
             return embed(message.document, name, dimension).embed_query(message.document.text)
         case kind:
             raise unsupported(f"VectorInput.{kind}")
 
 
-def _looked_up(collection: Collection, point_id: PointId, name: str) -> Any:
+def _vector_of(collection: Collection, point_id: PointId, name: str) -> Any:
     for record in collection.shard.retrieve([point_id], False, [name]):
         vector = record.vector.get(name) if isinstance(record.vector, dict) else record.vector
         if vector is not None:
@@ -114,25 +115,25 @@ def _looked_up(collection: Collection, point_id: PointId, name: str) -> Any:
 
 
 def _filter(request: Any) -> edge.Filter | None:
-    asked = optional_filter(request)
+    condition = optional_filter(request)
     nearest = request.query.nearest
     if not nearest.HasField("id"):
-        return asked
+        return condition
     itself = edge.HasIdCondition({to_id(nearest.id)})
-    return edge.Filter(must=[to_filter(request.filter)] if asked else None, must_not=[itself])
+    return edge.Filter(must=[to_filter(request.filter)] if condition else None, must_not=[itself])
 
 
-def _params(message: pb.SearchParams, *, most: int) -> edge.SearchParams:
-    """The parameters of a search for the `most` best."""
+def _params(message: pb.SearchParams, *, limit: int) -> edge.SearchParams:
+    """The parameters of a search for `limit` hits."""
     only(message, "hnsw_ef", "exact", "quantization", "indexed_only")
-    quantization = _own_quantization(most)
+    quantization = _default_quantization(limit)
     if message.HasField("quantization"):
-        asked = message.quantization
-        only(asked, "ignore", "rescore", "oversampling")
+        params = message.quantization
+        only(params, "ignore", "rescore", "oversampling")
         quantization = edge.QuantizationSearchParams(
-            ignore=asked.ignore,
-            rescore=asked.rescore if asked.HasField("rescore") else None,
-            oversampling=asked.oversampling if asked.HasField("oversampling") else None,
+            ignore=params.ignore,
+            rescore=params.rescore if params.HasField("rescore") else None,
+            oversampling=params.oversampling if params.HasField("oversampling") else None,
         )
     return edge.SearchParams(
         hnsw_ef=message.hnsw_ef if message.HasField("hnsw_ef") else None,
@@ -142,17 +143,17 @@ def _params(message: pb.SearchParams, *, most: int) -> edge.SearchParams:
     )
 
 
-def _own_quantization(most: int) -> edge.QuantizationSearchParams:
-    """How the bits that the engine keeps for itself are searched, so that nobody sees that it does."""
+def _default_quantization(limit: int) -> edge.QuantizationSearchParams:
+    """Search parameters of the default quantization, with rescoring that makes its loss of precision invisible."""
     return edge.QuantizationSearchParams(
-        ignore=most > _MOST_RESCORED,
+        ignore=limit > _MAX_RESCORED,
         rescore=True,
-        oversampling=max(_RESCORED, _LEAST_RESCORED / max(1, most)),
+        oversampling=max(_OVERSAMPLING, _MIN_RESCORED / max(1, limit)),
     )
 
 
 def order_by(message: pb.OrderBy) -> edge.OrderBy:
-    """An ordering by an indexed field, from a value on if the request gives one."""
+    """An order by an indexed field, from a start value if the request has one."""
     only(message, "key", "direction", "start_from")
     start: Any = None
     if message.HasField("start_from"):

@@ -21,7 +21,7 @@ def delete(store: Store, request: pb.DeleteCollection) -> pb.CollectionOperation
 
 
 def get(store: Store, request: pb.GetCollectionInfoRequest) -> pb.GetCollectionInfoResponse:
-    """Always green: nothing is optimized while the engine serves, so nothing is ever pending."""
+    """The status is always green: nothing is optimized while the engine serves, so nothing is pending."""
     collection = store.get(request.collection_name)
     info = collection.shard.info()
     response = pb.GetCollectionInfoResponse()
@@ -40,8 +40,8 @@ def names(store: Store, _: pb.ListCollectionsRequest) -> pb.ListCollectionsRespo
 
 
 def exists(store: Store, request: pb.CollectionExistsRequest) -> pb.CollectionExistsResponse:
-    found = store.find(request.collection_name) is not None
-    return pb.CollectionExistsResponse(result=pb.CollectionExists(exists=found))
+    is_present = store.find(request.collection_name) is not None
+    return pb.CollectionExistsResponse(result=pb.CollectionExists(exists=is_present))
 
 
 def update_aliases(store: Store, request: pb.ChangeAliases) -> pb.CollectionOperationResponse:
@@ -51,16 +51,16 @@ def update_aliases(store: Store, request: pb.ChangeAliases) -> pb.CollectionOper
 
 
 def aliases(store: Store, _: pb.ListAliasesRequest) -> pb.ListAliasesResponse:
-    return _described(store.aliases())
+    return _response(store.aliases())
 
 
 def aliases_of(store: Store, request: pb.ListCollectionAliasesRequest) -> pb.ListAliasesResponse:
     name = store.get(request.collection_name).name
-    return _described({alias: target for alias, target in store.aliases().items() if target == name})
+    return _response({alias: target for alias, target in store.aliases().items() if target == name})
 
 
-def _described(aliases: dict[str, str]) -> pb.ListAliasesResponse:
-    described = [
+def _response(aliases: dict[str, str]) -> pb.ListAliasesResponse:
+    descriptions = [
         pb.AliasDescription(alias_name=alias, collection_name=target) for alias, target in sorted(aliases.items())
     ]
-    return pb.ListAliasesResponse(aliases=described)
+    return pb.ListAliasesResponse(aliases=descriptions)

@@ -1,6 +1,6 @@
 """The calls that read points. Each takes the store and a request and returns the response; several may run at once.
 
-`timeout` is taken and changes nothing: the client's own deadline ends a call that takes too long.
+`timeout` is accepted without effect: the client's own deadline ends a call that takes too long.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import qdrant_edge as edge
 from qdrant_client import grpc as pb
 
 from embedded.engine.cache.filter_verdicts import verdict_condition
-from embedded.engine.cache.hit_bytes import brief_fields
-from embedded.engine.cache.points import MOST_AT_ONCE
+from embedded.engine.cache.hit_bytes import cacheable_fields
+from embedded.engine.cache.points import MAX_IDS
 from embedded.engine.codec.filters import optional_filter
 from embedded.engine.codec.points import fill_id, fill_record, fill_scored, to_id, to_ids, with_payload, with_vectors
 from embedded.engine.codec.queries import order_by, to_query
@@ -26,9 +26,9 @@ def get(store: Store, request: pb.GetPoints) -> pb.GetResponse | PackedResponse:
     only(request, "collection_name", "ids", "with_payload", "with_vectors", "timeout")
     collection, ids = store.get(request.collection_name), to_ids(request.ids)
     payload, vectors = with_payload(request.with_payload, default=True), with_vectors(request.with_vectors)
-    # All but some fields is what searches ask for; who writes reads what is about to change.
-    if request.with_payload.HasField("exclude") and not vectors and 0 < len(ids) <= MOST_AT_ONCE:
-        return PackedResponse(collection.kept.points(collection.shard, ids, request.with_payload))
+    # Searches exclude some fields. Other reads come before writes, whose points are about to change.
+    if request.with_payload.HasField("exclude") and not vectors and 0 < len(ids) <= MAX_IDS:
+        return PackedResponse(collection.point_cache.encode(collection.shard, ids, request.with_payload))
     response = pb.GetResponse()
     for record in collection.shard.retrieve(ids, payload, vectors):
         fill_record(response.result.add(), record)
@@ -36,7 +36,7 @@ def get(store: Store, request: pb.GetPoints) -> pb.GetResponse | PackedResponse:
 
 
 def scroll(store: Store, request: pb.ScrollPoints) -> pb.ScrollResponse:
-    """A page of points in the order of their ids, or of an indexed field, and where the next page starts."""
+    """A page of points ordered by id or by an indexed field, and the start of the next page."""
     only(
         request, "collection_name", "filter", "offset", "limit", "with_payload", "with_vectors", "order_by", "timeout"
     )  # fmt: skip
@@ -44,7 +44,7 @@ def scroll(store: Store, request: pb.ScrollPoints) -> pb.ScrollResponse:
         raise invalid("limit must be at least 1")
     if request.HasField("order_by") and request.HasField("offset"):
         raise invalid("Cannot use an `offset` when using `order_by`. Use `order_by.start_from` instead")
-    asked = edge.ScrollRequest(
+    scroll_request = edge.ScrollRequest(
         offset=to_id(request.offset) if request.HasField("offset") else None,
         limit=request.limit or 10,
         filter=optional_filter(request),
@@ -52,35 +52,35 @@ def scroll(store: Store, request: pb.ScrollPoints) -> pb.ScrollResponse:
         with_vector=with_vectors(request.with_vectors),
         order_by=order_by(request.order_by) if request.HasField("order_by") else None,
     )
-    records, following = store.get(request.collection_name).shard.scroll(asked)
+    records, next_offset = store.get(request.collection_name).shard.scroll(scroll_request)
     response = pb.ScrollResponse()
     for record in records:
         fill_record(response.result.add(), record)
-    if following is not None:
-        fill_id(response.next_page_offset, following)
+    if next_offset is not None:
+        fill_id(response.next_page_offset, next_offset)
     return response
 
 
 def count(store: Store, request: pb.CountPoints) -> pb.CountResponse:
-    """How many points match."""
+    """The number of points that match."""
     only(request, "collection_name", "filter", "exact", "timeout")
     shard = store.get(request.collection_name).shard
     exact = request.exact if request.HasField("exact") else True
-    found = shard.count(edge.CountRequest(exact=exact, filter=optional_filter(request)))
-    return pb.CountResponse(result=pb.CountResult(count=found))
+    matches = shard.count(edge.CountRequest(exact=exact, filter=optional_filter(request)))
+    return pb.CountResponse(result=pb.CountResult(count=matches))
 
 
 def facet(store: Store, request: pb.FacetCounts) -> pb.FacetResponse:
-    """How many points there are for each value of an indexed field."""
+    """The number of points for each value of an indexed field."""
     only(request, "collection_name", "key", "filter", "limit", "exact", "timeout")
-    asked = edge.FacetRequest(
+    facet_request = edge.FacetRequest(
         key=request.key,
         limit=request.limit if request.HasField("limit") else 10,
         exact=request.exact,
         filter=optional_filter(request),
     )
     response = pb.FacetResponse()
-    for hit in store.get(request.collection_name).shard.facet(asked).hits:
+    for hit in store.get(request.collection_name).shard.facet(facet_request).hits:
         out = response.hits.add(count=hit.count)
         if isinstance(hit.value, bool):
             out.value.bool_value = hit.value
@@ -94,8 +94,8 @@ def facet(store: Store, request: pb.FacetCounts) -> pb.FacetResponse:
 def query(store: Store, request: pb.QueryPoints) -> pb.QueryResponse | PackedResponse:
     """The best points for one query."""
     collection = store.get(request.collection_name)
-    if (fields := brief_fields(request)) is not None:
-        return PackedResponse(_briefly(collection, [request], [fields])[0])
+    if (fields := cacheable_fields(request)) is not None:
+        return PackedResponse(_encoded(collection, [request], [fields])[0])
     response = pb.QueryResponse()
     for scored in collection.shard.query(to_query(collection, request)):
         fill_scored(response.result.add(), scored)
@@ -106,34 +106,36 @@ def query_batch(store: Store, request: pb.QueryBatchPoints) -> pb.QueryBatchResp
     """The best points for each of several queries, in their order."""
     only(request, "collection_name", "query_points", "timeout")
     collection = store.get(request.collection_name)
-    fields = [named for each in request.query_points if (named := brief_fields(each)) is not None]
+    fields = [names for query in request.query_points if (names := cacheable_fields(query)) is not None]
     if len(fields) == len(request.query_points):
-        return PackedResponse.batch(_briefly(collection, request.query_points, fields))
-    queries = [to_query(collection, each) for each in request.query_points]
+        return PackedResponse.batch(_encoded(collection, request.query_points, fields))
+    queries = [to_query(collection, query) for query in request.query_points]
     response = pb.QueryBatchResponse()
-    for found in collection.shard.query_batch(edge.QueryBatchRequest(queries)):
+    for hits in collection.shard.query_batch(edge.QueryBatchRequest(queries)):
         batch = response.result.add()
-        for scored in found:
+        for scored in hits:
             fill_scored(batch.result.add(), scored)
     return response
 
 
-def _briefly(
+def _encoded(
     collection: Collection, requests: Sequence[pb.QueryPoints], fields: Sequence[Sequence[str]]
 ) -> list[bytes]:
-    """The hits of several queries on the wire, each with these fields of their payload."""
-    shard, brief = collection.shard, collection.brief
-    trusts = brief.judged.trusts
-    later = [request.filter if verdict_condition(request) and trusts(request.filter) else None for request in requests]
-    queries = [
-        to_query(collection, request, payload=False, filtered=where is None)
-        for request, where in zip(requests, later, strict=True)
+    """The encoded hits of several queries, each with these fields of their payload."""
+    shard, cache = collection.shard, collection.hit_cache
+    expects_pass = cache.verdicts.expects_pass
+    unapplied = [
+        request.filter if verdict_condition(request) and expects_pass(request.filter) else None for request in requests
     ]
-    answers = []
-    found = shard.query_batch(edge.QueryBatchRequest(queries))
-    for request, named, where, hits in zip(requests, fields, later, found, strict=True):
-        packed = brief.hits(shard, hits, named, where)
-        if packed is None:
-            packed = brief.hits(shard, shard.query(to_query(collection, request, payload=False)), named)
-        answers.append(packed or b"")
-    return answers
+    queries = [
+        to_query(collection, request, payload=False, filtered=condition is None)
+        for request, condition in zip(requests, unapplied, strict=True)
+    ]
+    results = []
+    batches = shard.query_batch(edge.QueryBatchRequest(queries))
+    for request, names, condition, hits in zip(requests, fields, unapplied, batches, strict=True):
+        encoded = cache.encode(shard, hits, names, condition)
+        if encoded is None:
+            encoded = cache.encode(shard, shard.query(to_query(collection, request, payload=False)), names)
+        results.append(encoded or b"")
+    return results

@@ -1,4 +1,4 @@
-"""Which calls of Qdrant's gRPC interface the engine answers, on which thread, and how it says no to the others."""
+"""The calls of Qdrant's gRPC interface that the engine answers, their threads, and the refusal of the others."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from qdrant_client import grpc as pb
 from qdrant_client.grpc import collections_service_pb2, points_service_pb2, qdrant_pb2, snapshots_service_pb2
 
 from embedded.engine.codec.status import StatusError, from_engine, unsupported
-from embedded.engine.service import collections as catalogue
-from embedded.engine.service import reads, writes
+from embedded.engine.service import collections, reads, writes
 from embedded.engine.store import Store
 
 _log = logging.getLogger(__name__)
 
 Call = Callable[[Store, Any], Any]
-_Answer = Callable[[Any, Any], Any]
+_Handler = Callable[[Any, Any], Any]
 
-# The version of Qdrant's interface that is spoken; clients compare it with their own.
+# The version of Qdrant's interface; clients compare it with their own.
 INTERFACE = "1.18.0"
 
 WRITES: Mapping[str, Call] = {
@@ -39,9 +38,9 @@ WRITES: Mapping[str, Call] = {
     "qdrant.Points.UpdateBatch": writes.update_batch,
     "qdrant.Points.CreateFieldIndex": writes.create_index,
     "qdrant.Points.DeleteFieldIndex": writes.delete_index,
-    "qdrant.Collections.Create": catalogue.create,
-    "qdrant.Collections.Delete": catalogue.delete,
-    "qdrant.Collections.UpdateAliases": catalogue.update_aliases,
+    "qdrant.Collections.Create": collections.create,
+    "qdrant.Collections.Delete": collections.delete,
+    "qdrant.Collections.UpdateAliases": collections.update_aliases,
 }
 READS: Mapping[str, Call] = {
     "qdrant.Points.Get": reads.get,
@@ -50,11 +49,11 @@ READS: Mapping[str, Call] = {
     "qdrant.Points.Facet": reads.facet,
     "qdrant.Points.Query": reads.query,
     "qdrant.Points.QueryBatch": reads.query_batch,
-    "qdrant.Collections.Get": catalogue.get,
-    "qdrant.Collections.List": catalogue.names,
-    "qdrant.Collections.CollectionExists": catalogue.exists,
-    "qdrant.Collections.ListAliases": catalogue.aliases,
-    "qdrant.Collections.ListCollectionAliases": catalogue.aliases_of,
+    "qdrant.Collections.Get": collections.get,
+    "qdrant.Collections.List": collections.names,
+    "qdrant.Collections.CollectionExists": collections.exists,
+    "qdrant.Collections.ListAliases": collections.aliases,
+    "qdrant.Collections.ListCollectionAliases": collections.aliases_of,
 }
 _HEALTH = "qdrant.Qdrant.HealthCheck"
 _SERVICES = [
@@ -66,12 +65,13 @@ _SERVICES = [
 
 
 class Servicer:
-    """The calls, bound to a store. Writes run on `writer`, one at a time in the order they arrived; reads on `readers`.
+    """The calls, bound to a store. Writes run on `writer`, one at a time in arrival order, and reads on `readers`.
 
-    A write waits for those before it to arrive whole: a client that stops amid sending one holds up the others until
-    its deadline. What neither reads nor writes runs on the server's own threads, and is not delayed by what does.
-    `last_call` is the clock's time of the latest read or write, `written_s` the seconds that writes took since
-    `settled()`.
+    A write waits until all writes before it have arrived completely, so a client that stops while it sends one delays
+    the others until its deadline. Other calls run on the server's own threads and are not delayed.
+
+    `last_call` is the clock's time of the latest read or write. `unflushed_s` is the total duration of writes, in
+    seconds, since the last `start_flush`.
     """
 
     def __init__(
@@ -87,29 +87,29 @@ class Servicer:
         self._readers = readers
         self._clock = clock
         self.last_call = clock()
-        self.written_s = 0.0
+        self.unflushed_s = 0.0
 
-    def settled(self) -> None:
-        """What was written so far needs no more attention."""
-        self.written_s = 0.0
+    def start_flush(self) -> None:
+        """A flush of all writes so far begins."""
+        self.unflushed_s = 0.0
 
     def handlers(self) -> list[Any]:
-        """gRPC handlers for every method of every service, spoken or refused by name."""
+        """gRPC handlers for every method of every service; unsupported ones refuse by name."""
         return [
             grpc.method_handlers_generic_handler(
-                service.full_name, {method.name: self._handler(method) for method in service.methods}
+                service.full_name, {method.name: self._rpc(method) for method in service.methods}
             )
             for service in _SERVICES
         ]
 
-    def _handler(self, method: MethodDescriptor) -> Any:
+    def _rpc(self, method: MethodDescriptor) -> Any:
         return grpc.unary_unary_rpc_method_handler(
-            self._answer(method),
+            self._handler(method),
             request_deserializer=GetMessageClass(method.input_type).FromString,
             response_serializer=_serialized,
         )
 
-    def _answer(self, method: MethodDescriptor) -> _Answer:
+    def _handler(self, method: MethodDescriptor) -> _Handler:
         name = method.full_name
         if name == _HEALTH:
             return _healthy
@@ -119,30 +119,30 @@ class Servicer:
             return self._run(READS[name], self._readers, writes_data=False)
         return _refusal(f"{name.removeprefix('qdrant.')} ({method.input_type.name})")
 
-    def _run(self, call: Call, threads: ThreadPoolExecutor, *, writes_data: bool) -> _Answer:
+    def _run(self, call: Call, threads: ThreadPoolExecutor, *, writes_data: bool) -> _Handler:
         def answer(request: Any, context: Any) -> Any:
-            self.last_call = begun = self._clock()
+            self.last_call = started = self._clock()
             try:
                 response = call(self._store, request)
-            except StatusError as refused:
-                context.abort(refused.code, str(refused))
+            except StatusError as status:
+                context.abort(status.code, str(status))
             except Exception as error:
                 translated = from_engine(error)
                 if translated.code == grpc.StatusCode.INTERNAL:
                     _log.exception("%s failed", type(request).__name__)
                 context.abort(translated.code, str(translated))
-            response.time = self._clock() - begun
+            response.time = self._clock() - started
             if writes_data:
-                self.written_s += response.time
+                self.unflushed_s += response.time
             return response
 
         return _OnThreads(answer, threads)
 
 
 class _OnThreads:
-    """An answer that is given on threads of its own, by an attribute that gRPC's server looks for."""
+    """A handler with threads of its own, by an attribute that gRPC's server reads."""
 
-    def __init__(self, answer: _Answer, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, answer: _Handler, threads: ThreadPoolExecutor) -> None:
         self._answer = answer
         self.experimental_thread_pool = threads
 
@@ -159,10 +159,10 @@ def _healthy(_: Any, __: Any) -> pb.HealthCheckReply:
     return pb.HealthCheckReply(title="liveshelf embedded engine", version=INTERFACE)
 
 
-def _refusal(what: str) -> _Answer:
-    refused = unsupported(what)
+def _refusal(what: str) -> _Handler:
+    status = unsupported(what)
 
     def answer(_: Any, context: Any) -> None:
-        context.abort(refused.code, str(refused))
+        context.abort(status.code, str(status))
 
     return answer

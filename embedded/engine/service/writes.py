@@ -1,8 +1,8 @@
 """The calls that change points. Each takes the store and a request and returns the response; one runs at a time.
 
-Every write is applied before it is answered, also where the client does not wait: `wait` only decides what the answer
-is called. `ordering` and `timeout` are taken and change nothing: on one machine every ordering is the strongest, and
-a write is over in milliseconds or waits for its turn under the client's own deadline.
+Every write is applied before its response, even if the client does not wait: `wait` only selects the status of the
+response. `ordering` and `timeout` are accepted without effect: on one machine every ordering is the strongest, and the
+client's own deadline ends a write that waits too long.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from embedded.engine.codec.payload import to_payload
 from embedded.engine.codec.payload_indexes import to_schema
 from embedded.engine.codec.points import to_point_vectors, to_points
 from embedded.engine.codec.status import invalid, only, unsupported, variant
-from embedded.engine.service.write_selection import admitted, moved, must_exist, selected, these
+from embedded.engine.service.write_selection import admitted, ids_filter, moves, must_exist, selected
 from embedded.engine.store import Collection, Store
 
 _COMMON = ("collection_name", "wait", "ordering", "timeout")
 
-# Reads a request and yields what the engine is to do. It is advanced only when what it yielded was applied.
+# Reads a request and yields operations for the engine. Each is applied before the next is requested.
 _Steps = Callable[[Collection, Any], Iterator[edge.UpdateOperation]]
 
 
@@ -32,9 +32,9 @@ def _upsert(collection: Collection, request: Any) -> Iterator[edge.UpdateOperati
     if not points:
         raise invalid("Empty update request")
     guard = optional_filter(request, "update_filter")
-    admits = admitted(collection.shard, [point.id for point in points], guard, request.update_mode)
-    if admits:
-        yield edge.UpdateOperation.upsert_points([point for point in points if point.id in admits])
+    writable = admitted(collection.shard, [point.id for point in points], guard, request.update_mode)
+    if writable:
+        yield edge.UpdateOperation.upsert_points([point for point in points if point.id in writable])
 
 
 def _delete(collection: Collection, request: Any) -> Iterator[edge.UpdateOperation]:
@@ -45,13 +45,13 @@ def _delete(collection: Collection, request: Any) -> Iterator[edge.UpdateOperati
 
 def _update_vectors(collection: Collection, request: Any) -> Iterator[edge.UpdateOperation]:
     vectors = to_point_vectors(request.points, collection.dimensions)
-    ids = must_exist(collection.shard, [each.id for each in vectors])
-    admits = admitted(collection.shard, ids, optional_filter(request, "update_filter"), pb.UpdateOnly)
-    yield from moved(collection, list(admits))
-    for each in vectors:
-        if each.id in admits:
-            # One by one: the engine has no such operation by filter, and a replay that misses a point misses no other.
-            yield edge.UpdateOperation.update_vectors([each])
+    ids = must_exist(collection.shard, [point.id for point in vectors])
+    writable = admitted(collection.shard, ids, optional_filter(request, "update_filter"), pb.UpdateOnly)
+    yield from moves(collection, list(writable))
+    for point in vectors:
+        if point.id in writable:
+            # One by one: the engine has no such operation by filter, and a replay that misses a point loses no other.
+            yield edge.UpdateOperation.update_vectors([point])
 
 
 def _on_selected(
@@ -61,8 +61,8 @@ def _on_selected(
     if selector.HasField("points"):
         must_exist(collection.shard, ids)
     if ids:
-        yield from moved(collection, ids)
-        yield make(these(ids), *arguments)
+        yield from moves(collection, ids)
+        yield make(ids_filter(ids), *arguments)
 
 
 def _set_payload(collection: Collection, request: Any) -> Iterator[edge.UpdateOperation]:
@@ -101,7 +101,7 @@ def _delete_index(_: Collection, request: Any) -> Iterator[edge.UpdateOperation]
     yield edge.UpdateOperation.delete_field_index(request.field_name)
 
 
-# Each kind of operation in a batch: its steps, and the fields it may carry.
+# Each kind of operation in a batch: its steps and its supported fields.
 _BATCHED: dict[str, tuple[_Steps, tuple[str, ...]]] = {
     "upsert": (_upsert, ("points", "update_filter", "update_mode")),
     "delete_points": (_delete, ("points",)),
@@ -145,10 +145,10 @@ delete_index = _write(_delete_index, ("field_name",))
 
 
 def update_batch(store: Store, request: pb.UpdateBatchPoints) -> pb.UpdateBatchResponse:
-    """The operations one after another, each seeing what those before it did; the first to fail is the last."""
+    """Applies the operations one after another and stops at the first that fails."""
     only(request, *_COMMON, "operations")
     collection = store.get(request.collection_name)
-    planned = []
+    operations = []
     for message in request.operations:
         kind = variant(message, "operation")
         if kind not in _BATCHED:
@@ -156,9 +156,9 @@ def update_batch(store: Store, request: pb.UpdateBatchPoints) -> pb.UpdateBatchR
         steps, fields = _BATCHED[kind]
         operation = getattr(message, kind)
         only(operation, *fields)
-        planned.append((steps, operation))
+        operations.append((steps, operation))
     response = pb.UpdateBatchResponse()
-    for steps, operation in planned:
+    for steps, operation in operations:
         _apply(collection, steps, operation)
         response.result.append(_result(request))
     return response

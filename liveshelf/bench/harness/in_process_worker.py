@@ -45,17 +45,17 @@ async def run_in_process(shop: Shop, settings: Settings, ends: Ends) -> InProces
         finally:
             worker.stop()
             await running
-        tallies = tuple(lane.tally for lane in worker.lanes)
+        tallies = tuple(lane.stats for lane in worker.lanes)
         return InProcessWorker(seconds, encoder.forwards, encoder.forward_seconds, encoder.encoded, tallies)
 
 
 async def _applying(worker: Worker, running: asyncio.Task[None], *, records: int) -> float:
     """Seconds from the first record taken until so many are acknowledged; looked at every few milliseconds."""
     started = None
-    while sum(lane.tally.records for lane in worker.lanes) < records:
+    while sum(lane.stats.records for lane in worker.lanes) < records:
         if running.done():
             running.result()
-        if started is None and any(lane.taken for lane in worker.lanes):
+        if started is None and any(lane.received for lane in worker.lanes):
             started = time.perf_counter()
         await asyncio.sleep(LOOK_EVERY_S)
     return time.perf_counter() - (started or time.perf_counter())

@@ -19,7 +19,8 @@ from liveshelf.wiring.parser_config import contract_of
 from liveshelf.wiring.unreadable_files import UnreadableFiles
 from streams.publish.catalogue_files import BadRow, Catalogue, CatalogueRow
 from streams.publish.catalogue_files import backfill as publish_catalogue
-from streams.publish.columns import ColumnMapping
+from streams.publish.column_report import ColumnReport
+from streams.publish.columns import ColumnOverrides
 from streams.publish.publisher import Publisher
 from streams.publish.wait_applied import wait_until_applied
 from streams.topics import create_topics
@@ -57,13 +58,13 @@ def produce(settings: Settings, *, file: IO[bytes]) -> None:
 @click.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--limit", type=click.IntRange(min=1), help="Read at most so many rows.")
-@click.option("--dry-run", is_flag=True, help="Read and check every row, send nothing.")
+@click.option("--dry-run", is_flag=True, help="Read and check every row, show the columns found, send nothing.")
 @click.option(
     "--map",
     "mapping",
     multiple=True,
     metavar="FIELD=COLUMN",
-    help=f"Which column holds {', '.join(MAPPED)}; without any --map they are found by name.",
+    help=f"The column of one field: {', '.join(MAPPED)}. Fields without --map are found by name.",
 )
 @click.option(
     "--version", type=click.IntRange(min=0), help="Version of rows without one; if not given, now in milliseconds."
@@ -80,14 +81,15 @@ def backfill(
     version: int | None,
     wait: bool,
 ) -> None:
-    """Send the catalogue at PATH through the back-fill topic: a parquet or JSONL file, or a folder of them.
+    """Send the catalogue at PATH through the back-fill topic: a parquet, JSONL, CSV or TSV file, or a folder of them.
 
     Fresher products of the live stream are left alone, and what has not changed is not encoded again, so a back-fill
     may be repeated at any time.
     """
     given = int(time.time() * 1000) if version is None else version
-    catalogue = Catalogue(path, version=given, columns=_columns(mapping) if mapping else None)
-    total = min(catalogue.total, limit or catalogue.total)
+    catalogue = Catalogue(path, version=given, overrides=_columns(mapping))
+    rows = catalogue.total
+    total = min(rows, limit or rows)
     bad: list[BadRow] = []
     if dry_run:
         good = _check(catalogue, settings, total, bad)
@@ -136,6 +138,7 @@ def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow
 
 def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow]) -> int:
     good, contract, files = 0, contract_of(settings), UnreadableFiles(settings.image_file_roots)
+    columns = ColumnReport()
     with bar("checked", total) as done:
         for number, row in enumerate(catalogue, start=1):
             files.see(row)
@@ -145,10 +148,11 @@ def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRo
                 bad.append(BadRow(row.file, row.row, read.reason))
             else:
                 good += 1
+                columns.add(row)
             done(number)
             if number == total:
                 break
-    for said in files.told():
+    for said in (*columns.lines(), *files.told()):
         click.echo(said, err=True)
     return good
 
@@ -161,13 +165,11 @@ def _read(line: bytes, contract: ParserConfig) -> ParsedEvent | Reject:
     return read
 
 
-def _columns(mapping: tuple[str, ...]) -> ColumnMapping:
-    given: dict[str, Any] = {}
-    for one in mapping:
-        field, _, column = one.partition("=")
+def _columns(mapping: tuple[str, ...]) -> ColumnOverrides:
+    overrides: dict[str, Any] = {}
+    for option in mapping:
+        field, _, column = option.partition("=")
         if field not in MAPPED or not column:
-            raise InvalidInput(f"--map {one}: give FIELD=COLUMN, with a FIELD of {', '.join(MAPPED)}")
-        given[field] = (*given.get(field, ()), column) if field == "images" else column
-    if "id" not in given or not given.keys() & {"title", "images"}:
-        raise InvalidInput("--map: name the columns of id and of title or images; with --map none is found by name")
-    return ColumnMapping(**({"title": None} | given))
+            raise InvalidInput(f"--map {option}: give FIELD=COLUMN, with a FIELD of {', '.join(MAPPED)}")
+        overrides[field] = (*overrides.get(field, ()), column) if field == "images" else column
+    return overrides

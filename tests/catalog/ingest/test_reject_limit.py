@@ -46,11 +46,11 @@ def test_more_than_the_share_stops_and_says_how_many_why_and_what_to_do(meter: R
     meter.count(50, rejects(40, "price: 'y' is not a number"))
     with pytest.raises(FatalError) as caught:
         meter.check()
-    said = str(caught.value)
-    assert "130 of the last 140 records were refused" in said
-    assert "price: 'x' is no number (stage schema)" in said
-    assert "LIVESHELF_REJECT_MAX_SHARE" in said
-    assert "\n" not in said
+    message = str(caught.value)
+    assert "130 of the last 140 records were rejected" in message
+    assert "price: 'x' is not a number (stage schema)" in message
+    assert "LIVESHELF_REJECT_MAX_SHARE" in message
+    assert "\n" not in message
 
 
 def test_the_share_itself_is_still_allowed(meter: RejectMeter):

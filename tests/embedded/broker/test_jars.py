@@ -1,4 +1,4 @@
-"""The jars are those of the lock file, or the broker does not start."""
+"""The jars equal those of the lock file, or the broker does not start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fixtures_broker import CACHE
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """A cache of one's own to damage."""
+    """A cache folder of this test, to damage."""
     folder = tmp_path / "kafka"
     folder.mkdir()
     for jar in fetch(CACHE):
@@ -38,7 +38,9 @@ def test_a_complete_cache_needs_no_network(cache: Path) -> None:
 
 def test_a_damaged_jar_without_the_network_is_one_sentence(cache: Path) -> None:
     (cache / "kafka" / locked()[3].filename).write_bytes(b"not a jar")
-    with pytest.raises(EmbeddedError, match=f"{locked()[3].filename} cannot be had from http.*check the network"):
+    with pytest.raises(
+        EmbeddedError, match=f"{locked()[3].filename} cannot be downloaded from http.*check the network"
+    ):
         fetch(cache, repository=f"http://127.0.0.1:{free_port()}")
     with pytest.raises(EmbeddedError, match=r"1 of the broker's 46 jars are missing"):
         present(cache)

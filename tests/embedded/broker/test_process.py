@@ -1,4 +1,4 @@
-"""The broker keeps what it acknowledged, has one owner, and never outlives the process that started it."""
+"""The broker keeps acknowledged records, has one owner, and never outlives the process that started it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def start(data: Path, port: int = 0) -> Broker:
 
 
 def send(bootstrap: str, topic: str, values: list[bytes]) -> None:
-    """Returns once the broker has acknowledged them all."""
+    """Returns when the broker has acknowledged all of them."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     admin.create_topics([NewTopic(topic, 1, 1)])
     admin.close()
@@ -78,18 +78,18 @@ def test_keeps_what_it_acknowledged_through_a_kill_and_a_stop_and_returns_on_its
     first = start(tmp_path)
     port = int(first.bootstrap.rpartition(":")[2])
     try:
-        send(first.bootstrap, "kept", values)
+        send(first.bootstrap, "records", values)
     finally:
         first.kill()
     assert first.poll() == -9
     with start(tmp_path, port) as second:
         assert second.bootstrap == first.bootstrap
-        assert received(second.bootstrap, "kept", len(values)) == values
+        assert received(second.bootstrap, "records", len(values)) == values
         with pytest.raises(EmbeddedError, match=rf"{tmp_path} is in use by a broker \(process \d+\)"):
             start(tmp_path)
     assert not answers(port)
     with start(tmp_path, port) as third:
-        assert received(third.bootstrap, "kept", len(values)) == values
+        assert received(third.bootstrap, "records", len(values)) == values
 
 
 def test_java_ends_when_the_process_that_started_it_is_killed_and_the_folder_is_free_again(tmp_path: Path) -> None:

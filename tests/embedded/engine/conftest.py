@@ -1,4 +1,4 @@
-"""A client to the run's one engine; the tests that kill, stop or restart an engine start their own."""
+"""A client of the engine that all tests share. Tests that kill, stop or restart an engine start their own."""
 
 from __future__ import annotations
 

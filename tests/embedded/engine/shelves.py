@@ -1,4 +1,4 @@
-"""What the engine's tests share: a small collection, vectors that differ, and what a refusal looks like."""
+"""Helpers of the engine's tests: a small collection, different vectors, and expected refusals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def vector(seed: int) -> list[float]:
 
 
 def make_collection(client: QdrantClient, name: str = "") -> str:
-    """A collection of one dense vector, `fused`, and one sparse, `words`, under a name of its own."""
+    """A collection with a dense vector `fused` and a sparse vector `words`, under a new name."""
     name = name or f"c-{uuid.uuid4().hex[:8]}"
     client.create_collection(
         name,
@@ -34,7 +34,7 @@ def make_collection(client: QdrantClient, name: str = "") -> str:
 
 
 def newer(points: list[models.PointStruct], field: str) -> models.Filter:
-    """Each point only over one whose `field` is lower."""
+    """Admits each point only over a stored one with a lower `field`."""
     guards = [
         models.Filter(
             must=[
@@ -53,7 +53,7 @@ def connect(port: int) -> QdrantClient:
 
 @contextmanager
 def served(data: Path) -> Iterator[QdrantClient]:
-    """A client to an engine of its own on the folder."""
+    """A client of a new engine on the folder."""
     with EngineProcess.start(data) as engine:
         client = connect(engine.port)
         yield client

@@ -1,4 +1,4 @@
-"""What the engine answered for outlives every way in which it can end."""
+"""Answered writes survive every end of the engine's process."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from qdrant_client import QdrantClient, models
 from embedded.engine.process import EngineProcess
 from tests.embedded.engine.shelves import DIM, connect, make_collection, newer, served, vector
 
-# Each point's version and offer; None where it was deleted.
+# Each point's version and offer; None if it was deleted.
 State = dict[int, tuple[int, int] | None]
 
 
 def stored(client: QdrantClient) -> dict[int, tuple[int, int]]:
     records, _ = client.scroll("stock", limit=10_000, with_vectors=True)
-    found = {}
+    states = {}
     for record in records:
         payload = record.payload or {}
         assert isinstance(record.vector, dict)
         assert payload["v"] == record.vector["words"].indices[0], "payload and vectors are of one write"
-        found[int(record.id)] = (payload["v"], payload["offer"])
-    return found
+        states[int(record.id)] = (payload["v"], payload["offer"])
+    return states
 
 
 def point(key: int, version: int) -> models.PointStruct:
@@ -37,31 +37,31 @@ def point(key: int, version: int) -> models.PointStruct:
 
 
 def write_something(client: QdrantClient, rng: random.Random, version: int, known: State, after: State) -> None:
-    """One write at random; `after` takes what it makes of the points it touches, before it is sent."""
+    """One random write. The states that it leads to are added to `after` before it is sent."""
     keys = rng.sample(range(500), 32)
     kind = rng.random()
     if kind < 0.6:
         points = [point(key, rng.choice([version, 1])) for key in keys]
-        for each in points:
-            wanted, there = (each.payload or {})["v"], known.get(int(each.id))
-            if there is None or there[0] < wanted:
-                after[int(each.id)] = (wanted, 0)
+        for written in points:
+            new, state = (written.payload or {})["v"], known.get(int(written.id))
+            if state is None or state[0] < new:
+                after[int(written.id)] = (new, 0)
         client.upsert("stock", points, update_filter=newer(points, "v"))
     elif kind < 0.8:
         after.update(dict.fromkeys(keys))
         client.delete("stock", models.PointIdsList(points=keys))
     else:
-        there_are = [(key, state) for key in keys if (state := known.get(key))]
-        after.update({key: (state[0], version) for key, state in there_are})
-        if there_are:
-            client.set_payload("stock", {"offer": version}, points=[key for key, _ in there_are])
+        present = [(key, state) for key in keys if (state := known.get(key))]
+        after.update({key: (state[0], version) for key, state in present})
+        if present:
+            client.set_payload("stock", {"offer": version}, points=[key for key, _ in present])
 
 
 def write_until_killed(client: QdrantClient, rng: random.Random, known: State, busy_s: float) -> State:
-    """Write for `busy_s`, then wait. Returns what the last, unanswered write would have done, if there was one."""
-    version = 1 + max((each[0] + each[1] for each in known.values() if each), default=0)
-    quiet = time.monotonic() + busy_s
-    while time.monotonic() < quiet:
+    """Write for `busy_s`, then wait. Returns the states after the last, unanswered write, if there was one."""
+    version = 1 + max((sum(state) for state in known.values() if state), default=0)
+    deadline = time.monotonic() + busy_s
+    while time.monotonic() < deadline:
         version += 1
         after: State = {}
         try:
@@ -74,21 +74,21 @@ def write_until_killed(client: QdrantClient, rng: random.Random, known: State, b
     return {}
 
 
-def test_what_was_answered_outlives_kill_9(tmp_path: Path) -> None:
+def test_answered_writes_survive_kill_9(tmp_path: Path) -> None:
     rng = random.Random(5)
     known: State = {}
     in_flight: State = {}
-    # Killed while it writes, and about a second after its last write, which is when it flushes.
+    # Killed during writes, and about a second after the last write, which is when it flushes.
     for busy_s, killed_s in [(9.0, 0.3), (0.3, 1.4), (9.0, 0.6), (0.4, 1.55), (0.0, 0.0)]:
         engine = EngineProcess.start(tmp_path)
         client = connect(engine.port)
         if not known:
             make_collection(client, "stock")
             client.create_payload_index("stock", "v", models.PayloadSchemaType.INTEGER)
-        found = stored(client)
-        for key in set(known) | set(in_flight) | set(found):
-            assert found.get(key) in {known.get(key), in_flight.get(key, known.get(key))}, key
-        known = dict(found)
+        states = stored(client)
+        for key in set(known) | set(in_flight) | set(states):
+            assert states.get(key) in {known.get(key), in_flight.get(key, known.get(key))}, key
+        known = dict(states)
         killer = threading.Timer(killed_s, engine.kill)
         killer.start()
         in_flight = write_until_killed(client, rng, known, busy_s)
@@ -97,7 +97,7 @@ def test_what_was_answered_outlives_kill_9(tmp_path: Path) -> None:
     assert len(known) > 100
 
 
-def test_what_was_written_is_flushed_once_nobody_asks(tmp_path: Path) -> None:
+def test_writes_are_flushed_when_no_calls_come(tmp_path: Path) -> None:
     def flushed() -> int:
         return sum(file.stat().st_size for file in tmp_path.rglob("mutable_id_tracker.mappings"))
 
@@ -105,27 +105,27 @@ def test_what_was_written_is_flushed_once_nobody_asks(tmp_path: Path) -> None:
         client = connect(engine.port)
         make_collection(client, "stock")
         client.upsert("stock", [point(key, 1) for key in range(100)])
-        asked = [time.monotonic()]
-        while asked[-1] < asked[0] + 2.5:
-            # A flush would keep whoever asks waiting, so a reader alone puts it off.
+        calls = [time.monotonic()]
+        while calls[-1] < calls[0] + 2.5:
+            # A flush would delay calls, so a reader alone postpones it.
             client.count("stock")
             time.sleep(0.05)
-            asked.append(time.monotonic())
+            calls.append(time.monotonic())
         meanwhile = flushed()
         client.close()
-        while not flushed() and time.monotonic() < asked[-1] + 30:
+        while not flushed() and time.monotonic() < calls[-1] + 30:
             time.sleep(0.1)
         assert flushed()
-        assert not meanwhile or max(later - earlier for earlier, later in pairwise(asked)) > 0.9
+        assert not meanwhile or max(later - earlier for earlier, later in pairwise(calls)) > 0.9
 
 
-def test_collections_aliases_and_indexes_outlive_a_stop_and_a_kill(tmp_path: Path) -> None:
-    def shown(port: int) -> tuple[object, ...]:
+def test_collections_aliases_and_indexes_survive_a_stop_and_a_kill(tmp_path: Path) -> None:
+    def state_of(port: int) -> tuple[object, ...]:
         client = connect(port)
         info = client.get_collection("stock")
-        found = (client.get_aliases(), info.config, info.payload_schema, client.count("live").count)
+        state = (client.get_aliases(), info.config, info.payload_schema, client.count("live").count)
         client.close()
-        return found
+        return state
 
     with EngineProcess.start(tmp_path) as engine:
         client = connect(engine.port)
@@ -138,24 +138,24 @@ def test_collections_aliases_and_indexes_outlive_a_stop_and_a_kill(tmp_path: Pat
         client.upsert("live", [point(1, 1)])
         client.delete_collection("gone")
         client.close()
-        before = shown(engine.port)
+        before = state_of(engine.port)
     for end in (EngineProcess.stop, EngineProcess.kill):
         engine = EngineProcess.start(tmp_path)
-        assert shown(engine.port) == before
+        assert state_of(engine.port) == before
         end(engine)
     assert len(list((tmp_path / "collections").iterdir())) == 1
 
 
-def test_what_a_crash_left_half_made_is_removed(tmp_path: Path) -> None:
+def test_a_folder_that_a_crash_left_is_removed(tmp_path: Path) -> None:
     EngineProcess.start(tmp_path).stop()
-    left = tmp_path / "collections" / "7"
-    left.mkdir()
-    (left / "part").touch()
+    leftover = tmp_path / "collections" / "7"
+    leftover.mkdir()
+    (leftover / "part").touch()
     EngineProcess.start(tmp_path).stop()
-    assert not left.exists()
+    assert not leftover.exists()
 
 
-def test_sigterm_finishes_what_is_in_flight_and_ends_well(tmp_path: Path) -> None:
+def test_sigterm_finishes_calls_in_flight_and_ends_with_0(tmp_path: Path) -> None:
     engine = EngineProcess.start(tmp_path)
     client = connect(engine.port)
     make_collection(client, "stock")
@@ -173,14 +173,14 @@ def test_sigterm_finishes_what_is_in_flight_and_ends_well(tmp_path: Path) -> Non
     writing.start()
     time.sleep(0.5)
     os.kill(engine.pid, signal.SIGTERM)
-    begun = time.monotonic()
+    started = time.monotonic()
     assert engine.stop() == 0
-    took = time.monotonic() - begun
+    seconds = time.monotonic() - started
     writing.join()
     client.close()
-    assert took < 5
-    with served(tmp_path) as again:
-        ((version, _),) = set(stored(again).values())
+    assert seconds < 5
+    with served(tmp_path) as client:
+        ((version, _),) = set(stored(client).values())
         assert version - answered[-1] in {0, 1}
 
 
@@ -191,10 +191,10 @@ def test_optimizing_before_serving_keeps_every_point(tmp_path: Path) -> None:
             vectors_config={"fused": models.VectorParams(size=DIM, distance=models.Distance.COSINE)},
             optimizers_config=models.OptimizersConfigDiff(indexing_threshold=10),
         )
-        for first in range(0, 2000, 500):
+        for start in range(0, 2000, 500):
             points = [
                 models.PointStruct(id=n, vector={"fused": vector(n)}, payload={"v": n})
-                for n in range(first, first + 500)
+                for n in range(start, start + 500)
             ]
             client.upsert("stock", points)
     with EngineProcess.start(tmp_path, optimize=True, timeout=90) as engine:

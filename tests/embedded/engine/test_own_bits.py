@@ -1,4 +1,4 @@
-"""Searches by the engine's own four bits a number: who asks sees what comparing with every vector finds."""
+"""Searches by the engine's default quantization of four bits: the hits equal those of an exact search."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ COUNT = 3000
 
 
 def drawn(count: int, seed: int) -> NDArray[np.float32]:
-    """Vectors in dense clusters, whose members four bits hardly tell apart: float32 (count, DIM)."""
+    """Vectors in dense clusters, whose members four bits hardly distinguish: float32 (count, DIM)."""
     centres = np.random.default_rng(0).standard_normal((30, DIM))
     rng = np.random.default_rng(seed)
-    found = centres[rng.integers(0, 30, count)] + 0.15 * rng.standard_normal((count, DIM))
-    return found.astype(np.float32)
+    vectors = centres[rng.integers(0, 30, count)] + 0.15 * rng.standard_normal((count, DIM))
+    return vectors.astype(np.float32)
 
 
 def make(client: QdrantClient, name: str, distance: models.Distance, **more: Any) -> str:
@@ -40,9 +40,9 @@ def put(client: QdrantClient, name: str, ids: range, vectors: NDArray[np.float32
         client.upsert(name, points[start : start + 1000])
 
 
-def found(client: QdrantClient, name: str, query: NDArray[np.float32], **asked: Any) -> list[models.ScoredPoint]:
-    given = {"limit": 10, "with_payload": False} | asked
-    return client.query_points(name, query=query.tolist(), using="fused", **given).points
+def search(client: QdrantClient, name: str, query: NDArray[np.float32], **changes: Any) -> list[models.ScoredPoint]:
+    options = {"limit": 10, "with_payload": False} | changes
+    return client.query_points(name, query=query.tolist(), using="fused", **options).points
 
 
 EXACT = models.SearchParams(exact=True)
@@ -54,15 +54,15 @@ def shelf(client: QdrantClient, request: pytest.FixtureRequest) -> Iterator[str]
     client.delete_collection(f"bits-{request.param.lower()}")
 
 
-@pytest.mark.parametrize("asked", [{}, {"limit": 200}, {"limit": 10, "offset": 25}, {"limit": 1000}, {"filter": 700}])
-def test_the_nearest_are_found_with_their_own_scores(client: QdrantClient, shelf: str, asked: dict[str, int]) -> None:
-    given: dict[str, Any] = dict(asked)
-    if below := given.pop("filter", None):
-        given["query_filter"] = models.Filter(must=[models.FieldCondition(key="n", range=models.Range(lt=below))])
+@pytest.mark.parametrize("changes", [{}, {"limit": 200}, {"limit": 10, "offset": 25}, {"limit": 1000}, {"filter": 700}])
+def test_the_nearest_are_found_with_their_own_scores(client: QdrantClient, shelf: str, changes: dict[str, int]) -> None:
+    options: dict[str, Any] = dict(changes)
+    if below := options.pop("filter", None):
+        options["query_filter"] = models.Filter(must=[models.FieldCondition(key="n", range=models.Range(lt=below))])
     shares = []
     for query in drawn(20, 2):
-        exact = {hit.id: hit.score for hit in found(client, shelf, query, search_params=EXACT, **given)}
-        hits = {hit.id: hit.score for hit in found(client, shelf, query, **given)}
+        exact = {hit.id: hit.score for hit in search(client, shelf, query, search_params=EXACT, **options)}
+        hits = {hit.id: hit.score for hit in search(client, shelf, query, **options)}
         shares.append(len(exact.keys() & hits.keys()) / len(exact))
         assert len(hits) == len(exact)
         both = sorted(exact.keys() & hits.keys())
@@ -70,33 +70,33 @@ def test_the_nearest_are_found_with_their_own_scores(client: QdrantClient, shelf
     assert np.mean(shares) >= 0.99
 
 
-def test_a_threshold_is_of_the_scores_that_are_shown(client: QdrantClient, shelf: str) -> None:
+def test_a_threshold_is_compared_with_the_scores_of_the_hits(client: QdrantClient, shelf: str) -> None:
     for query in drawn(5, 3):
-        scores = [hit.score for hit in found(client, shelf, query, limit=20)]
-        good = found(client, shelf, query, limit=20, score_threshold=(scores[9] + scores[10]) / 2)
+        scores = [hit.score for hit in search(client, shelf, query, limit=20)]
+        good = search(client, shelf, query, limit=20, score_threshold=(scores[9] + scores[10]) / 2)
         assert [hit.score for hit in good] == scores[:10]
 
 
-def test_a_client_that_names_a_quantization_gets_that(client: QdrantClient) -> None:
-    named = models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8))
-    name = make(client, "bits-named", models.Distance.COSINE, quantization_config=named)
+def test_a_quantization_of_the_request_replaces_the_default(client: QdrantClient) -> None:
+    quantization = models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8))
+    name = make(client, "bits-named", models.Distance.COSINE, quantization_config=quantization)
     query = drawn(1, 2)[0]
-    assert found(client, name, query) == found(client, name, query, search_params=EXACT)
+    assert search(client, name, query) == search(client, name, query, search_params=EXACT)
     client.delete_collection(name)
 
 
-def test_what_was_written_before_a_crash_is_found_after_it(tmp_path: Path) -> None:
+def test_points_written_before_a_crash_are_hits_after_it(tmp_path: Path) -> None:
     changed = drawn(COUNT, 4)
     with EngineProcess.start(tmp_path) as engine:
         client = connect(engine.port)
-        make(client, "kept", models.Distance.COSINE)
-        put(client, "kept", range(COUNT // 2), changed[: COUNT // 2])
+        make(client, "stock", models.Distance.COSINE)
+        put(client, "stock", range(COUNT // 2), changed[: COUNT // 2])
         engine.kill()
         client.close()
     with EngineProcess.start(tmp_path) as engine:
         client = connect(engine.port)
-        put(client, "kept", range(COUNT, COUNT + 10), changed[-10:])
+        put(client, "stock", range(COUNT, COUNT + 10), changed[-10:])
         for query in changed[:: COUNT // 20]:
-            exact = {hit.id for hit in found(client, "kept", query, search_params=EXACT)}
-            assert len(exact & {hit.id for hit in found(client, "kept", query)}) >= 9
+            exact = {hit.id for hit in search(client, "stock", query, search_params=EXACT)}
+            assert len(exact & {hit.id for hit in search(client, "stock", query)}) >= 9
         client.close()

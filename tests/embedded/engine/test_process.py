@@ -1,4 +1,4 @@
-"""The engine's process: what it refuses to start on, how it answers under load, and how it ends."""
+"""The engine's process: refusals at start, answers under load, and shutdown."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def test_health_is_answered_while_reads_and_writes_wait(tmp_path: Path) -> None:
         ask = pb.ScrollPoints(collection_name="stock", limit=2000, with_payload=pb.WithPayloadSelector(enable=True))
         ask.with_vectors.enable = True
         slow = [points.Scroll.future(ask) for _ in range(20)]
-        begun = time.monotonic()
+        started = time.monotonic()
         pb.QdrantStub(channel).HealthCheck(pb.HealthCheckRequest())
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - started < 1
         assert not all(call.done() for call in slow)
         assert all(len(call.result().result) == 2000 for call in slow)
 

@@ -1,4 +1,4 @@
-"""What is read together: everyone gets their own, whatever becomes of the others."""
+"""Items that are read in one job: each caller gets its own inputs or its own error."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 from catalog.domain.image_state import ImageState
 from catalog.errors import ImageProblem
-from encoders.batching.decode_batcher import TOGETHER, DecodeBatcher
+from encoders.batching.decode_batcher import MAX_RESULTS, DecodeBatcher
 from encoders.batching.executor import Priority, PriorityThreadPool
 from encoders.model import Inputs
 
 
 class Gate:
-    """Reads a text as its length, once it is open; "broken" is a broken photo."""
+    """Reads a text as its length while it is open; "broken" is a broken photo."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -33,9 +33,9 @@ class Gate:
 
 @pytest.fixture
 def threads() -> Iterator[PriorityThreadPool]:
-    found = PriorityThreadPool("decode", threads=2, waiting=4)
-    yield found
-    found.close()
+    pool = PriorityThreadPool("decode", threads=2, waiting=4)
+    yield pool
+    pool.close()
 
 
 async def test_each_gets_its_own_and_a_broken_one_breaks_no_other(threads: PriorityThreadPool) -> None:
@@ -43,43 +43,43 @@ async def test_each_gets_its_own_and_a_broken_one_breaks_no_other(threads: Prior
     gate.open.set()
     reading = DecodeBatcher(gate, threads, Priority.LIVE)
     texts = ["x" * n if n % 7 else "broken" for n in range(50)]
-    found = await asyncio.gather(*(reading(text, None) for text in texts), return_exceptions=True)
-    for text, made in zip(texts, found, strict=True):
+    results = await asyncio.gather(*(reading(text, None) for text in texts), return_exceptions=True)
+    for text, inputs in zip(texts, results, strict=True):
         if text == "broken":
-            assert isinstance(made, ImageProblem)
+            assert isinstance(inputs, ImageProblem)
         else:
-            assert made == Inputs((len(text),), None)
+            assert inputs == Inputs((len(text),), None)
 
 
 async def test_more_may_wait_than_jobs_and_a_lone_one_waits_for_nothing(threads: PriorityThreadPool) -> None:
     gate = Gate()
     reading = DecodeBatcher(gate, threads, Priority.LIVE)
-    asked = [asyncio.create_task(reading("x" * n, None)) for n in range(5 * TOGETHER)]
+    tasks = [asyncio.create_task(reading("x" * n, None)) for n in range(5 * MAX_RESULTS)]
     await asyncio.sleep(0.01)
-    assert not any(task.done() for task in asked)
+    assert not any(task.done() for task in tasks)
     gate.open.set()
-    assert [made.tokens[0] for made in await asyncio.gather(*asked)] == list(range(5 * TOGETHER))
+    assert [inputs.tokens[0] for inputs in await asyncio.gather(*tasks)] == list(range(5 * MAX_RESULTS))
     assert (await reading("alone", None)).tokens == (5,)
 
 
 async def test_who_is_gone_is_not_read(threads: PriorityThreadPool) -> None:
     gate = Gate()
     reading = DecodeBatcher(gate, threads, Priority.LIVE)
-    held = [asyncio.create_task(reading(text, None)) for text in ("a", "b")]
+    running = [asyncio.create_task(reading(text, None)) for text in ("a", "b")]
     await asyncio.sleep(0.05)
-    gone = asyncio.create_task(reading("gone", None))
+    cancelled = asyncio.create_task(reading("gone", None))
     await asyncio.sleep(0.01)
-    gone.cancel()
+    cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await gone
+        await cancelled
     gate.open.set()
-    await asyncio.gather(*held)
+    await asyncio.gather(*running)
     assert (await reading("after", None)).tokens == (5,)
     assert "after" in gate.read
 
 
 async def test_large_photos_are_jobs_of_their_own() -> None:
-    """Each takes longer than a job should, so after it it is asked again whose turn it is."""
+    """Each takes longer than a job should, so the pool chooses the next priority after each."""
     gate, now = Gate(), itertools.count()
     threads = PriorityThreadPool("decode", threads=1, waiting=4)
     reading = DecodeBatcher(gate, threads, Priority.BACKFILL, clock=lambda: float(next(now)))

@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.errors import FatalError, Unavailable
-from encoders.batching.executor import FairShare, Priority, PriorityThreadPool, run_splitting_on_oom
+from catalog.errors import Unavailable
+from encoders.batching.executor import FairShare, Priority, PriorityThreadPool
 
 
 async def test_everything_runs_in_threads_of_its_own_that_each_began() -> None:
@@ -22,20 +20,20 @@ async def test_everything_runs_in_threads_of_its_own_that_each_began() -> None:
         together.wait(10)
         return threading.get_ident()
 
-    found = await asyncio.gather(device.run(run, turn=Priority.LIVE), device.run(run, turn=Priority.BACKFILL))
-    assert set(found) == set(began)
-    assert len(set(found) - {threading.get_ident()}) == 2
+    idents = await asyncio.gather(device.run(run, priority=Priority.LIVE), device.run(run, priority=Priority.BACKFILL))
+    assert set(idents) == set(began)
+    assert len(set(idents) - {threading.get_ident()}) == 2
     device.close()
 
 
 async def test_queries_go_before_live_and_live_before_back_fill() -> None:
     device, order, gate = PriorityThreadPool("torch", waiting=8, clock=lambda: 0.0), list[str](), threading.Event()
-    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Priority.BACKFILL))
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), priority=Priority.BACKFILL))
     await asyncio.sleep(0.05)
-    turns = (Priority.BACKFILL, Priority.LIVE, Priority.LIVE, Priority.QUERY)
+    priorities = (Priority.BACKFILL, Priority.LIVE, Priority.LIVE, Priority.QUERY)
     waiting = [
-        asyncio.create_task(device.run(lambda name=turn.name: order.append(name), turn=turn))  # type: ignore[misc]
-        for turn in turns
+        asyncio.create_task(device.run(lambda name=priority.name: order.append(name), priority=priority))  # type: ignore[misc]
+        for priority in priorities
     ]
     await asyncio.sleep(0.05)
     gate.set()
@@ -48,11 +46,11 @@ async def test_back_fill_moves_while_there_is_always_live_work() -> None:
     ticks, order = iter(range(10_000)), list[Priority]()
     device = PriorityThreadPool("torch", waiting=100, share=0.25, clock=lambda: float(next(ticks)))
     gate = threading.Event()
-    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Priority.QUERY))
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), priority=Priority.QUERY))
     await asyncio.sleep(0.05)
     waiting = [
-        asyncio.create_task(device.run(lambda turn=turn: order.append(turn), turn=turn))  # type: ignore[misc]
-        for turn in (Priority.LIVE, Priority.BACKFILL)
+        asyncio.create_task(device.run(lambda priority=priority: order.append(priority), priority=priority))  # type: ignore[misc]
+        for priority in (Priority.LIVE, Priority.BACKFILL)
         for _ in range(40)
     ]
     await asyncio.sleep(0.05)
@@ -69,29 +67,29 @@ async def test_back_fill_moves_while_there_is_always_live_work() -> None:
 def test_queries_are_always_next_and_back_fill_gets_its_share(
     share: float, jobs: list[tuple[list[bool], float]]
 ) -> None:
-    turns, both, back_fill = FairShare(share), 0.0, 0.0
+    fair_share, both, back_fill = FairShare(share), 0.0, 0.0
     for waiting, seconds in jobs:
-        turn = turns.next(waiting)
-        assert waiting[turn]
+        priority = fair_share.next(waiting)
+        assert waiting[priority]
         if waiting[Priority.QUERY]:
-            assert turn is Priority.QUERY
+            assert priority is Priority.QUERY
         elif waiting[Priority.LIVE] and waiting[Priority.BACKFILL]:
             both += seconds
-            back_fill += seconds if turn is Priority.BACKFILL else 0.0
-        turns.took(turn, seconds, waiting)
-        # One job, at most a second long, is the most that either side can be ahead.
+            back_fill += seconds if priority is Priority.BACKFILL else 0.0
+        fair_share.took(priority, seconds, waiting)
+        # Neither side can be ahead by more than one job, which takes at most a second.
         assert abs(back_fill - share * both) <= 1 + 1e-6
 
 
 async def test_no_more_of_a_turn_wait_than_were_agreed() -> None:
     device, gate = PriorityThreadPool("torch", waiting=1), threading.Event()
-    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Priority.LIVE))
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), priority=Priority.LIVE))
     await asyncio.sleep(0.05)
-    waiting = asyncio.create_task(device.run(lambda: 1, turn=Priority.BACKFILL))
+    waiting = asyncio.create_task(device.run(lambda: 1, priority=Priority.BACKFILL))
     await asyncio.sleep(0.05)
     with pytest.raises(Unavailable, match="try again"):
-        await device.run(lambda: 2, turn=Priority.BACKFILL)
-    query = asyncio.create_task(device.run(lambda: 3, turn=Priority.QUERY))
+        await device.run(lambda: 2, priority=Priority.BACKFILL)
+    query = asyncio.create_task(device.run(lambda: 3, priority=Priority.QUERY))
     await asyncio.sleep(0.05)
     gate.set()
     assert await asyncio.gather(running, waiting, query) == [True, 1, 3]
@@ -101,8 +99,8 @@ async def test_no_more_of_a_turn_wait_than_were_agreed() -> None:
 async def test_an_error_reaches_who_asked_and_nobody_else() -> None:
     device = PriorityThreadPool("torch", waiting=8)
     wrong, right = await asyncio.gather(
-        device.run(lambda: 1 // 0, turn=Priority.LIVE),
-        device.run(lambda: 7, turn=Priority.LIVE),
+        device.run(lambda: 1 // 0, priority=Priority.LIVE),
+        device.run(lambda: 7, priority=Priority.LIVE),
         return_exceptions=True,
     )
     assert isinstance(wrong, ZeroDivisionError)
@@ -112,49 +110,14 @@ async def test_an_error_reaches_who_asked_and_nobody_else() -> None:
 
 async def test_one_who_stopped_waiting_is_skipped() -> None:
     device, gate, ran = PriorityThreadPool("torch", waiting=8), threading.Event(), list[int]()
-    running = asyncio.create_task(device.run(lambda: gate.wait(10), turn=Priority.LIVE))
+    running = asyncio.create_task(device.run(lambda: gate.wait(10), priority=Priority.LIVE))
     await asyncio.sleep(0.05)
-    gone = asyncio.create_task(device.run(lambda: ran.append(1), turn=Priority.QUERY))
+    cancelled = asyncio.create_task(device.run(lambda: ran.append(1), priority=Priority.QUERY))
     await asyncio.sleep(0.05)
-    gone.cancel()
+    cancelled.cancel()
     await asyncio.sleep(0)
     gate.set()
     await running
-    await device.run(lambda: ran.append(2), turn=Priority.QUERY)
+    await device.run(lambda: ran.append(2), priority=Priority.QUERY)
     assert ran == [2]
     device.close()
-
-
-def room_for(most: int, sizes: list[int]) -> object:
-    def forward(batch: Sequence[int]) -> list[int]:
-        sizes.append(len(batch))
-        if len(batch) > most:
-            raise torch.OutOfMemoryError("no room")
-        return [10 * one for one in batch]
-
-    return forward
-
-
-def test_a_batch_too_large_for_the_device_goes_in_halves_in_order() -> None:
-    sizes, refused = list[int](), list[int]()
-    found = run_splitting_on_oom(room_for(3, sizes), list(range(10)), on_too_large=refused.append)  # type: ignore[arg-type]
-    assert found == [10 * i for i in range(10)]
-    assert sizes == [10, 5, 2, 3, 5, 2, 3]
-    assert refused == [10, 5, 5]
-
-
-def test_it_runs_under_inference_mode() -> None:
-    assert run_splitting_on_oom(lambda batch: [torch.is_inference_mode_enabled()], [1]) == [True]
-
-
-def test_one_item_too_large_for_the_device_is_hopeless() -> None:
-    with pytest.raises(FatalError, match="larger"):
-        run_splitting_on_oom(room_for(0, []), [1, 2])  # type: ignore[arg-type]
-
-
-def test_a_lost_device_is_hopeless() -> None:
-    def forward(batch: Sequence[int]) -> list[int]:
-        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
-
-    with pytest.raises(FatalError, match="restart"):
-        run_splitting_on_oom(forward, [1])

@@ -1,4 +1,4 @@
-"""Items that share forwards: each batch has its own answer, and nobody waits for company."""
+"""Items that share forward passes: each batch has its own result, and no item waits for others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from catalog.errors import FatalError
 from encoders.batching.batch_size import ForwardSize
 from encoders.batching.executor import Priority, PriorityThreadPool
-from encoders.batching.item_batcher import ItemBatcher, Made
+from encoders.batching.item_batcher import ItemBatcher, ItemVectors
 from encoders.model import Inputs
 
 PIXELS = np.zeros((2, 2, 3), dtype=np.uint8)
@@ -27,7 +27,7 @@ def vectors(number: int) -> dict[str, np.ndarray]:
 
 
 class Device:
-    """Notes the numbers of each forward, and holds forwards back while `gate` is closed."""
+    """Records the numbers of each forward pass, and blocks forward passes while `gate` is closed."""
 
     def __init__(self) -> None:
         self.forwards: list[list[int]] = []
@@ -35,7 +35,7 @@ class Device:
         self.gate.set()
         self.begun = threading.Event()
 
-    def forward(self, batch: Sequence[Inputs]) -> list[Made]:
+    def forward(self, batch: Sequence[Inputs]) -> list[ItemVectors]:
         numbers = [inputs.tokens[0] for inputs in batch]
         self.forwards.append(numbers)
         self.begun.set()
@@ -54,21 +54,21 @@ def device() -> Device:
 def lane(device: Device) -> Iterator[Callable[[int], ItemBatcher]]:
     threads = PriorityThreadPool("device", threads=1, waiting=4)
 
-    def made(most: int) -> ItemBatcher:
-        sizes = {photo: ForwardSize(seconds=1000.0, most=most) for photo in (True, False)}
+    def make(max_items: int) -> ItemBatcher:
+        sizes = {photo: ForwardSize(seconds=1000.0, max_items=max_items) for photo in (True, False)}
         return ItemBatcher(device.forward, threads, sizes, Priority.LIVE)
 
-    yield made
+    yield make
     device.gate.set()
     threads.close()
 
 
-def numbers(made: Sequence[Made]) -> list[float | None]:
-    return [None if one is None else float(one["fused"][0]) for one in made]
+def numbers(results: Sequence[ItemVectors]) -> list[float | None]:
+    return [None if item_vectors is None else float(item_vectors["fused"][0]) for item_vectors in results]
 
 
-async def held(device: Device, items: ItemBatcher) -> asyncio.Task[list[Made]]:
-    """A forward of item 0 that runs until the gate is opened."""
+async def held_back(device: Device, items: ItemBatcher) -> asyncio.Task[list[ItemVectors]]:
+    """A forward pass of item 0 that runs until the gate is opened."""
     device.gate.clear()
     first = asyncio.create_task(items.encode([item(0)]))
     await asyncio.to_thread(device.begun.wait, 10)
@@ -84,7 +84,7 @@ async def test_what_comes_while_the_device_is_busy_shares_a_forward(
     device: Device, lane: Callable[[int], ItemBatcher]
 ) -> None:
     items = lane(8)
-    first = await held(device, items)
+    first = await held_back(device, items)
     others = [asyncio.create_task(items.encode([item(2 * n), item(2 * n + 1)])) for n in (1, 2, 3)]
     await asyncio.sleep(0)
     device.gate.set()
@@ -112,15 +112,15 @@ async def test_an_error_is_that_of_every_batch_in_the_forward_and_of_no_other(
     device: Device, lane: Callable[[int], ItemBatcher]
 ) -> None:
     items = lane(2)
-    first = await held(device, items)
-    bad, beside, after = (asyncio.create_task(items.encode([item(n)])) for n in (66, 1, 2))
+    first = await held_back(device, items)
+    bad, same_forward, after = (asyncio.create_task(items.encode([item(n)])) for n in (66, 1, 2))
     await asyncio.sleep(0)
     device.gate.set()
     assert numbers(await first) == [0]
     with pytest.raises(FatalError):
         await bad
     with pytest.raises(FatalError):
-        await beside
+        await same_forward
     assert numbers(await after) == [2]
 
 
@@ -128,7 +128,7 @@ async def test_what_nobody_waits_for_any_more_is_not_encoded(
     device: Device, lane: Callable[[int], ItemBatcher]
 ) -> None:
     items = lane(8)
-    first = await held(device, items)
+    first = await held_back(device, items)
     gone, here = (asyncio.create_task(items.encode([item(n)])) for n in (1, 2))
     await asyncio.sleep(0)
     gone.cancel()

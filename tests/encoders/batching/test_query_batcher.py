@@ -1,4 +1,4 @@
-"""Queries that share a forward: each has its own answer and its own error, and nobody waits for company."""
+"""Queries that share a forward pass: each has its own result or error, and no query waits for others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORDS = ["sea green mug", "Brass Lamp", "linen dress, summer", "x", "mug " * 80,
 
 
 class Held(Colours):
-    """Notes the texts of each forward of queries, and holds the forwards back while `gate` is closed."""
+    """Records the texts of each forward pass of queries, and blocks forward passes while `gate` is closed."""
 
     def __init__(self) -> None:
         self.forwards: list[list[int]] = []
@@ -59,8 +59,8 @@ async def ask(service: EncoderService, text: str, image: bytes | None = None) ->
     return await service.encode_query(text=text, image=image)
 
 
-async def asked_meanwhile(service: EncoderService, model: Held, *texts: str) -> list[asyncio.Task[np.ndarray]]:
-    """Queries that come while the forward of another is held back; the first of the tasks is that other's."""
+async def queries_while_busy(service: EncoderService, model: Held, *texts: str) -> list[asyncio.Task[np.ndarray]]:
+    """Queries that arrive while the forward pass of another is blocked; the first task is that other query."""
     model.gate.clear()
     model.begun.clear()
     first = asyncio.create_task(ask(service, "first"))
@@ -73,7 +73,7 @@ async def asked_meanwhile(service: EncoderService, model: Held, *texts: str) -> 
 async def test_a_lone_query_goes_at_once_and_those_that_come_meanwhile_go_together() -> None:
     model = Held()
     async with serving(model) as service:
-        tasks = await asked_meanwhile(service, model, "a", "bb", "ccc")
+        tasks = await queries_while_busy(service, model, "a", "bb", "ccc")
         model.gate.set()
         await asyncio.gather(*tasks)
     assert model.forwards == [[5], [1, 2, 3]]
@@ -82,7 +82,7 @@ async def test_a_lone_query_goes_at_once_and_those_that_come_meanwhile_go_togeth
 async def test_a_forward_takes_no_more_than_agreed_and_the_rest_go_next() -> None:
     model = Held()
     async with serving(model, QueryBatchPolicy(words=2)) as service:
-        tasks = await asked_meanwhile(service, model, "a", "bb", "ccc", "dddd", "eeeee")
+        tasks = await queries_while_busy(service, model, "a", "bb", "ccc", "dddd", "eeeee")
         model.gate.set()
         await asyncio.gather(*tasks)
     assert model.forwards == [[5], [1, 2], [3, 4], [5]]
@@ -91,20 +91,20 @@ async def test_a_forward_takes_no_more_than_agreed_and_the_rest_go_next() -> Non
 async def test_who_is_cancelled_while_waiting_is_in_no_forward() -> None:
     model = Held()
     async with serving(model) as service:
-        first, one, two, three = await asked_meanwhile(service, model, "a", "bb", "ccc")
-        two.cancel()
+        first, first_waiting, second_waiting, third_waiting = await queries_while_busy(service, model, "a", "bb", "ccc")
+        second_waiting.cancel()
         await asyncio.sleep(0)
         model.gate.set()
-        await asyncio.gather(first, one, three)
-    assert two.cancelled()
+        await asyncio.gather(first, first_waiting, third_waiting)
+    assert second_waiting.cancelled()
     assert model.forwards == [[5], [1, 3]]
 
 
 async def test_when_all_are_cancelled_there_is_no_forward() -> None:
     model = Held()
     async with serving(model) as service:
-        first, one = await asked_meanwhile(service, model, "a")
-        one.cancel()
+        first, first_waiting = await queries_while_busy(service, model, "a")
+        first_waiting.cancel()
         await asyncio.sleep(0)
         model.gate.set()
         await first
@@ -116,21 +116,21 @@ async def test_each_query_has_its_own_error() -> None:
     model = Held()
     async with serving(model) as service:
         texts = ["a", "unreadable", "poison", "n" * 13, "bb"]
-        tasks = await asked_meanwhile(service, model, *texts)
+        tasks = await queries_while_busy(service, model, *texts)
         model.gate.set()
         _, good, unreadable, poison, thirteen, other = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(good, np.ndarray)
     assert isinstance(other, np.ndarray)
     assert isinstance(unreadable, InvalidInput)
     assert isinstance(poison, InvalidInput)
-    assert "makes nothing of this query" in str(poison)
+    assert "gives no vector for this query" in str(poison)
     assert isinstance(thirteen, RuntimeError)
 
 
 async def test_a_lost_device_is_everybodys_error() -> None:
     model = Held()
     async with serving(model) as service:
-        tasks = await asked_meanwhile(service, model, "a", "l" * 66)
+        tasks = await queries_while_busy(service, model, "a", "l" * 66)
         model.gate.set()
         _, *rest = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(error) for error in rest] == [FatalError, FatalError]
@@ -140,17 +140,17 @@ async def test_a_lost_device_is_everybodys_error() -> None:
 async def test_too_many_waiting_are_told_so_and_the_others_are_answered() -> None:
     model = Held()
     async with serving(model, QueryBatchPolicy(waiting=2)) as service:
-        tasks = await asked_meanwhile(service, model, "a", "bb", "ccc")
+        tasks = await queries_while_busy(service, model, "a", "bb", "ccc")
         model.gate.set()
         *good, refused = await asyncio.gather(*tasks, return_exceptions=True)
-    assert all(isinstance(one, np.ndarray) for one in good)
+    assert all(isinstance(result, np.ndarray) for result in good)
     assert isinstance(refused, Unavailable)
 
 
 async def test_photos_and_words_go_apart_so_that_words_wait_for_no_photo() -> None:
     model = Held()
     async with serving(model) as service:
-        tasks = await asked_meanwhile(service, model, "a", "bb")
+        tasks = await queries_while_busy(service, model, "a", "bb")
         tasks.append(asyncio.create_task(ask(service, "red", png(picture("red")))))
         await asyncio.sleep(0.1)
         model.gate.set()
@@ -164,7 +164,7 @@ async def test_together_they_get_the_vectors_they_get_alone(small: LateFusionMod
     async with EncoderService(small, Photos({})) as service:
         alone = [await ask(service, text) for text in WORDS]
         together = await asyncio.gather(*(ask(service, text) for text in WORDS))
-    for one, other in zip(alone, together, strict=True):
-        # Half-width arithmetic differs a little with the shape of the batch.
-        assert float(one @ other) > 0.9995
+    for vector, other in zip(alone, together, strict=True):
+        # bfloat16 arithmetic differs slightly with the shape of the batch.
+        assert float(vector @ other) > 0.9995
         assert other.base is None, "a row would keep its whole batch in memory"

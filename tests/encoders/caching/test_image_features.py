@@ -1,4 +1,4 @@
-"""A photo that comes again does not go through the model again, and what comes out is the same."""
+"""A photo that comes again skips the model, and its vectors are the same."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from catalog.domain.product import Content
 from catalog.domain.space import FUSED, IMAGE
 from encoders import EncodePolicy, EncoderService, load
-from encoders.caching.image_features import FeatureCachePolicy, ImageFeatureCache, LruCache, photo_digest
+from encoders.caching.image_features import FeatureCachePolicy, ImageFeatureCache, photo_digest
 from encoders.model import Inputs, Rows, SplitModel
 from tests.encoders.conftest import Photos, picture, png
 from tests.encoders.models.test_load import saved_clip, saved_siglip
@@ -22,7 +22,7 @@ RED, BLUE = png(picture("red")), png(picture("blue"))
 
 
 class Whole(Colours):
-    """Without a tower of its own for photos; remembers what it was given."""
+    """A model without a separate image tower; records its inputs."""
 
     def __init__(self) -> None:
         self.seen: list[Inputs] = []
@@ -33,7 +33,7 @@ class Whole(Colours):
 
 
 class Split(Colours):
-    """With one, which counts the photos; `broken` photos give no finite features."""
+    """A model with a separate image tower that counts photos; if `broken`, its features are not finite."""
 
     broken = False
 
@@ -42,23 +42,23 @@ class Split(Colours):
 
     def forward_photos(self, batch: Sequence[Inputs]) -> Rows:
         self.towered += len(batch)
-        found = super().forward_items(batch)[IMAGE]
-        return found * float("nan") if self.broken else found
+        results = super().forward_items(batch)[IMAGE]
+        return results * float("nan") if self.broken else results
 
     def forward_items(self, batch: Sequence[Inputs]) -> Mapping[str, Rows]:
-        found = super().forward_items(batch)
-        image = found[IMAGE].copy()
+        results = super().forward_items(batch)
+        image = results[IMAGE].copy()
         for i, inputs in enumerate(batch):
             if inputs.features is not None:
                 image[i] = inputs.features
-        return {FUSED: found[FUSED] - found[IMAGE] + image, IMAGE: image}
+        return {FUSED: results[FUSED] - results[IMAGE] + image, IMAGE: image}
 
 
 async def encoded(service: EncoderService, *items: tuple[str, str]) -> list[Mapping[str, np.ndarray]]:
     contents = [Content(title, (url,) if url else ()) for title, url in items]
-    found = await service.encode(await service.prepare(contents))
-    assert all(one is not None for one in found)
-    return [one.vectors for one in found if one]
+    results = await service.encode(await service.prepare(contents))
+    assert all(item is not None for item in results)
+    return [item.vectors for item in results if item]
 
 
 def photos() -> Photos:
@@ -76,10 +76,10 @@ async def test_the_same_photo_on_two_products_and_under_two_urls_goes_through_th
     async with EncoderService(Colours(), photos(), EncodePolicy(cache=FeatureCachePolicy(entries=0))) as plain:
         expected = await encoded(plain, ("mug", "red"), ("cup", "red"), ("lamp", ""), ("bowl", "blue"))
         assert plain.cache_hits == 0
-    for vectors, wanted in zip([*first, second[1]], expected, strict=True):
-        assert set(vectors) == set(wanted)
+    for vectors, expected_vectors in zip([*first, second[1]], expected, strict=True):
+        assert set(vectors) == set(expected_vectors)
         for name, vector in vectors.items():
-            np.testing.assert_allclose(vector, wanted[name], atol=1e-6)
+            np.testing.assert_allclose(vector, expected_vectors[name], atol=1e-6)
     np.testing.assert_array_equal(second[0][FUSED], first[0][FUSED])
 
 
@@ -89,37 +89,22 @@ async def test_a_model_without_a_tower_for_photos_remembers_title_and_photo_toge
     async with EncoderService(model, photos()) as service:
         model.seen.clear()
         first = await encoded(service, ("mug", "red"))
-        again = await encoded(service, ("mug", "also-red"), ("cups", "red"), ("mug", ""))
+        repeated = await encoded(service, ("mug", "also-red"), ("cups", "red"), ("mug", ""))
         assert len(model.seen) == 3
         assert service.cache_hits == 1
-    np.testing.assert_array_equal(again[0][FUSED], first[0][FUSED])
-    assert not np.allclose(again[1][FUSED], first[0][FUSED])
+    np.testing.assert_array_equal(repeated[0][FUSED], first[0][FUSED])
+    assert not np.allclose(repeated[1][FUSED], first[0][FUSED])
 
 
 async def test_what_is_not_finite_is_not_remembered() -> None:
     model = Split()
     async with EncoderService(model, photos()) as service:
         model.broken = True
-        (found,) = await service.encode(await service.prepare([Content("mug", ("red",))]))
-        assert found is None
+        (results,) = await service.encode(await service.prepare([Content("mug", ("red",))]))
+        assert results is None
         model.broken = False
         await encoded(service, ("mug", "red"))
         assert service.cache_hits == 0
-
-
-def test_entries_and_bytes_are_bounded_and_the_least_recent_goes_first() -> None:
-    recent: LruCache[str, int] = LruCache(FeatureCachePolicy(entries=3, max_bytes=100))
-    for name in "abc":
-        recent.put(name, ord(name), 10)
-    assert recent.get("a") == ord("a")
-    recent.put("d", 4, 10)
-    assert [name for name in "abcd" if recent.get(name) is not None] == ["a", "c", "d"]
-    recent.put("e", 5, 95)
-    assert (len(recent), recent.bytes) == (1, 95)
-    recent.put("e", 6, 20)
-    assert (len(recent), recent.bytes) == (1, 20)
-    recent.put("f", 7, 101)
-    assert recent.get("f") is None
 
 
 def test_a_digest_tells_pixels_shapes_and_types_apart() -> None:
@@ -141,11 +126,11 @@ def test_the_models_here_offer_the_split_and_it_changes_nothing(tmp_path: Path, 
     cache = ImageFeatureCache(subject, FeatureCachePolicy())
     plain = ImageFeatureCache(subject, FeatureCachePolicy()).items([replace(i, digest="") for i in batch])
     assert cache.items(batch)
-    found = cache.items(batch)
+    results = cache.items(batch)
     assert cache.hits == 3
-    for one, other in zip(found, plain, strict=True):
-        assert one is not None
+    for item, other in zip(results, plain, strict=True):
+        assert item is not None
         assert other is not None
-        assert set(one) == set(other)
-        for name, vector in one.items():
+        assert set(item) == set(other)
+        for name, vector in item.items():
             assert float(vector @ other[name]) > 0.9999

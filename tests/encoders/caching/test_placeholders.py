@@ -1,4 +1,4 @@
-"""A picture on many products is nobody's look; one on few is, and so is one that a product keeps."""
+"""A picture with many titles is a placeholder; one with few titles, or of one product, is not."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def test_the_same_product_again_and_again_is_one_title():
 
 def test_only_the_last_pictures_are_kept_in_mind_and_a_placeholder_stays():
     seen = Placeholders(PlaceholderPolicy(titles=5, window=10))
-    found = []
+    verdicts = []
     for i in range(100):
         is_placeholder(seen, f"own photo {i}", f"thing {i}")
         if i % 5 == 0:
-            found.append(is_placeholder(seen, "grey", f"thing {i}"))
+            verdicts.append(is_placeholder(seen, "grey", f"thing {i}"))
         assert len(seen) <= 10
-    assert found == [False] * 4 + [True] * 16
+    assert verdicts == [False] * 4 + [True] * 16
 
 
 def test_none_ever_is_with_zero():
@@ -62,7 +62,7 @@ async def test_a_product_with_a_placeholder_is_encoded_from_its_title_or_its_nex
             (prepared,) = await service.prepare([content])
             assert prepared.image_state is ImageState.OK
         later = await service.encode(await service.prepare([*contents[3:], Content("last", ("none-8", "red"))]))
-    states = [one.image_state for one in later if one]
+    states = [item.image_state for item in later if item]
     assert states == [ImageState.PLACEHOLDER] * 5 + [ImageState.OK]
     assert later[0]
     assert IMAGE not in later[0].vectors

@@ -1,4 +1,4 @@
-"""Hosts as bad as they come: a server over raw sockets that answers with bytes, or lets a function use the socket."""
+"""A hostile server over raw sockets: it answers with bytes, or a function uses the socket."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ from contextlib import contextmanager
 from tests.encoders.images.pictures import JPEG, PNG
 
 Answer = bytes | Callable[[socket.socket], None]
-SECOND = 1.2  # longer than any time-out of the table
+SECOND = 1.2  # longer than any timeout of the table
 
 
 def reply(body: bytes, *headers: str, code: str = "200 OK", length: object = None) -> bytes:
-    said = [f"HTTP/1.1 {code}", "connection: close", *headers]
+    head_lines = [f"HTTP/1.1 {code}", "connection: close", *headers]
     if length != "none":
-        said.append(f"content-length: {len(body) if length is None else length}")
-    return "\r\n".join(said).encode() + b"\r\n\r\n" + body
+        head_lines.append(f"content-length: {len(body) if length is None else length}")
+    return "\r\n".join(head_lines).encode() + b"\r\n\r\n" + body
 
 
-def go(where: str) -> bytes:
-    return reply(b"", f"location: {where}", code="302 Found")
+def go(location: str) -> bytes:
+    return reply(b"", f"location: {location}", code="302 Found")
 
 
 def chunks(*parts: bytes) -> bytes:
-    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+    return b"".join(b"%x\r\n%b\r\n" % (len(data), data) for data in parts)
 
 
-def endless(start: bytes, part: bytes, pause: float = 0.0) -> Callable[[socket.socket], None]:
-    """Says `start`, then `part` for as long as anyone listens, and no longer than some seconds."""
+def endless(start: bytes, data: bytes, pause: float = 0.0) -> Callable[[socket.socket], None]:
+    """Sends `start`, then `data` repeatedly while the client listens, for a few seconds at most."""
 
-    def answer(to: socket.socket) -> None:
-        to.sendall(start)
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(start)
         until = time.monotonic() + 3 * SECOND
         while time.monotonic() < until:
-            to.sendall(part)
+            connection.sendall(data)
             time.sleep(pause)
 
     return answer
 
 
 def hang(start: bytes = b"") -> Callable[[socket.socket], None]:
-    def answer(to: socket.socket) -> None:
-        to.sendall(start)
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(start)
         time.sleep(SECOND)
 
     return answer
 
 
 def reset(start: bytes = b"") -> Callable[[socket.socket], None]:
-    def answer(to: socket.socket) -> None:
-        to.sendall(start)
-        to.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(start)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     return answer
 
@@ -109,7 +109,7 @@ ANSWERS: dict[str, Answer] = {
 
 
 class Host(socketserver.ThreadingTCPServer):
-    """Answers a request for /name with ANSWERS[name], and one for /to/URL by sending on there; more from `serve`."""
+    """Answers a request for /name with ANSWERS[name], and redirects one for /to/URL to that URL."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -118,7 +118,7 @@ class Host(socketserver.ThreadingTCPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Talk)
         self.answers = dict(ANSWERS)
-        self.asked: list[str] = []
+        self.paths: list[str] = []
         self.heads: list[dict[str, str]] = []
         self.port: int = self.server_address[1]
 
@@ -134,7 +134,7 @@ class Host(socketserver.ThreadingTCPServer):
         return self.answers[kind]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is what the table is about."""
+        """Ignored: clients that hang up are part of the table."""
 
 
 class _Talk(socketserver.BaseRequestHandler):
@@ -145,12 +145,12 @@ class _Talk(socketserver.BaseRequestHandler):
         self.request.settimeout(SECOND)
         with contextlib.suppress(TimeoutError):
             while b"\r\n\r\n" not in head:
-                part = self.request.recv(4096)
-                if not part:
+                data = self.request.recv(4096)
+                if not data:
                     return
-                head += part
+                head += data
         path = head.split(b" ")[1].decode() if head.count(b" ") > 1 else ""
-        self.server.asked.append(path)
+        self.server.paths.append(path)
         lines = [line.partition(": ") for line in head.decode("latin-1").split("\r\n")[1:]]
         self.server.heads.append({name.lower(): value for name, _, value in lines})
         answer = self.server.answer(path)
@@ -175,7 +175,7 @@ def serving() -> Iterator[Host]:
 
 @contextmanager
 def deaf() -> Iterator[int]:
-    """The port of a socket that takes no connection any more: who connects waits."""
+    """The port of a socket with a full backlog: new connections wait."""
     with contextlib.ExitStack() as stack:
         listening = stack.enter_context(socket.socket())
         listening.bind(("127.0.0.1", 0))

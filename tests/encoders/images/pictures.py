@@ -1,4 +1,4 @@
-"""Picture files that shops upload, and those that somebody made to do harm."""
+"""Picture files as shops upload them, and files made to do harm."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png_of(width: int, height: int, *extra: bytes, depth: int = 8, colour: int = 0) -> bytes:
-    """A PNG whose header says what it likes, over one line of data."""
+    """A PNG with any header, over one line of data."""
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     rest = chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + head + b"".join(extra) + rest

@@ -1,4 +1,4 @@
-"""Everything hostile or odd that a photo's URL can lead to, and what becomes of it: one row each."""
+"""Hostile and unusual photos and URLs with their outcomes: one row each."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ TOO_LARGE, UNAVAILABLE = ImageState.TOO_LARGE, ImageState.UNAVAILABLE
 
 @dataclass(frozen=True)
 class Row:
-    """A URL, or the bytes of a picture, and the outcome: a state with a part of its reason, or what the picture is."""
+    """A URL or the bytes of a picture, and the outcome: a state with part of its reason, or a check of the picture."""
 
     name: str
     url: str
     outcome: tuple[ImageState, str] | Sees
     body: bytes | None = None
-    reached: bool | None = None  # whether any connection was made; None: never mind
+    reached: bool | None = None  # whether a connection was made; None: not checked
     policy: dict[str, Any] = field(default_factory=dict)
 
 
-def near(image: Image.Image, where: tuple[int, int], colour: tuple[int, int, int], by: int = 40) -> bool:
-    return all(abs(a - b) <= by for a, b in zip(image.getpixel(where), colour, strict=True))
+def near(image: Image.Image, place: tuple[int, int], colour: tuple[int, int, int], by: int = 40) -> bool:
+    return all(abs(a - b) <= by for a, b in zip(image.getpixel(place), colour, strict=True))
 
 
 def quarter(image: Image.Image) -> bool:
-    """The picture of pictures.drawn, at whatever size."""
+    """Whether it is the picture of pictures.drawn, at any size."""
     w, h = image.size
     others = ((w * 3 // 4, h // 4), (w // 4, h * 3 // 4), (w * 3 // 4, h * 3 // 4))
     return near(image, (w // 4, h // 4), RED, 60) and all(near(image, at, WHITE, 60) for at in others)
@@ -48,8 +48,8 @@ def one_size(width: int, height: int) -> Sees:
     return lambda image: image.size == (width, height)
 
 
-def address(host: str, said: str = "not public") -> Row:
-    return Row(f"address {host}", f"http://{host}:{{port}}/photo", (BLOCKED, said), reached=False)
+def address(host: str, reason: str = "not public") -> Row:
+    return Row(f"address {host}", f"http://{host}:{{port}}/photo", (BLOCKED, reason), reached=False)
 
 
 INWARD = """
@@ -107,8 +107,8 @@ REDIRECTS = [
     Row("redirect without place", "nowhere", (MISSING, "302")),
     Row("redirect to no URL", "not-a-url", (MISSING, "not a URL")),
     *(
-        Row(f"redirect to {where}", f"to/{where}", (BLOCKED, said))
-        for where, said in {
+        Row(f"redirect to {url}", f"to/{url}", (BLOCKED, reason))
+        for url, reason in {
             "http://10.0.0.1/x": "10.0.0.1",
             "http://127.0.0.1:{port}/photo": "127.0.0.1",
             "http://[::1]:{port}/photo": "::1",
@@ -143,7 +143,7 @@ BODIES = [
     Row("gzip that was not asked for", "gzip", quarter),
     Row("gzip of 50 MB", "gzip-bomb", (TOO_LARGE, "1,000,000 bytes")),
     Row("gzip in gzip", "gzip-twice", (BROKEN, "compressed as gzip, gzip")),
-    Row("gzip that is none", "gzip-garbage", (BROKEN, "badly")),
+    Row("gzip that is none", "gzip-garbage", (BROKEN, "damaged")),
     Row("brotli", "brotli", (BROKEN, "compressed as br")),
     Row("a picture that says it is text", "text", quarter),
     Row("an error page that says it is a picture", "error-page", (BROKEN, "not an image")),
@@ -211,18 +211,18 @@ HOLDS = {
     "AVIF": "RGB L RGBA",
 }
 NO_PICTURES = [
-    Row(name, "", (BROKEN, said), body)
-    for name, said, body in [
-        ("SVG", "known kind", b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'),
-        ("PDF", "known kind", b"%PDF-1.7\n1 0 obj"),
-        ("PDF around a JPEG", "known kind", b"%PDF-1.7\n" + JPEG),
-        ("PostScript", "known kind", b"%!PS-Adobe-3.0 EPSF-3.0\n(/etc/passwd) run"),
-        ("ZIP", "known kind", b"PK\x03\x04" + PNG),
-        ("icon", "known kind", saved(drawn(size=(32, 32)), "ICO")),
-        ("HEIC", "known kind", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
+    Row(name, "", (BROKEN, reason), body)
+    for name, reason, body in [
+        ("SVG", "known format", b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'),
+        ("PDF", "known format", b"%PDF-1.7\n1 0 obj"),
+        ("PDF around a JPEG", "known format", b"%PDF-1.7\n" + JPEG),
+        ("PostScript", "known format", b"%!PS-Adobe-3.0 EPSF-3.0\n(/etc/passwd) run"),
+        ("ZIP", "known format", b"PK\x03\x04" + PNG),
+        ("icon", "known format", saved(drawn(size=(32, 32)), "ICO")),
+        ("HEIC", "known format", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
         ("script that begins like a GIF", "", b"GIF89a/*" + b"x" * 50 + b"*/=alert(1)"),
-        ("start of a JPEG", "known kind", b"\xff\xd8\xff\xe0"),
-        ("start of a PNG", "known kind", b"\x89PNG\r\n\x1a\n"),
+        ("start of a JPEG", "known format", b"\xff\xd8\xff\xe0"),
+        ("start of a PNG", "known format", b"\x89PNG\r\n\x1a\n"),
         *((f"half a {kind}", "image", pictures.half(kind)) for kind in HOLDS if kind != "BMP"),
     ]
 ]  # fmt: skip
@@ -230,7 +230,7 @@ CORNERS = {1: (0, 0), 2: (1, 0), 3: (1, 1), 4: (0, 1), 5: (0, 0), 6: (1, 0), 7: 
 
 
 def turned_to(orientation: int) -> Sees:
-    """Where the red quarter, upper left as stored, comes to lie."""
+    """The corner of the red quarter, which is stored in the upper left."""
     x, y = CORNERS[orientation]
     w, h = (60, 40) if orientation < 5 else (40, 60)
     middle = (w // 4 + x * w // 2, h // 4 + y * h // 2)

@@ -1,4 +1,4 @@
-"""What decoding spares: nothing is decoded that is too large, and no more of it than the model looks at."""
+"""Too large images are not decoded, and others only at the size that the model needs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_large_jpeg_is_decoded_small_when_the_target_is_known() -> None:
 
 
 def shapes(size: tuple[int, int], mode: str = "RGB") -> Image.Image:
-    """Soft shapes of many sizes, as photos have them: what is finer than the target is no part of either way."""
+    """Soft shapes of many sizes, as in photos, without details finer than the target."""
     side = 24
     rough = Image.fromarray(np.random.default_rng(2).integers(0, 256, (side, side, 3), np.uint8))
     return rough.resize(size, Image.Resampling.BICUBIC).convert(mode)
@@ -52,10 +52,10 @@ ODD = {
 
 @pytest.mark.parametrize("name", ODD)
 def test_what_is_decoded_small_is_what_is_decoded_whole(name: str) -> None:
-    whole, small = (decode(ODD[name], POLICY, target=target) for target in (None, 128))
-    assert small.width <= whole.width
-    assert min(small.size) >= min(128, *whole.size)
-    far = np.abs(square(whole, 128).astype(int) - square(small, 128))
+    full, small = (decode(ODD[name], POLICY, target=target) for target in (None, 128))
+    assert small.width <= full.width
+    assert min(small.size) >= min(128, *full.size)
+    far = np.abs(square(full, 128).astype(int) - square(small, 128))
     assert far.mean() < 2
     assert np.percentile(far, 99) < 10
 
@@ -65,8 +65,8 @@ def test_a_turned_photo_is_turned_the_same_when_it_is_decoded_small(orientation:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = saved(shapes((1201, 601)), "JPEG", exif=exif)
-    whole, small = (square(decode(data, POLICY, target=target), 64).astype(int) for target in (None, 64))
-    assert np.abs(whole - small).mean() < 2
+    full, small = (square(decode(data, POLICY, target=target), 64).astype(int) for target in (None, 64))
+    assert np.abs(full - small).mean() < 2
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.95])

@@ -30,11 +30,11 @@ class Shop(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     peers: set[tuple[str, int]]
-    asked: list[str]
+    paths: list[str]
 
     def do_GET(self) -> None:
         type(self).peers.add(self.client_address[:2])
-        type(self).asked.append(self.path)
+        type(self).paths.append(self.path)
         kind, _, rest = self.path.lstrip("/").partition("/")
         match kind:
             case "status":
@@ -44,7 +44,7 @@ class Shop(BaseHTTPRequestHandler):
             case "to":
                 self.go(rest)
             case "stumbles":
-                self.answer(503 if self.asked.count(self.path) <= int(rest) else 200, BODY)
+                self.answer(503 if self.paths.count(self.path) <= int(rest) else 200, BODY)
             case "slow":
                 time.sleep(float(rest.partition("?")[0]))
                 self.answer(200, BODY)
@@ -67,11 +67,11 @@ class Shop(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def go(self, where: str) -> None:
-        self.answer(302, b"", {"location": where})
+    def go(self, location: str) -> None:
+        self.answer(302, b"", {"location": location})
 
     def drip(self) -> None:
-        """Bytes without end and without a length, each in good time."""
+        """Endless bytes without a length, each sent in time."""
         self.send_response(200)
         self.send_header("connection", "close")
         self.end_headers()
@@ -87,13 +87,13 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is what these tests are about."""
+        """Ignored: these tests hang up on purpose."""
 
 
 @pytest.fixture
 def shop() -> Iterator[str]:
     Shop.peers = set()
-    Shop.asked = []
+    Shop.paths = []
     server = Server(("127.0.0.1", 0), Shop)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -185,13 +185,13 @@ async def test_a_host_that_stumbles_is_asked_again(shop: str) -> None:
 
 async def test_a_dead_host_costs_a_few_timeouts_and_not_one_a_product(shop: str) -> None:
     now = 0.0
-    policy = ImagePolicy(allow_hosts=("127.0.0.1",), read_timeout_s=0.2, again=FetchRetryPolicy(initial_s=0.001))
+    policy = ImagePolicy(allow_hosts=("127.0.0.1",), read_timeout_s=0.2, retry=FetchRetryPolicy(initial_s=0.001))
     async with ImageFetcher(policy, clock=lambda: now) as images:
         started = time.monotonic()
         problems = [await caught(images, f"{shop}/slow/0.5?{i}") for i in range(50)]
         assert time.monotonic() - started < 3.0
-        assert len(Shop.asked) == policy.breaker.failures
-        assert "has failed 5 times in a row; it is asked again in 30 s" in problems[-1].reason
+        assert len(Shop.paths) == policy.breaker.failures
+        assert "has failed 5 times in a row; the next request is allowed in 30 s" in problems[-1].reason
         now += policy.breaker.open_s
         assert await images.fetch(f"{shop}/ok") == BODY
         assert await images.fetch(f"{shop}/ok") == BODY
@@ -212,7 +212,7 @@ async def test_one_host_is_not_asked_for_everything_at_once_and_keeps_nobody_els
         other = shop.replace("127.0.0.1", "localhost")
         assert await images.fetch(f"{other}/ok") == BODY
         assert not any(task.done() for task in busy)
-        assert len([path for path in Shop.asked if path.startswith("/slow")]) == 2
+        assert len([path for path in Shop.paths if path.startswith("/slow")]) == 2
         assert await asyncio.gather(*busy) == [BODY] * 4
 
 
@@ -229,7 +229,7 @@ def test_whatever_a_url_is_nothing_but_a_problem_comes_of_it(start: str, rest: s
         raise OSError("name not known")
 
     async def fetch() -> None:
-        policy = ImagePolicy(again=FetchRetryPolicy(tries=1))
+        policy = ImagePolicy(retry=FetchRetryPolicy(tries=1))
         async with ImageFetcher(policy, resolve=nowhere) as images:
             await images.fetch(start + rest)
 

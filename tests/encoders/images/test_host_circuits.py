@@ -1,4 +1,4 @@
-"""A host that is down is left alone, then asked once; and one that stumbles is asked again."""
+"""A host that is down gets no requests, then one probe; a host that fails briefly gets a retry."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def breakers(clock: Clock) -> HostCircuits:
 
 
 def ask(breakers: HostCircuits, outcome: ImageProblem | None = None, host: str = "a.example") -> None:
-    with breakers.asking(host):
+    with breakers.guard(host):
         if outcome:
             raise outcome
 
@@ -56,7 +56,7 @@ def refused(match: str) -> Iterator[None]:
 def test_failures_in_a_row_open_it_and_others_are_not_asked(breakers: HostCircuits, clock: Clock):
     fail(breakers, 3)
     clock.now += 18
-    with refused(r"a\.example has failed 3 times in a row; it is asked again in 12 s"):
+    with refused(r"a\.example has failed 3 times in a row; the next request is allowed in 12 s"):
         ask(breakers)
     ask(breakers, host="b.example")
 
@@ -74,7 +74,7 @@ def test_an_answer_between_two_failures_begins_the_count_anew(breakers: HostCirc
 def test_half_open_lets_one_probe_through_and_its_answer_closes(breakers: HostCircuits, clock: Clock):
     fail(breakers, 3)
     clock.now += 30
-    with breakers.asking("a.example"), refused("just now"):
+    with breakers.guard("a.example"), refused("a probe is running"):
         ask(breakers)
     fail(breakers, 2)
     ask(breakers)
@@ -85,7 +85,7 @@ def test_a_probe_that_fails_opens_it_for_as_long_again(breakers: HostCircuits, c
     clock.now += 30
     fail(breakers, 1)
     clock.now += 29
-    with refused("4 times in a row; it is asked again in 1 s"):
+    with refused(r"4 times in a row; the next request is allowed in 1\.0 s"):
         ask(breakers)
     clock.now += 1
     ask(breakers)
@@ -94,7 +94,7 @@ def test_a_probe_that_fails_opens_it_for_as_long_again(breakers: HostCircuits, c
 def test_a_probe_that_is_called_off_leaves_room_for_another(breakers: HostCircuits, clock: Clock):
     fail(breakers, 3)
     clock.now += 30
-    with pytest.raises(asyncio.CancelledError), breakers.asking("a.example"):
+    with pytest.raises(asyncio.CancelledError), breakers.guard("a.example"):
         raise asyncio.CancelledError
     ask(breakers)
 
@@ -109,14 +109,14 @@ def test_the_table_is_bounded_and_holds_only_hosts_that_failed(breakers: HostCir
 
 
 class Host:
-    """Gives its answers one after the other."""
+    """Returns its answers in order."""
 
     def __init__(self, *answers: ImageProblem | bytes) -> None:
         self.answers = list(answers)
-        self.asked = 0
+        self.calls = 0
 
     async def __call__(self) -> bytes:
-        self.asked += 1
+        self.calls += 1
         answer = self.answers.pop(0)
         if isinstance(answer, ImageProblem):
             raise answer
@@ -142,7 +142,7 @@ async def test_the_tries_are_counted_and_the_last_problem_is_told():
     host = Host(*[ImageProblem(ImageState.UNAVAILABLE, str(number)) for number in range(5)])
     with pytest.raises(ImageProblem, match="2"):
         await retry_fetch(host, FetchRetryPolicy(tries=3), time_left=lambda: 1.0, uniform=no_wait)
-    assert host.asked == 3
+    assert host.calls == 3
 
 
 @pytest.mark.parametrize("problem", [GONE, CircuitOpen("left alone"), ImageProblem(ImageState.BLOCKED, "no")])
@@ -150,11 +150,11 @@ async def test_what_another_try_cannot_change_is_not_tried_again(problem: ImageP
     host = Host(problem)
     with pytest.raises(ImageProblem):
         await retry_fetch(host, FetchRetryPolicy(), time_left=lambda: 1.0, uniform=no_wait)
-    assert host.asked == 1
+    assert host.calls == 1
 
 
 async def test_no_try_begins_after_the_time_of_the_fetch():
     host = Host(DOWN, b"photo")
     with pytest.raises(ImageProblem):
         await retry_fetch(host, FetchRetryPolicy(), time_left=lambda: 0.1, uniform=lambda low, high: high)
-    assert host.asked == 1
+    assert host.calls == 1

@@ -1,4 +1,4 @@
-"""The table of hostile and odd photos, row by row, against real servers."""
+"""The table of hostile and unusual photos, row by row, against real servers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POLICY = ImagePolicy(
     connect_timeout_s=0.3,
     read_timeout_s=0.3,
     total_timeout_s=0.6,
-    again=FetchRetryPolicy(tries=1),
+    retry=FetchRetryPolicy(tries=1),
 )
 NAMES = {
     "shop.example": ["127.0.0.1"],
@@ -47,14 +47,14 @@ def deaf() -> Iterator[int]:
 
 
 def rebinding() -> Callable[[str, int], Any]:
-    """A resolver of NAMES; rebound.example is allowed the first time, and private from then on."""
-    asked: list[str] = []
+    """A resolver of NAMES; rebound.example is public the first time, and private afterwards."""
+    paths: list[str] = []
 
     async def names(name: str, port: int) -> list[str]:
         name = name.lower().rstrip(".")
         if name == "rebound.example":
-            asked.append(name)
-            return ["127.0.0.1"] if len(asked) == 1 else ["10.0.0.9"]
+            paths.append(name)
+            return ["127.0.0.1"] if len(paths) == 1 else ["10.0.0.9"]
         if name in NAMES:
             return NAMES[name]
         if len(name) < 64 and name[-1:].isalpha() and ":" not in name and name != "localhost":
@@ -75,7 +75,7 @@ async def becomes(url: str, policy: ImagePolicy) -> Image.Image | ImageProblem:
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 async def test_what_becomes_of_it(row: Row, host: hosts.Host, deaf: int) -> None:
-    host.asked.clear()
+    host.paths.clear()
     url = row.url.replace("{port}", str(host.port)).replace("{deaf}", str(deaf))
     policy = replace(POLICY, **row.policy)
     if "rebound" in url:
@@ -88,19 +88,19 @@ async def test_what_becomes_of_it(row: Row, host: hosts.Host, deaf: int) -> None
         url = f"http://shop.example:{host.port}/{url}"
     outcome = await becomes(url, policy)
     if isinstance(outcome, ImageProblem):
-        told = f"{outcome.state}: {outcome.reason}"
-        assert not callable(row.outcome), told
-        state, said = row.outcome
-        assert outcome.state is state, told
-        assert said in outcome.reason, told
-        assert len(told.split()) > 3
-        assert "secret" not in told
+        problem_text = f"{outcome.state}: {outcome.reason}"
+        assert not callable(row.outcome), problem_text
+        state, expected_reason = row.outcome
+        assert outcome.state is state, problem_text
+        assert expected_reason in outcome.reason, problem_text
+        assert len(problem_text.split()) > 3
+        assert "secret" not in problem_text
     else:
         assert callable(row.outcome), f"a picture of {outcome.size}"
         assert outcome.mode == "RGB"
         assert row.outcome(outcome)
     if row.reached is False:
-        assert not host.asked
+        assert not host.paths
 
 
 def test_the_rows_have_names_of_their_own() -> None:

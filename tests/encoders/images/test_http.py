@@ -21,7 +21,7 @@ BODY = b"a photo over HTTP/2"
 
 @dataclass
 class Shop:
-    """An ASGI application: /slow waits, /big is over the cap, the rest is BODY."""
+    """An ASGI application: /slow waits, /big exceeds the limit, all other paths return BODY."""
 
     url: str = ""
     ca_file: Path = Path()
@@ -52,8 +52,8 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
-    for number, part in enumerate(certificate.cert_chain_pems):
-        part.write_to_path(tmp_path / "cert.pem", append=number > 0)
+    for number, pem in enumerate(certificate.cert_chain_pems):
+        pem.write_to_path(tmp_path / "cert.pem", append=number > 0)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     config = Config()
     config.certfile, config.keyfile = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
@@ -71,8 +71,8 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
 
 
 def policy(shop: Shop, **changes: object) -> ImagePolicy:
-    again = FetchRetryPolicy(tries=1)
-    return ImagePolicy(allow_hosts=("localhost",), ca_file=shop.ca_file, max_bytes=20_000, again=again, **changes)
+    retry = FetchRetryPolicy(tries=1)
+    return ImagePolicy(allow_hosts=("localhost",), ca_file=shop.ca_file, max_bytes=20_000, retry=retry, **changes)
 
 
 async def test_photos_share_a_connection(shop: Shop) -> None:
@@ -95,7 +95,7 @@ async def test_every_failure_has_its_state_and_leaves_the_connection_to_others(s
 
 
 async def test_an_unknown_authority_is_not_trusted(shop: Shop) -> None:
-    async with ImageFetcher(ImagePolicy(allow_hosts=("localhost",), again=FetchRetryPolicy(tries=1))) as images:
+    async with ImageFetcher(ImagePolicy(allow_hosts=("localhost",), retry=FetchRetryPolicy(tries=1))) as images:
         with pytest.raises(ImageProblem, match="certificate") as caught:
             await images.fetch(f"{shop.url}/ok")
     assert caught.value.state is ImageState.UNAVAILABLE

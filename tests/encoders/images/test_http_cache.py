@@ -1,4 +1,4 @@
-"""What was fetched before is asked for conditionally, kept within bounds, shared, and never worse than nothing."""
+"""Cached photos are requested conditionally, bounded and shared; a broken cache never costs a photo."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def host() -> Iterator[hosts.Host]:
 @pytest.fixture
 def policy(tmp_path: Path) -> ImagePolicy:
     cache = HttpCachePolicy(tmp_path / "below" / "photos.sqlite", 1_000_000)
-    return ImagePolicy(allow_hosts=("127.0.0.1",), cache=cache, again=FetchRetryPolicy(tries=2, initial_s=0.001))
+    return ImagePolicy(allow_hosts=("127.0.0.1",), cache=cache, retry=FetchRetryPolicy(tries=2, initial_s=0.001))
 
 
-def said(*headers: str) -> bytes:
+def response(*headers: str) -> bytes:
     return hosts.reply(BODY, *headers)
 
 
@@ -41,7 +41,7 @@ UNCHANGED = hosts.reply(b"", code="304 Not Modified", length="none")
 
 
 async def fetched(host: hosts.Host, policy: ImagePolicy, answer: hosts.Answer, path: str = "x") -> bytes:
-    """By a client of its own, as after a restart."""
+    """The photo, fetched by a new client, as after a restart."""
     host.answers["x"] = answer
     async with ImageFetcher(policy) as images:
         return await images.fetch(f"http://127.0.0.1:{host.port}/{path}")
@@ -49,7 +49,7 @@ async def fetched(host: hosts.Host, policy: ImagePolicy, answer: hosts.Answer, p
 
 @pytest.mark.parametrize("validator", ['etag: "1"', "last-modified: Wed, 21 Oct 2015 07:28:00 GMT"])
 async def test_a_photo_that_has_not_changed_costs_no_body(host, policy, validator: str) -> None:
-    assert await fetched(host, policy, said(validator)) == BODY
+    assert await fetched(host, policy, response(validator)) == BODY
     assert [await fetched(host, policy, UNCHANGED) for _ in range(2)] == [BODY] * 2
     name, value = validator.split(": ", 1)
     condition = {"etag": "if-none-match", "last-modified": "if-modified-since"}[name]
@@ -59,7 +59,7 @@ async def test_a_photo_that_has_not_changed_costs_no_body(host, policy, validato
 
 
 @pytest.mark.parametrize(
-    ("control", "asked"),
+    ("control", "requests"),
     [
         ("max-age=60", 1),
         ("public, max-age=31536000, immutable", 1),
@@ -75,26 +75,26 @@ async def test_a_photo_that_has_not_changed_costs_no_body(host, policy, validato
         ("", 2),
     ],
 )
-async def test_a_host_says_for_how_long_it_need_not_be_asked(host, policy, control: str, asked: int) -> None:
+async def test_a_host_says_for_how_long_it_need_not_be_asked(host, policy, control: str, requests: int) -> None:
     for _ in range(2):
-        assert await fetched(host, policy, said(f"cache-control: {control}")) == BODY
-    assert len(host.asked) == asked
+        assert await fetched(host, policy, response(f"cache-control: {control}")) == BODY
+    assert len(host.paths) == requests
 
 
 async def test_what_must_not_be_stored_is_not(host, policy) -> None:
-    await fetched(host, policy, said('etag: "1"', "cache-control: no-store"))
-    await fetched(host, policy, said('etag: "1"'))
+    await fetched(host, policy, response('etag: "1"', "cache-control: no-store"))
+    await fetched(host, policy, response('etag: "1"'))
     assert "if-none-match" not in host.heads[-1]
 
 
 async def test_what_comes_by_a_redirect_is_not_kept(host, policy) -> None:
     for _ in range(2):
-        assert await fetched(host, policy, said('etag: "1"', "cache-control: max-age=60"), "to//x") == BODY
-    assert len(host.asked) == 4
+        assert await fetched(host, policy, response('etag: "1"', "cache-control: max-age=60"), "to//x") == BODY
+    assert len(host.paths) == 4
 
 
 async def test_a_comparison_that_somebody_else_made_is_not_believed(host, policy) -> None:
-    assert await fetched(host, policy, said('etag: "1"')) == BODY
+    assert await fetched(host, policy, response('etag: "1"')) == BODY
     host.answers["elsewhere"] = UNCHANGED
     with pytest.raises(ImageProblem, match="answered 304"):
         await fetched(host, policy, hosts.go("/elsewhere"))
@@ -104,7 +104,7 @@ async def test_no_answer_is_kept_but_a_photo(host, policy) -> None:
     gone = hosts.reply(b"no", "cache-control: max-age=60", 'etag: "1"', code="404 Not Found")
     with pytest.raises(ImageProblem):
         await fetched(host, policy, gone)
-    assert await fetched(host, policy, said()) == BODY
+    assert await fetched(host, policy, response()) == BODY
 
 
 async def test_the_file_stays_within_its_bound_and_the_longest_unused_goes(tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ async def test_the_file_stays_within_its_bound_and_the_longest_unused_goes(tmp_p
         await files.put(f"{URL}{number}", bytes([number]) * 50_000, {"etag": "1"})
         assert (await files.get(URL + "0")) is not None
     assert (await files.get(URL + "1")) is None
-    assert (kept := await files.get(f"{URL}59")) is not None
-    assert kept.body == bytes([59]) * 50_000
+    assert (cached := await files.get(f"{URL}59")) is not None
+    assert cached.body == bytes([59]) * 50_000
     await files.put(URL, bytes(1_000_001), {"etag": "1"})
     assert await files.get(URL) is None
     await files.aclose()
@@ -131,19 +131,19 @@ async def test_freshness_ends_and_a_clock_set_back_does_not_prolong_it(tmp_path:
     await files.put(URL, BODY, {"etag": "1", "cache-control": "max-age=60"})
     for at, fresh in ((59, True), (61, False), (-5_000_000_000, False)):
         now = 1_000_000_000.0 + at
-        kept = await files.get(URL)
-        assert kept is not None
-        assert kept.fresh is fresh
+        cached = await files.get(URL)
+        assert cached is not None
+        assert cached.fresh is fresh
     await files.aclose()
 
 
 async def test_an_entry_that_is_damaged_is_a_miss(host, policy) -> None:
-    await fetched(host, policy, said("cache-control: max-age=60"))
+    await fetched(host, policy, response("cache-control: max-age=60"))
     with sqlite3.connect(policy.cache.path) as base:
         base.execute("UPDATE photos SET body = x'00'")
     base.close()
-    assert await fetched(host, policy, said("cache-control: max-age=60")) == BODY
-    assert len(host.asked) == 2
+    assert await fetched(host, policy, response("cache-control: max-age=60")) == BODY
+    assert len(host.paths) == 2
 
 
 @pytest.mark.parametrize("damage", [b"no database at all", bytes(5000)])
@@ -151,13 +151,13 @@ async def test_a_file_that_is_damaged_is_begun_anew(host, policy, damage: bytes)
     policy.cache.path.parent.mkdir()
     policy.cache.path.write_bytes(damage)
     for _ in range(3):
-        assert await fetched(host, policy, said("cache-control: max-age=60")) == BODY
-    assert len(host.asked) <= 2
+        assert await fetched(host, policy, response("cache-control: max-age=60")) == BODY
+    assert len(host.paths) <= 2
 
 
 async def test_a_folder_that_cannot_be_written_costs_the_cache_and_no_photo(host, policy, tmp_path: Path) -> None:
     (tmp_path / "below").write_bytes(b"a file where the folder should be")
-    assert await fetched(host, policy, said('etag: "1"')) == BODY
+    assert await fetched(host, policy, response('etag: "1"')) == BODY
     assert (tmp_path / "below").is_file()
 
 

@@ -1,4 +1,4 @@
-"""The rules of addresses, over all addresses there are."""
+"""The rules for public addresses, over the whole address space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photos in an object store: a real one for what works, and one that misbehaves for what does not."""
+"""Photos in an object store: a real one for successes, a misbehaving one for failures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BLOCKED, MISSING, UNAVAILABLE = ImageState.BLOCKED, ImageState.MISSING, ImageSta
 
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Those of a file, as an operator's own would be; nothing of this machine's."""
+    """Credentials from a file, as an operator has them, and none of this machine."""
     given = tmp_path / "credentials"
     given.write_text("[default]\naws_access_key_id = FROMFILE\naws_secret_access_key = secret\n")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
@@ -36,7 +36,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server whose bucket `shop` holds some objects, and `other` one that is nobody's business."""
+    """The address of a server whose bucket `shop` holds some objects, and whose bucket `other` must not be read."""
     data = tmp_path_factory.mktemp("store")
     for name, body in {
         "shop/a.jpg": BODY,
@@ -81,7 +81,7 @@ def policy(endpoint: str, tries: int = 1) -> ImagePolicy:
         max_bytes=1000,
         read_timeout_s=1.0,
         total_timeout_s=0.5,
-        again=FetchRetryPolicy(tries=tries, initial_s=0.001),
+        retry=FetchRetryPolicy(tries=tries, initial_s=0.001),
         s3=S3Policy(BUCKETS, endpoint),
     )
 
@@ -100,32 +100,32 @@ async def test_objects_are_read_by_their_keys_as_they_stand(store: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "state", "said"),
+    ("url", "state", "expected_reason"),
     [
-        ("s3://shop/none.jpg", MISSING, "no such object"),
-        ("s3://gone/a.jpg", MISSING, "no such object"),
-        ("s3://shop/deep", MISSING, "no such object"),
+        ("s3://shop/none.jpg", MISSING, "does not exist"),
+        ("s3://gone/a.jpg", MISSING, "does not exist"),
+        ("s3://shop/deep", MISSING, "does not exist"),
         ("s3://shop/big", ImageState.TOO_LARGE, "1,000 bytes"),
         ("s3://shop/empty", ImageState.BROKEN, "empty"),
-        ("s3://other/secret", BLOCKED, "the bucket other is not one"),
-        ("s3://SHOP/a.jpg", BLOCKED, "the bucket SHOP is not one"),
-        ("s3://me:x@shop/a.jpg", BLOCKED, "is not one"),
-        ("s3:shop/a.jpg", BLOCKED, "is not one"),
-        ("s3:///shop/a.jpg", BLOCKED, "is not one"),
+        ("s3://other/secret", BLOCKED, "the bucket other is not allowed"),
+        ("s3://SHOP/a.jpg", BLOCKED, "the bucket SHOP is not allowed"),
+        ("s3://me:x@shop/a.jpg", BLOCKED, "is not allowed"),
+        ("s3:shop/a.jpg", BLOCKED, "is not allowed"),
+        ("s3:///shop/a.jpg", BLOCKED, "is not allowed"),
         ("s3://shop/../other/secret", BLOCKED, "lead out of its bucket"),
         ("s3://shop/x/../../other/secret", BLOCKED, "lead out of its bucket"),
         ("s3://shop/./a.jpg", BLOCKED, "lead out of its bucket"),
         ("s3://shop//a.jpg", BLOCKED, "an empty part"),
-        ("s3://shop", MISSING, "no object of the bucket shop"),
-        ("s3://shop/", MISSING, "no object of the bucket shop"),
-        ("s3://shop/a\nb", MISSING, "no object"),
+        ("s3://shop", MISSING, "no valid key in the bucket shop"),
+        ("s3://shop/", MISSING, "no valid key in the bucket shop"),
+        ("s3://shop/a\nb", MISSING, "no valid key"),
         ("s3://shop/a\ud800", MISSING, "not a URL"),
-        ("s3://shop/" + "ä" * 513, MISSING, "no object"),
+        ("s3://shop/" + "ä" * 513, MISSING, "no valid key"),
     ],
 )
-async def test_what_a_url_may_not_say(store: str, url: str, state: ImageState, said: str) -> None:
-    found = await problem(url, policy(store))
-    assert (found.state, said in found.reason) == (state, True), found.reason
+async def test_what_a_url_may_not_say(store: str, url: str, state: ImageState, expected_reason: str) -> None:
+    image_problem = await problem(url, policy(store))
+    assert (image_problem.state, expected_reason in image_problem.reason) == (state, True), image_problem.reason
 
 
 async def test_no_bucket_is_allowed_until_it_is_named() -> None:
@@ -143,8 +143,8 @@ async def test_no_bucket_is_allowed_until_it_is_named() -> None:
     ],
 )
 async def test_every_failure_has_its_state(broken: hosts.Host, bucket: str, state: ImageState) -> None:
-    found = await problem(f"s3://{bucket}/a.jpg", policy(f"http://127.0.0.1:{broken.port}"))
-    assert found.state is state, found.reason
+    image_problem = await problem(f"s3://{bucket}/a.jpg", policy(f"http://127.0.0.1:{broken.port}"))
+    assert image_problem.state is state, image_problem.reason
     assert all("FROMFILE" in head["authorization"] for head in broken.heads)
     assert all("/eu-central-1/s3/" in head["authorization"] for head in broken.heads)
 
@@ -155,4 +155,4 @@ async def test_a_store_that_nobody_is_at_is_unavailable() -> None:
 
 async def test_a_store_that_fails_is_asked_again_as_often_as_any_host(broken: hosts.Host) -> None:
     await problem("s3://failing/a.jpg", policy(f"http://127.0.0.1:{broken.port}", tries=3))
-    assert len(broken.asked) == 3
+    assert len(broken.paths) == 3

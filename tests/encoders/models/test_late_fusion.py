@@ -1,4 +1,4 @@
-"""What `builtin:small` promises: unit vectors of one space, whatever is missing, and photos that can be asked for."""
+"""`builtin:small`: unit vectors of one space, whatever part is missing, and photos that queries find."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from tests.encoders.conftest import picture
 def item(small: SingleStreamModel, title: str, colour: str | None = None) -> dict[str, Vector]:
     inputs = [small.prepare(title, None if colour is None else picture(colour))]
     with torch.inference_mode():
-        (found,) = finish_items(small.forward_items(inputs), inputs)
-    assert found is not None
-    return found
+        (output,) = finish_items(small.forward_items(inputs), inputs)
+    assert output is not None
+    return output
 
 
 def query(small: SingleStreamModel, text: str = "", colour: str | None = None) -> Vector:
@@ -50,26 +50,26 @@ def query(small: SingleStreamModel, text: str = "", colour: str | None = None) -
 def test_whatever_is_missing_there_are_unit_vectors_of_the_space(
     small: SingleStreamModel, title: str, colour: str | None
 ) -> None:
-    found = item(small, title, colour)
+    output = item(small, title, colour)
     names = {FUSED: True, IMAGE: colour is not None, TITLE: bool(title) or colour is None}
-    assert set(found) == {name for name, there in names.items() if there}
-    for name, vector in found.items():
+    assert set(output) == {name for name, present in names.items() if present}
+    for name, vector in output.items():
         assert vector.shape == (small.space.vectors[name],)
         assert vector.dtype == np.float32
         assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_title_alone_is_its_title_vector_and_near_a_query_of_its_words(small: SingleStreamModel) -> None:
-    found = item(small, "Plain mug")
-    np.testing.assert_allclose(found[FUSED], found[TITLE], atol=1e-6)
-    np.testing.assert_allclose(item(small, "Plain mug", "red")[TITLE], found[TITLE], atol=1e-2)
-    assert found[TITLE] @ query(small, "Plain mug") > 0.8
+    output = item(small, "Plain mug")
+    np.testing.assert_allclose(output[FUSED], output[TITLE], atol=1e-6)
+    np.testing.assert_allclose(item(small, "Plain mug", "red")[TITLE], output[TITLE], atol=1e-2)
+    assert output[TITLE] @ query(small, "Plain mug") > 0.8
 
 
 def test_a_photo_alone_is_its_image_vector(small: SingleStreamModel) -> None:
-    found = item(small, "", "red")
-    np.testing.assert_allclose(found[FUSED], found[IMAGE], atol=1e-6)
-    np.testing.assert_allclose(item(small, "Plain mug", "red")[IMAGE], found[IMAGE], atol=1e-2)
+    output = item(small, "", "red")
+    np.testing.assert_allclose(output[FUSED], output[IMAGE], atol=1e-6)
+    np.testing.assert_allclose(item(small, "Plain mug", "red")[IMAGE], output[IMAGE], atol=1e-2)
 
 
 def test_vectors_hardly_depend_on_their_batch(small: SingleStreamModel) -> None:
@@ -95,9 +95,9 @@ def test_padded_are_the_tokens_and_zeros_up_to_a_length(texts: list[list[int]]) 
     for lengths in ((), (4, 8)):
         ids, seen = padded(texts, lengths=lengths)
         longest = max(map(len, texts), default=0)
-        length = next((one for one in lengths if one >= longest), longest)
-        assert ids.tolist() == [some + [0] * (length - len(some)) for some in texts]
-        assert seen.tolist() == [[True] * len(some) + [False] * (length - len(some)) for some in texts]
+        length = next((candidate for candidate in lengths if candidate >= longest), longest)
+        assert ids.tolist() == [tokens + [0] * (length - len(tokens)) for tokens in texts]
+        assert seen.tolist() == [[True] * len(tokens) + [False] * (length - len(tokens)) for tokens in texts]
 
 
 def drawn(kind: str, colour: str, *, view: int) -> Image:
@@ -107,10 +107,10 @@ def drawn(kind: str, colour: str, *, view: int) -> Image:
 @pytest.mark.parametrize("kind", ["mug", "cushion"])
 def test_a_text_finds_by_what_only_the_photo_shows(small: SingleStreamModel, kind: str) -> None:
     inputs = [small.prepare("Harbour, hand made", drawn(kind, colour, view=5)) for colour in COLOURS]
-    asked = [small.prepare(f"{colour} {kind}", None) for colour in COLOURS]
+    queries = [small.prepare(f"{colour} {kind}", None) for colour in COLOURS]
     shelf = to_vectors(small.forward_items(inputs)[FUSED])
-    found = (to_vectors(small.forward_queries(asked)) @ shelf.T).argmax(1)
-    right = int((found == np.arange(len(COLOURS))).sum())
+    output = (to_vectors(small.forward_queries(queries)) @ shelf.T).argmax(1)
+    right = int((output == np.arange(len(COLOURS))).sum())
     assert right >= len(COLOURS) - 3, "of neighbouring shades one may be taken for the other"
 
 
@@ -120,26 +120,26 @@ def test_a_photo_finds_the_like(small: SingleStreamModel, name: str) -> None:
     shelf_inputs = [small.prepare("Harbour, hand made", drawn(*look, view=5)) for look in looks]
     query_inputs = [small.prepare("", drawn(*look, view=6)) for look in looks]
     shelf = to_vectors(small.forward_items(shelf_inputs)[name])
-    found = (to_vectors(small.forward_queries(query_inputs)) @ shelf.T).argmax(1)
-    same = np.array([looks[i] == look for i, look in zip(found, looks, strict=True)])
+    output = (to_vectors(small.forward_queries(query_inputs)) @ shelf.T).argmax(1)
+    same = np.array([looks[i] == look for i, look in zip(output, looks, strict=True)])
     assert same.mean() > 0.8
-    assert all(looks[i][0] == look[0] for i, look in zip(found, looks, strict=True)), "never another kind"
+    assert all(looks[i][0] == look[0] for i, look in zip(output, looks, strict=True)), "never another kind"
 
 
 def test_words_still_mean_what_they_meant_to_the_text_backbone(small: SingleStreamModel) -> None:
     titles = ["Velvet sofa, three seats", "Stainless steel kettle", "Garden hose, 20 m", "Wool blanket"]
     shelf = np.stack([item(small, title)[FUSED] for title in titles])
-    asked = ["couch", "boil water", "watering the lawn", "something warm for the bed"]
-    found = [int(np.argmax(shelf @ query(small, text))) for text in asked]
-    assert found == [0, 1, 2, 3]
+    queries = ["couch", "boil water", "watering the lawn", "something warm for the bed"]
+    output = [int(np.argmax(shelf @ query(small, text))) for text in queries]
+    assert output == [0, 1, 2, 3]
 
 
 def test_the_weights_survive_their_file(tmp_path: Path) -> None:
     towers = read(BUILTIN)
     save(towers, tmp_path / "again.safetensors")
-    again = read(tmp_path / "again.safetensors")
+    second = read(tmp_path / "again.safetensors")
     for name, value in towers.state_dict().items():
-        torch.testing.assert_close(value, again.state_dict()[name])
+        torch.testing.assert_close(value, second.state_dict()[name])
     assert digest(tmp_path / "again.safetensors") == digest(BUILTIN), "writing is deterministic"
 
 
@@ -156,12 +156,12 @@ def test_other_weights_are_another_space(tmp_path: Path, small: SingleStreamMode
 
 
 def test_canonical_vectors() -> None:
-    """The first five numbers, in full precision. Weights trained anew change them, and the space's id with them."""
+    """The first five numbers, in full precision. New weights change them, and the id of the space."""
     exact = SingleStreamModel(BUILTIN, name="builtin:small", precision="float32")
-    found = item(exact, "Red cushion, 40 cm", "red")
+    output = item(exact, "Red cushion, 40 cm", "red")
     canonical = {
-        FUSED: (found[FUSED], [0.1182, 0.0921, 0.0605, -0.1492, -0.0011]),
-        IMAGE: (found[IMAGE], [0.1350, 0.0381, 0.0656, -0.1507, 0.0045]),
+        FUSED: (output[FUSED], [0.1182, 0.0921, 0.0605, -0.1492, -0.0011]),
+        IMAGE: (output[IMAGE], [0.1350, 0.0381, 0.0656, -0.1507, 0.0045]),
         "query": (query(exact, "red cushion"), [0.0833, 0.1340, 0.0303, -0.1268, 0.0287]),
     }
     for name, (vector, expected) in canonical.items():

@@ -1,4 +1,4 @@
-"""Models by name, and dual encoders of transformers made here from a config."""
+"""Models by name, and dual encoders of transformers made from a config."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_checkpoint_is_a_folder_with_towers_of_ones_own(tmp_path: Path) -> Non
 def test_a_checkpoint_has_one_space_by_whatever_path_it_is_reached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker and a search that are started in different folders, or see different mounts, must find each other."""
+    """A worker and a search service in different folders, or with different mounts, must use the same space."""
     (tmp_path / "one" / "mugs").mkdir(parents=True)
     shutil.copy(BUILTIN, tmp_path / "one" / "mugs" / CHECKPOINT)
     shutil.copytree(tmp_path / "one", tmp_path / "other")
@@ -62,11 +62,11 @@ def test_a_checkpoint_that_is_not_there_or_is_none_says_how_to_make_one(tmp_path
         load(f"checkpoint:{tmp_path}")
 
 
-@pytest.mark.filterwarnings("default")  # what a missing network makes the hub's client warn about is not ours
+@pytest.mark.filterwarnings("default")  # the hub's client warns without a network
 def test_a_model_that_cannot_be_had_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="cannot be had"):
+    with pytest.raises(InvalidInput, match="cannot be loaded"):
         load(f"hf:{tmp_path / 'nothing'}")
-    with pytest.raises(InvalidInput, match="cannot be had"):
+    with pytest.raises(InvalidInput, match="cannot be loaded"):
         load(f"hf:{tmp_path}@main")
 
 
@@ -148,14 +148,14 @@ def test_a_dual_encoder_gives_what_transformers_gives(tmp_path: Path) -> None:
     from transformers import CLIPModel, CLIPProcessor
 
     folder = saved_clip(tmp_path)
-    ours, theirs = load(f"hf:{folder}"), CLIPModel.from_pretrained(folder).eval()
+    ours, reference = load(f"hf:{folder}"), CLIPModel.from_pretrained(folder).eval()
     photo = picture("blue", side=40)
     inputs = CLIPProcessor.from_pretrained(folder)(text=["blue hat"], images=[photo], return_tensors="pt")
     with torch.inference_mode():
-        expected = theirs(**inputs)
-    found = ours.forward_items([ours.prepare("", photo), ours.prepare("blue hat", None)])
-    np.testing.assert_allclose(found[FUSED][0], expected.image_embeds[0], atol=1e-5, rtol=1e-4)
-    np.testing.assert_allclose(found[FUSED][1], expected.text_embeds[0], atol=1e-5, rtol=1e-4)
+        expected = reference(**inputs)
+    output = ours.forward_items([ours.prepare("", photo), ours.prepare("blue hat", None)])
+    np.testing.assert_allclose(output[FUSED][0], expected.image_embeds[0], atol=1e-5, rtol=1e-4)
+    np.testing.assert_allclose(output[FUSED][1], expected.text_embeds[0], atol=1e-5, rtol=1e-4)
 
 
 def test_the_space_of_a_dual_encoder_changes_with_its_weights(tmp_path: Path) -> None:
@@ -175,15 +175,15 @@ def test_the_space_of_a_dual_encoder_changes_with_its_weights(tmp_path: Path) ->
 
 @pytest.mark.filterwarnings("default")
 def test_an_interrupted_download_is_told(tmp_path: Path) -> None:
-    """Cut short in the middle, and with a tensor that never came: transformers would draw that at random."""
+    """A truncated file, and a missing tensor, which transformers would fill with random numbers."""
     from safetensors.torch import load_file, save_file
 
     weights = saved_clip(tmp_path) / "model.safetensors"
-    whole = weights.read_bytes()
-    weights.write_bytes(whole[: len(whole) // 2])
+    complete = weights.read_bytes()
+    weights.write_bytes(complete[: len(complete) // 2])
     with pytest.raises(InvalidInput, match="incomplete: fetch them again"):
         load(f"hf:{tmp_path}")
-    weights.write_bytes(whole)
+    weights.write_bytes(complete)
     state = load_file(weights)
     del state["text_projection.weight"]
     save_file(state, weights, metadata={"format": "pt"})
@@ -196,7 +196,7 @@ def test_a_model_without_two_towers_is_refused(tmp_path: Path) -> None:
 
     BertModel(BertConfig(**_small({"vocab_size": 8}))).save_pretrained(tmp_path)
     _tokenizer().save_pretrained(tmp_path)  # type: ignore[attr-defined]
-    with pytest.raises(InvalidInput, match=r"cannot be had|no text and image tower"):
+    with pytest.raises(InvalidInput, match=r"cannot be loaded|no text and image tower"):
         load(f"hf:{tmp_path}")
 
 

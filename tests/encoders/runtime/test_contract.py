@@ -1,4 +1,4 @@
-"""Whatever runs a tower gives what torch gives, on products: one suite for all runtimes and families."""
+"""Every runtime gives the vectors of torch, on products: one suite for all runtimes and families."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from encoders.runtime.policy import Precision
 from encoders.towers.late_fusion import LateFusion, LateFusionShape, save
 from liveshelf.sample import COLOURS, KINDS, Look, Spec, photo
 
-# Torch's own bfloat16 has 0.991 on photos of one plain colour, whose features spread least.
+# Torch's own bfloat16 has 0.991 on photos of one plain colour, whose features vary least.
 LEAST = {"float32": 0.9999, "bfloat16": 0.985, "int8": 0.97}
 Family = LateFusionModel | SingleStreamModel
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Heads for late fusion, which no training has seen."""
+    """Untrained heads for late fusion."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("checkpoint") / "fusion.safetensors"
     save(LateFusion(LateFusionShape(dim=32)).requires_grad_(False), path)
@@ -65,10 +65,10 @@ def served(request: pytest.FixtureRequest, reference: Family, checkpoint: Path, 
     runtime, precision = request.param
     kind = "small" if isinstance(reference, LateFusionModel) else "trained"
     policy = RuntimePolicy(runtime, exports, forwards=2, threads=1, precision=precision)
-    found = family(kind, checkpoint, None if precision == "int8" else precision, policy)
-    assert found.runs.lower().startswith(runtime)
-    assert found.runs.endswith(precision)
-    return found
+    model = family(kind, checkpoint, None if precision == "int8" else precision, policy)
+    assert model.runs.lower().startswith(runtime)
+    assert model.runs.endswith(precision)
+    return model
 
 
 def family(kind: str, checkpoint: Path, precision: Precision | None, policy: RuntimePolicy | None) -> Family:
@@ -79,16 +79,16 @@ def family(kind: str, checkpoint: Path, precision: Precision | None, policy: Run
 
 def products(model: Family) -> list[Inputs]:
     """Titles of all lengths with and without photos, and photos alone."""
-    found = []
+    batch = []
     for n, (kind, colour) in enumerate(zip(list(KINDS)[:8], COLOURS, strict=False)):
         seen = photo(Spec(Look(kind, KINDS[kind].shapes[0], colour, "plain", colour), n))
         title = ("" if n % 4 == 3 else f"{colour} {kind} ") * (1 + n % 5)
-        found.append(model.prepare(title, None if n % 4 == 1 else seen))
-    return found
+        batch.append(model.prepare(title, None if n % 4 == 1 else seen))
+    return batch
 
 
 def vectors(model: Family, batch: Sequence[Inputs]) -> NDArray[np.float32]:
-    """Every vector that the products and queries have, (vectors, dim)."""
+    """All vectors of the inputs as products and as queries, (vectors, dim)."""
     items = finish_items(model.forward_items(batch), batch)
     queries = to_vectors(model.forward_queries(batch))
     return np.stack([*(vector for named in items if named for vector in named.values()), *queries])
@@ -96,8 +96,8 @@ def vectors(model: Family, batch: Sequence[Inputs]) -> NDArray[np.float32]:
 
 def test_items_and_queries_are_what_torch_makes_of_them(reference: Family, served: Family) -> None:
     batch = products(reference)
-    expected, found = vectors(reference, batch), vectors(served, batch)
-    assert (expected * found).sum(1).min() >= LEAST[served.runs.split()[-1]]
+    expected, output = vectors(reference, batch), vectors(served, batch)
+    assert (expected * output).sum(1).min() >= LEAST[served.runs.split()[-1]]
     assert served.space.id == reference.space.id
 
 
@@ -105,8 +105,8 @@ def test_texts_alone_are_what_torch_makes_of_them_among_others(reference: Family
     batch = [reference.prepare(" ".join(["red mug"] * n), None) for n in (1, 2, 5, 6, 7, 8, 20, 40)]
     expected = vectors(reference, batch)
     alone = [vectors(served, [inputs]) for inputs in batch]
-    found = np.concatenate([np.concatenate([one[:-1] for one in alone]), np.stack([one[-1] for one in alone])])
-    assert (expected * found).sum(1).min() >= LEAST[served.runs.split()[-1]]
+    output = np.concatenate([np.concatenate([rows[:-1] for rows in alone]), np.stack([rows[-1] for rows in alone])])
+    assert (expected * output).sum(1).min() >= LEAST[served.runs.split()[-1]]
 
 
 def test_several_threads_at_once_do_not_disturb_each_other(served: Family) -> None:
@@ -126,13 +126,13 @@ def test_torch_is_not_loaded_where_the_exports_are_kept(exports: Path, tmp_path:
     assert served.runs.startswith("OpenVINO")
     script = (
         "import sys; from pathlib import Path; from encoders import load; from encoders.runtime import RuntimePolicy;"
-        "from encoders.batching.executor import run_splitting_on_oom;"
+        "from encoders.batching.oom_split import run_splitting_on_oom;"
         "model = load('builtin:small', runtime=RuntimePolicy('openvino', Path(sys.argv[1])));"
         "found = run_splitting_on_oom(lambda some: [model.forward_items(some)], [model.prepare('red mug', None)]);"
         "print(found[0]['fused'].shape, 'torch' in sys.modules)"
     )
-    told = subprocess.run([sys.executable, "-c", script, str(exports)], check=True, capture_output=True, text=True)
-    assert told.stdout.split() == ["(1,", "256)", "False"]
+    process = subprocess.run([sys.executable, "-c", script, str(exports)], check=True, capture_output=True, text=True)
+    assert process.stdout.split() == ["(1,", "256)", "False"]
 
 
 @pytest.mark.parametrize("name", ["tower.bin", "tower.xml"])
@@ -147,8 +147,8 @@ def test_a_damaged_export_gives_the_right_vectors(exports: Path, tmp_path: Path,
         data = bytearray(file.read_bytes())
         data[len(data) // 2 :: 4099] = bytes(len(data[len(data) // 2 :: 4099]))
         file.write_bytes(data)
-    again = family("trained", tmp_path, "float32", RuntimePolicy("openvino", tmp_path))
-    assert (expected * vectors(again, products(again))).sum(1).min() >= LEAST["float32"]
+    repaired = family("trained", tmp_path, "float32", RuntimePolicy("openvino", tmp_path))
+    assert (expected * vectors(repaired, products(repaired))).sum(1).min() >= LEAST["float32"]
 
 
 SIGNALS = """
@@ -171,5 +171,5 @@ assert stack() == before, "the main thread has another stack for signals"
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the C library of Linux")
 def test_the_main_thread_keeps_its_stack_for_signals(exports: Path) -> None:
-    """One that a runtime gave it would be gone with the runtime, and the next signal would end the process."""
+    """A runtime's own stack would be freed with the runtime, and the next signal would end the process."""
     subprocess.run([sys.executable, "-c", SIGNALS, str(exports)], check=True, timeout=120)

@@ -1,4 +1,4 @@
-"""Exports that are kept, damaged, stale, or of a runtime that fails: the right vectors, always."""
+"""Exports on disk: the vectors are right also if one is damaged or stale, or its runtime fails."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Doubled(nn.Module):
 
 
 class Pickled:
-    """A runtime whose exports are what torch writes of a tower's factor."""
+    """A runtime whose export is one byte, the factor of the tower."""
 
     version = says = "Pickled 1"
 
@@ -50,13 +50,13 @@ class Pickled:
 
 
 def plan(**changes: object) -> TowerPlan:
-    made = TowerPlan(name="doubled", weights="w", code="c", reference=Doubled().to, example=(GIVEN,), shapes=((-1, 3),))
-    return replace(made, **changes)  # type: ignore[arg-type]
+    plan = TowerPlan(name="doubled", weights="w", code="c", reference=Doubled().to, example=(GIVEN,), shapes=((-1, 3),))
+    return replace(plan, **changes)  # type: ignore[arg-type]
 
 
 def only(folder: Path) -> Path:
-    (found,) = folder.iterdir()
-    return found
+    (only_export,) = folder.iterdir()
+    return only_export
 
 
 def test_an_export_is_made_once(tmp_path: Path) -> None:
@@ -133,16 +133,16 @@ def workshop(runtime: Pickled, folder: Path | None) -> TowerLoader:
 def test_torch_runs_a_tower_that_its_runtime_fails_on_from_then_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    runtime, made = Pickled(), list[str]()
+    runtime, references = Pickled(), list[str]()
 
     def reference(precision: torch.dtype) -> nn.Module:
-        made.append("torch")
+        references.append("torch")
         return Doubled()
 
     tower = workshop(runtime, tmp_path).tower(plan(reference=reference))
-    made.clear()
+    references.clear()
     assert np.array_equal(tower(GIVEN), 2 * GIVEN)
-    assert not made
+    assert not references
 
     def fails(x: Rows) -> Rows:
         raise TowerError("no such instruction")
@@ -151,7 +151,7 @@ def test_torch_runs_a_tower_that_its_runtime_fails_on_from_then_on(
     assert np.array_equal(tower(GIVEN), 2 * GIVEN)
     runtime.run = lambda x: 3 * x
     assert np.array_equal(tower(GIVEN), 2 * GIVEN)
-    assert made == ["torch"]
+    assert references == ["torch"]
     assert caplog.text.count("no such instruction") == 1
 
 

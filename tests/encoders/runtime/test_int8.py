@@ -1,4 +1,4 @@
-"""The backbones in 8 bits: near to what they are in float32, and in int8 where the processor has that."""
+"""The backbones in 8 bits: close to float32, and computed in int8 if the processor supports it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from encoders.runtime import RuntimePolicy
 from encoders.runtime.int8 import RANGES, computes_in_int8, in_int8
 from encoders.runtime.int8_layers import round_layers, rounded
 from encoders.runtime.plans import grid_plan, text_plan
-from encoders.runtime.policy import Wanted
+from encoders.runtime.policy import PrecisionSetting
 from encoders.runtime.prepare import TowerLoader
 from encoders.towers.backbones import image_tower, text_tower
 from tests.encoders.runtime.test_contract import products
@@ -27,15 +27,15 @@ def backbones() -> Backbones:
     return Backbones(torch.device("cpu"), torch.float32)
 
 
-def cosines(ours: Tensor, theirs: Tensor) -> Tensor:
-    return torch.cosine_similarity(ours.flatten(1), theirs.flatten(1))
+def cosines(computed: Tensor, reference: Tensor) -> Tensor:
+    return torch.cosine_similarity(computed.flatten(1), reference.flatten(1))
 
 
 def test_rounded_layers_make_nearly_the_same_features(backbones: Backbones) -> None:
     batch = products(SingleStreamModel(BUILTIN, name="builtin:small", precision="float32"))
-    photos = torch.from_numpy(np.stack([one.pixels for one in batch if one.pixels is not None]))
+    photos = torch.from_numpy(np.stack([inputs.pixels for inputs in batch if inputs.pixels is not None]))
     words, _, lite0 = backbones.files
-    ids = torch.tensor([one.tokens for one in batch if len(one.tokens) == 4])
+    ids = torch.tensor([inputs.tokens for inputs in batch if len(inputs.tokens) == 4])
     seen = torch.ones_like(ids, dtype=torch.bool)
     with torch.inference_mode():
         seeing, reading = rounded(image_tower(lite0), RANGES), rounded(text_tower(words), RANGES)
@@ -66,7 +66,7 @@ def test_only_backbones_as_they_came_are_rounded(backbones: Backbones) -> None:
 
 
 @pytest.mark.parametrize("precision", ["auto", "bfloat16", "float32", "int8"])
-def test_without_a_runtime_torch_serves_in_floats(precision: Wanted) -> None:
+def test_without_a_runtime_torch_serves_in_floats(precision: PrecisionSetting) -> None:
     policy = RuntimePolicy("torch", precision=precision)
     served = SingleStreamModel(BUILTIN, name="builtin:small", runtime=policy)
     assert "int8" not in served.runs
@@ -74,7 +74,7 @@ def test_without_a_runtime_torch_serves_in_floats(precision: Wanted) -> None:
 
 
 def test_auto_is_int8_where_the_processor_and_the_runtime_compute_in_it(tmp_path: Path) -> None:
-    policies = [RuntimePolicy("openvino", tmp_path, threads=1, precision=wanted) for wanted in ("auto", "bfloat16")]
+    policies = [RuntimePolicy("openvino", tmp_path, threads=1, precision=setting) for setting in ("auto", "bfloat16")]
     fastest, floats = (TowerLoader(policy, "cpu").says for policy in policies)
     assert fastest.endswith("and int8") == computes_in_int8()
     assert "int8" not in floats

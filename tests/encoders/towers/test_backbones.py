@@ -1,4 +1,4 @@
-"""The towers written out here compute what the libraries they come from compute."""
+"""The towers compute the same as the libraries that they replace."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def test_the_text_tower_is_transformers_bert_with_mean_pooling() -> None:
     from transformers import BertModel
 
     words, tokenizer, _ = files()
-    theirs = BertModel.from_pretrained(words.parent, local_files_only=True).eval()
+    reference = BertModel.from_pretrained(words.parent, local_files_only=True).eval()
     ids = torch.tensor([[101, 2417, 11190, 102], [101, 8680, 102, 0]])
     seen = ids != 0
     with torch.inference_mode():
-        hidden = theirs(input_ids=ids, attention_mask=seen.long()).last_hidden_state
+        hidden = reference(input_ids=ids, attention_mask=seen.long()).last_hidden_state
         expected = (hidden * seen[..., None]).sum(1) / seen.sum(1, keepdim=True)
         torch.testing.assert_close(text_tower(words)(ids, seen), expected, atol=1e-5, rtol=1e-4)
     assert tokenizer.name == "tokenizer.json"
@@ -34,39 +34,39 @@ def test_the_text_tower_is_transformers_bert_with_mean_pooling() -> None:
 
 def test_the_image_tower_is_timms_lite0_up_to_its_pooled_head() -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what timm's own imports warn about is not ours
+        warnings.simplefilter("ignore")  # timm's own imports warn
         import timm
 
     weights = files()[2]
-    theirs = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    reference = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
     state = torch.load(weights, weights_only=True)
-    # Both list the same layers in the order the photo passes them.
-    theirs.load_state_dict(dict(zip(theirs.state_dict(), state.values(), strict=True)))
+    # Both list the same layers, in the order of the forward pass.
+    reference.load_state_dict(dict(zip(reference.state_dict(), state.values(), strict=True)))
     photos = torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         scaled = (photos.permute(0, 3, 1, 2).float() - 127) / 128
-        expected = theirs.forward_head(theirs.forward_features(scaled), pre_logits=True)
-        found = image_tower(weights)(photos)
-    assert found.shape == (2, IMAGE_DIM)
-    torch.testing.assert_close(found[:, -expected.shape[1] :], expected, atol=1e-4, rtol=1e-3)
+        expected = reference.forward_head(reference.forward_features(scaled), pre_logits=True)
+        features = image_tower(weights)(photos)
+    assert features.shape == (2, IMAGE_DIM)
+    torch.testing.assert_close(features[:, -expected.shape[1] :], expected, atol=1e-4, rtol=1e-3)
 
 
 def test_padding_changes_nothing_of_a_texts_features() -> None:
     words, tokenizer, _ = files()
     read, inputs = TorchTower(text_plan(words)), partial(prepared, load_tokenizer(tokenizer), photo=None, side=0)
     short, long = inputs("red mug"), inputs("a very much longer title of a very much larger mug")
-    alone, beside = to_vectors(texts([short], read))[0], to_vectors(texts([short, long], read))[0]
-    assert alone @ beside > 0.999
+    alone, in_batch = to_vectors(texts([short], read))[0], to_vectors(texts([short, long], read))[0]
+    assert alone @ in_batch > 0.999
 
 
 def test_a_grid_is_the_mean_and_spread_of_each_cell() -> None:
     tower = image_tower(files()[2])
     photos = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        found, pooled = tower.grid(photos), tower(photos)
+        features, pooled = tower.grid(photos), tower(photos)
         maps, _ = tower._maps(photos)
-    cells = found[:, :-WHOLE_DIM].view(2, 2, 2, CELL_DIM)
-    torch.testing.assert_close(found[:, -WHOLE_DIM:], pooled[:, -WHOLE_DIM:], atol=1e-4, rtol=1e-4)
+    cells = features[:, :-WHOLE_DIM].view(2, 2, 2, CELL_DIM)
+    torch.testing.assert_close(features[:, -WHOLE_DIM:], pooled[:, -WHOLE_DIM:], atol=1e-4, rtol=1e-4)
     for row, column in ((0, 0), (1, 0), (1, 1)):
         parts = []
         for x in maps:
@@ -78,25 +78,25 @@ def test_a_grid_is_the_mean_and_spread_of_each_cell() -> None:
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_attention_written_out_is_torchs_own_both_ways(kind: torch.dtype) -> None:
-    """What is trained through and what is served through are one, and so is the gradient."""
+    """Attention in training equals attention in serving, and so does its gradient."""
     generator = torch.Generator().manual_seed(0)
-    q, k, v, wanted = (torch.randn(3, 2, 5, 8, generator=generator).to(kind) for _ in range(4))
+    q, k, v, gradient = (torch.randn(3, 2, 5, 8, generator=generator).to(kind) for _ in range(4))
     seen = torch.rand(3, 1, 1, 5, generator=generator) < 0.7
     seen[..., 0] = True
-    found = []
+    features = []
     for attention in (attended, lambda q, k, v, seen: F.scaled_dot_product_attention(q, k, v, attn_mask=seen)):
         given = [x.clone().requires_grad_() for x in (q, k, v)]
         mixed = attention(*given, seen)
-        found.append((mixed, *torch.autograd.grad(mixed, given, wanted)))
+        features.append((mixed, *torch.autograd.grad(mixed, given, gradient)))
     close = {"atol": 1e-5, "rtol": 1e-4} if kind == torch.float32 else {"atol": 0.03, "rtol": 0.03}
-    for mine, torchs in zip(*found, strict=True):
+    for mine, torchs in zip(*features, strict=True):
         torch.testing.assert_close(mine, torchs, **close)
     with torch.no_grad():
-        torch.testing.assert_close(attended(q, k, v, seen), found[0][0], **close)
+        torch.testing.assert_close(attended(q, k, v, seen), features[0][0], **close)
 
 
 def test_the_gradient_of_attention_is_right() -> None:
     q, k, v = (torch.randn(2, 1, 3, 4, dtype=torch.double, requires_grad=True) for _ in range(3))
     seen = torch.tensor([[True, True, False], [True, False, True]])[:, None, None]
-    # The shares are single precision however exact the rest is.
+    # The attention weights are in single precision, whatever the precision of the rest.
     assert torch.autograd.gradcheck(lambda *x: attended(*x, seen), (q, k, v), eps=1e-3, atol=1e-3, rtol=1e-2)

@@ -1,4 +1,4 @@
-"""Late fusion against its formula, a product at a time."""
+"""Late fusion against its formula, one product at a time."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ from encoders.towers.preprocessing import MAX_TOKENS, square, tidy
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK", "1"])
 def test_any_photo_becomes_a_square_of_rgb_bytes(mode: str) -> None:
-    found = square(Image.new(mode, (60, 80)), 32)
-    assert found.shape == (32, 32, 3)
-    assert found.dtype == np.uint8
+    pixels = square(Image.new(mode, (60, 80)), 32)
+    assert pixels.shape == (32, 32, 3)
+    assert pixels.dtype == np.uint8
 
 
 def test_a_photo_of_one_colour_keeps_it() -> None:

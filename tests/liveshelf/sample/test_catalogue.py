@@ -78,8 +78,11 @@ def test_a_drawn_folder_is_left_as_it_is_and_a_half_drawn_one_is_not(shop: Path,
     assert photo_path.read_bytes() == b"touched"
     (tmp_path / "complete").unlink()
     (tmp_path / "images" / "sku-09999.jpg").write_bytes(b"left over")
+    killed = tmp_path / ".products.jsonl.1-0123abcd.tmp"
+    killed.write_text("half")
     draw(tmp_path, count=2)
     assert photo_path.read_bytes() == (shop / "images" / "sku-00001.jpg").read_bytes()
+    assert not killed.exists()
     assert len(list((tmp_path / "images").iterdir())) == 2
     assert len(rows(draw(tmp_path, count=3))) == 3
 

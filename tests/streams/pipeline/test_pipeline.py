@@ -66,7 +66,7 @@ async def test_no_more_batches_are_in_flight_than_the_policy_says() -> None:
 async def test_a_batch_ships_at_once_when_idle_and_gathers_while_busy() -> None:
     stages, acks, sizes = RecordingStages(seconds=0.02), Acks(), list[int]()
     policy = BatchPolicy(max_records=64, within_s=60, depth=4)
-    lane = Pipeline(stages, lane="live", batch=policy, observe=lambda passage: sizes.append(len(passage.records)))
+    lane = Pipeline(stages, lane="live", batch=policy, observe=lambda report: sizes.append(len(report.records)))
     async with asyncio.TaskGroup() as group:
         group.create_task(lane.run())
         await lane.put(acks.delivery(0))
@@ -77,7 +77,7 @@ async def test_a_batch_ships_at_once_when_idle_and_gathers_while_busy() -> None:
     assert sizes == [1, 10]
 
 
-async def test_who_puts_into_a_full_lane_waits() -> None:
+async def test_put_waits_while_the_lane_is_full() -> None:
     stages, acks = RecordingStages(trouble=lambda stage, batch: Unavailable("away")), Acks()
     lane = pipeline(stages, depth=1)
     running = asyncio.create_task(lane.run())
@@ -113,11 +113,11 @@ async def test_an_outage_pauses_the_lane_until_it_is_over(stage: str, caplog: py
         async with asyncio.timeout(10):
             while stages.tried.count(stage) <= 5:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        assert str(lane.trouble) == "the index is away"
+        assert str(lane.outage) == "the index is away"
         assert not acks.done
         outage = False
         await passed(lane, acks, 3)
-    assert lane.trouble is None
+    assert lane.outage is None
     assert acks.offsets() == [0, 1, 2]
     assert len(caplog.records) == 2, "one line when it begins and one when it ends"
     assert "pauses" in caplog.messages[0]
@@ -125,7 +125,7 @@ async def test_an_outage_pauses_the_lane_until_it_is_over(stage: str, caplog: py
 
 
 @pytest.mark.parametrize("stage", ["plan", "prepare", "encode", "write"])
-async def test_hopeless_ends_the_lane_and_acknowledges_nothing_after(stage: str) -> None:
+async def test_a_fatal_error_ends_the_lane_and_acknowledges_nothing_after(stage: str) -> None:
     def trouble(at: str, batch: Batch) -> Exception | None:
         return FatalError("the device is lost") if at == stage and batch[0].offset >= 8 else None
 
@@ -190,7 +190,7 @@ async def test_a_lane_cut_off_during_an_outage_ends() -> None:
     assert not acks.done
 
 
-async def test_a_passage_tells_the_seconds_of_every_stage() -> None:
+async def test_a_report_has_the_seconds_of_every_stage() -> None:
     seen: list[BatchReport] = []
     acks = Acks()
     ticks = iter(range(100))
@@ -201,7 +201,7 @@ async def test_a_passage_tells_the_seconds_of_every_stage() -> None:
         await passed(lane, acks, 1)
     assert seen[0].lane == "live"
     assert seen[0].seconds == {"plan": 1, "prepare": 1, "encode": 1, "turn": 1, "write": 1}
-    assert (lane.tally.batches, lane.tally.records, lane.tally.seconds) == (1, 1, seen[0].seconds)
+    assert (lane.stats.batches, lane.stats.records, lane.stats.seconds) == (1, 1, seen[0].seconds)
 
 
 async def test_a_batch_is_written_after_the_one_before_it_however_slow_that_is() -> None:

@@ -103,13 +103,67 @@ def test_the_mapping_can_be_given(tmp_path: Path) -> None:
     assert (row.event["id"], row.event["title"], row.event["attributes"]) == ("1", "L", {"op": "press"})
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("f.csv", "sku,name,image,price,stock,colour\n4711,Cup,a.jpg,43.67 EUR,,red\n"),
+        ("f.TSV", "sku\tname\timage\tprice\tstock\tcolour\n4711\tCup\ta.jpg\t43.67 EUR\t\tred\n"),
+    ],
+)
+def test_a_feed_of_separated_values(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    catalogue = Catalogue(tmp_path, version=9)
+    (row,), bad = read(catalogue)
+    assert catalogue.total == 1
+    assert row.event == {
+        "op": "put",
+        "id": "4711",
+        "version": 9,
+        "title": "Cup",
+        "images": [(tmp_path / "a.jpg").as_uri()],
+        "attributes": {"colour": "red"},
+        "offer": {"price": 43.67, "currency": "EUR"},
+    }
+    assert not bad
+
+
+def test_a_row_with_too_few_columns_is_bad_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text('id,title\n1,"a\nb"\n2\n3,c\n')
+    rows, bad = read(Catalogue(tmp_path / "f.csv", version=9))
+    assert [row.event["id"] for row in rows] == ["1", "3"]
+    assert [(b.row, b.reason) for b in bad] == [(4, "it has 1 columns, and the header has 2")]
+
+
+@pytest.mark.parametrize("name", ["f.csv", "f.jsonl"])
+def test_a_column_that_is_given_leaves_the_others_found_by_name(tmp_path: Path, name: str) -> None:
+    row = {"sku": "1", "name": "n", "price": "3 EUR", "sale_price": "2 EUR", "colour": "red"}
+    lines(tmp_path / "f.jsonl", row)
+    (tmp_path / "f.csv").write_text("\n".join([",".join(row), ",".join(row.values())]))
+    (found,), _ = read(Catalogue(tmp_path / name, version=9, overrides={"price": "sale_price"}))
+    assert (found.event["id"], found.event["title"]) == ("1", "n")
+    assert found.event["offer"] == {"price": 2.0, "currency": "EUR"}
+    assert found.event["attributes"] == {"price": "3 EUR", "colour": "red"}
+
+
+def test_a_given_column_that_a_table_lacks_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("id,title\n1,a\n")
+    with pytest.raises(InvalidInput, match=r"--map: .*f\.csv has no column cost; it has id, title"):
+        list(Catalogue(tmp_path, version=9, overrides={"price": "cost"}))
+
+
+def test_a_table_without_an_id_says_what_to_add(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"title": ["a"]}), tmp_path / "noid.parquet")
+    with pytest.raises(InvalidInput, match=r"looks like an id: add --map id=COLUMN\.$"):
+        list(Catalogue(tmp_path, version=9))
+
+
 def test_a_path_with_nothing_to_read_is_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text("id,title\n")
+    (tmp_path / "x.txt").write_text("id,title\n")
     (tmp_path / "broken.parquet").write_bytes(b"not parquet")
     with pytest.raises(InvalidInput, match="There is no file or folder"):
         Catalogue(tmp_path / "nowhere", version=1)
     with pytest.raises(InvalidInput, match=r"neither \.parquet nor"):
-        Catalogue(tmp_path / "x.csv", version=1)
+        Catalogue(tmp_path / "x.txt", version=1)
     with pytest.raises(InvalidInput, match="is not a parquet file"):
         list(Catalogue(tmp_path / "broken.parquet", version=1))
     (tmp_path / "empty").mkdir()

@@ -49,6 +49,27 @@ def test_columns_that_say_nothing_are_a_sentence(names: list[str], missing: str)
         ColumnMapping.recognise(names)
 
 
+@pytest.mark.parametrize(
+    ("names", "overrides", "fields"),
+    [
+        (["sku", "name", "cost"], {"price": "cost"}, {"id": ("sku",), "title": ("name",), "price": ("cost",)}),
+        (["code", "name"], {"id": "code"}, {"id": ("code",), "title": ("name",)}),
+        (["sku", "name", "label"], {"title": "label"}, {"id": ("sku",), "title": ("label",)}),
+        (["id", "name", "title"], {"id": "title"}, {"id": ("title",), "title": ("name",)}),
+        (["id", "image", "a", "b"], {"images": ("a", "b")}, {"id": ("id",), "images": ("a", "b")}),
+    ],
+)
+def test_a_given_column_overrides_one_field(
+    names: list[str], overrides: dict[str, str | tuple[str, ...]], fields: dict[str, tuple[str, ...]]
+) -> None:
+    assert ColumnMapping.recognise(names, overrides).fields == fields
+
+
+def test_a_column_given_for_one_field_serves_no_other() -> None:
+    with pytest.raises(InvalidInput, match="looks like a title or an image: add --map title=COLUMN"):
+        ColumnMapping.recognise(["id", "name"], {"tenant": "name"})
+
+
 def test_a_row_of_a_shops_feed() -> None:
     row = {
         "id": 4711,

@@ -15,7 +15,7 @@ ENTRY = QuarantineEntry(Reject(RECORD, Stage.SCHEMA, "offer.price: -1 is not a n
 
 
 @pytest.mark.parametrize(
-    ("choice", "meant"),
+    ("selection", "matches"),
     [
         (Selection(), True),
         (Selection(stage=Stage.SCHEMA), True),
@@ -37,19 +37,19 @@ ENTRY = QuarantineEntry(Reject(RECORD, Stage.SCHEMA, "offer.price: -1 is not a n
         (Selection(stage=Stage.SCHEMA, product="c"), False),
     ],
 )
-def test_a_choice_means_what_it_says(choice: Selection, meant: bool):
-    assert choice.holds(ENTRY, CONTRACT) is meant
+def test_a_selection_matches_what_it_says(selection: Selection, matches: bool):
+    assert selection.matches(ENTRY, CONTRACT) is matches
 
 
-def test_what_was_sent_back_can_be_asked_for():
-    back = replace(ENTRY, replayed_at=6000)
-    assert Selection(replayed=True).holds(back, CONTRACT)
-    assert not Selection(replayed=False).holds(back, CONTRACT)
-    assert Selection().holds(back, CONTRACT)
+def test_replayed_entries_can_be_selected():
+    replayed = replace(ENTRY, replayed_at=6000)
+    assert Selection(replayed=True).matches(replayed, CONTRACT)
+    assert not Selection(replayed=False).matches(replayed, CONTRACT)
+    assert Selection().matches(replayed, CONTRACT)
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"[1]", b'{"id": []}', b'{"id": "x", "tenant": 5}', b"{"])
 @pytest.mark.parametrize("key", [None, b"", b"\xff"])
-def test_a_record_that_says_nothing_readable_is_about_no_product(key: bytes | None, value: bytes | None):
+def test_an_unreadable_record_is_about_no_product(key: bytes | None, value: bytes | None):
     entry = replace(ENTRY, reject=replace(ENTRY.reject, record=replace(RECORD, key=key, value=value)))
-    assert not Selection(product="x").holds(entry, CONTRACT)
+    assert not Selection(product="x").matches(entry, CONTRACT)

@@ -1,4 +1,4 @@
-"""What counts as stuck, and what only looks like it."""
+"""What counts as a stall, and what only looks like one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def three() -> int:
 
 
 class Hanging(RecordingStages):
-    """Never comes back from one stage."""
+    """Never returns from one stage."""
 
     def __init__(self, stage: str) -> None:
         super().__init__()
@@ -62,8 +62,8 @@ async def lane_of(stages: RecordingStages, clock: Clock) -> AsyncIterator[Pipeli
         await asyncio.wait({running})
 
 
-def watchdog(lane: Pipeline[Batch], clock: Clock, behind: Callable[[], Awaitable[int]] = nothing) -> Watchdog:
-    return Watchdog([lane], LIMIT, behind=behind, clock=clock)
+def watchdog(lane: Pipeline[Batch], clock: Clock, lag: Callable[[], Awaitable[int]] = nothing) -> Watchdog:
+    return Watchdog([lane], LIMIT, lag=lag, clock=clock)
 
 
 async def until(holds: Callable[[], object]) -> None:
@@ -82,10 +82,10 @@ async def test_a_stage_that_hangs_is_named_with_its_age(clock: Clock, stage: str
         await lane.put(Acks().delivery(0))
         await until(lambda: stage in stages.tried)
         clock.now += 300
-        await dog.look()
+        await dog.check()
         clock.now += 1
         with pytest.raises(Stalled, match=rf"live lane stands still: 1 records have been at {stage} for 301 s"):
-            await dog.look()
+            await dog.check()
 
 
 async def test_an_acknowledgement_that_hangs_is_seen_too(clock: Clock) -> None:
@@ -101,7 +101,7 @@ async def test_an_acknowledgement_that_hangs_is_seen_too(clock: Clock) -> None:
         await acking.wait()
         clock.now += 301
         with pytest.raises(Stalled, match="at acknowledge"):
-            await watchdog(lane, clock).look()
+            await watchdog(lane, clock).check()
 
 
 async def test_a_slow_batch_that_moves_is_left_alone(clock: Clock) -> None:
@@ -119,12 +119,12 @@ async def test_a_slow_batch_that_moves_is_left_alone(clock: Clock) -> None:
         for number, gate in enumerate(gates.values(), 1):
             await until(lambda number=number: len(stages.tried) == number)
             clock.now += 299
-            await dog.look()
+            await dog.check()
             gate.set()
         await acks.reach(1)
-        await until(lambda: lane.standing is None)
+        await until(lambda: lane.progress is None)
         clock.now += 1000
-        await dog.look()
+        await dog.check()
 
 
 async def test_an_outage_is_no_stall_however_long(clock: Clock) -> None:
@@ -135,9 +135,9 @@ async def test_an_outage_is_no_stall_however_long(clock: Clock) -> None:
         for _ in range(5):
             tries = len(stages.tried)
             await until(lambda tries=tries: len(stages.tried) > tries + 1)
-            await dog.look()
+            await dog.check()
             clock.now += 250
-        assert lane.trouble
+        assert lane.outage
 
 
 async def test_a_try_that_hangs_after_others_failed_is_a_stall(clock: Clock) -> None:
@@ -154,71 +154,71 @@ async def test_a_try_that_hangs_after_others_failed_is_a_stall(clock: Clock) -> 
     async with lane_of(stages, clock) as lane:
         await lane.put(Acks().delivery(0))
         await until(lambda: stages.tried.count("write") == 3)
-        assert lane.trouble
+        assert lane.outage
         clock.now += 301
         with pytest.raises(Stalled, match="at write"):
-            await watchdog(lane, clock).look()
+            await watchdog(lane, clock).check()
 
 
 async def test_records_that_nobody_hands_over_are_a_stall(clock: Clock) -> None:
     async with lane_of(RecordingStages(), clock) as lane:
         dog = watchdog(lane, clock, three)
-        await dog.look()
+        await dog.check()
         clock.now += 300
-        await dog.look()
+        await dog.check()
         clock.now += 1
-        with pytest.raises(Stalled, match="For 301 s 3 records have waited and no lane was given any"):
-            await dog.look()
+        with pytest.raises(Stalled, match="For 301 s 3 records have waited and no lane received any"):
+            await dog.check()
 
 
-async def test_a_lane_that_was_given_something_starts_the_time_anew(clock: Clock) -> None:
+async def test_a_lane_that_received_something_starts_the_time_again(clock: Clock) -> None:
     acks = Acks()
     async with lane_of(RecordingStages(), clock) as lane:
         dog = watchdog(lane, clock, three)
         for offset in range(4):
-            await dog.look()
+            await dog.check()
             clock.now += 250
             await lane.put(acks.delivery(offset))
             await acks.reach(offset + 1)
-            await until(lambda: lane.standing is None)
-            await dog.look()
-        assert lane.taken == 4
+            await until(lambda: lane.progress is None)
+            await dog.check()
+        assert lane.received == 4
 
 
 async def test_nothing_to_do_and_a_broker_that_is_away_are_no_stall(clock: Clock) -> None:
     answers: list[int | None] = [3, 0, 3, None, 3]
 
-    async def behind() -> int:
+    async def lag() -> int:
         answer = answers.pop(0)
         if answer is None:
             raise Unavailable("the broker is away")
         return answer
 
     async with lane_of(RecordingStages(), clock) as lane:
-        dog = watchdog(lane, clock, behind)
+        dog = watchdog(lane, clock, lag)
         while answers:
-            await dog.look()
+            await dog.check()
             clock.now += 301
 
 
 async def test_the_broker_is_not_asked_while_there_is_work_in_flight(clock: Clock) -> None:
-    asked = 0
+    calls = 0
 
-    async def behind() -> int:
-        nonlocal asked
-        asked += 1
+    async def lag() -> int:
+        nonlocal calls
+        calls += 1
         return 1
 
     stages = Hanging("encode")
     async with lane_of(stages, clock) as lane:
-        dog = watchdog(lane, clock, behind)
+        dog = watchdog(lane, clock, lag)
         await lane.put(Acks().delivery(0))
         await until(lambda: "encode" in stages.tried)
-        await dog.look()
-        assert asked == 0
+        await dog.check()
+        assert calls == 0
 
 
-async def test_it_looks_by_itself(clock: Clock) -> None:
+async def test_it_checks_by_itself(clock: Clock) -> None:
     stages = Hanging("plan")
     async with lane_of(stages, clock) as lane:
         await lane.put(Acks().delivery(0))

@@ -1,4 +1,4 @@
-"""What the engine does not speak it says so, by name; what is wrong gets the status a server gives."""
+"""The engine refuses unsupported requests by name, and invalid ones with the status of a server."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def near(**more: Any) -> models.QueryRequest:
 def test_what_is_not_spoken_is_refused_by_name(
     client: QdrantClient, shelf: str, call: Callable[[QdrantClient, str], Any], name: str
 ) -> None:
-    with refusal("UNIMPLEMENTED", "the embedded engine does not speak", name, "run a Qdrant server for it"):
+    with refusal("UNIMPLEMENTED", "the embedded engine does not support", name, "run a Qdrant server for it"):
         call(client, shelf)
     assert not client.collection_exists("no")
 

@@ -21,7 +21,7 @@ def test_a_collection_is_made_shown_and_dropped(client: QdrantClient) -> None:
     assert not client.collection_exists(name)
     make_collection(client, name)
     assert client.collection_exists(name)
-    assert name in [each.name for each in client.get_collections().collections]
+    assert name in [collection.name for collection in client.get_collections().collections]
     info = client.get_collection(name)
     assert info.status == models.CollectionStatus.GREEN
     assert info.points_count == 0
@@ -75,7 +75,7 @@ def test_the_settings_a_cluster_gets_are_kept_and_shown(client: QdrantClient) ->
 
 
 def test_payload_indexes_are_made_shown_and_dropped(client: QdrantClient, shelf: str) -> None:
-    asked = {
+    requests = {
         "tenant": models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True, on_disk=True),
         "version": models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, lookup=False, range=True),
         "price": models.PayloadSchemaType.FLOAT,
@@ -83,7 +83,7 @@ def test_payload_indexes_are_made_shown_and_dropped(client: QdrantClient, shelf:
         "seen": models.DatetimeIndexParams(type=models.DatetimeIndexType.DATETIME, is_principal=True),
         "uid": models.PayloadSchemaType.UUID,
     }
-    for field, schema in asked.items():
+    for field, schema in requests.items():
         client.create_payload_index(shelf, field, schema)
     client.upsert(shelf, [models.PointStruct(id=1, vector={}, payload={"price": 1.5})])
     shown = client.get_collection(shelf).payload_schema
@@ -113,7 +113,7 @@ def test_an_alias_stands_for_its_collection_everywhere(client: QdrantClient, she
     client.set_payload("live", {"a": 2}, points=[1])
     client.delete("live", models.PointIdsList(points=[1]))
     assert client.count(shelf).count == 0
-    assert "live" not in [each.name for each in client.get_collections().collections]
+    assert "live" not in [collection.name for collection in client.get_collections().collections]
     with refusal("INVALID_ARGUMENT", "live", "Alias with the same name"):
         make_collection(client, "live")
     with refusal("ALREADY_EXISTS", shelf):
@@ -143,8 +143,8 @@ def test_aliases_change_all_at_once_or_not_at_all(client: QdrantClient, shelf: s
     other = make_collection(client)
 
     def shown() -> dict[str, str]:
-        there = client.get_aliases().aliases
-        return {each.alias_name: each.collection_name for each in there if each.collection_name in (shelf, other)}
+        aliases = client.get_aliases().aliases
+        return {a.alias_name: a.collection_name for a in aliases if a.collection_name in (shelf, other)}
 
     client.update_collection_aliases([alias(shelf, "now"), alias(shelf, "old")])
     client.update_collection_aliases(
@@ -155,7 +155,7 @@ def test_aliases_change_all_at_once_or_not_at_all(client: QdrantClient, shelf: s
         ]
     )
     assert shown() == {"now": other, "older": shelf}
-    assert [each.alias_name for each in client.get_collection_aliases(shelf).aliases] == ["older"]
+    assert [alias.alias_name for alias in client.get_collection_aliases(shelf).aliases] == ["older"]
     with refusal("NOT_FOUND", "nowhere"):
         client.update_collection_aliases([unalias("now"), alias("nowhere", "older")])
     with refusal("NOT_FOUND", "gone"):

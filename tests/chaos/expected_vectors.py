@@ -1,4 +1,4 @@
-"""The vectors that every title makes with every picture, encoded one by one beside the shop."""
+"""The expected vectors of every title with every picture, encoded one by one outside the shop."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.chaos.schedule import TITLES
 from tests.chaos.verdict import Vectors
 
 
-def draw_looks(model_name: str) -> dict[tuple[str, int | None], Vectors]:
-    """By title and picture; None stands for no picture."""
+def encode_expected(model_name: str) -> dict[tuple[str, int | None], Vectors]:
+    """Vectors by title and picture, None for no picture."""
     model = load(model_name, threads=1)
-    looks: dict[tuple[str, int | None], Vectors] = {}
+    vectors: dict[tuple[str, int | None], Vectors] = {}
     for title in TITLES:
         for number in (None, *range(PICTURES)):
             photo = None if number is None else Image.open(io.BytesIO(picture(number))).convert("RGB")
             inputs = [model.prepare(title, photo)]
-            (made,) = finish_items(model.forward_items(inputs), inputs)
-            assert made is not None
-            looks[title, number] = made
-    return looks
+            (item,) = finish_items(model.forward_items(inputs), inputs)
+            assert item is not None
+            vectors[title, number] = item
+    return vectors

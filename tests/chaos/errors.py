@@ -1,0 +1,5 @@
+"""The error that the suite itself raises."""
+
+
+class NotInTime(Exception):
+    """Something did not happen in time; the text says what."""
