@@ -31,7 +31,7 @@ fmt: setup ## format the code and correct what ruff can
 	@$(BIN)/ruff check --fix .
 
 docs: setup ## build the documentation site into build/site
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 release: setup ## build and check wheels, sdists, the image's context and the bill of materials: dist/
 	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e ./client -e '.[dev,release]'
