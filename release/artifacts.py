@@ -18,8 +18,17 @@ def build_distributions(root: Path, out: Path) -> tuple[list[Path], list[Path]]:
 def build(source: Path, out: Path) -> list[Path]:
     """Wheel and sdist of one distribution; the wheel is built from the sdist, so that the sdist is complete."""
     before = set(out.iterdir())
-    command = [UV, "build", "--quiet", "--no-build-isolation", "--python", sys.executable, "--out-dir", out, source]
-    subprocess.run(command, check=True)  # noqa: S603 -- the arguments are paths of this project
+    command: list[str | Path] = [
+        UV,
+        "build",
+        "--quiet",
+        "--no-build-isolation",
+        "--python",
+        sys.executable,
+        "--out-dir",
+        out,
+    ]
+    subprocess.run([*command, source], check=True)  # noqa: S603 -- the arguments are paths of this project
     made = {file.suffix: file for file in set(out.iterdir()) - before}
     return [made[".whl"], made[".gz"]]
 

@@ -69,7 +69,7 @@ def environment(folder: Path, *requirements: str | Path, constraints: bool = Tru
     """The interpreter of a new environment with these distributions."""
     run(UV, "venv", "--quiet", "--python", sys.executable, folder)
     python = folder / "bin" / "python"
-    limits = ["--constraints", Path(__file__).parents[1] / "constraints.txt"] if constraints else []
+    limits: list[str | Path] = ["--constraints", Path(__file__).parents[1] / "constraints.txt"] if constraints else []
     more = [] if deps else ["--no-deps"]
     run(UV, "pip", "install", "--quiet", "--python", python, *limits, *more, *requirements)
     return python
@@ -104,13 +104,25 @@ def check_server(folder: Path, wheel: Path, client: Path) -> None:
 def materials(folder: Path, file: Path) -> None:
     """The CycloneDX bill of materials of the full install that `check_server` made."""
     run(BIN / "cyclonedx-py", "environment", "--output-reproducible", "-o", file, folder / "all" / "bin" / "python")
-    if not json.loads(file.read_text("utf-8"))["components"]:
+    listed = json.loads(file.read_text("utf-8"))
+    if not listed["components"]:
         raise ValueError(f"{file} lists no components")
+    for component in listed["components"]:  # the paths of this machine are of no use to anybody
+        references = component.get("externalReferences", [])
+        component["externalReferences"] = [each for each in references if not each["url"].startswith("file:")]
+    file.write_text(json.dumps(listed, indent=1) + "\n", "utf-8")
 
 
 def audit(constraints: Path) -> int:
     """The status of pip-audit; 0 with a sentence if its data cannot be reached."""
-    command = [BIN / "pip-audit", "--requirement", constraints, "--no-deps", "--disable-pip", "--progress-spinner=off"]
+    command: list[str | Path] = [
+        BIN / "pip-audit",
+        "--requirement",
+        constraints,
+        "--no-deps",
+        "--disable-pip",
+        "--progress-spinner=off",
+    ]
     done = subprocess.run([*command, "--format=json", "--timeout=10"], capture_output=True, text=True)  # noqa: S603
     dependencies = json.loads(done.stdout)["dependencies"] if done.stdout.strip() else []
     checked = [dependency for dependency in dependencies if "skip_reason" not in dependency]
