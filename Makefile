@@ -41,7 +41,7 @@ chaos: setup ## hurt a running shop at random and check what it promises: N sche
 	@$(BIN)/python -m tests.chaos $(if $(N),--count $(N)) $(if $(HOURS),--hours $(HOURS)) --seed $(or $(SEED),1)
 
 ablations: setup ## train and measure the model without each of its parts: DATA, a catalogue with photos; OUT; goes on where it was
-	@$(BIN)/python -m training.ablations.matrix $(or $(DATA),$(error say DATA=catalogue.parquet)) --out $(or $(OUT),.liveshelf/ablations) $(ARGS)
+	@$(BIN)/python -m training.ablations $(or $(DATA),$(error say DATA=catalogue.parquet)) --out $(or $(OUT),.liveshelf/ablations) $(ARGS)
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

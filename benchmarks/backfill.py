@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.shop import open_shop, table
+from liveshelf.bench.harness.figures import table
+from liveshelf.bench.harness.shop import open_shop
 from liveshelf.bench.parts.ingest import measure_ingest
 from liveshelf.settings import load_settings
 

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.shop import open_shop, products
+from liveshelf.bench.harness.catalogue import products
 from liveshelf.bench.harness.changes import now_ms
+from liveshelf.bench.harness.shop import open_shop
 from liveshelf.settings import load_settings
 
 WIDTH, ROW = 1200, 16

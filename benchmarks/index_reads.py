@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from qdrant_client import AsyncQdrantClient, models
 
 from benchmarks.index_writes import address
-from benchmarks.shop import products
 from catalog.domain.change import Put
 from catalog.domain.filters import AnyOf, Condition, Range
 from catalog.domain.index_query import IndexQuery, WeightedFusion
@@ -41,6 +40,7 @@ from encoders import load
 from encoders.offline import query_vectors
 from evaluation.index_recall import exact_recall
 from indexer import CollectionPolicy, GraphPolicy, QdrantFacetReader, QdrantReader, QdrantWriter, connect, ensure
+from liveshelf.bench.harness.catalogue import products
 from liveshelf.settings import Settings
 from liveshelf.wiring.encoder import encoder_of
 

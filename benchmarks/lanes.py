@@ -20,8 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.shop import number, open_shop, products
+from liveshelf.bench.harness.catalogue import products
+from liveshelf.bench.harness.figures import number
 from liveshelf.bench.harness.load import EventGenerator
+from liveshelf.bench.harness.shop import open_shop
 from liveshelf.bench.harness.visibility import POLL_S, REST, PendingChanges, moments
 from liveshelf.bench.parts.freshness import CONTENT, WARM_S, PipelineUnderTest, fly, load, ours, space_of
 from liveshelf.settings import Settings, load_settings

@@ -29,13 +29,15 @@ from numpy.typing import NDArray
 
 from benchmarks import index_reads
 from benchmarks.http_load import Answer, Words, closed_loop, ms, open_loop
-from benchmarks.shop import Shop, number, open_shop, products
 from catalog.domain.change import VersionStamp
 from catalog.domain.product import ProductKey
 from catalog.domain.space import FUSED
 from catalog.domain.state import ProductState, payload_of
 from catalog.ports import ProductWrite
 from indexer import QdrantWriter, connect, ensure
+from liveshelf.bench.harness.catalogue import products
+from liveshelf.bench.harness.figures import number
+from liveshelf.bench.harness.shop import Shop, open_shop
 from liveshelf.bench.parts.freshness import space_of
 from liveshelf.settings import load_settings
 from liveshelf.wiring.encoder import collection_policy_of

@@ -29,11 +29,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from benchmarks.shop import Shop, number, open_shop, products
 from catalog.domain.filters import AnyOf, Condition
 from embedded.child_process import ChildProcess
 from indexer import QdrantReader, connect
+from liveshelf.bench.harness.catalogue import products
+from liveshelf.bench.harness.figures import number
 from liveshelf.bench.harness.load import NO_PHOTO, TROUBLED, EventGenerator
+from liveshelf.bench.harness.shop import Shop, open_shop
 from liveshelf.settings import load_settings
 from liveshelf.wiring.encoder import encoder_of
 from liveshelf.wiring.kafka import kafka_of

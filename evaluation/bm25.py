@@ -1,4 +1,4 @@
-"""The lexical channel that a model is compared with: BM25 over titles."""
+"""The lexical baseline: BM25 over titles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, indifferent to case, hyphens, apostrophes and a plural's s."""
+    """The words of a text, in lower case, without hyphens, apostrophes and a plural's s."""
     return [singular(word) for word in _WORD.findall(re.sub(r"[-'’]", "", text.lower()))]
 
 
@@ -25,22 +25,22 @@ def singular(word: str) -> str:
 
 
 def bm25(titles: Sequence[str]) -> Scores:
-    """Scores by BM25 in Lucene's form (k1 1.5, b 0.75); -inf for a title that shares no word with the query."""
+    """BM25 in Lucene's form (k1 1.5, b 0.75). A title that shares no word with the query scores -inf."""
     import bm25s
 
-    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it turns its own debugging on
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # bm25s enables its own debug output
     index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
-    told = [words(title) for title in titles]
-    number = {word: i for i, word in enumerate(dict.fromkeys(word for title in told for word in title))}
-    if number:
-        index.index(([[number[word] for word in title] for title in told], number), show_progress=False)
+    documents = [words(title) for title in titles]
+    word_ids = {word: i for i, word in enumerate(dict.fromkeys(word for document in documents for word in document))}
+    if word_ids:
+        index.index(([[word_ids[word] for word in document] for document in documents], word_ids), show_progress=False)
 
     def scores(texts: Sequence[str]) -> NDArray[np.float32]:
-        found = np.full((len(texts), len(titles)), -np.inf, np.float32)
-        for row, text in zip(found, texts, strict=True):
-            if asked := [number[word] for word in words(text) if word in number]:
-                score = index.get_scores_from_ids(asked)
+        matrix = np.full((len(texts), len(titles)), -np.inf, np.float32)
+        for row, text in zip(matrix, texts, strict=True):
+            if query := [word_ids[word] for word in words(text) if word in word_ids]:
+                score = index.get_scores_from_ids(query)
                 row[:] = np.where(score > 0, score, -np.inf)
-        return found
+        return matrix
 
     return scores

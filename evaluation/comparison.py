@@ -1,4 +1,4 @@
-"""Models side by side on the same judgements: every measure with its interval, by group, and their differences."""
+"""Compares models on the same judgements: every metric with its interval, by group, and paired differences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evaluation.bm25 import words
 from evaluation.intervals import ChancePolicy, Difference, Estimate, bootstrap, paired
 from evaluation.judgements import Judgements
-from evaluation.metrics import PerQuery, RankingGains, beyond, mark, measured
+from evaluation.metrics import PerQuery, RankingGains, all_metrics, gains_of, recall_beyond
 from evaluation.ranking import Ranking, Scores, rank
 
 ALL = "all"
@@ -20,7 +20,7 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Depths:
-    """At which places is measured, the first for every measure; how deep a ranking goes; how sure a mean is to be."""
+    """The depths k of the metrics, of which the first is used by all, and the policy of intervals and tests."""
 
     ks: tuple[int, ...] = (10, 100)
     chance: ChancePolicy = field(default_factory=ChancePolicy)
@@ -36,11 +36,11 @@ class Depths:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedModel:
-    """One model's rankings (queries, depth), how they were judged, and each measure query by query."""
+    """One model's rankings (queries, depth), their gains, and each metric by query."""
 
     name: str
     ranking: Ranking
-    marks: RankingGains
+    gains: RankingGains
     values: Mapping[str, PerQuery]
 
 
@@ -53,50 +53,50 @@ def evaluate(
     lexical: Ranking | None = None,
     on_done: Callable[[int], None] = lambda done: None,
 ) -> EvaluatedModel:
-    """Rank every judged query. With a lexical channel's ranking, what is found beyond it is measured too."""
+    """Rank every judged query. A `lexical` ranking adds the metric of relevant items that it misses."""
     ranking = rank(scores, judged.queries, k=depths.deepest, left_out=judged.left_out, on_done=on_done)
-    marks = mark(ranking, judged)
-    values = dict(measured(marks, depths.ks))
+    gains = gains_of(ranking, judged)
+    values = dict(all_metrics(gains, depths.ks))
     if lexical is not None:
-        values[f"beyond words@{depths.first}"] = beyond(ranking, marks, lexical, depths.first)
-    return EvaluatedModel(name, ranking, marks, values)
+        values[f"beyond words@{depths.first}"] = recall_beyond(ranking, gains, lexical, depths.first)
+    return EvaluatedModel(name, ranking, gains, values)
 
 
 def groups_of(judged: Judgements) -> dict[str, NDArray[np.bool_]]:
-    """Bool (queries,) of all, of each length in words, and of each group that the judgements name."""
+    """Bool (queries,) for all queries, for each length in words, and for each group of the judgements."""
     length = np.array([len(words(query)) for query in judged.queries])
     lengths = {"1 word": length <= 1, "2 words": length == 2, "3 words": length == 3, "4 words and more": length >= 4}
-    found = {ALL: np.ones(len(length), bool)} | {name: there for name, there in lengths.items() if there.any()}
-    return found | dict(judged.groups)
+    groups = {ALL: np.ones(len(length), bool)} | {name: mask for name, mask in lengths.items() if mask.any()}
+    return groups | dict(judged.groups)
 
 
 def estimates(
     model: EvaluatedModel, groups: Mapping[str, NDArray[np.bool_]], chance: ChancePolicy
 ) -> dict[str, dict[str, Estimate]]:
-    """By group and measure, the mean and its interval."""
+    """By group and metric, the mean and its interval."""
     return {
-        group: {name: bootstrap(values[there], chance) for name, values in model.values.items()}
-        for group, there in groups.items()
+        group: {name: bootstrap(values[mask], chance) for name, values in model.values.items()}
+        for group, mask in groups.items()
     }
 
 
 def differences(
     ours: EvaluatedModel, theirs: EvaluatedModel, groups: Mapping[str, NDArray[np.bool_]], chance: ChancePolicy
 ) -> dict[str, dict[str, Difference]]:
-    """By group and measure, what the first model has more than the second, paired query by query."""
+    """By group and metric, the first model minus the second, paired by query."""
     return {
         group: {
-            name: paired(values[there], theirs.values[name][there], chance)
+            name: paired(values[mask], theirs.values[name][mask], chance)
             for name, values in ours.values.items()
             if name in theirs.values
         }
-        for group, there in groups.items()
+        for group, mask in groups.items()
     }
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Everything that is said of the models, the first of which is the one the others are compared with."""
+    """The results of all models. The others are compared with the first one."""
 
     judged: Judgements
     models: tuple[EvaluatedModel, ...]
@@ -108,14 +108,14 @@ class Comparison:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """How many queries each group has."""
-        return {group: int(there.sum()) for group, there in self.groups.items()}
+        """The number of queries by group."""
+        return {group: int(mask.sum()) for group, mask in self.groups.items()}
 
 
 def compare(
     models: Sequence[EvaluatedModel], judged: Judgements, *, items: int, depths: Depths = Depths()
 ) -> Comparison:
-    """The findings of these models, all evaluated on the same judgements over the same number of items."""
+    """Compare models that were evaluated on the same judgements over the same number of items."""
     groups = groups_of(judged)
     return Comparison(
         judged=judged,
@@ -128,27 +128,27 @@ def compare(
     )
 
 
-def as_json(found: Comparison) -> dict[str, Any]:
-    """The findings as JSON has them; a figure of no query is null."""
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as a JSON object. A figure over no query is null."""
     return {
-        "queries": len(found.judged.queries),
-        "items": found.items,
-        "judgements": len(found.judged.grade),
-        "skipped": dict(found.judged.skipped.counts),
-        "interval": found.depths.chance.within,
-        "draws": found.depths.chance.draws,
-        "seed": found.depths.chance.seed,
-        "groups": found.sizes,
+        "queries": len(comparison.judged.queries),
+        "items": comparison.items,
+        "judgements": len(comparison.judged.grade),
+        "skipped": dict(comparison.judged.skipped.counts),
+        "interval": comparison.depths.chance.within,
+        "draws": comparison.depths.chance.draws,
+        "seed": comparison.depths.chance.seed,
+        "groups": comparison.sizes,
         "models": {
-            model: {group: {name: _estimate(e) for name, e in said.items()} for group, said in by_group.items()}
-            for model, by_group in found.estimates.items()
+            model: {group: {name: _estimate(e) for name, e in metrics.items()} for group, metrics in by_group.items()}
+            for model, by_group in comparison.estimates.items()
         },
         "differences": {
-            f"{found.models[0].name} - {other}": {
-                group: {name: {**_estimate(d.estimate), "p": _figure(d.p)} for name, d in said.items()}
-                for group, said in by_group.items()
+            f"{comparison.models[0].name} - {other}": {
+                group: {name: {**_estimate(d.estimate), "p": _figure(d.p)} for name, d in metrics.items()}
+                for group, metrics in by_group.items()
             }
-            for other, by_group in found.differences.items()
+            for other, by_group in comparison.differences.items()
         },
     }
 

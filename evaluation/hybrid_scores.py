@@ -1,4 +1,4 @@
-"""Two ways to score made one, as a hybrid search does."""
+"""Fuses two scores, as a hybrid search does."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from evaluation.ranking import Scores, best
 
 
 def hybrid(dense: Scores, lexical: Scores, *, fusion: Fusion, pool: int) -> Scores:
-    """Scores of what either way has among its `pool` best, fused; -inf for all else."""
+    """Fused scores of the `pool` best items of either channel; -inf for all other items."""
 
     def scores(texts: Sequence[str]) -> NDArray[np.float32]:
-        by_vectors, by_words = dense(texts), lexical(texts)
-        found = np.full(by_words.shape, -np.inf, np.float32)
-        for row, near, said in zip(found, by_vectors, by_words, strict=True):
-            for item, score in fused(fusion, _best(near, pool), _best(said, pool)):
+        dense_scores, lexical_scores = dense(texts), lexical(texts)
+        matrix = np.full(lexical_scores.shape, -np.inf, np.float32)
+        for row, by_vector, by_words in zip(matrix, dense_scores, lexical_scores, strict=True):
+            for item, score in fused(fusion, _best(by_vector, pool), _best(by_words, pool)):
                 row[item] = score
-        return found
+        return matrix
 
     return scores
 
 
 def _best(scores: NDArray[np.float32], pool: int) -> list[tuple[int, float]]:
-    """Items and their scores, best first; a NaN is no score."""
-    told = np.where(np.isnan(scores), np.float32(-np.inf), scores)
-    return [(int(item), float(told[item])) for item in best(told[None], pool)[0] if item >= 0]
+    """Items and their scores, best first. Items with NaN are left out."""
+    valid = np.where(np.isnan(scores), np.float32(-np.inf), scores)
+    return [(int(item), float(valid[item])) for item in best(valid[None], pool)[0] if item >= 0]

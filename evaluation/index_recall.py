@@ -1,4 +1,4 @@
-"""How much of what an exact search of the live collection finds its ordinary search finds too."""
+"""The recall of the index: the share of exact hits that the approximate search finds too."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from catalog.ports import ProductReader
 
 
 async def exact_recall(
-    shelf: ProductReader, vectors: NDArray[np.float32], *, using: str, k: int
+    reader: ProductReader, vectors: NDArray[np.float32], *, using: str, k: int
 ) -> NDArray[np.float64]:
-    """For each query (dim,) of vectors (queries, dim), the share of the exact first k that the ordinary search finds.
+    """For each query of vectors (queries, dim), the share of the exact first k that the approximate search finds.
 
-    A hit with the score of the last exact one counts, whichever of the equal ones it is. Queries that find nothing at
-    all are left out. Raises what the shelf raises.
+    Any hit with at least the score of the last exact hit counts, so ties do not matter. Queries without an exact hit
+    are left out. Raises the reader's errors.
     """
     shares = []
     for vector in vectors:
-        exact = await shelf.search(IndexQuery(vector=vector, using=using, limit=k, exact=True))
-        found = await shelf.search(IndexQuery(vector=vector, using=using, limit=k))
+        exact = await reader.search(IndexQuery(vector=vector, using=using, limit=k, exact=True))
+        approximate = await reader.search(IndexQuery(vector=vector, using=using, limit=k))
         if exact:
-            wanted, least = {hit.key for hit in exact}, exact[-1].score
-            shares.append(sum(hit.key in wanted or hit.score >= least for hit in found) / len(exact))
+            keys, lowest = {hit.key for hit in exact}, exact[-1].score
+            shares.append(sum(hit.key in keys or hit.score >= lowest for hit in approximate) / len(exact))
     return np.array(shares)

@@ -1,4 +1,4 @@
-"""How sure a mean is: bootstrap intervals over queries, and paired tests between two models."""
+"""Bootstrap intervals of means over queries, and paired randomisation tests between two models, by scipy.stats."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_AT_ONCE = 64
+_BATCH = 64
+"""Resamples that scipy computes at a time. All at once would need 8 bytes for each query and draw."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChancePolicy:
-    """How often is drawn, from which seed, and how much of the drawn lies within an interval."""
+    """The number of resamples, the seed, and the share of resampled means within an interval."""
 
     draws: int = 2000
     within: float = 0.95
@@ -21,7 +22,7 @@ class ChancePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean and the bounds of its interval; all NaN of nothing."""
+    """A mean and the bounds of its interval; all are NaN without values."""
 
     mean: float
     low: float
@@ -33,7 +34,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much more one model has than another on the same queries, and how likely chance alone makes as much."""
+    """The mean difference of two models on the same queries, and the probability that chance gives as large a one."""
 
     estimate: Estimate
     p: float
@@ -45,36 +46,48 @@ class Difference:
 
 
 def bootstrap(values: NDArray[np.float64], policy: ChancePolicy = ChancePolicy()) -> Estimate:
-    """The mean of values (n,) with the percentile interval of means of as many drawn with replacement."""
-    n = len(values)
-    if not n:
+    """The mean of values (n,) with the percentile interval of the means of bootstrap samples."""
+    from scipy import stats  # here, because the import takes a second
+
+    if not len(values):
         return Estimate(np.nan, np.nan, np.nan)
-    draw = np.random.default_rng(policy.seed)
-    means = np.empty(policy.draws)
-    for start in range(0, policy.draws, _AT_ONCE):
-        some = min(_AT_ONCE, policy.draws - start)
-        means[start : start + some] = values[draw.integers(n, size=(some, n))].mean(1)
-    outside = (1 - policy.within) / 2
-    low, high = np.quantile(means, [outside, 1 - outside])
-    return Estimate(float(values.mean()), float(low), float(high))
+    mean = float(values.mean())
+    if len(values) == 1:  # scipy refuses a single value, of which all samples are the same
+        return Estimate(mean, mean, mean)
+    interval = stats.bootstrap(
+        (values,), np.mean, n_resamples=policy.draws, confidence_level=policy.within, method="percentile",
+        batch=_BATCH, rng=np.random.default_rng(policy.seed),
+    ).confidence_interval  # fmt: skip
+    return Estimate(mean, float(interval.low), float(interval.high))
 
 
 def paired(ours: NDArray[np.float64], theirs: NDArray[np.float64], policy: ChancePolicy = ChancePolicy()) -> Difference:
-    """The mean difference, its bootstrap interval, and p of the two-sided randomisation test.
+    """The mean difference, its bootstrap interval, and p of the two-sided paired randomisation test.
 
-    The test turns the sign of each query's difference at random: were the models alike, no sign would matter.
+    The test flips the sign of each query's difference at random: if the models were equal, the signs would not matter.
+    `stats.permutation_test` is the same test, but permutes each pair as an array of its own: with 10,000 queries and
+    2,000 draws it takes 2.2 s instead of 0.07 s.
+    Raises ValueError if the shapes differ.
     """
+    from scipy import stats
+
     if ours.shape != theirs.shape:
         raise ValueError(f"figures of {ours.shape} and {theirs.shape} are not of the same queries")
     difference = ours - theirs
     estimate = bootstrap(difference, policy)
     if not len(difference):
         return Difference(estimate, np.nan)
-    draw = np.random.default_rng(policy.seed)
-    seen = abs(difference.mean()) * (1 - 1e-12)  # the same sum in another order may round down
-    as_much = 0
-    for start in range(0, policy.draws, _AT_ONCE):
-        some = min(_AT_ONCE, policy.draws - start)
-        signs = draw.integers(2, size=(some, len(difference)), dtype=np.int8) * 2 - 1
-        as_much += int((np.abs((signs * difference).mean(1)) >= seen).sum())
-    return Difference(estimate, (as_much + 1) / (policy.draws + 1))
+    rng = np.random.default_rng(policy.seed)
+
+    def with_random_signs(size: tuple[int, ...]) -> NDArray[np.float64]:
+        return (rng.integers(2, size=size, dtype=np.int8) * 2 - 1) * difference
+
+    test = stats.monte_carlo_test(
+        difference, with_random_signs, _absolute_mean, n_resamples=policy.draws, alternative="greater", batch=_BATCH
+    )
+    return Difference(estimate, float(test.pvalue))
+
+
+def _absolute_mean(values: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    absolute: NDArray[np.float64] = np.abs(values.mean(axis=axis))
+    return absolute

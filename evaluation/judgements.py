@@ -1,4 +1,4 @@
-"""Judgements: for each query the products that are right, by grade. TREC's qrels, CSV, JSONL or parquet."""
+"""Judgements: for each query the relevant products with grades, read from TREC qrels, CSV, JSONL or parquet."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_QUERY = "the query is empty"
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Queries and items by their rows, int32 (n,) each, sorted by query and then by item, no pair twice."""
+    """Rows of queries and items, int32 (n,) each, sorted by query and then by item, without duplicates."""
 
     query: NDArray[np.int32]
     item: NDArray[np.int32]
@@ -45,10 +45,10 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Judgements:
-    """Every query has at least one right item.
+    """Every query has at least one relevant item.
 
-    `grade` is float32 (n,), one for each of `pairs`, above 0; what is not judged is wrong. `left_out` are items that
-    are not ranked for a query at all. `groups` are bool (queries,). `skipped` counts what was read and left out.
+    `grade` is float32 (n,), above 0, one for each of `pairs`; any other item is not relevant. `left_out` are items that
+    are not ranked for a query. `groups` are bool (queries,). `skipped` counts the rows that were not used.
     """
 
     names: tuple[str, ...]
@@ -71,78 +71,77 @@ class _Query:
 def read_judgements(
     source: Path, ids: Sequence[str], *, texts: Path | None = None, columns: Mapping[str, str] | None = None
 ) -> Judgements:
-    """The judgements in a file against the catalogue whose ids these are.
+    """Read judgements of the catalogue with these product ids.
 
-    A name without a suffix of a table is taken as TREC's qrels, whose queries have only ids: `texts` has their words,
-    with groups and items to leave out where there are columns of them. Columns are found by name unless `columns` says
-    which. Raises InvalidInput for a missing column and where nothing is judged; any other bad row is counted.
+    A file without the suffix of a table is read as TREC qrels, whose queries are ids. `texts` is a table of their
+    texts, optionally with groups and with items to leave out. Columns are found by name, unless `columns` names them.
+    Raises InvalidInput for a missing column and if nothing is judged; any other bad row is counted.
     """
-    at = {name: row for row, name in enumerate(ids)}
+    row_of_id = {name: row for row, name in enumerate(ids)}
     skipped = SkippedRows()
-    known = _texts(texts, at, skipped) if texts else {}
+    queries = _read_texts(texts, row_of_id, skipped) if texts else {}
     if source.suffix in SUFFIXES:
-        found = rows(
-            source, NAMES, needed=("item",) if texts else ("query", "item"), given=columns or {}, skipped=skipped
-        )
+        needed = ("item",) if texts else ("query", "item")
+        judged_rows = rows(source, NAMES, needed=needed, columns=columns or {}, skipped=skipped)
     elif texts is None:
         raise InvalidInput(
-            f"{source.name} is read as TREC's qrels, which name queries by their id: give their words too."
+            f"{source.name} is read as TREC qrels, which name queries by their id: give a file with their texts too."
         )
     else:
-        found = _trec(source, skipped)
-    for row in found:
-        if reason := _take(row, at, known, fixed=texts is not None):
+        judged_rows = _trec(source, skipped)
+    for row in judged_rows:
+        if reason := _add(row, row_of_id, queries, fixed=texts is not None):
             skipped.add(reason, row.where)
-    return _judgements(known, skipped, source)
+    return _judgements(queries, skipped, source)
 
 
 def of_titles(titles: Sequence[str]) -> Judgements:
-    """Each title as a query, for which every product with that title is right.
+    """Each title as a query, for which every product with that title is relevant.
 
-    Raises InvalidInput where there is none.
+    Raises InvalidInput if there are no titles.
     """
-    known: dict[str, _Query] = {}
+    queries: dict[str, _Query] = {}
     for row, title in enumerate(titles):
         if text := _text(title):
-            known.setdefault(text, _Query(text, frozenset())).grades[row] = 1.0
-    return _judgements(known, SkippedRows(), Path("the catalogue's titles"))
+            queries.setdefault(text, _Query(text, frozenset())).grades[row] = 1.0
+    return _judgements(queries, SkippedRows(), Path("the catalogue's titles"))
 
 
-def _take(row: TableRow, at: Mapping[str, int], known: dict[str, _Query], *, fixed: bool) -> str:
-    """Add one judgement to what is known. The reason it cannot be, or empty."""
-    text, item, said, name, groups = row.values
-    asked = _text(text)
-    key = _text(name) or asked
+def _add(row: TableRow, row_of_id: Mapping[str, int], queries: dict[str, _Query], *, fixed: bool) -> str:
+    """Add one judgement to the queries, which are given if `fixed`. Returns why the row is bad, or empty."""
+    text, item, graded, query_id, groups = row.values
+    query_text = _text(text)
+    key = _text(query_id) or query_text
     if not key:
         return NO_QUERY
-    if fixed and key not in known:
+    if fixed and key not in queries:
         return "no text is given for the query"
-    if (product := at.get(_text(item))) is None:
+    if (product := row_of_id.get(_text(item))) is None:
         return "the item is not in the catalogue"
-    grade = 1.0 if said is None else _number(said)
+    grade = 1.0 if graded is None else _number(graded)
     if not math.isfinite(grade):
         return "the grade is not a number"
-    if key not in known:
-        if not asked or not is_utf8(asked):
-            return NO_QUERY if not asked else "the query is not UTF-8"
-        known[key] = _Query(asked, frozenset(_listed(groups)))
-    grades = known[key].grades
-    twice = product in grades
+    if key not in queries:
+        if not query_text or not is_utf8(query_text):
+            return NO_QUERY if not query_text else "the query is not UTF-8"
+        queries[key] = _Query(query_text, frozenset(_listed(groups)))
+    grades = queries[key].grades
+    is_duplicate = product in grades
     grades[product] = max(grade, grades.get(product, grade))
-    return "the query's item is judged twice, the higher grade counts" if twice else ""
+    return "the query's item is judged twice, the higher grade counts" if is_duplicate else ""
 
 
-def _texts(source: Path, at: Mapping[str, int], skipped: SkippedRows) -> dict[str, _Query]:
-    known: dict[str, _Query] = {}
-    for row in rows(source, TEXTS, needed=("id", "query"), given={}, skipped=skipped):
-        name, text, groups, left_out = row.values
-        key, asked = _text(name), _text(text)
-        if not key or not asked or key in known or not is_utf8(asked):
+def _read_texts(source: Path, row_of_id: Mapping[str, int], skipped: SkippedRows) -> dict[str, _Query]:
+    queries: dict[str, _Query] = {}
+    for row in rows(source, TEXTS, needed=("id", "query"), columns={}, skipped=skipped):
+        query_id, text, groups, left_out = row.values
+        key, query_text = _text(query_id), _text(text)
+        if not key or not query_text or key in queries or not is_utf8(query_text):
             skipped.add("the query's text or id is empty, or its id is there twice", row.where)
             continue
-        out = frozenset(at[i] for i in _listed(left_out) if i in at)
-        known[key] = _Query(asked, frozenset(_listed(groups)), out)
-    return known
+        left_out_rows = frozenset(row_of_id[i] for i in _listed(left_out) if i in row_of_id)
+        queries[key] = _Query(query_text, frozenset(_listed(groups)), left_out_rows)
+    return queries
 
 
 def _trec(source: Path, skipped: SkippedRows) -> Iterator[TableRow]:
@@ -165,31 +164,36 @@ def _trec(source: Path, skipped: SkippedRows) -> Iterator[TableRow]:
             yield TableRow(where, (None, item, grade, query, None))
 
 
-def _judgements(known: Mapping[str, _Query], skipped: SkippedRows, source: Path) -> Judgements:
-    asked = {name: query for name, query in known.items() if any(grade > 0 for grade in query.grades.values())}
-    for name in known.keys() - asked.keys():
-        skipped.add("the query has no right item in the catalogue", f"query {name!r}")
-    if not asked:
-        raise InvalidInput(f"{source} judges no product of the catalogue as right. {' '.join(skipped.told())}".strip())
-    right = [
-        (row, item, grade) for row, query in enumerate(asked.values()) for item, grade in sorted(query.grades.items())
+def _judgements(queries: Mapping[str, _Query], skipped: SkippedRows, source: Path) -> Judgements:
+    judged = {name: query for name, query in queries.items() if any(grade > 0 for grade in query.grades.values())}
+    for name in queries.keys() - judged.keys():
+        skipped.add("the query has no relevant item in the catalogue", f"query {name!r}")
+    if not judged:
+        raise InvalidInput(
+            f"{source} judges no product of the catalogue as relevant. {' '.join(skipped.sentences())}".strip()
+        )
+    relevant = [
+        (row, item, grade)
+        for row, query in enumerate(judged.values())
+        for item, grade in sorted(query.grades.items())
+        if grade > 0
     ]
-    kept = [one for one in right if one[2] > 0]
-    out = [(row, item) for row, query in enumerate(asked.values()) for item in sorted(query.left_out)]
-    names = sorted({group for query in asked.values() for group in query.groups})
+    left_out = [(row, item) for row, query in enumerate(judged.values()) for item in sorted(query.left_out)]
+    groups = sorted({group for query in judged.values() for group in query.groups})
     return Judgements(
-        names=tuple(asked),
-        queries=tuple(query.text for query in asked.values()),
-        pairs=_pairs(kept),
-        grade=np.array([grade for _, _, grade in kept], np.float32),
-        left_out=_pairs(out),
-        groups={group: np.array([group in query.groups for query in asked.values()]) for group in names},
+        names=tuple(judged),
+        queries=tuple(query.text for query in judged.values()),
+        pairs=_pairs(relevant),
+        grade=np.array([grade for _, _, grade in relevant], np.float32),
+        left_out=_pairs(left_out),
+        groups={group: np.array([group in query.groups for query in judged.values()]) for group in groups},
         skipped=skipped,
     )
 
 
-def _pairs(found: Sequence[tuple[Any, ...]]) -> Pairs:
-    return Pairs(np.array([one[0] for one in found], np.int32), np.array([one[1] for one in found], np.int32))
+def _pairs(rows_and_items: Sequence[tuple[Any, ...]]) -> Pairs:
+    query, item = [pair[0] for pair in rows_and_items], [pair[1] for pair in rows_and_items]
+    return Pairs(np.array(query, np.int32), np.array(item, np.int32))
 
 
 def _text(value: object) -> str:
@@ -199,9 +203,9 @@ def _text(value: object) -> str:
 
 
 def _listed(value: object) -> list[str]:
-    """A list as it is, a text cut at its semicolons."""
-    given = value if isinstance(value, list) else str(value).split(";") if isinstance(value, str) else []
-    return [text for one in given if (text := _text(one))]
+    """The texts of a list, or of a text with semicolons between them."""
+    parts = value if isinstance(value, list) else value.split(";") if isinstance(value, str) else []
+    return [text for part in parts if (text := _text(part))]
 
 
 def _number(value: object) -> float:

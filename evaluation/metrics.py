@@ -1,4 +1,4 @@
-"""What a ranking is worth, query by query. Everywhere `gains` is float (queries, depth): the grade at each place."""
+"""Metrics of a ranking, by query."""
 
 from __future__ import annotations
 
@@ -17,82 +17,85 @@ PerQuery = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class RankingGains:
-    """A ranking as it was judged.
+    """The gains of a ranking by the judgements.
 
-    `gains` float32 (queries, depth) is the grade of the item at each place, 0 where it is wrong; `ideal`, of the same
-    shape, what the best ranking would have there; `right` int (queries,) how many right items there are.
+    `gains` float32 (queries, depth) is the grade of the item at each place, 0 if it is not relevant. `ideal` has the
+    gains of the best ranking, in the same shape. `relevant` int (queries,) is the number of relevant items.
     """
 
     gains: NDArray[np.float32]
     ideal: NDArray[np.float32]
-    right: NDArray[np.int64]
+    relevant: NDArray[np.int64]
 
 
-def mark(ranking: Ranking, judged: Judgements) -> RankingGains:
-    """Look every place of a ranking (queries, depth) up in the judgements."""
+def gains_of(ranking: Ranking, judged: Judgements) -> RankingGains:
+    """Look up every place of a ranking (queries, depth) in the judgements.
+
+    Raises ValueError if the ranking is of another number of queries.
+    """
     queries, depth = ranking.shape
     if queries != len(judged.queries):
         raise ValueError(f"{queries} rankings do not go with {len(judged.queries)} judged queries")
-    right = np.bincount(judged.pairs.query, minlength=queries)
+    relevant = np.bincount(judged.pairs.query, minlength=queries)
     best_first = np.lexsort((-judged.grade, judged.pairs.query))
-    place = np.arange(len(best_first)) - np.repeat(np.cumsum(right) - right, right)
+    place = np.arange(len(best_first)) - np.repeat(np.cumsum(relevant) - relevant, relevant)
     ideal = np.zeros((queries, depth), np.float32)
-    near = place < depth
-    ideal[judged.pairs.query[best_first][near], place[near]] = judged.grade[best_first][near]
-    at = find(judged.pairs, ranking)
-    gains = np.where(at >= 0, judged.grade[at], 0).astype(np.float32)
-    return RankingGains(gains, ideal, right)
+    ranked = place < depth
+    ideal[judged.pairs.query[best_first][ranked], place[ranked]] = judged.grade[best_first][ranked]
+    positions = _positions(judged.pairs, ranking)
+    gains = np.where(positions >= 0, judged.grade[positions], 0).astype(np.float32)
+    return RankingGains(gains, ideal, relevant)
 
 
-def find(pairs: Pairs, ranking: Ranking) -> NDArray[np.int64]:
-    """For each place of a ranking the position of its query and item in the pairs, -1 where they are none."""
+def _positions(pairs: Pairs, ranking: Ranking) -> NDArray[np.int64]:
+    """For each place of a ranking the position of its query and item in the pairs, -1 if absent."""
     width = int(max(pairs.item.max(initial=0), ranking.max(initial=0))) + 1
-    known = pairs.query.astype(np.int64) * width + pairs.item
-    wanted = np.arange(len(ranking))[:, None] * width + ranking
-    at = np.searchsorted(known, wanted).clip(max=max(len(known) - 1, 0))
-    there = (known[at] == wanted) & (ranking >= 0) if len(known) else np.zeros(ranking.shape, bool)
-    return np.where(there, at, -1)
+    keys = pairs.query.astype(np.int64) * width + pairs.item
+    ranked_keys = np.arange(len(ranking))[:, None] * width + ranking
+    positions = np.searchsorted(keys, ranked_keys).clip(max=max(len(keys) - 1, 0))
+    present = (keys[positions] == ranked_keys) & (ranking >= 0) if len(keys) else np.zeros(ranking.shape, bool)
+    return np.where(present, positions, -1)
 
 
-def recall(marks: RankingGains, k: int) -> PerQuery:
-    """Of all right items the share among the first k."""
-    share: PerQuery = (marks.gains[:, :k] > 0).sum(1) / np.maximum(marks.right, 1)
+def recall(ranked: RankingGains, k: int) -> PerQuery:
+    """The share of all relevant items that is among the first k."""
+    share: PerQuery = (ranked.gains[:, :k] > 0).sum(1) / np.maximum(ranked.relevant, 1)
     return share
 
 
-def good(marks: RankingGains, k: int) -> PerQuery:
-    """Of the first k places the share that is right, as Taobao's P_good; k places count even where there are fewer."""
-    share: PerQuery = (marks.gains[:, :k] > 0).sum(1) / k
+def precision(ranked: RankingGains, k: int) -> PerQuery:
+    """The share of the first k places that is relevant, Taobao's P_good. A shorter ranking counts as k places."""
+    share: PerQuery = (ranked.gains[:, :k] > 0).sum(1) / k
     return share
 
 
-def ndcg(marks: RankingGains, k: int) -> PerQuery:
-    """The discounted gain of the first k, 1 / log2(place + 1) a place, over what the best ranking would have."""
-    discount = 1 / np.log2(np.arange(2, marks.gains[:, :k].shape[1] + 2))
-    most = marks.ideal[:, :k] @ discount
-    share: PerQuery = np.divide(marks.gains[:, :k] @ discount, most, out=np.zeros_like(most), where=most > 0)
+def ndcg(ranked: RankingGains, k: int) -> PerQuery:
+    """The gain of the first k, discounted by log2(place + 1), divided by that of the best ranking."""
+    discount = 1 / np.log2(np.arange(2, ranked.gains[:, :k].shape[1] + 2))
+    ideal = ranked.ideal[:, :k] @ discount
+    share: PerQuery = np.divide(ranked.gains[:, :k] @ discount, ideal, out=np.zeros_like(ideal), where=ideal > 0)
     return share
 
 
-def reciprocal_rank(marks: RankingGains) -> PerQuery:
-    """1 / the place of the first right item, 0 where there is none."""
-    right = marks.gains > 0
-    return np.where(right.any(1), 1 / (1 + right.argmax(1)), 0.0)
+def reciprocal_rank(ranked: RankingGains) -> PerQuery:
+    """1 / the place of the first relevant item, 0 without one."""
+    relevant = ranked.gains > 0
+    return np.where(relevant.any(1), 1 / (1 + relevant.argmax(1)), 0.0)
 
 
-def beyond(ranking: Ranking, marks: RankingGains, other: Ranking, k: int) -> PerQuery:
-    """Of all right items the share that is among the first k here and not among the first k of the other ranking."""
-    here = ranking[:, :k]
-    only = np.ones(here.shape, bool)
+def recall_beyond(ranking: Ranking, ranked: RankingGains, other: Ranking, k: int) -> PerQuery:
+    """The share of all relevant items that is among the first k here, but not among those of the other ranking."""
+    first = ranking[:, :k]
+    is_new = np.ones(first.shape, bool)
     for place in range(min(k, other.shape[1])):
-        only &= here != other[:, place : place + 1]
-    share: PerQuery = ((marks.gains[:, :k] > 0) & only).sum(1) / np.maximum(marks.right, 1)
+        is_new &= first != other[:, place : place + 1]
+    share: PerQuery = ((ranked.gains[:, :k] > 0) & is_new).sum(1) / np.maximum(ranked.relevant, 1)
     return share
 
 
-def measured(marks: RankingGains, ks: tuple[int, ...]) -> Mapping[str, PerQuery]:
-    """Every measure by its name."""
-    said: dict[str, PerQuery] = {f"recall@{k}": recall(marks, k) for k in ks}
-    said |= {f"nDCG@{k}": ndcg(marks, k) for k in ks[:1]}
-    said |= {"MRR": reciprocal_rank(marks)}
-    return said | {f"P_good@{k}": good(marks, k) for k in ks[:1]}
+def all_metrics(ranked: RankingGains, ks: tuple[int, ...]) -> Mapping[str, PerQuery]:
+    """Every metric by its name: recall at each k, the others at the first k."""
+    values: dict[str, PerQuery] = {f"recall@{k}": recall(ranked, k) for k in ks}
+    values |= {f"nDCG@{k}": ndcg(ranked, k) for k in ks[:1]}
+    values |= {"MRR": reciprocal_rank(ranked)}
+    return values | {f"P_good@{k}": precision(ranked, k) for k in ks[:1]}

@@ -1,4 +1,4 @@
-"""The findings as one self-contained page: tables, and queries with what two models find, side by side."""
+"""The comparison as one self-contained HTML page: tables, and example queries with two models' hits side by side."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from evaluation.intervals import Difference, Estimate
 from evaluation.metrics import ndcg
 
 SHOWN = 10
-"""Places of a ranking that the page shows."""
+"""Places of each ranking on the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShownQueries:
-    """Queries of the page by their rows: those where the first model does worst beside the second, and best."""
+    """Rows of the queries on the page: those for which the first model is worst and best, compared with the second."""
 
     worst: tuple[int, ...]
     best: tuple[int, ...]
 
-    def items(self, found: Comparison) -> list[int]:
-        """The rows of all products that the page shows."""
+    def items(self, comparison: Comparison) -> list[int]:
+        """The rows of all products on the page."""
         rows = [*self.worst, *self.best]
-        return sorted({int(i) for model in found.models[:2] for i in model.ranking[rows, :SHOWN].flat if i >= 0})
+        return sorted({int(i) for model in comparison.models[:2] for i in model.ranking[rows, :SHOWN].flat if i >= 0})
 
 
-def choose(found: Comparison, count: int) -> ShownQueries:
-    """Up to `count` queries at either end: by nDCG in the first places, of two models by its difference.
+def choose(comparison: Comparison, count: int) -> ShownQueries:
+    """Up to `count` queries at either end by nDCG, or by the difference of two models' nDCG.
 
-    Where more than that many are at the very end, they are taken at even distances.
+    If more than `count` queries share the extreme value, an evenly spaced sample of them is taken.
     """
-    k = found.depths.first
-    scores = [ndcg(model.marks, k) for model in found.models[:2]]
+    k = comparison.depths.first
+    scores = [ndcg(model.gains, k) for model in comparison.models[:2]]
     value = scores[0] - scores[1] if len(scores) > 1 else scores[0]
     order = np.argsort(value, kind="stable")
     middle = 0.0 if len(scores) > 1 else 0.5
@@ -47,7 +47,7 @@ def choose(found: Comparison, count: int) -> ShownQueries:
 
 
 def _ends(rows: Sequence[int], value: np.ndarray[tuple[int], np.dtype[np.float64]], count: int) -> tuple[int, ...]:
-    """The first rows; among those that are equal to the first, some at even distances."""
+    """The first rows, or an evenly spaced sample of those that equal the first."""
     equal = [row for row in rows if value[row] == value[rows[0]]]
     if len(equal) <= count:
         return tuple(rows[:count])
@@ -56,60 +56,63 @@ def _ends(rows: Sequence[int], value: np.ndarray[tuple[int], np.dtype[np.float64
 
 @dataclass(frozen=True, slots=True)
 class PageProduct:
-    """What the page shows of a product: its id, its title and a picture as a data: URL, "" where there is none."""
+    """A product on the page: its id, its title, and a picture as a data: URL or ""."""
 
     id: str
     title: str
     picture: str = ""
 
 
-def page(found: Comparison, shown: ShownQueries, products: Callable[[int], PageProduct]) -> str:
-    """The page, HTML. `products` tells of a product by its row."""
-    models = [model.name for model in found.models]
+def page(comparison: Comparison, shown: ShownQueries, products: Callable[[int], PageProduct]) -> str:
+    """The page as HTML. `products` returns a product by its row."""
+    models = [model.name for model in comparison.models]
     ours, *others = models
-    parts = [_table(f"All {len(found.judged.queries)} queries", _overall(found))]
-    parts += [_table(f"{ours} less {other}", _differences(found, other)) for other in others]
-    parts += [_table(f"By group: {measure}", _groups(found, measure)) for measure in found.models[0].values]
+    sections = [_table(f"All {len(comparison.judged.queries)} queries", _overall(comparison))]
+    sections += [_table(f"{ours} less {other}", _differences(comparison, other)) for other in others]
+    sections += [_table(f"By group: {metric}", _groups(comparison, metric)) for metric in comparison.models[0].values]
     ends = (("Where it does worst", shown.worst), ("Where it does best", shown.best))
     if others:
         ends = ((f"Where {ours} loses most to {others[0]}", shown.worst), ("Where it gains most", shown.best))
     for heading, rows in ends:
-        cards = "".join(_query(found, row, products) for row in rows) or "<p class=quiet>No query.</p>"
-        parts.append(f"<section><h2>{escape(heading)}</h2>{cards}</section>")
+        cards = "".join(_query(comparison, row, products) for row in rows) or "<p class=quiet>No query.</p>"
+        sections.append(f"<section><h2>{escape(heading)}</h2>{cards}</section>")
+    chance = comparison.depths.chance
     template = Template(files("evaluation").joinpath("page.html").read_text("utf-8"))
     return template.substitute(
         title=escape(" and ".join(models[:2])),
         summary=escape(
-            f"{len(found.judged.queries)} judged queries, {found.items} products; brackets are "
-            f"{found.depths.chance.within:.0%} intervals by bootstrap over queries, p is of a paired randomisation "
-            f"test (seed {found.depths.chance.seed}). What is not judged counts as wrong."
+            f"{len(comparison.judged.queries)} judged queries, {comparison.items} products; brackets are "
+            f"{chance.within:.0%} intervals by bootstrap over queries, p is of a paired randomisation "
+            f"test (seed {chance.seed}). Products without a judgement count as not relevant."
         ),
-        skipped="".join(f"<li>{escape(said)}</li>" for said in found.judged.skipped.told()),
-        body="\n".join(parts),
+        skipped="".join(f"<li>{escape(sentence)}</li>" for sentence in comparison.judged.skipped.sentences()),
+        body="\n".join(sections),
     )
 
 
 Cells = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 
-def _overall(found: Comparison) -> Cells:
-    names = list(found.models[0].values)
-    rows = [[m.name, *(_estimate(found.estimates[m.name][ALL].get(name)) for name in names)] for m in found.models]
+def _overall(comparison: Comparison) -> Cells:
+    names = list(comparison.models[0].values)
+    rows = [
+        [m.name, *(_estimate(comparison.estimates[m.name][ALL].get(name)) for name in names)] for m in comparison.models
+    ]
     return ["model", *names], rows
 
 
-def _differences(found: Comparison, other: str) -> Cells:
-    by_group = found.differences[other]
+def _differences(comparison: Comparison, other: str) -> Cells:
+    by_group = comparison.differences[other]
     names = list(by_group[ALL])
-    rows = [[group, *(_difference(said[name]) for name in names)] for group, said in by_group.items()]
+    rows = [[group, *(_difference(differences[name]) for name in names)] for group, differences in by_group.items()]
     return ["group", *names], rows
 
 
-def _groups(found: Comparison, measure: str) -> Cells:
-    names = [model.name for model in found.models]
+def _groups(comparison: Comparison, metric: str) -> Cells:
+    names = [model.name for model in comparison.models]
     rows = [
-        [group, str(size), *(_estimate(found.estimates[name][group].get(measure)) for name in names)]
-        for group, size in found.sizes.items()
+        [group, str(size), *(_estimate(comparison.estimates[name][group].get(metric)) for name in names)]
+        for group, size in comparison.sizes.items()
     ]
     return ["group", "queries", *names], rows
 
@@ -124,63 +127,64 @@ def _difference(difference: Difference) -> str:
 
 def _table(heading: str, cells: Cells) -> str:
     head, rows = cells
-    said = "".join(f"<th scope=col>{escape(one)}</th>" for one in head)
+    headings = "".join(f"<th scope=col>{escape(name)}</th>" for name in head)
     body = "".join(
         "<tr>" + f"<th scope=row>{escape(row[0])}</th>" + "".join(map(_cell, row[1:])) + "</tr>" for row in rows
     )
     return (
-        f"<section><h2>{escape(heading)}</h2><div class=scroll><table><thead><tr>{said}</tr></thead>"
+        f"<section><h2>{escape(heading)}</h2><div class=scroll><table><thead><tr>{headings}</tr></thead>"
         f"<tbody>{body}</tbody></table></div></section>"
     )
 
 
 def _cell(text: str) -> str:
-    """A figure, what follows it made quiet."""
+    """A figure; the text after it is in small type."""
     figure, _, rest = text.partition(" ")
     return f"<td>{escape(figure)}{f' <small>{escape(rest)}</small>' if rest else ''}</td>"
 
 
-def _query(found: Comparison, row: int, products: Callable[[int], PageProduct]) -> str:
-    judged = found.judged
-    groups = [name for name, there in found.groups.items() if there[row] and name != ALL]
-    marks = "".join(f"<li>{escape(group)}</li>" for group in groups)
-    columns = "".join(_column(found, model, row, products) for model in found.models[:2])
+def _query(comparison: Comparison, row: int, products: Callable[[int], PageProduct]) -> str:
+    judged = comparison.judged
+    groups = [name for name, mask in comparison.groups.items() if mask[row] and name != ALL]
+    labels = "".join(f"<li>{escape(group)}</li>" for group in groups)
+    columns = "".join(_column(comparison, model, row, products) for model in comparison.models[:2])
     return (
-        f"<article><h3>{escape(judged.queries[row])}</h3><ul class=groups>{marks}</ul>"
-        f"<p class=quiet>{_counted(found, row)}</p>"
+        f"<article><h3>{escape(judged.queries[row])}</h3><ul class=groups>{labels}</ul>"
+        f"<p class=quiet>{_counts(comparison, row)}</p>"
         f"<div class=sides>{columns}</div></article>"
     )
 
 
-def _counted(found: Comparison, row: int) -> str:
-    right, out = int(found.models[0].marks.right[row]), len(found.judged.left_out.of(row))
-    return f"right products: {right}" + (f"; left out of the ranking: {out}" if out else "")
+def _counts(comparison: Comparison, row: int) -> str:
+    relevant = int(comparison.models[0].gains.relevant[row])
+    left_out = len(comparison.judged.left_out.of(row))
+    return f"relevant products: {relevant}" + (f"; left out of the ranking: {left_out}" if left_out else "")
 
 
-def _column(found: Comparison, model: EvaluatedModel, row: int, products: Callable[[int], PageProduct]) -> str:
-    k = found.depths.first
-    value = float(ndcg(model.marks, k)[row])
-    places = zip(model.ranking[row, :SHOWN].tolist(), model.marks.gains[row, :SHOWN].tolist(), strict=True)
-    hits = "".join(_hit(products(item), right=gain > 0) for item, gain in places if item >= 0)
+def _column(comparison: Comparison, model: EvaluatedModel, row: int, products: Callable[[int], PageProduct]) -> str:
+    k = comparison.depths.first
+    value = float(ndcg(model.gains, k)[row])
+    places = zip(model.ranking[row, :SHOWN].tolist(), model.gains.gains[row, :SHOWN].tolist(), strict=True)
+    hits = "".join(_hit(products(item), relevant=gain > 0) for item, gain in places if item >= 0)
     return (
         f"<section class=side><h4>{escape(model.name)} <small>nDCG@{k} {value:.2f}</small></h4>"
         f"<ol>{hits or '<li class=none>nothing found</li>'}</ol></section>"
     )
 
 
-def _hit(product: PageProduct, *, right: bool) -> str:
+def _hit(product: PageProduct, *, relevant: bool) -> str:
     image = (
         f'<img src="{escape(product.picture)}" alt="" loading="lazy">'
         if product.picture
         else "<span class=blank></span>"
     )
-    mark, said = ("right", "✓ right") if right else ("wrong", "✗ wrong")
+    style, label = ("right", "✓ relevant") if relevant else ("wrong", "✗ not relevant")
     return (
-        f'<li class={mark} title="{escape(product.id)}">{image}'
-        f"<span class=mark>{said}</span><span class=name>{escape(product.title)}</span></li>"
+        f'<li class={style} title="{escape(product.id)}">{image}'
+        f"<span class=mark>{label}</span><span class=name>{escape(product.title)}</span></li>"
     )
 
 
 def pictured(ids: Sequence[str], titles: Sequence[str], pictures: Mapping[int, str]) -> Callable[[int], PageProduct]:
-    """Products by their row, from columns."""
+    """A function that returns a product by its row, from columns."""
     return lambda row: PageProduct(ids[row], titles[row], pictures.get(row, ""))

@@ -1,4 +1,4 @@
-"""Whether a model that is computed in another way, as in fewer bits, still finds what it found: the gate."""
+"""The precision gate: whether a model in another precision or runtime still finds the same products."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.judgements import Judgements
-from evaluation.metrics import mark, recall
+from evaluation.metrics import gains_of, recall
 from evaluation.ranking import by_vectors, rank
 
 QUERY = "query"
@@ -17,7 +17,7 @@ QUERY = "query"
 
 @dataclass(frozen=True, slots=True)
 class GatePolicy:
-    """The cosine that all vectors but a share of `quantile` must have, and the recall@`places` that may be lost."""
+    """The minimum cosine of all vectors except a share of `quantile`, and the maximum loss of recall@`places`."""
 
     cosine: float = 0.99
     quantile: float = 0.01
@@ -27,7 +27,7 @@ class GatePolicy:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueVectors:
-    """What a model makes of a catalogue: each named vector (items, dim), NaN for none; `ask` encodes (queries, dim)."""
+    """A model's vectors of a catalogue by name, (items, dim), NaN for a missing one; `ask` encodes (queries, dim)."""
 
     items: Mapping[str, NDArray[np.float32]]
     searched: str
@@ -36,7 +36,7 @@ class CatalogueVectors:
 
 @dataclass(frozen=True, slots=True)
 class CosineSummary:
-    """Of the cosines between two ways' vectors of the same things: how many, the policy's quantile, and the median."""
+    """The cosines between two models' vectors of the same items: their number, the policy's quantile, the median."""
 
     count: int
     low: float
@@ -45,26 +45,27 @@ class CosineSummary:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """What was found. `recalls` are of the reference, of the other way alone, and of its items for the reference's
-    queries.
+    """The cosines by name, and three recalls: of the reference, of the other model, and of a mix.
+
+    The mix searches the other model's items with the reference's queries.
     """
 
-    nearness: Mapping[str, CosineSummary]
+    cosines: Mapping[str, CosineSummary]
     reference: float
     other: float
     mixed: float
     policy: GatePolicy
 
     def misses(self) -> Iterator[str]:
-        """A sentence for each thing that is not as it must be."""
-        for name, near in self.nearness.items():
-            if not near.low >= self.policy.cosine:
+        """A sentence for each limit that is missed."""
+        for name, summary in self.cosines.items():
+            if not summary.low >= self.policy.cosine:
                 place = f"p{100 * self.policy.quantile:g}"
-                yield f"`{name}` has a cosine of {near.low:.4f} at {place}, and {self.policy.cosine} is needed"
-        for said, found in (("", self.other), (" with its items and the reference's queries", self.mixed)):
-            if not self.reference - found <= self.policy.loss:
+                yield f"`{name}` has a cosine of {summary.low:.4f} at {place}, and {self.policy.cosine} is needed"
+        for how, value in (("", self.other), (" with its items and the reference's queries", self.mixed)):
+            if not self.reference - value <= self.policy.loss:
                 yield (
-                    f"{100 * (self.reference - found):.2f} points of recall@{self.policy.places} are lost{said}, "
+                    f"{100 * (self.reference - value):.2f} points of recall@{self.policy.places} are lost{how}, "
                     f"and {100 * self.policy.loss:g} may be"
                 )
 
@@ -72,15 +73,17 @@ class GateResult:
 def gate(
     reference: CatalogueVectors, other: CatalogueVectors, judged: Judgements, policy: GatePolicy = GatePolicy()
 ) -> GateResult:
-    """Hold `other` against `reference`. Every search is exact."""
-    nearness = {
-        name: near for name, rows in reference.items.items() if (near := _nearness(rows, other.items[name], policy))
+    """Compare `other` with `reference`. Every search is exact."""
+    cosines = {
+        name: summary
+        for name, rows in reference.items.items()
+        if (summary := _summary(rows, other.items[name], policy))
     }
     texts = tuple(dict.fromkeys(judged.queries))
-    if near := _nearness(reference.ask(texts), other.ask(texts), policy):
-        nearness[QUERY] = near
+    if summary := _summary(reference.ask(texts), other.ask(texts), policy):
+        cosines[QUERY] = summary
     return GateResult(
-        nearness,
+        cosines,
         reference=_recall(reference, reference, judged, policy),
         other=_recall(other, other, judged, policy),
         mixed=_recall(reference, other, judged, policy),
@@ -88,17 +91,17 @@ def gate(
     )
 
 
-def _nearness(ours: NDArray[np.float32], theirs: NDArray[np.float32], policy: GatePolicy) -> CosineSummary | None:
-    """None where neither has any; a vector that one alone has counts as the worst."""
+def _summary(ours: NDArray[np.float32], theirs: NDArray[np.float32], policy: GatePolicy) -> CosineSummary | None:
+    """None if neither has vectors. A vector that only one of them has counts as cosine -1."""
     ours, theirs = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (ours, theirs))
-    there = np.isfinite(ours).all(1) | np.isfinite(theirs).all(1)
-    if not there.any():
+    present = np.isfinite(ours).all(1) | np.isfinite(theirs).all(1)
+    if not present.any():
         return None
-    cosines = np.nan_to_num((ours[there] * theirs[there]).sum(1), nan=-1.0)
-    return CosineSummary(int(there.sum()), float(np.quantile(cosines, policy.quantile)), float(np.median(cosines)))
+    cosines = np.nan_to_num((ours[present] * theirs[present]).sum(1), nan=-1.0)
+    return CosineSummary(int(present.sum()), float(np.quantile(cosines, policy.quantile)), float(np.median(cosines)))
 
 
-def _recall(asks: CatalogueVectors, has: CatalogueVectors, judged: Judgements, policy: GatePolicy) -> float:
-    scores = by_vectors(asks.ask, has.items[has.searched])
+def _recall(querying: CatalogueVectors, searched: CatalogueVectors, judged: Judgements, policy: GatePolicy) -> float:
+    scores = by_vectors(querying.ask, searched.items[searched.searched])
     ranking = rank(scores, judged.queries, k=policy.places, left_out=judged.left_out)
-    return float(recall(mark(ranking, judged), policy.places).mean())
+    return float(recall(gains_of(ranking, judged), policy.places).mean())

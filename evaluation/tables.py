@@ -1,4 +1,4 @@
-"""Rows of a parquet, JSON-lines or CSV file by the names of their columns, a bad row a counted one."""
+"""Reads rows of parquet, JSON-lines or CSV files by column names, and counts bad rows."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from catalog.errors import InvalidInput
 
 Names = Mapping[str, tuple[str, ...]]
-"""What is looked for, and the names a column of it may have; the first that is there is taken."""
+"""The fields to read, with possible column names; the first column that exists is used."""
 
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv")
 _BATCH = 8192
@@ -24,7 +24,7 @@ _NOT_UTF8 = "not UTF-8 (save the file as UTF-8)"
 
 @dataclass(slots=True)
 class SkippedRows:
-    """How many rows were left out, by the reason, and where the first of each stands."""
+    """The number of skipped rows by reason, and the place of the first of each."""
 
     counts: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
@@ -33,8 +33,8 @@ class SkippedRows:
         self.counts[reason] += 1
         self.first.setdefault(reason, where)
 
-    def told(self) -> list[str]:
-        """A sentence for each reason, the commonest first."""
+    def sentences(self) -> list[str]:
+        """A sentence for each reason, the most frequent first."""
         return [
             f"{count} skipped: {reason}; first {self.first[reason]}." for reason, count in self.counts.most_common()
         ]
@@ -42,44 +42,45 @@ class SkippedRows:
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """The values asked for, in their order (None where there is none), and where the row stands."""
+    """The values of the fields in their order, None for a missing one, and the place of the row."""
 
     where: str
     values: tuple[Any, ...]
 
 
 def rows(
-    source: Path, names: Names, *, needed: Sequence[str], given: Mapping[str, str], skipped: SkippedRows
+    source: Path, names: Names, *, needed: Sequence[str], columns: Mapping[str, str], skipped: SkippedRows
 ) -> Iterator[TableRow]:
-    """The rows of a file, or of all files of a folder; what is no row is counted in `skipped`.
+    """Yield the rows of a file, or of all files of a folder. Bad rows are counted in `skipped`.
 
-    The columns are found by `names` unless `given` names them. Raises InvalidInput where there is no such file, or
-    where a column that is needed, or was given, is missing.
+    Columns are found by `names`, unless `columns` names them. Raises InvalidInput if the file does not exist, or if a
+    column that is needed or named is missing.
     """
-    for wrong in given.keys() - names.keys():
-        raise InvalidInput(f"There is no field {wrong!r} to name a column for: there are {', '.join(names)}.")
+    for unknown in columns.keys() - names.keys():
+        raise InvalidInput(f"There is no field {unknown!r} to name a column for: use one of {', '.join(names)}.")
     for file in _files(source):
         read = {".parquet": _parquet, ".csv": _csv, ".tsv": _csv}.get(file.suffix, _jsonl)
-        yield from read(file, lambda there, f=file: _columns(f, there, names, needed, given), skipped)  # type: ignore[misc]
+        yield from read(file, lambda header, f=file: _columns(f, header, names, needed, columns), skipped)  # type: ignore[misc]
 
 
 Choose = Callable[[Sequence[str]], list[str | None]]
 
 
 def _columns(
-    file: Path, there: Sequence[str], names: Names, needed: Sequence[str], given: Mapping[str, str]
+    file: Path, header: Sequence[str], names: Names, needed: Sequence[str], columns: Mapping[str, str]
 ) -> list[str | None]:
-    plain = {name.strip().lower(): name for name in reversed(there)}
+    by_plain_name = {name.strip().lower(): name for name in reversed(header)}
     chosen: list[str | None] = []
-    for wanted, known in names.items():
-        column = next((plain[name] for name in known if name in plain), None)
-        if wanted in given:
-            column = given[wanted] if given[wanted] in there else None
-        if column is None and (wanted in given or wanted in needed):
-            missing = f"the column {given[wanted]!r}" if wanted in given else f"a column of the {wanted}"
+    for field_name, candidates in names.items():
+        column = next((by_plain_name[name] for name in candidates if name in by_plain_name), None)
+        if field_name in columns:
+            column = columns[field_name] if columns[field_name] in header else None
+        if column is None and (field_name in columns or field_name in needed):
+            is_named = field_name in columns
+            missing = f"the column {columns[field_name]!r}" if is_named else f"a column of the {field_name}"
             raise InvalidInput(
-                f"{file.name} lacks {missing}: it has {', '.join(map(ascii, there)) or 'none'}; "
-                f"name the right one with --map {wanted}=COLUMN."
+                f"{file.name} lacks {missing}: it has {', '.join(map(ascii, header)) or 'none'}; "
+                f"name the right one with --map {field_name}=COLUMN."
             )
         chosen.append(column)
     return chosen
@@ -107,9 +108,8 @@ def _jsonl(file: Path, choose: Choose, skipped: SkippedRows) -> Iterator[TableRo
     objects = _objects(file, skipped)
     first = list(islice(objects, _FIRST_ROWS))
     chosen = choose(list(dict.fromkeys(name for _, row in first for name in row)))
-    for part in (first, objects):
-        for where, row in part:
-            yield TableRow(where, tuple(None if name is None else row.get(name) for name in chosen))
+    for where, row in chain(first, objects):
+        yield TableRow(where, tuple(None if name is None else row.get(name) for name in chosen))
 
 
 def _objects(file: Path, skipped: SkippedRows) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -132,17 +132,17 @@ def _objects(file: Path, skipped: SkippedRows) -> Iterator[tuple[str, dict[str, 
 
 
 def _csv(file: Path, choose: Choose, skipped: SkippedRows) -> Iterator[TableRow]:
-    # Bytes that are not UTF-8 come through as lone surrogates, so that only their row is lost.
+    # Bytes that are not UTF-8 become lone surrogates, so that only their row is skipped.
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        head = lines.readline()
-        if not is_utf8(head) or "\0" in head:
+        first_line = lines.readline()
+        if not is_utf8(first_line) or "\0" in first_line:
             raise InvalidInput(f"{file.name} is not UTF-8: save it as UTF-8.")
-        delimiter = max("\t,;", key=head.count)
+        delimiter = max("\t,;", key=first_line.count)
         lines.seek(0)
         table = csv.reader(lines, delimiter=delimiter)
         try:
             header = next(table, [])
-            at = [None if name is None else header.index(name) for name in choose(header)]
+            positions = [None if name is None else header.index(name) for name in choose(header)]
             for cells in table:
                 if not cells:
                     continue
@@ -152,13 +152,13 @@ def _csv(file: Path, choose: Choose, skipped: SkippedRows) -> Iterator[TableRow]
                 elif not is_utf8("".join(cells)):
                     skipped.add(_NOT_UTF8, where)
                 else:
-                    yield TableRow(where, tuple(None if i is None else cells[i] for i in at))
+                    yield TableRow(where, tuple(None if i is None else cells[i] for i in positions))
         except csv.Error as error:
             raise InvalidInput(f"{file.name} line {table.line_num} cannot be read as CSV: {error}.") from error
 
 
 def is_utf8(text: str) -> bool:
-    """Whether a text can be written at all: it has no half of a surrogate pair."""
+    """Whether a text can be encoded: it has no lone surrogate."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -168,14 +168,16 @@ def is_utf8(text: str) -> bool:
 
 def _files(source: Path) -> list[Path]:
     if source.is_dir():
-        found = sorted(file for file in source.iterdir() if file.suffix in SUFFIXES)
-        if not found:
+        files = sorted(file for file in source.iterdir() if file.suffix in SUFFIXES)
+        if not files:
             raise InvalidInput(
                 f"There is no {', '.join(SUFFIXES)} file in {source}: name a folder with some, or a file."
             )
-        return found
+        return files
     if not source.is_file():
         raise InvalidInput(f"There is no file or folder {source}: correct the path.")
     if source.suffix not in SUFFIXES:
-        raise InvalidInput(f"{source.name} is none of {', '.join(SUFFIXES)}: convert it to one of them.")
+        raise InvalidInput(
+            f"{source.name} has none of the suffixes {', '.join(SUFFIXES)}: convert it to one of these formats."
+        )
     return [source]

@@ -49,6 +49,7 @@ EXTRA_MODULES = frozenset(
         "qdrant_edge",
         "requests",
         "safetensors",
+        "scipy",
         "stamina",
         "starlette",
         "timm",

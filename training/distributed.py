@@ -1,4 +1,4 @@
-"""The processes that train together, and CDNS: vectors of all of them, gathered with gradient."""
+"""Processes that train one model together, and CDNS: gathering their vectors with gradient."""
 
 from __future__ import annotations
 
@@ -8,75 +8,76 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
+from torch import distributed as torch_distributed
 
 
 @dataclass(frozen=True, slots=True)
 class Distributed:
-    """One of `size` processes that train one model. All of them must call the same methods in the same order."""
+    """This process among the `size` that train one model. All must call the same methods in the same order."""
 
     rank: int = 0
     size: int = 1
 
     @staticmethod
     def join(device: torch.device) -> Distributed:
-        """Meet the other processes where torchrun started several; otherwise be alone."""
-        if not distributed.is_torchelastic_launched():
+        """Join the other processes if torchrun started several; otherwise be the only one."""
+        if not torch_distributed.is_torchelastic_launched():
             return Distributed()
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        return Distributed(distributed.get_rank(), distributed.get_world_size())
+        torch_distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return Distributed(torch_distributed.get_rank(), torch_distributed.get_world_size())
 
     @contextmanager
-    def first(self) -> Iterator[None]:
-        """The first process does what is inside before the others do."""
+    def first_process_first(self) -> Iterator[None]:
+        """The first process runs the block before the others."""
         if self.rank:
-            distributed.barrier()
+            torch_distributed.barrier()
         yield
         if self.size > 1 and not self.rank:
-            distributed.barrier()
+            torch_distributed.barrier()
 
-    def gather(self, mine: Tensor) -> Tensor:
-        """The rows of all processes, in order of rank, the same number from each. The gradient finds its way back."""
+    def gather(self, local: Tensor) -> Tensor:
+        """The rows of all processes, ordered by rank, the same number from each. Gradients flow back."""
         if self.size == 1:
-            return mine
-        if not mine.requires_grad:
-            return _all(mine, self)
-        found: Tensor = _Gather.apply(mine, self)
-        return found
+            return local
+        if not local.requires_grad:
+            return _all_gather(local, self)
+        gathered: Tensor = _Gather.apply(local, self)
+        return gathered
 
     def average(self, tensors: Iterable[Tensor]) -> None:
-        """Put the mean over all processes into each, in place."""
+        """Replace each tensor by its mean over all processes, in place."""
         if self.size == 1:
             return
-        some = list(tensors)
-        flat = torch.cat([one.detach().flatten().float() for one in some])
-        distributed.all_reduce(flat)
+        targets = [tensor.detach() for tensor in tensors]
+        flat = torch.cat([target.flatten().float() for target in targets])
+        torch_distributed.all_reduce(flat)
         flat /= self.size
-        for one, mean in zip(some, torch.split(flat, [one.numel() for one in some]), strict=True):
-            one.detach().copy_(mean.view_as(one))
+        for target, mean in zip(targets, torch.split(flat, [target.numel() for target in targets]), strict=True):
+            target.copy_(mean.view_as(target))
 
 
 class _Gather(torch.autograd.Function):
-    """Its gradient is the sum over all processes of what they want of this one's rows.
+    """All-gather. The gradient of a process's rows is the sum of the gradients from all processes.
 
-    So where each process's loss is a mean over its own rows, the mean of the processes' gradients is the gradient of
-    the mean over all rows, as one process with all the rows would have it.
+    If each process's loss is a mean over its own rows, the mean of their gradients is therefore the gradient of the
+    mean over all rows, as in one process with all rows.
     """
 
     @staticmethod
-    def forward(ctx: Any, mine: Tensor, world: Distributed) -> Tensor:
-        ctx.world, ctx.rows = world, len(mine)
-        return _all(mine, world)
+    def forward(ctx: Any, local: Tensor, distributed: Distributed) -> Tensor:
+        ctx.distributed, ctx.rows = distributed, len(local)
+        return _all_gather(local, distributed)
 
     @staticmethod
-    def backward(ctx: Any, *wanted: Any) -> Any:
-        whole = wanted[0].contiguous().clone()
-        distributed.all_reduce(whole)
-        first = ctx.world.rank * ctx.rows
-        return whole[first : first + ctx.rows], None
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        total = gradients[0].contiguous().clone()
+        torch_distributed.all_reduce(total)
+        first = ctx.distributed.rank * ctx.rows
+        return total[first : first + ctx.rows], None
 
 
-def _all(mine: Tensor, world: Distributed) -> Tensor:
-    parts = [torch.empty_like(mine) for _ in range(world.size)]
-    distributed.all_gather(parts, mine.detach().contiguous())
-    return torch.cat(parts)
+def _all_gather(local: Tensor, distributed: Distributed) -> Tensor:
+    rows_by_rank = [torch.empty_like(local) for _ in range(distributed.size)]
+    torch_distributed.all_gather(rows_by_rank, local.detach().contiguous())
+    return torch.cat(rows_by_rank)

@@ -1,4 +1,4 @@
-"""What a training says of itself: metrics.jsonl, and TensorBoard where it is installed."""
+"""The metrics of a training: metrics.jsonl, and TensorBoard if it is installed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ FILE = "metrics.jsonl"
 
 
 class MetricsLog:
-    """One line for each step, and one call of `shown` for a person to see it."""
+    """Writes one line for each step, and passes its metrics to `display`."""
 
-    def __init__(self, out: Path, shown: Callable[[Mapping[str, float]], None], *, resume: bool) -> None:
+    def __init__(self, out: Path, display: Callable[[Mapping[str, float]], None], *, resume: bool) -> None:
         out.mkdir(parents=True, exist_ok=True)
-        self._shown = shown
+        self._display = display
         self._file = out / FILE
         self._resumed = resume and self._file.exists()
         if not self._resumed:
@@ -27,20 +27,20 @@ class MetricsLog:
 
             self._writer = SummaryWriter(str(out))
 
-    def _forget_from(self, step: float) -> None:
-        """Drop the lines of steps that a resumed training does again."""
+    def _drop_lines_from(self, step: float) -> None:
+        """Drop the lines of steps that a resumed training repeats."""
         lines = self._file.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if json.loads(line)["step"] < step]
-        self._file.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        earlier = [line for line in lines if json.loads(line)["step"] < step]
+        self._file.write_text("".join(f"{line}\n" for line in earlier), encoding="utf-8")
 
-    def __call__(self, figures: Mapping[str, float]) -> None:
-        rounded = {name: float(f"{value:.6g}") for name, value in figures.items()}
+    def __call__(self, metrics: Mapping[str, float]) -> None:
+        rounded = {name: float(f"{value:.6g}") for name, value in metrics.items()}
         if self._resumed:
-            self._forget_from(rounded["step"])
+            self._drop_lines_from(rounded["step"])
             self._resumed = False
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(rounded) + "\n")
         if self._writer is not None:
             for name, value in rounded.items():
-                self._writer.add_scalar(name, value, int(figures["step"]))
-        self._shown(rounded)
+                self._writer.add_scalar(name, value, int(metrics["step"]))
+        self._display(rounded)

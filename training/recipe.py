@@ -1,11 +1,12 @@
-"""A recipe: every number that decides what comes out of a training, in a TOML file a person can read."""
+"""A recipe: every number that determines the result of a training, in a TOML file."""
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -16,55 +17,65 @@ from encoders.towers.single_stream import TowerShape
 T = TypeVar("T")
 _LOSSES = ("am_softmax", "softmax", "sigmoid")
 _PRECISIONS = ("bf16", "fp16", "fp32")
-_TASKS = ("qic", "qic_photo", "alike", "mlm", "mpm", "mpm_r_patch", "mpm_r_image", "qim", "qim2", "meaning")
+_TASKS = (
+    "qic", "qic_photo", "photo_item_contrast", "mlm", "mpm", "mpm_r_patch", "mpm_r_image", "qim", "qim2",
+    "text_distillation",
+)  # fmt: skip
 _ON_TOKENS = ("mlm", "mpm", "mpm_r_patch", "mpm_r_image", "qim", "qim2")
+_RENAMED = {
+    "data": {"ask_title": "title_query_share"},
+    "tasks": {"alike": "photo_item_contrast", "meaning": "text_distillation", "both_ways": "symmetric"},
+    "optim": {"rate": "learning_rate", "backbone_rate": "backbone_learning_rate"},
+}
+"""Former keys by section. A recipe that uses one is refused; a checkpoint that holds one still loads."""
+
 RECIPES = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True, slots=True)
 class DataConfig:
-    """Catalogues with a query log each: a file, or a pattern of files such as `log-*.parquet`.
+    """Catalogues and one query log for each: a file, or a pattern of files such as `log-*.parquet`.
 
-    Products are split by brand, title and photo: nothing of what is validated or tested on is trained on.
+    Products are split by brand, title and photo, so that no validation or test product is trained on.
     """
 
     catalogues: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    """FIELD=COLUMN for a log whose columns have names of their own: FIELD is query, item or weight."""
+    """FIELD=COLUMN for each column of the log with another name. FIELD is query, item or weight."""
 
     validation: float = 0.1
     test: float = 0.1
     split_seed: int = 0
     popularity: float = 0.5
-    """An interaction is drawn in proportion to its weight to this power: 0 for all alike, 1 as the log has them."""
+    """An interaction is drawn in proportion to its weight to this power: 0 is uniform, 1 follows the log."""
 
-    ask_title: float = 0.2
-    """The share of drawn queries that are the product's own title, whether the log has it or not."""
+    title_query_share: float = 0.2
+    """The share of drawn queries that are the product's own title, whether or not the log has it."""
 
     plain_texts: int = 12_000
-    """Words and pairs of words of no shop, by which the `meaning` task keeps what the text backbone knows."""
+    """Words and word pairs of the tokenizer, with which `text_distillation` keeps what the text backbone knows."""
 
     hide_title: float = 0.05
     hide_photo: float = 0.1
-    """Shares of products that are shown without their title, and without their photos."""
+    """The shares of products that the towers read without their title, and without their photos."""
 
     cut_title: float = 0.0
-    """The share of products that are shown with about half of their title's words, so that the photo must help."""
+    """The share of products that the towers read with about half of their title's words."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskWeights:
-    """The weight of each task's loss; a task of weight 0 is not there."""
+    """The weight of each task's loss. A task of weight 0 is left out."""
 
     qic: float = 1.0
     """Query-item contrast on whole products."""
 
     qic_photo: float = 0.5
-    """The same on the products' photos alone, which makes the `image` vector."""
+    """The same contrast on photos alone, which trains the `image` vector."""
 
-    alike: float = 0.0
-    """A photo alone is told from all products but its own, so that a photo is a query too."""
+    photo_item_contrast: float = 0.0
+    """The contrast of each photo with all products, so that a photo can be a query."""
 
     mlm: float = 0.0
     mpm: float = 0.0
@@ -72,83 +83,83 @@ class TaskWeights:
     mpm_r_image: float = 0.0
     qim: float = 0.0
     qim2: float = 0.0
-    meaning: float = 0.0
+    text_distillation: float = 0.0
     loss: str = "am_softmax"
-    """That of both contrasts: am_softmax, softmax or sigmoid."""
+    """The loss of both query contrasts: am_softmax, softmax or sigmoid."""
 
     scale: float = 20.0
     margin: float = 0.1
-    both_ways: bool = True
-    """Items are told from other items' queries too, not only queries from other queries' items."""
+    symmetric: bool = True
+    """Contrast items with queries too, not only queries with items."""
 
     nested: tuple[int, ...] = (128, 64)
-    """Besides all dimensions, the first so many of a vector are trained to be vectors of their own."""
+    """Prefix lengths of a vector that are also trained to be vectors (Matryoshka)."""
 
     masked: int = 128
-    """Of a batch so many products (and queries) are read again with parts hidden, for MLM, MPM and MPM_R."""
+    """Products (and queries) of a batch that are read again with parts hidden, for MLM, MPM and MPM_R."""
 
     mask_tokens: float = 0.15
     mask_cells: float = 0.3
     matched: int = 128
-    """Of a batch so many pairs, and two negatives each, go through the cross-modal encoder of QIM and QIM2."""
+    """Pairs of a batch that the cross-modal encoder of QIM and QIM2 scores, each with two negatives."""
 
     match_layers: int = 1
     patch_temperature: float = 0.1
     plain: int = 256
-    """Texts of a step for the `meaning` task."""
+    """Texts of a step for `text_distillation`."""
 
 
 @dataclass(frozen=True, slots=True)
 class NegativesConfig:
-    """Where negatives come from besides the process's own batch."""
+    """Sources of negatives in addition to the process's own batch."""
 
     across: bool = True
-    """CDNS: from the batches of all processes, with gradient. Of no effect in one process."""
+    """CDNS: the batches of all processes, with gradient. No effect in one process."""
 
     bank: int = 0
-    """MBNS: so many item vectors of past steps, without gradient."""
+    """MBNS: the number of item vectors kept from past steps, without gradient."""
 
     bank_after: int = 200
-    """Steps before the bank is used: early on the towers move too fast for old vectors to stand for new ones."""
+    """Steps before the bank is used. Early on, the towers move too fast for old vectors to represent new ones."""
 
     bank_momentum: bool = False
-    """The bank is filled by the moving average of the towers (see Optim.ema) instead of the towers themselves."""
+    """Fill the bank by the moving average of the towers (see `optim.ema`) instead of the towers."""
 
 
 @dataclass(frozen=True, slots=True)
 class OptimConfig:
-    """How the weights move. `batch` is per process; `chunk` products at a time go through the towers with gradient."""
+    """The optimizer and its schedule. `batch` is per process."""
 
     steps: int = 2000
     batch: int = 512
     chunk: int = 0
-    """Gradient caching: the batch's gradient in the memory of a chunk's; 0 for the whole batch at once."""
+    """Gradient caching: products that go through the towers with gradient at a time; 0 for the whole batch at once."""
 
     accumulate: int = 1
-    """Batches, each with negatives of its own, whose mean gradient makes one step."""
+    """Batches whose mean gradient makes one step. Each has negatives of its own."""
 
-    rate: float = 1e-3
-    backbone_rate: float = 0.05
-    """The rate of trained backbone layers, as a share of `rate`."""
+    learning_rate: float = 1e-3
+    backbone_learning_rate: float = 0.05
+    """The learning rate of trained backbone layers, as a share of `learning_rate`."""
 
     decay: float = 0.01
     warmup: int = 100
     clip: float = 1.0
     ema: float = 0.0
-    """The decay of a moving average of the weights, which is then what is validated and served; 0 for none."""
+    """The decay of a moving average of the weights, which is then validated and served; 0 for no average."""
 
     precision: str = "bf16"
-    """What forwards are computed in: bf16, fp16 or fp32."""
+    """The precision of forward passes: bf16, fp16 or fp32."""
 
     validate_every: int = 200
     validate_queries: int = 1000
     patience: int = 5
-    """Validations without a better recall@10 after which training ends; 0 for never."""
+    """Validations without a better recall@10 after which training ends; 0 disables this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All of it. `python -m liveshelf train RECIPE --set optim.steps=100` changes one number."""
+    """A complete recipe. `liveshelf train RECIPE --set optim.steps=100` changes one value."""
 
     seed: int = 0
     towers: TowerShape = field(default_factory=TowerShape)
@@ -162,21 +173,21 @@ class Recipe:
 
 
 def load(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe of that file, or of that name here, with `section.key=value` changes. Raises InvalidInput."""
+    """Load a .toml file, or a shipped recipe by its name, with `section.key=value` changes. Raises InvalidInput."""
     path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as err:
-        own = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
-        raise InvalidInput(f"There is no recipe {name!r}: name a .toml file, or one of {own}.") from err
+        shipped = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
+        raise InvalidInput(f"There is no recipe {name!r}: name a .toml file, or one of {shipped}.") from err
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-        raise InvalidInput(f"The recipe {path} is no TOML: {err}.") from err
-    return checked(changed(_of(Recipe(), said, str(path)), changes))
+        raise InvalidInput(f"The recipe {path} is not TOML: {err}.") from err
+    return checked(changed(_with_values(Recipe(), values, str(path)), changes))
 
 
 def checked(recipe: Recipe) -> Recipe:
-    """The recipe, if its values fit one another. Raises InvalidInput."""
-    wrong = {
+    """Return the recipe. Raises InvalidInput if its values contradict each other."""
+    problems = {
         "tasks.loss must be am_softmax, softmax or sigmoid": recipe.tasks.loss not in _LOSSES,
         "optim.precision must be bf16, fp16 or fp32": recipe.optim.precision not in _PRECISIONS,
         "negatives.bank_momentum needs a moving average: set optim.ema": (
@@ -188,7 +199,7 @@ def checked(recipe: Recipe) -> Recipe:
             max(recipe.towers.dim, *recipe.tasks.nested, 0) > recipe.towers.width
         ),
         f"towers.text_layers must be 0 to {TEXT_LAYERS}": not 0 <= recipe.towers.text_layers <= TEXT_LAYERS,
-        "towers.late has no tokens: no mlm, mpm, mpm_r_patch, mpm_r_image, qim or qim2": (
+        "towers.late has no tokens: remove mlm, mpm, mpm_r_patch, mpm_r_image, qim and qim2": (
             recipe.towers.late and any(weight for name in _ON_TOKENS if (weight := getattr(recipe.tasks, name)))
         ),
         "tasks has no weight above 0": not any(getattr(recipe.tasks, name) for name in _TASKS),
@@ -196,26 +207,23 @@ def checked(recipe: Recipe) -> Recipe:
             recipe.optim.batch < 2 or min(recipe.optim.steps, recipe.optim.validate_every) < 1
         ),
     }
-    for said, is_wrong in wrong.items():
-        if is_wrong:
-            raise InvalidInput(f"The recipe: {said}.")
+    for sentence, applies in problems.items():
+        if applies:
+            raise InvalidInput(f"The recipe: {sentence}.")
     return recipe
 
 
 def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
-    """The recipe with `section.key=value` changes, values as in TOML, where a bare word is text.
-
-    Raises InvalidInput.
-    """
+    """Apply `section.key=value` changes. Values are TOML, or a bare word for text. Raises InvalidInput."""
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals:
-            raise InvalidInput(f"{change!r} changes nothing: write --set section.key=value.")
+            raise InvalidInput(f"{change!r} has no value: write --set section.key=value.")
         *section, key = name.strip().split(".")
         tree: dict[str, Any] = {key: _value(text.strip())}
-        for part in reversed(section):
-            tree = {part: tree}
-        recipe = _of(recipe, tree, f"--set {change}")
+        for name in reversed(section):
+            tree = {name: tree}
+        recipe = _with_values(recipe, tree, f"--set {change}")
     return recipe
 
 
@@ -226,23 +234,41 @@ def _value(text: str) -> Any:
         return text
 
 
-def _of(base: T, said: Mapping[str, Any], where: str) -> T:
-    """`base`, a dataclass, with what is said instead. Raises InvalidInput for what it does not have."""
-    start: Any = base
-    known = {one.name for one in fields(start)}
-    if unknown := sorted(said.keys() - known):
-        raise InvalidInput(f"{where}: there is no {unknown[0]!r}: there are {', '.join(sorted(known))}.")
-    kinds = get_type_hints(type(start))
-    values = {
-        name: _checked(getattr(start, name), value, kinds[name], f"{where}: {name}") for name, value in said.items()
+def with_current_keys(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """A saved recipe, as `Recipe.json` wrote it, with former keys replaced by current ones."""
+    return {
+        section: {_RENAMED.get(section, {}).get(key, key): value for key, value in values.items()}
+        if isinstance(values, Mapping)
+        else values
+        for section, values in saved.items()
     }
-    result: T = replace(start, **values)
+
+
+def _with_values(base: T, values: Mapping[str, Any], where: str) -> T:
+    """`base`, a dataclass, with these values. Raises InvalidInput for an unknown key or a value of another type."""
+    start: Any = base
+    keys = {field.name for field in fields(start)}
+    if unknown := sorted(values.keys() - keys):
+        raise InvalidInput(f"{where}: there is no {unknown[0]!r}: {_suggestion(unknown[0], keys)}")
+    types = get_type_hints(type(start))
+    checked_values = {
+        name: _checked_value(getattr(start, name), value, types[name], f"{where}: {name}")
+        for name, value in values.items()
+    }
+    result: T = replace(start, **checked_values)
     return result
 
 
-def _checked(old: Any, new: Any, kind: Any, where: str) -> Any:
-    if is_dataclass(kind) and isinstance(new, Mapping):
-        return _of(old, new, where)
+def _suggestion(unknown: str, keys: Set[str]) -> str:
+    renamed = [new for section in _RENAMED.values() for old, new in section.items() if old == unknown and new in keys]
+    if close := renamed or get_close_matches(unknown, sorted(keys), n=1):
+        return f"did you mean {close[0]!r}?"
+    return f"use one of {', '.join(sorted(keys))}."
+
+
+def _checked_value(old: Any, new: Any, expected: Any, where: str) -> Any:
+    if is_dataclass(expected) and isinstance(new, Mapping):
+        return _with_values(old, new, where)
     if isinstance(new, list) and isinstance(old, tuple):
         new = tuple(new)
     elif isinstance(old, tuple) and isinstance(new, str | int):

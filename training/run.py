@@ -8,44 +8,44 @@ from pathlib import Path
 import torch
 
 from encoders.models.late_fusion import Backbones
-from training.data import test_set as held_back
-from training.data.corpus import corpus
+from training.data import test_set
+from training.data.corpus import build_corpus
 from training.data.features import Progress
-from training.data.sources import sources
+from training.data.sources import read_sources
 from training.distributed import Distributed
 from training.metrics_log import MetricsLog
 from training.recipe import Recipe
-from training.trainer import TrainingRun, train
+from training.trainer import Trainer, TrainingRun
 
 
 def run(
     recipe: Recipe, out: Path, *, cache: Path, device: str, resume: bool, progress: Progress,
-    shown: Callable[[Mapping[str, float] | str], None],
+    display: Callable[[Mapping[str, float] | str], None],
 ) -> dict[str, float]:  # fmt: skip
-    """Train by the recipe into `out`; gives the best recall@10 and its step, in the first process. Raises Misuse.
+    """Train by the recipe into `out`. Returns the first process's best recall and its step. Raises InvalidInput.
 
-    `progress` hears how far the features are; `shown` is given sentences about the data, then the figures of each step.
-    Of several processes only the first is heard.
+    `progress` receives the progress of the features, `display` sentences about the data and then each step's metrics.
+    Only the first of several processes calls them.
     """
     torch.manual_seed(recipe.seed)
-    world = Distributed.join(torch.device(device))
-    if world.rank:
-        shown, progress = _silent, _silent
-    where = torch.device(device, world.rank) if device == "cuda" else torch.device(device)
-    said: list[str] = []
-    read = sources(recipe.data, said)
-    for sentence in said:
-        shown(sentence)
-    backbones = Backbones(where)
-    # One process fills the cache, the others then find it filled.
-    with world.first():
-        found = corpus(read, recipe, backbones, cache=cache, told=progress)
-    if world.rank == 0:
-        held_back.write(read, out)
-    figures = MetricsLog(out, shown, resume=resume) if world.rank == 0 else _silent
-    best = train(found, recipe, backbones, TrainingRun(out, resume=resume, world=world), figures)
-    return best if world.rank == 0 else {}
+    distributed = Distributed.join(torch.device(device))
+    if distributed.rank:
+        display, progress = _ignore, _ignore
+    notes: list[str] = []
+    sources = read_sources(recipe.data, notes)
+    for sentence in notes:
+        display(sentence)
+    backbones = Backbones(torch.device(device, distributed.rank) if device == "cuda" else torch.device(device))
+    # One process fills the cache, and the others then find it filled.
+    with distributed.first_process_first():
+        corpus = build_corpus(sources, recipe, backbones, cache=cache, on_progress=progress)
+    if distributed.rank == 0:
+        test_set.write(sources, out)
+    on_metrics = MetricsLog(out, display, resume=resume) if distributed.rank == 0 else _ignore
+    training = TrainingRun(out, resume=resume, distributed=distributed)
+    best = Trainer(corpus, recipe, backbones, training, on_metrics).train()
+    return best if distributed.rank == 0 else {}
 
 
-def _silent(*_: object) -> None:
+def _ignore(*_: object) -> None:
     return None

@@ -21,7 +21,7 @@ Read = Callable[[str, bytes | None], Inputs]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _PendingItem:
+class _PendingRead:
     text: str
     data: bytes | None
     result: asyncio.Future[Inputs]
@@ -48,13 +48,13 @@ class DecodeBatcher:
         self._threads = threads
         self._priority = priority
         self._clock = clock
-        self._waiting: deque[_PendingItem] = deque()
+        self._waiting: deque[_PendingRead] = deque()
         self._submitted = False  # a job is submitted and has not started
         self._lock = threading.Lock()
 
     async def __call__(self, text: str, data: bytes | None) -> Inputs:
         """A text and a photo as model inputs. Raises the errors of `read`, and Unavailable."""
-        item = _PendingItem(text, data, asyncio.get_running_loop().create_future())
+        item = _PendingRead(text, data, asyncio.get_running_loop().create_future())
         with self._lock:
             self._waiting.append(item)
             self._submit()
@@ -70,7 +70,7 @@ class DecodeBatcher:
             self._submitted = False
             if len(self._waiting) > 1:
                 self._submit()
-        results: list[tuple[_PendingItem, Inputs | Exception]] = []
+        results: list[tuple[_PendingRead, Inputs | Exception]] = []
         deadline = self._clock() + SLICE_S
         while (item := self._next()) is not None:
             results.append((item, self._inputs_of(item)))
@@ -82,7 +82,7 @@ class DecodeBatcher:
             if self._waiting:
                 self._submit()
 
-    def _next(self) -> _PendingItem | None:
+    def _next(self) -> _PendingRead | None:
         with self._lock:
             while self._waiting:
                 item = self._waiting.popleft()
@@ -90,14 +90,14 @@ class DecodeBatcher:
                     return item
             return None
 
-    def _inputs_of(self, item: _PendingItem) -> Inputs | Exception:
+    def _inputs_of(self, item: _PendingRead) -> Inputs | Exception:
         try:
             return self._read(item.text, item.data)
         except Exception as err:  # raised again where the result is awaited
             return err
 
 
-def _deliver(results: list[tuple[_PendingItem, Inputs | Exception]]) -> None:
+def _deliver(results: list[tuple[_PendingRead, Inputs | Exception]]) -> None:
     for item, inputs in results:
         if item.result.cancelled():
             continue

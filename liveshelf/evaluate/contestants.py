@@ -1,4 +1,4 @@
-"""A catalogue, and models by name, as what `liveshelf evaluate` ranks with."""
+"""The catalogue and the models that `liveshelf evaluate ranking` compares, by name."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from streams.publish.catalogue_files import BadRow, Catalogue
 BM25 = "bm25"
 TITLE, PHOTO, HYBRID = "title:", "photo:", "hybrid:"
 THUMBNAIL = 112
-_AT_ONCE = 256
+_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
 class ProductTable:
-    """The products of a catalogue, each id once, and the rows that are none."""
+    """The products of a catalogue, each id once, and its bad rows."""
 
     ids: tuple[str, ...]
     contents: tuple[Content, ...]
@@ -50,23 +50,23 @@ class ProductTable:
 
 
 def products_of(path: Path, only: Path | None = None) -> ProductTable:
-    """What `liveshelf backfill` reads, the later of two rows with one id; with `only`, the ids that file lists.
+    """Read a catalogue as `liveshelf backfill` does; of two rows with one id the later counts.
 
-    Raises InvalidInput where nothing is left.
+    `only` is a file of ids to keep. Raises InvalidInput if no product remains.
     """
-    wanted = _listed(only) if only else None
-    found: dict[str, Content] = {}
+    selected = _listed(only) if only else None
+    contents: dict[str, Content] = {}
     bad = []
     for row in Catalogue(path, version=0):
         if isinstance(row, BadRow):
             bad.append(row)
-        elif row.event.get("op") == "put" and (wanted is None or str(row.event["id"]) in wanted):
+        elif row.event.get("op") == "put" and (selected is None or str(row.event["id"]) in selected):
             images = row.event.get("images")
             urls = tuple(url for url in images if isinstance(url, str)) if isinstance(images, list) else ()
-            found[str(row.event["id"])] = Content(str(row.event.get("title") or ""), urls)
-    if not found:
-        raise InvalidInput(f"No product of {path} is left to search among{f': check {only}' if only else ''}.")
-    return ProductTable(tuple(found), tuple(found.values()), tuple(bad))
+            contents[str(row.event["id"])] = Content(str(row.event.get("title") or ""), urls)
+    if not contents:
+        raise InvalidInput(f"No product of {path} remains to search{f': check {only}' if only else ''}.")
+    return ProductTable(tuple(contents), tuple(contents.values()), tuple(bad))
 
 
 def _listed(file: Path) -> frozenset[str]:
@@ -78,38 +78,38 @@ def _listed(file: Path) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class EncodedCatalogue:
-    """A model and what it made of the products: float32 (products, dim) by name, NaN where it made nothing.
+    """A model and its vectors of the products: float32 (products, dim) by name, NaN for a missing vector.
 
-    `asked` has the queries that it encoded, each once however many ways the products are searched.
+    `query_cache` holds the vectors of encoded queries, so that each is encoded once.
     """
 
     model: Model
     vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    asked: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    query_cache: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The vectors of queries (texts, dim)."""
-        if fresh := [text for text in dict.fromkeys(texts) if text not in self.asked]:
-            self.asked.update(zip(fresh, query_vectors(self.model, fresh), strict=True))
-        return np.stack([self.asked[text] for text in texts])
+        if new := [text for text in dict.fromkeys(texts) if text not in self.query_cache]:
+            self.query_cache.update(zip(new, query_vectors(self.model, new), strict=True))
+        return np.stack([self.query_cache[text] for text in texts])
 
 
 class Contestants:
-    """Scores of the products by a model's name; a model is loaded once, and encodes the products once.
+    """Scores of the products by a model's name. Each model is loaded once, and encodes the products once.
 
-    `bm25` is over titles, `hybrid:MODEL` fuses it with a model as a search does; `title:MODEL` and `photo:MODEL` encode
-    nothing else of a product, MODEL all of it.
+    - `bm25` ranks by titles, and `hybrid:MODEL` fuses that with a model as a search does.
+    - MODEL encodes whole products, `title:MODEL` only their titles, and `photo:MODEL` only their photos.
     """
 
     def __init__(self, settings: Settings, products: ProductTable, folder: Path) -> None:
-        """`folder` is where the catalogue lies: photos below it may be read."""
+        """`folder` is the catalogue's folder. Photos below it may be read."""
         roots = (*settings.image_file_roots, folder.resolve())
         self._settings = settings.model_copy(update={"image_file_roots": roots})
         self._products = products
         self._loaded: dict[str, EncodedCatalogue] = {}
 
     def scores(self, name: str) -> Scores:
-        """Raises InvalidInput where there is no such model."""
+        """Raises InvalidInput if there is no such model."""
         if name == BM25:
             return bm25(self._products.titles)
         if name.startswith(HYBRID):
@@ -119,22 +119,22 @@ class Contestants:
         prefix = _prefix(name)
         loaded = self._load(name)
         if prefix == TITLE and TITLE not in loaded.vectors:
-            bare = [Content(title) for title in self._products.titles]
-            loaded.vectors[TITLE] = self._encode(loaded.model, bare, f"titles by {name}")[FUSED]
+            titles = [Content(title) for title in self._products.titles]
+            loaded.vectors[TITLE] = self._encode(loaded.model, titles, f"titles by {name}")[FUSED]
         if prefix != TITLE:
             self.encoded(name.removeprefix(prefix))
         items = loaded.vectors[{TITLE: TITLE, PHOTO: IMAGE, "": FUSED}[prefix]]
         return by_vectors(loaded.queries, items)
 
     def encoded(self, name: str) -> EncodedCatalogue:
-        """The model of that name with the products' vectors, by the names that its space has. Raises InvalidInput."""
+        """The model with the products' vectors by the names of its space. Raises InvalidInput."""
         loaded = self._load(name)
         if FUSED not in loaded.vectors:
             loaded.vectors.update(self._encode(loaded.model, self._products.contents, f"products by {name}"))
         return loaded
 
     def model(self, name: str) -> Model:
-        """The model of that name, whatever of a product it is to encode. Raises InvalidInput where there is none."""
+        """The model of a name with or without a prefix. Raises InvalidInput if there is none."""
         if name == BM25 or name.startswith(HYBRID):
             raise InvalidInput(f"{name} has no vectors to search the live collection with: name another --model.")
         return self._load(name).model
@@ -147,7 +147,7 @@ class Contestants:
         return self._loaded[name]
 
     def pictures(self, rows: Sequence[int]) -> dict[int, str]:
-        """A small picture of each product that has one, as a data: URL."""
+        """A thumbnail of each product with a photo, as a data: URL."""
         return asyncio.run(_pictures(image_policy_of(self._settings), self._products, rows))
 
     def _encode(self, model: Model, contents: Sequence[Content], label: str) -> dict[str, NDArray[np.float32]]:
@@ -158,7 +158,10 @@ class Contestants:
 def vectors_of(
     settings: Settings, model: Model, contents: Sequence[Content], done: Callable[[int], None] = lambda done: None
 ) -> dict[str, NDArray[np.float32]]:
-    """What the model makes of products, float32 (products, dim) by name, NaN for nothing; `done` is told how many."""
+    """The model's vectors of products, float32 (products, dim) by name, NaN for a missing one.
+
+    `done` receives the number of encoded products.
+    """
     return asyncio.run(_encoded(settings, model, contents, done))
 
 
@@ -167,9 +170,9 @@ def _prefix(name: str) -> str:
 
 
 def live_recall(settings: Settings, model: Model, queries: Sequence[str], k: int) -> Estimate:
-    """Of the first k that an exact search of the live collection finds, the share that an ordinary one does.
+    """The share of the first k of an exact search of the live collection that an approximate search finds too.
 
-    Raises Unavailable where the index does not answer, InvalidInput for a model of another space than the collection's.
+    Raises Unavailable if the index does not answer, InvalidInput if the model's space is not the collection's.
     """
     return asyncio.run(_live_recall(settings, model, query_vectors(model, queries), k))
 
@@ -179,10 +182,10 @@ async def _live_recall(settings: Settings, model: Model, vectors: NDArray[np.flo
     client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
     try:
         name = collection_name(collection_policy_of(settings), model.space)
-        shelf = QdrantReader(
+        reader = QdrantReader(
             client, collection=name, space=model.space, timeout_s=timeout, policy=graph_policy_of(settings)
         )
-        return bootstrap(await exact_recall(shelf, vectors, using=FUSED, k=k))
+        return bootstrap(await exact_recall(reader, vectors, using=FUSED, k=k))
     finally:
         await client.close()
 
@@ -191,24 +194,24 @@ async def _encoded(
     settings: Settings, model: Model, contents: Sequence[Content], done: Callable[[int], None]
 ) -> dict[str, NDArray[np.float32]]:
     space: Space = model.space
-    found = {name: np.full((len(contents), dim), np.nan, np.float32) for name, dim in space.vectors.items()}
+    vectors = {name: np.full((len(contents), dim), np.nan, np.float32) for name, dim in space.vectors.items()}
     async with (
         ImageFetcher(image_policy_of(settings)) as images,
         EncoderService(model, images, encode_policy_of(settings)) as service,
     ):
-        for start in range(0, len(contents), _AT_ONCE):
-            some = contents[start : start + _AT_ONCE]
-            for row, encoded in enumerate(await service.encode(await service.prepare(some)), start=start):
+        for start in range(0, len(contents), _BATCH):
+            batch = contents[start : start + _BATCH]
+            for row, encoded in enumerate(await service.encode(await service.prepare(batch)), start=start):
                 for name, vector in (encoded.vectors if encoded else {}).items():
-                    found[name][row] = vector
-            done(start + len(some))
-    return found
+                    vectors[name][row] = vector
+            done(start + len(batch))
+    return vectors
 
 
 async def _pictures(policy: ImagePolicy, products: ProductTable, rows: Sequence[int]) -> dict[int, str]:
     async with ImageFetcher(policy) as images:
-        made = await asyncio.gather(*(_picture(images, policy, products.contents[row]) for row in rows))
-    return {row: url for row, url in zip(rows, made, strict=True) if url}
+        urls = await asyncio.gather(*(_picture(images, policy, products.contents[row]) for row in rows))
+    return {row: url for row, url in zip(rows, urls, strict=True) if url}
 
 
 async def _picture(images: ImageFetcher, policy: ImagePolicy, content: Content) -> str:
@@ -218,7 +221,7 @@ async def _picture(images: ImageFetcher, policy: ImagePolicy, content: Content) 
         except ImageProblem:
             continue
         photo.thumbnail((THUMBNAIL, THUMBNAIL))
-        out = io.BytesIO()
-        photo.save(out, "JPEG", quality=80)
-        return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+        jpeg = io.BytesIO()
+        photo.save(jpeg, "JPEG", quality=80)
+        return f"data:image/jpeg;base64,{base64.b64encode(jpeg.getvalue()).decode()}"
     return ""

@@ -10,11 +10,11 @@ import pytest
 
 from evaluation.comparison import ChancePolicy, Depths
 from evaluation.judgements import NAMES, Judgements, read_judgements
-from evaluation.metrics import mark, measured
+from evaluation.metrics import all_metrics, gains_of
 from tests.evaluation.judged import judgements
 from training.data.query_log import read_click_log
 from training.data.splits import PARTS
-from training.synthetic.generate import main
+from training.synthetic.__main__ import main
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "evaluation.md").read_text("utf-8")
 BLOCKS = {(kind, name): text for kind, name, text in re.findall(r"^```(\w+) (\w+)\n(.*?)^```$", PAGE, re.M | re.S)}
@@ -49,7 +49,7 @@ def test_the_log_that_is_shown_is_one(tmp_path: Path) -> None:
 
 
 def test_the_measures_are_those_that_there_are() -> None:
-    names = set(measured(mark(np.zeros((1, 1), np.int32), judgements([{0: 1.0}])), Depths().ks))
+    names = set(all_metrics(gains_of(np.zeros((1, 1), np.int32), judgements([{0: 1.0}])), Depths().ks))
     rows = re.findall(r"^\| `([^`]+)` \|", PAGE.split("## How to read it")[1].split("##")[0], re.M)
     assert set(rows) == names | {f"beyond words@{Depths().first}"}
     assert f"{ChancePolicy().draws:,} random swaps" in PAGE
@@ -60,9 +60,7 @@ def test_the_measures_are_those_that_there_are() -> None:
 def test_the_synthetic_files_and_groups_are_those_that_are_drawn(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (words,) = (
-        line.split() for line in PAGE.splitlines() if line.startswith("    python -m training.synthetic.generate")
-    )
+    (words,) = (line.split() for line in PAGE.splitlines() if line.startswith("    python -m training.synthetic"))
     colours = ("red", "navy blue", "brown", "yellow")
     lines = [
         f'{{"id": "{i}", "title": "brand{i % 9} thing {i}", "attributes": {{"kind": "t-shirt", "size": "{i % 5}"}}, '

@@ -28,14 +28,14 @@ def by_position(texts):
     return np.tile(-np.arange(6, dtype=np.float32), (len(texts), 1))
 
 
-def findings():
+def compared():
     words = rank(by_position, TEXTS, k=1, left_out=JUDGED.left_out)
     models = [evaluate(name, s, JUDGED, depths=DEPTHS, lexical=words) for name, s in (("a", right), ("b", by_position))]
     return compare(models, JUDGED, items=6, depths=DEPTHS)
 
 
-def test_groups_are_all_the_lengths_and_those_of_the_judgements() -> None:
-    assert {name: there.tolist().count(True) for name, there in groups_of(JUDGED).items()} == {
+def test_groups_are_all_queries_lengths_and_those_of_the_judgements() -> None:
+    assert {name: mask.tolist().count(True) for name, mask in groups_of(JUDGED).items()} == {
         ALL: 6,
         "1 word": 2,
         "2 words": 2,
@@ -47,31 +47,31 @@ def test_groups_are_all_the_lengths_and_those_of_the_judgements() -> None:
 
 
 def test_each_group_has_the_interval_of_its_own_queries() -> None:
-    found = findings()
-    values = found.models[1].values["recall@3"]
+    comparison = compared()
+    values = comparison.models[1].values["recall@3"]
     assert values.tolist() == [1, 1, 1, 0, 0, 0]
-    assert found.estimates["b"]["visible_only"]["recall@3"] == bootstrap(values[[0, 2]], DEPTHS.chance)
-    assert found.estimates["a"][ALL]["MRR"].mean == 1
-    other = paired(found.models[0].values["MRR"], found.models[1].values["MRR"], DEPTHS.chance)
-    assert found.differences["b"][ALL]["MRR"] == other
-    assert found.sizes["visible_only"] == 2
+    assert comparison.estimates["b"]["visible_only"]["recall@3"] == bootstrap(values[[0, 2]], DEPTHS.chance)
+    assert comparison.estimates["a"][ALL]["MRR"].mean == 1
+    expected = paired(comparison.models[0].values["MRR"], comparison.models[1].values["MRR"], DEPTHS.chance)
+    assert comparison.differences["b"][ALL]["MRR"] == expected
+    assert comparison.sizes["visible_only"] == 2
 
 
-def test_what_is_found_beyond_words_is_measured() -> None:
-    found = findings()
-    # By position alone the first place is item 0, or item 1 where item 0 is left out.
-    assert found.models[0].values["beyond words@1"].tolist() == [0, 1, 1, 1, 1, 1]
-    assert not found.models[1].values["beyond words@1"].any()
+def test_hits_beyond_words_are_measured() -> None:
+    comparison = compared()
+    # Ranked by position, the first place is item 0, or item 1 if item 0 is left out.
+    assert comparison.models[0].values["beyond words@1"].tolist() == [0, 1, 1, 1, 1, 1]
+    assert not comparison.models[1].values["beyond words@1"].any()
 
 
-def test_what_is_left_out_takes_no_place() -> None:
-    assert findings().models[1].ranking[5].tolist() == [1, 2, 3]
+def test_left_out_items_take_no_place() -> None:
+    assert compared().models[1].ranking[5].tolist() == [1, 2, 3]
 
 
-def test_json_says_it_all_and_null_for_a_group_of_none() -> None:
-    said = json.loads(json.dumps(as_json(findings()), allow_nan=False))
-    assert (said["queries"], said["items"], said["judgements"], said["seed"]) == (6, 6, 6, 0)
-    assert said["models"]["a"]["all"]["recall@1"] == {"mean": 1, "low": 1, "high": 1}
-    assert said["models"]["a"]["empty"]["recall@1"] == {"mean": None, "low": None, "high": None}
-    assert said["differences"]["a - b"]["all"]["recall@1"]["mean"] == pytest.approx(5 / 6)
-    assert said["groups"]["empty"] == 0
+def test_json_is_complete_and_null_for_an_empty_group() -> None:
+    report = json.loads(json.dumps(as_json(compared()), allow_nan=False))
+    assert (report["queries"], report["items"], report["judgements"], report["seed"]) == (6, 6, 6, 0)
+    assert report["models"]["a"]["all"]["recall@1"] == {"mean": 1, "low": 1, "high": 1}
+    assert report["models"]["a"]["empty"]["recall@1"] == {"mean": None, "low": None, "high": None}
+    assert report["differences"]["a - b"]["all"]["recall@1"]["mean"] == pytest.approx(5 / 6)
+    assert report["groups"]["empty"] == 0

@@ -17,17 +17,19 @@ from tests.fakes import SPACE
 from tests.fixtures_engine import collection_at
 
 
-class Forgetful:
-    """A shelf of unit vectors along a line, whose ordinary search does not see some of them."""
+class LossyReader:
+    """A reader of products with fixed scores, whose approximate search misses some of them."""
 
     def __init__(self, scores: dict[str, float], unseen: set[str]) -> None:
         self.scores = scores
         self.unseen = unseen
 
-    async def search(self, ask: IndexQuery) -> list[Hit]:
-        there = {name: score for name, score in self.scores.items() if ask.exact or name not in self.unseen}
-        ranked = sorted(there, key=lambda name: -float(ask.vector[0]) * there[name])
-        return [Hit(ProductKey("shop", name), float(ask.vector[0]) * there[name], {}) for name in ranked[: ask.limit]]
+    async def search(self, query: IndexQuery) -> list[Hit]:
+        visible = {name: score for name, score in self.scores.items() if query.exact or name not in self.unseen}
+        ranked = sorted(visible, key=lambda name: -float(query.vector[0]) * visible[name])
+        return [
+            Hit(ProductKey("shop", name), float(query.vector[0]) * visible[name], {}) for name in ranked[: query.limit]
+        ]
 
     async def get(self, key: ProductKey) -> None:
         return None
@@ -39,21 +41,21 @@ class Forgetful:
 QUERIES = np.array([[1.0], [1.0], [-1.0]], np.float32)
 
 
-async def test_what_the_ordinary_search_misses_is_counted() -> None:
-    shelf = Forgetful({"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.1}, unseen={"a"})
-    assert (await exact_recall(shelf, QUERIES, using="fused", k=2)).tolist() == [0.5, 0.5, 1.0]
+async def test_hits_that_the_approximate_search_misses_are_counted() -> None:
+    reader = LossyReader({"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.1}, unseen={"a"})
+    assert (await exact_recall(reader, QUERIES, using="fused", k=2)).tolist() == [0.5, 0.5, 1.0]
 
 
-async def test_one_of_several_equal_ones_is_as_good_as_another() -> None:
-    shelf = Forgetful({"a": 0.9, "b": 0.8, "c": 0.8}, unseen={"b"})
-    assert (await exact_recall(shelf, QUERIES[:1], using="fused", k=2)).tolist() == [1.0]
+async def test_hits_with_equal_scores_are_interchangeable() -> None:
+    reader = LossyReader({"a": 0.9, "b": 0.8, "c": 0.8}, unseen={"b"})
+    assert (await exact_recall(reader, QUERIES[:1], using="fused", k=2)).tolist() == [1.0]
 
 
-async def test_an_empty_shelf_says_nothing() -> None:
-    assert len(await exact_recall(Forgetful({}, set()), QUERIES, using="fused", k=2)) == 0
+async def test_an_empty_index_has_no_recall() -> None:
+    assert len(await exact_recall(LossyReader({}, set()), QUERIES, using="fused", k=2)) == 0
 
 
-async def test_the_live_collection_is_asked_both_ways(engine: EngineProcess) -> None:
+async def test_the_recall_of_a_real_collection(engine: EngineProcess) -> None:
     async with collection_at(engine.url, SPACE) as subject:
         writes: list[ProductWrite] = [put(ProductKey("shop", str(n)), 1) for n in range(40)]
         await subject.index.write(writes)

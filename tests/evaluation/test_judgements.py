@@ -17,12 +17,12 @@ def write(folder: Path, name: str, text: str | bytes) -> Path:
     return file
 
 
-def said(judged: Judgements) -> dict[str, dict[str, float]]:
+def as_dicts(judged: Judgements) -> dict[str, dict[str, float]]:
     rows = zip(judged.pairs.query, judged.pairs.item, judged.grade.tolist(), strict=True)
-    found: dict[str, dict[str, float]] = {}
+    grades: dict[str, dict[str, float]] = {}
     for query, item, grade in rows:
-        found.setdefault(judged.queries[query], {})[IDS[item]] = grade
-    return found
+        grades.setdefault(judged.queries[query], {})[IDS[item]] = grade
+    return grades
 
 
 EXPECTED = {"red mug": {"a": 2.0, "b": 1.0}, "hat": {"7": 1.0}}
@@ -44,18 +44,18 @@ def test_the_same_judgements_are_read_from_every_kind_of_file(tmp_path: Path, ki
         lines = [json.dumps({"query": q, "item": i, "grade": g}) for q, i, g in rows]
         file = write(tmp_path, "test.jsonl", "\n".join(lines))
     judged = read_judgements(file, IDS, texts=texts)
-    assert said(judged) == EXPECTED
+    assert as_dicts(judged) == EXPECTED
     assert not judged.skipped.counts
 
 
-def test_groups_and_what_is_left_out_come_with_the_queries(tmp_path: Path) -> None:
+def test_groups_and_left_out_items_are_read_with_the_queries(tmp_path: Path) -> None:
     lines = [
         {"id": "1", "query": "red mug", "groups": ["head", "visible_only"], "left_out": ["7", "gone"]},
         {"id": "2", "query": "hat", "groups": "head;  odd one"},
     ]
     texts = write(tmp_path, "queries.jsonl", "\n".join(map(json.dumps, lines)))
     judged = read_judgements(write(tmp_path, "q.qrels", "1 0 a 1\n2 0 7 1\n"), IDS, texts=texts)
-    assert {name: there.tolist() for name, there in judged.groups.items()} == {
+    assert {name: mask.tolist() for name, mask in judged.groups.items()} == {
         "head": [True, True],
         "odd one": [False, True],
         "visible_only": [True, False],
@@ -64,7 +64,7 @@ def test_groups_and_what_is_left_out_come_with_the_queries(tmp_path: Path) -> No
     assert judged.left_out.of(1).tolist() == []
 
 
-def test_a_table_may_carry_its_groups_itself(tmp_path: Path) -> None:
+def test_a_table_may_have_a_column_of_groups(tmp_path: Path) -> None:
     judged = read_judgements(write(tmp_path, "q.csv", "query,item,groups\nmug,a,head;x\n"), IDS)
     assert set(judged.groups) == {"head", "x"}
 
@@ -80,9 +80,9 @@ def test_a_table_may_carry_its_groups_itself(tmp_path: Path) -> None:
         ("hat,7,1", "the query's item is judged twice, the higher grade counts"),
     ],
 )
-def test_a_bad_row_is_counted_and_costs_no_other(tmp_path: Path, row: str, reason: str) -> None:
+def test_a_bad_row_is_counted_and_affects_no_other(tmp_path: Path, row: str, reason: str) -> None:
     judged = read_judgements(write(tmp_path, "q.csv", f"query,item,grade\nhat,7,2\n{row}\n"), IDS)
-    assert said(judged) == {"hat": {"7": 2.0}}
+    assert as_dicts(judged) == {"hat": {"7": 2.0}}
     assert dict(judged.skipped.counts) == {reason: 1}
 
 
@@ -90,19 +90,19 @@ def test_bad_lines_of_qrels_and_of_their_texts_are_counted(tmp_path: Path) -> No
     lines = b"1 0 a 1\n1 0 a\n3 0 a 1\n1 0 z 1\n2 0 b 0\n\xff 0 a 1\n"
     texts = write(tmp_path, "t.tsv", "id\tquery\n1\tmug\n1\tcup\n2\that\n4\t \n")
     judged = read_judgements(write(tmp_path, "q.qrels", lines), IDS, texts=texts)
-    assert said(judged) == {"mug": {"a": 1.0}}
+    assert as_dicts(judged) == {"mug": {"a": 1.0}}
     assert dict(judged.skipped.counts) == {
         "the query's text or id is empty, or its id is there twice": 2,
         "not the four fields of a line of qrels": 1,
         "no text is given for the query": 1,
         "the item is not in the catalogue": 1,
         "not UTF-8 (save the file as UTF-8)": 1,
-        "the query has no right item in the catalogue": 1,
+        "the query has no relevant item in the catalogue": 1,
     }
 
 
-def test_what_cannot_be_judged_with_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="give their words"):
+def test_unusable_judgements_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="give a file with their texts"):
         read_judgements(write(tmp_path, "q.qrels", "1 0 a 1\n"), IDS)
     with pytest.raises(InvalidInput, match="lacks a column of the item"):
         read_judgements(write(tmp_path, "q.csv", "query,what\nmug,a\n"), IDS)
@@ -114,8 +114,8 @@ def test_what_cannot_be_judged_with_is_refused_with_what_to_do(tmp_path: Path) -
         read_judgements(tmp_path / "lost.qrels", IDS, texts=write(tmp_path, "t.tsv", "id\tquery\n1\tmug\n"))
 
 
-def test_columns_can_be_named(tmp_path: Path) -> None:
+def test_columns_can_be_given(tmp_path: Path) -> None:
     file = write(tmp_path, "q.csv", "phrase,what,how\nhat,7,3\n")
-    assert said(read_judgements(file, IDS, columns={"query": "phrase", "item": "what", "grade": "how"})) == {
+    assert as_dicts(read_judgements(file, IDS, columns={"query": "phrase", "item": "what", "grade": "how"})) == {
         "hat": {"7": 3.0}
     }

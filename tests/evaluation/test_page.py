@@ -1,4 +1,4 @@
-"""The page is whole in itself, says what is right, and lets nothing of a shop's through as markup."""
+"""The page is self-contained, marks relevant hits, and escapes everything that comes from a shop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VOID = {"meta", "img"}
 
 
 class Tree(HTMLParser):
-    """Tags in balance, and every attribute."""
+    """Checks that tags are balanced, and collects every attribute."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -50,65 +50,67 @@ def rendered(models: int = 2) -> tuple[Tree, str]:
         evaluate(name, lambda texts, s=scores: s[: len(texts)], judged, depths=DEPTHS)
         for name, scores in ((f"one {NASTY}", first), ("two", second))[:models]
     ]
-    found = compare(evaluated, judged, items=4, depths=DEPTHS)
-    shown = choose(found, 5)
-    said = page(
-        found, shown, pictured(["a", NASTY, "c", "d"], [NASTY, "Mug", "Hat", "Cap"], {0: "data:image/png;base64,AA"})
+    comparison = compare(evaluated, judged, items=4, depths=DEPTHS)
+    shown = choose(comparison, 5)
+    html = page(
+        comparison,
+        shown,
+        pictured(["a", NASTY, "c", "d"], [NASTY, "Mug", "Hat", "Cap"], {0: "data:image/png;base64,AA"}),
     )
     tree = Tree()
-    tree.feed(said)
+    tree.feed(html)
     tree.close()
-    return tree, said
+    return tree, html
 
 
-def test_what_a_shop_wrote_is_text_and_never_markup() -> None:
-    tree, said = rendered()
+def test_a_shops_texts_are_never_markup() -> None:
+    tree, html = rendered()
     assert not tree.open
     assert "script" not in tree.seen
     assert not [name for name, _ in tree.attributes if name.startswith("on")]
     assert any(NASTY in text for text in tree.text)
-    assert "$title" in "".join(tree.text), "what looks like a placeholder is left as it is"
-    assert "$body" not in said
+    assert "$title" in "".join(tree.text), "a placeholder in a text is left as it is"
+    assert "$body" not in html
 
 
-def test_the_page_needs_nothing_from_anywhere() -> None:
-    tree, said = rendered()
+def test_the_page_loads_nothing() -> None:
+    tree, html = rendered()
     assert {value for name, value in tree.attributes if name in ("src", "href")} == {"data:image/png;base64,AA"}
-    assert "http://" not in said
-    assert "https://" not in said
-    assert "url(" not in said
-    assert "prefers-color-scheme: dark" in said
+    assert "http://" not in html
+    assert "https://" not in html
+    assert "url(" not in html
+    assert "prefers-color-scheme: dark" in html
 
 
-def test_two_models_stand_side_by_side_with_what_is_right() -> None:
-    tree, said = rendered()
+def test_two_models_are_side_by_side_with_relevant_hits_marked() -> None:
+    tree, html = rendered()
     assert tree.seen.count("article") == 2, "the queries on which the two differ"
-    assert said.count("✓ right") == 4
-    assert said.index("loses most") < said.index("gains most")
+    assert html.count("✓ relevant") == 4
+    assert html.index("loses most") < html.index("gains most")
 
 
 def test_one_model_is_shown_from_its_worst_to_its_best() -> None:
-    tree, said = rendered(models=1)
+    tree, html = rendered(models=1)
     assert not tree.open
-    assert said.index("Where it does worst") < said.index("Where it does best")
+    assert html.index("Where it does worst") < html.index("Where it does best")
 
 
 def test_the_queries_shown_are_those_at_either_end() -> None:
-    draw = np.random.default_rng(0)
-    judged = judgements([{int(draw.integers(9)): 1.0} for _ in range(60)])
-    scores = [draw.random((60, 9), np.float32) for _ in range(2)]
+    rng = np.random.default_rng(0)
+    judged = judgements([{int(rng.integers(9)): 1.0} for _ in range(60)])
+    scores = [rng.random((60, 9), np.float32) for _ in range(2)]
     rows = {text: row for row, text in enumerate(judged.queries)}
     models = [
         evaluate(str(n), lambda texts, s=s: s[[rows[text] for text in texts]], judged, depths=DEPTHS)
         for n, s in enumerate(scores)
     ]
-    found = compare(models, judged, items=9, depths=DEPTHS)
+    comparison = compare(models, judged, items=9, depths=DEPTHS)
     value = models[0].values["nDCG@2"] - models[1].values["nDCG@2"]
-    shown = choose(found, 4)
+    shown = choose(comparison, 4)
     assert value[list(shown.worst)].tolist() == sorted(value)[:4]
     assert value[list(shown.best)].tolist() == sorted(value)[:-5:-1]
     assert len({*shown.worst, *shown.best}) == 8
-    whole = choose(found, 60)
-    assert sorted([*whole.worst, *whole.best]) == np.flatnonzero(value).tolist()
-    assert list(value[list(whole.worst)]) == sorted(value[value < 0])
-    assert set(ShownQueries((0,), ()).items(found)) <= set(range(9))
+    everything = choose(comparison, 60)
+    assert sorted([*everything.worst, *everything.best]) == np.flatnonzero(value).tolist()
+    assert list(value[list(everything.worst)]) == sorted(value[value < 0])
+    assert set(ShownQueries((0,), ()).items(comparison)) <= set(range(9))

@@ -14,40 +14,40 @@ SCORES = st.lists(
 
 
 @given(SCORES, st.integers(1, 9))
-def test_the_best_are_those_of_a_stable_sort(scores: list[list[float]], k: int) -> None:
+def test_the_best_equal_those_of_a_stable_sort(scores: list[list[float]], k: int) -> None:
     table = np.array(scores, np.float32)
-    for row, found in zip(table, best(table, k), strict=True):
-        slow = [int(i) for i in np.argsort(-row, kind="stable")[:k] if row[i] > -np.inf]
-        assert found.tolist() == slow + [-1] * (k - len(slow))
+    for row, ranking in zip(table, best(table, k), strict=True):
+        expected = [int(i) for i in np.argsort(-row, kind="stable")[:k] if row[i] > -np.inf]
+        assert ranking.tolist() == expected + [-1] * (k - len(expected))
 
 
 def test_vectors_are_ranked_by_their_inner_product_in_blocks_of_any_size() -> None:
-    draw = np.random.default_rng(0)
-    items, queries = draw.standard_normal((50, 4), np.float32), draw.standard_normal((150, 4), np.float32)
-    told: list[int] = []
-    found = rank(
+    rng = np.random.default_rng(0)
+    items, queries = rng.standard_normal((50, 4), np.float32), rng.standard_normal((150, 4), np.float32)
+    progress: list[int] = []
+    ranking = rank(
         by_vectors(lambda texts: queries[[int(text) for text in texts]], items),
         [str(i) for i in range(150)],
         k=5,
-        on_done=told.append,
+        on_done=progress.append,
     )
-    assert np.array_equal(found, np.argsort(-queries @ items.T, axis=1, kind="stable")[:, :5])
-    assert told[-1] == 150
+    assert np.array_equal(ranking, np.argsort(-queries @ items.T, axis=1, kind="stable")[:, :5])
+    assert progress[-1] == 150
 
 
-def test_an_item_without_a_vector_is_never_found() -> None:
+def test_an_item_without_a_vector_is_not_ranked() -> None:
     items = np.array([[1.0], [np.nan], [0.5]], np.float32)
     assert rank(by_vectors(lambda texts: np.ones((len(texts), 1), np.float32), items), ["a"], k=3).tolist() == [
         [0, 2, -1]
     ]
 
 
-def test_what_is_left_out_of_a_query_is_not_ranked_for_it_alone() -> None:
+def test_left_out_items_are_not_ranked_for_their_query_only() -> None:
     scores = np.tile(np.arange(4, dtype=np.float32), (100, 1))
-    found = rank(lambda texts: scores[: len(texts)], ["q"] * 100, k=2, left_out=pairs([(0, 3), (70, 2), (70, 3)]))
-    assert found[0].tolist() == [2, 1]
-    assert found[70].tolist() == [1, 0]
-    assert found[1].tolist() == found[99].tolist() == [3, 2]
+    ranking = rank(lambda texts: scores[: len(texts)], ["q"] * 100, k=2, left_out=pairs([(0, 3), (70, 2), (70, 3)]))
+    assert ranking[0].tolist() == [2, 1]
+    assert ranking[70].tolist() == [1, 0]
+    assert ranking[1].tolist() == ranking[99].tolist() == [3, 2]
     assert scores[0, 3] == 3, "the scores are the caller's"
 
 

@@ -1,4 +1,4 @@
-"""Late fusion, which the single stream is compared with: the same batches, and a checkpoint that is served."""
+"""Late fusion, the baseline: it trains on the same batches and writes a checkpoint that is served."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from encoders.models.late_fusion import LateFusionModel
 from encoders.models.load import LATE
 from tests.encoders.conftest import picture
 from tests.training.tiny import OPTIM, RECIPE, SHAPE, backbones, corpus
-from training.late_fusion import fresh, pooled
+from training.late_fusion import initialize_late_fusion, pooled
 from training.recipe import TaskWeights, checked
-from training.trainer import TrainingRun, train
+from training.sampler import validation_batches
+from training.trainer import Trainer, TrainingRun
 
-TASKS = TaskWeights(qic_photo=1.0, alike=0.3, meaning=1.0, nested=(8,), plain=6)
+TASKS = TaskWeights(qic_photo=1.0, photo_item_contrast=0.3, text_distillation=1.0, nested=(8,), plain=6)
 LATE_RECIPE = replace(
     RECIPE,
     towers=replace(SHAPE, late=True),
@@ -28,16 +29,17 @@ LATE_RECIPE = replace(
 )
 
 
-def test_cells_pooled_are_what_the_image_tower_pools() -> None:
+def test_cells_are_pooled_as_by_the_image_tower() -> None:
     photos = torch.from_numpy(np.stack([np.asarray(picture(colour, side=96)) for colour in ("red", "teal")]))
     with torch.inference_mode():
         tower = backbones().image_tower
         torch.testing.assert_close(pooled(tower.grid(photos), 9), tower(photos), atol=2e-3, rtol=1e-2)
 
 
-def test_it_learns_what_photos_mean_and_is_served(tmp_path: Path) -> None:
+def test_it_learns_photos_and_is_served(tmp_path: Path) -> None:
     lines: list[dict[str, float]] = []
-    train(corpus(), LATE_RECIPE, backbones(), TrainingRun(tmp_path), lambda said: lines.append(dict(said)))
+    run = TrainingRun(tmp_path)
+    Trainer(corpus(), LATE_RECIPE, backbones(), run, lambda metrics: lines.append(dict(metrics))).train()
     assert lines[-1]["photo recall@10"] > lines[0]["photo recall@10"] + 0.3
     served = load(f"checkpoint:{tmp_path}")
     assert isinstance(served, LateFusionModel)
@@ -46,16 +48,14 @@ def test_it_learns_what_photos_mean_and_is_served(tmp_path: Path) -> None:
 
 
 def test_a_missing_title_or_photo_is_left_out() -> None:
-    towers = fresh(LATE_RECIPE.towers, corpus(), seed=0).eval()
-    from training.sampler import shelf_of
-
-    _, item = next(shelf_of(corpus(), 40))
-    whole, bare = towers.item(item), towers.item(item.without_photos())
-    torch.testing.assert_close(whole.vector[~item.there[:, 0]], bare.vector[~item.there[:, 0]])
-    title = towers.query(item.title)
-    torch.testing.assert_close(bare.vector[item.title.seen.any(1)], title.vector[item.title.seen.any(1)])
+    towers = initialize_late_fusion(LATE_RECIPE.towers, corpus(), seed=0).eval()
+    _, item = next(validation_batches(corpus(), 40))
+    whole, titles = towers.item(item), towers.item(item.without_photos())
+    torch.testing.assert_close(whole.vector[~item.there[:, 0]], titles.vector[~item.there[:, 0]])
+    as_query = towers.query(item.title)
+    torch.testing.assert_close(titles.vector[item.title.seen.any(1)], as_query.vector[item.title.seen.any(1)])
 
 
 def test_tasks_on_tokens_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="no mlm"):
+    with pytest.raises(InvalidInput, match="remove mlm"):
         checked(replace(LATE_RECIPE, tasks=replace(TASKS, mlm=0.1)))

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from catalog.errors import InvalidInput
-from training.recipe import RECIPES, Recipe, changed, load
+from training.recipe import RECIPES, Recipe, changed, load, with_current_keys
 
 
 @pytest.mark.parametrize("name", [file.stem for file in RECIPES.glob("*.toml")])
@@ -14,21 +15,21 @@ def test_every_recipe_of_the_project_loads(name: str) -> None:
 
 
 def test_values_are_changed_by_name(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text("seed = 3\n[optim]\nrate = 1\n[tasks]\nnested = [64]\n")
-    found = load(
+    (tmp_path / "mine.toml").write_text("seed = 3\n[optim]\nlearning_rate = 1\n[tasks]\nnested = [64]\n")
+    recipe = load(
         str(tmp_path / "mine.toml"),
         ["optim.steps=7", "tasks.loss=softmax", "data.catalogues=shop.jsonl", "tasks.nested=[]", "towers.shared=false"],
     )
-    assert (found.seed, found.optim.rate, found.optim.steps) == (3, 1.0, 7)
-    assert (found.tasks.loss, found.tasks.nested, found.towers.shared) == ("softmax", (), False)
-    assert found.data.catalogues == ("shop.jsonl",)
+    assert (recipe.seed, recipe.optim.learning_rate, recipe.optim.steps) == (3, 1.0, 7)
+    assert (recipe.tasks.loss, recipe.tasks.nested, recipe.towers.shared) == ("softmax", (), False)
+    assert recipe.data.catalogues == ("shop.jsonl",)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "sentence"),
     [
-        ("optim.step=7", "there is no 'step'"),
-        ("nothing.steps=7", "there is no 'nothing'"),
+        ("optim.step=7", "there is no 'step': did you mean 'steps'"),
+        ("nothing.steps=7", "there is no 'nothing': use one of data, negatives"),
         ("optim.steps=many", "must be a value like"),
         ("optim.steps=true", "must be a value like"),
         ("optim.steps", "section.key=value"),
@@ -42,21 +43,48 @@ def test_values_are_changed_by_name(tmp_path: Path) -> None:
         ("optim.batch=1", "at least 2"),
     ],
 )
-def test_a_wrong_change_is_one_sentence(change: str, said: str) -> None:
-    with pytest.raises(InvalidInput, match=said):
+def test_a_wrong_change_is_refused_in_one_sentence(change: str, sentence: str) -> None:
+    with pytest.raises(InvalidInput, match=sentence):
         load("small", [change])
 
 
-def test_no_task_is_told() -> None:
+RENAMED = {
+    "data.ask_title": "title_query_share",
+    "tasks.alike": "photo_item_contrast",
+    "tasks.meaning": "text_distillation",
+    "tasks.both_ways": "symmetric",
+    "optim.rate": "learning_rate",
+    "optim.backbone_rate": "backbone_learning_rate",
+}
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_former_key_is_refused_with_its_current_name(old: str, new: str) -> None:
+    with pytest.raises(InvalidInput, match=f"there is no '{old.split('.')[1]}': did you mean '{new}'\\?$"):
+        load("small", [f"{old}=1"])
+
+
+def test_a_saved_recipe_with_former_keys_is_read_with_current_ones() -> None:
+    current = json.loads(Recipe().json())
+    former = json.loads(Recipe().json())
+    for old, new in RENAMED.items():
+        section, key = old.split(".")
+        former[section][key] = former[section].pop(new)
+    assert former != current
+    assert with_current_keys(former) == with_current_keys(current) == current
+
+
+def test_a_recipe_without_tasks_is_refused() -> None:
+    names = ("qic", "qic_photo", "photo_item_contrast", "mpm_r_patch", "text_distillation")
     with pytest.raises(InvalidInput, match="no weight above 0"):
-        load("small", [f"tasks.{name}=0" for name in ("qic", "qic_photo", "alike", "mpm_r_patch", "meaning")])
+        load("small", [f"tasks.{name}=0" for name in names])
 
 
-def test_a_recipe_that_is_none_is_told(tmp_path: Path) -> None:
+def test_a_missing_or_unreadable_recipe_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="late, small, smoke"):
         load("large")
     (tmp_path / "bad.toml").write_text("seed = [")
-    with pytest.raises(InvalidInput, match="no TOML"):
+    with pytest.raises(InvalidInput, match="not TOML"):
         load(str(tmp_path / "bad.toml"))
 
 

@@ -1,4 +1,4 @@
-"""The real loop on made-up features."""
+"""The real training loop on random features."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from safetensors.torch import load_file
 from catalog.errors import InvalidInput
 from encoders.models.load import CHECKPOINT
 from encoders.towers.single_stream import read
-from tests.training.tiny import ALL, OPTIM, RECIPE, backbones, corpus
+from tests.training.tiny import ALL, OPTIM, RECIPE, backbones, corpus, trainer
 from training.checkpoint import FILE
-from training.distributed import Distributed
 from training.metrics_log import FILE as METRICS
 from training.metrics_log import MetricsLog
 from training.recipe import Recipe
-from training.trainer import TrainingRun, begin, step, train
+from training.trainer import Trainer, TrainingRun
 
 AVERAGED = replace(
     RECIPE, optim=replace(OPTIM, ema=0.9), negatives=replace(RECIPE.negatives, bank_momentum=True),
@@ -29,26 +28,27 @@ AVERAGED = replace(
 SEPARATE = replace(RECIPE, towers=replace(RECIPE.towers, shared=False))
 
 
-def run(recipe: Recipe, out: Path, *, resume: bool = False, until: int | None = None) -> list[Mapping[str, float]]:
+def run(recipe: Recipe, out: Path, *, resume: bool = False, stop_after: int | None = None) -> list[Mapping[str, float]]:
     lines: list[Mapping[str, float]] = []
-    train(corpus(), recipe, backbones(), TrainingRun(out, resume=resume, until=until, clock=lambda: 0.0), lines.append)
+    training = TrainingRun(out, resume=resume, stop_after=stop_after, clock=lambda: 0.0)
+    Trainer(corpus(), recipe, backbones(), training, lines.append).train()
     return lines
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, AVERAGED, SEPARATE], ids=["plain", "averaged", "separate"])
-def test_killed_and_resumed_is_not_killed(recipe: Recipe, tmp_path: Path) -> None:
+def test_a_killed_and_resumed_training_equals_an_uninterrupted_one(recipe: Recipe, tmp_path: Path) -> None:
     whole = run(recipe, tmp_path / "whole")
-    run(recipe, tmp_path / "killed", until=5)  # its state is that of step 3
+    run(recipe, tmp_path / "killed", stop_after=5)  # the checkpoint is of step 3
     rest = run(recipe, tmp_path / "killed", resume=True)
     assert [line["step"] for line in rest] == [4, 5, 6]
     assert rest == whole[-3:]
     for name in (FILE, CHECKPOINT):
-        one, two = load_file(tmp_path / "whole" / name), load_file(tmp_path / "killed" / name)
-        assert one.keys() == two.keys()
-        assert all(torch.equal(value, two[key]) for key, value in one.items())
+        uninterrupted, resumed = load_file(tmp_path / "whole" / name), load_file(tmp_path / "killed" / name)
+        assert uninterrupted.keys() == resumed.keys()
+        assert all(torch.equal(value, resumed[key]) for key, value in uninterrupted.items())
 
 
-def test_resuming_nothing_or_with_another_recipe_is_told(tmp_path: Path) -> None:
+def test_resuming_nothing_or_with_another_recipe_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="nothing to resume"):
         run(RECIPE, tmp_path, resume=True)
     run(replace(RECIPE, optim=replace(OPTIM, steps=3)), tmp_path)
@@ -59,12 +59,12 @@ def test_resuming_nothing_or_with_another_recipe_is_told(tmp_path: Path) -> None
         run(RECIPE, tmp_path, resume=True)
 
 
-def test_it_learns_what_photos_mean(tmp_path: Path) -> None:
+def test_it_learns_photos(tmp_path: Path) -> None:
     recipe = replace(
         RECIPE, optim=replace(OPTIM, steps=60, validate_every=20, batch=20), tasks=replace(ALL, qic_photo=1.0)
     )
-    found = run(recipe, tmp_path)
-    validated = [line for line in found if "recall@10" in line]
+    lines = run(recipe, tmp_path)
+    validated = [line for line in lines if "recall@10" in line]
     assert [line["step"] for line in validated] == [0, 20, 40, 60]
     assert max(line["photo recall@10"] for line in validated) > validated[0]["photo recall@10"] + 0.3
     assert read(tmp_path / CHECKPOINT).shape == recipe.towers
@@ -72,46 +72,45 @@ def test_it_learns_what_photos_mean(tmp_path: Path) -> None:
 
 
 def test_training_ends_when_recall_stands_still(tmp_path: Path) -> None:
-    still = replace(OPTIM, rate=0.0, steps=50, validate_every=2, patience=3)
+    still = replace(OPTIM, learning_rate=0.0, steps=50, validate_every=2, patience=3)
     assert run(replace(RECIPE, optim=still), tmp_path)[-1]["step"] == 6
 
 
 def test_several_batches_make_one_step(tmp_path: Path) -> None:
-    """The gradient of two is the mean of both, and so are the losses that are told."""
+    """The gradient of two batches is the mean of both, and so are the reported losses."""
     recipe = replace(RECIPE, negatives=replace(RECIPE.negatives, bank=0), tasks=replace(ALL, qim=0.0, qim2=0.0))
-    state, draws = begin(corpus(), replace(recipe, optim=replace(OPTIM, accumulate=2)), backbones(), Distributed())
-    figures = step(state, draws)
+    accumulating = trainer(replace(recipe, optim=replace(OPTIM, accumulate=2)))
+    metrics = accumulating.step()
     singles = []
-    for part in range(2):
-        one, _ = begin(corpus(), recipe, backbones(), Distributed())
+    for micro_batch in range(2):
+        single = trainer(recipe)
         with torch.no_grad():
-            batch = draws.at(0, part)
-            seen = {name: one.towers.read(view) for name, view in batch.views.items()}
-            singles.append(one.tasks["qic"](seen, batch).item())
-    assert figures["qic"] == pytest.approx(sum(singles) / 2, rel=1e-5)
+            batch = accumulating.sampler.at(0, micro_batch)
+            outputs = {name: single.towers.read(view) for name, view in batch.views.items()}
+            singles.append(single.tasks["qic"](outputs, batch).item())
+    assert metrics["qic"] == pytest.approx(sum(singles) / 2, rel=1e-5)
 
 
-def test_every_batch_depends_on_the_seed_and_the_step_alone() -> None:
-    _, draws = begin(corpus(), RECIPE, backbones(), Distributed())
-    one, same, other = draws.at(3), draws.at(3), draws.at(4)
-    assert torch.equal(one.rows, same.rows)
-    assert torch.equal(one.hidden_cells, same.hidden_cells)
-    assert not torch.equal(one.rows, other.rows)
+def test_every_batch_depends_only_on_the_seed_and_the_step() -> None:
+    sampler = trainer(RECIPE).sampler
+    first, same, other = sampler.at(3), sampler.at(3), sampler.at(4)
+    assert torch.equal(first.rows, same.rows)
+    assert torch.equal(first.hidden_cells, same.hidden_cells)
+    assert not torch.equal(first.rows, other.rows)
 
 
 def test_processes_draw_parts_of_one_batch() -> None:
     whole = replace(RECIPE, optim=replace(OPTIM, batch=24))
-    _, alone = begin(corpus(), whole, backbones(), Distributed())
-    parts = [begin(corpus(), RECIPE, backbones(), Distributed(rank, 2))[1].at(1).rows for rank in range(2)]
-    assert torch.equal(alone.at(1).rows, torch.cat(parts))
+    parts = [trainer(RECIPE, rank=rank, processes=2).sampler.at(1).rows for rank in range(2)]
+    assert torch.equal(trainer(whole).sampler.at(1).rows, torch.cat(parts))
 
 
-def test_metrics_are_lines_and_a_resumed_step_is_written_once(tmp_path: Path) -> None:
-    shown: list[object] = []
-    figures = MetricsLog(tmp_path, shown.append, resume=False)
+def test_metrics_are_lines_and_a_repeated_step_is_written_once(tmp_path: Path) -> None:
+    displayed: list[object] = []
+    log = MetricsLog(tmp_path, displayed.append, resume=False)
     for number in (1, 2, 3):
-        figures({"step": number, "qic": 1 / number})
-    MetricsLog(tmp_path, shown.append, resume=True)({"step": 3, "qic": 0.5})
+        log({"step": number, "qic": 1 / number})
+    MetricsLog(tmp_path, displayed.append, resume=True)({"step": 3, "qic": 0.5})
     lines = [json.loads(line) for line in (tmp_path / METRICS).read_text().splitlines()]
     assert lines == [{"step": 1, "qic": 1.0}, {"step": 2, "qic": 0.5}, {"step": 3, "qic": 0.5}]
-    assert len(shown) == 4
+    assert len(displayed) == 4

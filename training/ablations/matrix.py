@@ -1,28 +1,29 @@
-"""What each part of the method is worth: `python -m training.ablations.matrix CATALOGUE --out DIR` (`make ablations`).
+"""The rows of the ablation table, and how one of them is run.
 
-Every row of the table is a recipe that differs from another in what the row is named after, trained from several seeds
-with the same data and steps on a synthetic log, and measured on the products and queries of the test. A run whose
-result is there is not run again, so the command may be stopped and given again at any time.
+Each row is a recipe that differs from its base row in what it is named after. All rows are trained with the same data
+and steps on a synthetic log, each from several seeds, and measured on the products and queries of the test.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.errors import InvalidInput
-from training.ablations.table import RESULTS, Result, read_results, table
+from training.ablations.table import Result, read_results
+from training.data.splits import SplitPolicy
+from training.synthetic.files import write
+from training.synthetic.generate import SyntheticPolicy, read_shop
 
 
 @dataclass(frozen=True, slots=True)
 class AblationRow:
-    """A recipe by its changes to `recipes/ablation.toml`, the row it is compared with, and its processes."""
+    """Changes to `recipes/ablation.toml`, the row to compare with, and the number of processes."""
 
     name: str
     base: str = ""
@@ -57,7 +58,7 @@ ROWS = (
 
 @dataclass(frozen=True, slots=True)
 class AblationPlan:
-    """Where the catalogue and the results are, which rows from which seeds, and changes to every row's recipe."""
+    """The catalogue, the output folder, the rows and seeds to run, and changes to every row's recipe."""
 
     catalogue: Path
     out: Path
@@ -70,75 +71,38 @@ class AblationPlan:
         return self.out / "log"
 
     def missing(self) -> Iterator[tuple[AblationRow, int]]:
-        """The runs whose result is not there, every row from the first seed first."""
+        """The runs without a result; all rows with the first seed come first."""
         for seed in self.seeds:
             for row in self.rows:
-                done = {(one.row, one.seed) for one in read_results(self.out)}
+                done = {(result.row, result.seed) for result in read_results(self.out)}
                 if (row.name, seed) not in done:
                     yield row, seed
 
 
 def run(plan: AblationPlan, row: AblationRow, seed: int) -> Result:
-    """Train and measure one row from one seed, in processes of their own. Raises InvalidInput where they fail."""
+    """Train and measure one row from one seed, in separate processes. Raises InvalidInput if they fail."""
     folder = plan.out / "runs" / f"{row.name.replace(' ', '-')}-{seed}"
     command = [sys.executable, "-m", "training.ablations.run", str(plan.catalogue), str(plan.log), str(folder)]
     if row.processes > 1:
-        several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(row.processes)]
-        command[1:2] = [*several, "-m"]
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(row.processes)]
+        command[1:2] = [*torchrun, "-m"]
     for change in (*plan.changes, *row.changes, f"seed={seed}"):
         command += ["--set", change]
     folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     with (folder / "output.txt").open("w") as output:
-        # Waiting threads sleep: on a busy machine those that spin take what the others wait for.
-        # One thread each: on two cores with other work too, threads that wait for each other lose more than they gain.
+        # One thread each: on two busy cores, threads that wait for each other lose more time than they gain.
         single = ["/usr/bin/env", "OMP_NUM_THREADS=1"]
-        told = subprocess.run([*single, *command], stdout=output, stderr=output)  # noqa: S603 -- our own command
-    if told.returncode:
+        process = subprocess.run([*single, *command], stdout=output, stderr=output)  # noqa: S603 -- our own command
+    if process.returncode:
         raise InvalidInput(f"{row.name} from seed {seed} failed: see {folder / 'output.txt'}.")
     figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     return Result(row.name, row.base, seed, figures, seconds=round(time.monotonic() - start))
 
 
 def draw_log(plan: AblationPlan) -> None:
-    """The synthetic log of the catalogue, unless it is there."""
+    """Generate the synthetic log of the catalogue, unless it exists."""
     if (plan.log / "synthetic.json").exists():
         return
-    from training.data.splits import SplitPolicy
-    from training.synthetic.files import write
-    from training.synthetic.generate import SyntheticPolicy, shop
-
     split = SplitPolicy()
-    write(shop(plan.catalogue, split), plan.log, SyntheticPolicy(), split)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.ablations.matrix", description=__doc__)
-    parser.add_argument("catalogue", type=Path, help="a parquet or JSONL file, or a folder of them, with photos")
-    parser.add_argument("--out", type=Path, required=True, help="the folder for the log, the runs and the results")
-    parser.add_argument("--rows", help="only these rows, by name, with commas between them")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds (%(default)s)")
-    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="in every row")
-    parser.add_argument("--table", action="store_true", help="run nothing: print the table of what is there")
-    options = parser.parse_args(arguments)
-    chosen = options.rows.split(",") if options.rows else [row.name for row in ROWS]
-    plan = AblationPlan(
-        options.catalogue, options.out, tuple(row for row in ROWS if row.name in chosen), tuple(range(options.seeds)),
-        tuple(options.changes),
-    )  # fmt: skip
-    if not options.table:
-        plan.out.mkdir(parents=True, exist_ok=True)
-        draw_log(plan)
-        for row, seed in plan.missing():
-            print(f"{row.name}, seed {seed}", file=sys.stderr, flush=True)  # noqa: T201
-            result = run(plan, row, seed)
-            with (plan.out / RESULTS).open("a", encoding="utf-8") as file:
-                file.write(result.json() + "\n")
-    sys.stdout.write(table(read_results(plan.out), [row.name for row in ROWS]))
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except InvalidInput as error:
-        sys.exit(str(error))
+    write(read_shop(plan.catalogue, split), plan.log, SyntheticPolicy(), split)

@@ -1,4 +1,4 @@
-"""A step's batch: what is drawn, what is hidden of it, and the views of it that the towers read."""
+"""A step's batch: the drawn interactions, their views for the towers, and the hidden parts."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _TENSORS = ("queries", "rows", "hidden_cells", "cells", "wholes", "plain")
 class TrainBatch:
     """Row i of a batch is one interaction: query `queries[i]` of the log led to row `rows[i]` of the catalogue.
 
-    The views, of which only those are made that a task needs:
-    - query, item: the interactions' queries and products
+    Views are built only if a task needs them:
+    - query, item: the queries and products of the interactions
     - photo: the products without their titles
-    - masked: the first products, with tokens and cells hidden; masked_query: the first queries, with tokens hidden
-    - plain_query, plain_item: words of no shop, as queries and as titles
+    - masked, masked_query: the first products with hidden tokens and cells, the first queries with hidden tokens
+    - plain_query, plain_item: general words as queries and as titles
     """
 
     views: Mapping[str, View]
     queries: Tensor
     rows: Tensor
     hidden_ids: Mapping[str, Tensor]
-    """For each masked view the true ids where a token is hidden, -1 elsewhere, (rows, length)."""
+    """For each masked view the true ids of hidden tokens, -1 elsewhere, (rows, length)."""
 
     hidden_cells: Tensor
-    """Bool (masked rows, all cells of all photos of a product): is there, and is hidden."""
+    """Bool (masked rows, all cells of all photos of a product): the cell exists and is hidden."""
 
     cells: Tensor
     """The standardised features of those cells, (hidden cells, CELL_DIM)."""
@@ -43,15 +43,15 @@ class TrainBatch:
     """The mean of all standardised cells of each masked row's first photo, (masked rows, CELL_DIM)."""
 
     first_cell: int
-    """Where among the masked view's tokens those of the photos begin."""
+    """The position of the first photo cell among the masked view's tokens."""
 
     plain: Tensor
     """Unit vectors of the text backbone for the plain texts, (texts, TEXT_DIM)."""
 
     def to(self, device: torch.device) -> TrainBatch:
-        whole = {name: getattr(self, name).to(device) for name in _TENSORS}
+        tensors = {name: getattr(self, name).to(device) for name in _TENSORS}
         views = {name: moved(view, device) for name, view in self.views.items()}
-        return replace(self, views=views, hidden_ids={k: v.to(device) for k, v in self.hidden_ids.items()}, **whole)
+        return replace(self, views=views, hidden_ids={k: v.to(device) for k, v in self.hidden_ids.items()}, **tensors)
 
 
 def moved(view: V, device: torch.device) -> V:

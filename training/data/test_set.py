@@ -1,4 +1,4 @@
-"""What a training holds back, as files that `liveshelf evaluate` takes: the test's queries and its products."""
+"""The test set of a training, as files for `liveshelf evaluate ranking`: its queries and its products."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from training.data.corpus import CorpusSource
 
 
 def write(sources: Sequence[CorpusSource], out: Path) -> None:
-    """For each catalogue `test.csv` with query, item and grade, the log's weight, and `test.items`, an id a line.
+    """Write for each catalogue `test.csv` (query, item, and the log's weight as grade) and `test.items`, an id a line.
 
-    Of several catalogues the files are numbered. A log that leaves no query for the test leaves no file.
+    Files of several catalogues are numbered. A log without test queries leaves no file.
     """
     out.mkdir(parents=True, exist_ok=True)
     for number, source in enumerate(sources):
@@ -25,4 +25,6 @@ def write(sources: Sequence[CorpusSource], out: Path) -> None:
             csv.writer(file).writerows(
                 [("query", "item", "grade"), *((log.queries[q], ids[i], weight) for q, i, weight in rows)]
             )
-        (out / f"{stem}.items").write_text("".join(f"{ids[row]}\n" for row in source.tested.tolist()), encoding="utf-8")
+        (out / f"{stem}.items").write_text(
+            "".join(f"{ids[row]}\n" for row in source.test_rows.tolist()), encoding="utf-8"
+        )

@@ -1,4 +1,4 @@
-"""The files of a synthetic log: for each part its interactions, its queries, their judgements and its products."""
+"""The files of a synthetic log: for each part its interactions, queries, judgements and products."""
 
 from __future__ import annotations
 
@@ -15,46 +15,47 @@ from numpy.typing import NDArray
 
 from training.data.splits import PARTS, TRAIN, SplitPolicy
 from training.synthetic.generate import (
-    Asked,
+    QueryFacets,
     SyntheticClick,
     SyntheticPolicy,
     SyntheticShop,
     interactions,
-    looks,
-    visible,
+    visible_group,
+    visible_only_queries,
 )
 
 Rows = NDArray[np.int64]
-_ROWS_AT_ONCE = 8192
-_TWIN = "-visible"
+_BATCH_ROWS = 8192
+_VISIBLE_SUFFIX = "-visible"
 
 
 @dataclass(slots=True)
 class _SyntheticQuery:
-    """A query of a part: what it asks for, in which manners it was worded, how often it came."""
+    """A query of a part: its facets, the manners of its wordings, and its number of interactions."""
 
-    asked: Asked
+    facets: QueryFacets
     manners: set[str] = field(default_factory=set)
     count: int = 0
 
 
 def write(
-    found: SyntheticShop, folder: Path, policy: SyntheticPolicy, split: SplitPolicy, *, suffix: str = "parquet"
+    shop: SyntheticShop, folder: Path, policy: SyntheticPolicy, split: SplitPolicy, *, suffix: str = "parquet"
 ) -> dict[str, dict[str, int]]:
-    """Draw the log and write every file of it. Returns, by part, how many there are of what.
+    """Generate the log and write all its files. Returns counts by part.
 
-    For each part `synthetic-log-PART.parquet` (or .jsonl) and `synthetic-PART.items`; for the parts that are not
-    trained on `synthetic-PART.qrels` and `synthetic-PART.queries.jsonl`, and the same of `titles-PART`, whose queries
-    are titles. `synthetic.json` says from what and how it was drawn.
+    - For each part `synthetic-log-PART.parquet` (or .jsonl) and `synthetic-PART.items`.
+    - For validation and test `synthetic-PART.qrels` and `synthetic-PART.queries.jsonl`, and the same for `titles-PART`,
+      whose queries are titles.
+    - `synthetic.json` with the policies and the counts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"synthetic-log-{part}.{suffix}" for part in PARTS]
-    queries, manners = _logs(found, interactions(found, policy, split), files)
-    meant = {text: query.asked for some in queries for text, query in some.items()}
+    queries, manners = _write_logs(shop, interactions(shop, policy, split), files)
+    meaning_of_text = {text: query.facets for part in queries for text, query in part.items()}
     counts = {}
     for part, name in enumerate(PARTS):
-        rows = np.flatnonzero(found.parts == part)
-        _lines(folder / f"synthetic-{name}.items", (found.ids[row] for row in rows))
+        rows = np.flatnonzero(shop.parts == part)
+        _lines(folder / f"synthetic-{name}.items", (shop.ids[row] for row in rows))
         counts[name] = {
             "products": len(rows),
             "interactions": sum(query.count for query in queries[part].values()),
@@ -62,83 +63,85 @@ def write(
             **{f"interactions {manner}": count for manner, count in sorted(manners[part].items())},
         }
         if part != TRAIN:
-            more = {
-                one.query: _SyntheticQuery(one.asked)
-                for one in looks(found, part, policy, split)
-                if one.query not in queries[part] and meant.setdefault(one.query, one.asked) == one.asked
+            extra = {
+                click.query: _SyntheticQuery(click.facets)
+                for click in visible_only_queries(shop, part, policy, split)
+                if click.query not in queries[part]
+                and meaning_of_text.setdefault(click.query, click.facets) == click.facets
             }
-            counts[name] |= _judge(found, rows, queries[part], more, policy=policy, stem=folder / f"synthetic-{name}")
-            counts[name] |= _titles(found, rows, folder / f"titles-{name}")
-    wanted = policy.total(len(found.ids))
-    passed_over = wanted - sum(said["interactions"] for said in counts.values())
-    said = {"synthetic": True, "policy": asdict(policy), "split": asdict(split), "counts": counts}
-    said |= {"interactions wanted": wanted, "passed over": passed_over}
-    (folder / "synthetic.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+            counts[name] |= _judge(shop, rows, queries[part], extra, policy=policy, stem=folder / f"synthetic-{name}")
+            counts[name] |= _judge_titles(shop, rows, folder / f"titles-{name}")
+    total = policy.total(len(shop.ids))
+    skipped = total - sum(part_counts["interactions"] for part_counts in counts.values())
+    summary = {"synthetic": True, "policy": asdict(policy), "split": asdict(split), "counts": counts}
+    summary |= {"interactions wanted": total, "passed over": skipped}
+    (folder / "synthetic.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return counts
 
 
-def _logs(
-    found: SyntheticShop, drawn: Iterator[SyntheticClick], files: Sequence[Path]
+def _write_logs(
+    shop: SyntheticShop, clicks: Iterator[SyntheticClick], files: Sequence[Path]
 ) -> tuple[list[dict[str, _SyntheticQuery]], list[Counter[str]]]:
-    """Write each interaction into its part's file. Returns, by part, its queries and how often each manner came."""
+    """Write each interaction into its part's file. Returns each part's queries and its counts of manners."""
     queries: list[dict[str, _SyntheticQuery]] = [{} for _ in files]
     manners: list[Counter[str]] = [Counter() for _ in files]
     with ExitStack() as stack:
         logs = [stack.enter_context(_table(file)) for file in files]
-        for one in drawn:
-            part = int(found.parts[one.item])
-            query = queries[part].setdefault(one.query, _SyntheticQuery(one.asked))
-            query.manners |= one.manners
+        for click in clicks:
+            part = int(shop.parts[click.item])
+            query = queries[part].setdefault(click.query, _SyntheticQuery(click.facets))
+            query.manners |= click.manners
             query.count += 1
-            row = {"query": one.query, "item": found.ids[one.item], "weight": 1.0}
-            logs[part](row | {"manners": ";".join(sorted(one.manners))})
-            manners[part].update(one.manners)
+            row = {"query": click.query, "item": shop.ids[click.item], "weight": 1.0}
+            logs[part](row | {"manners": ";".join(sorted(click.manners))})
+            manners[part].update(click.manners)
     return queries, manners
 
 
 def _judge(
-    found: SyntheticShop,
+    shop: SyntheticShop,
     rows: Rows,
     queries: dict[str, _SyntheticQuery],
-    more: dict[str, _SyntheticQuery],
+    extra: dict[str, _SyntheticQuery],
     *,
     policy: SyntheticPolicy,
     stem: Path,
 ) -> dict[str, int]:
-    """Write the judgements of a part's queries: right is each of its products that has every attribute asked for.
+    """Write the judgements of a part's queries: relevant is each product of the part with all facets of the query.
 
-    These are of the group plain, and `more` queries are not among them. A query that asks for what photos show is there
-    once more where some titles do not say it: it is answered by such products alone, and those whose titles do say it
-    are left out of its ranking. It is of the group visible_only, or visible_partly where it asks for more than that and
-    a kind.
+    These queries are in the group plain; `extra` queries are not. A query for visible facets is judged a second time if
+    some titles omit them. Then only those products are relevant, and products whose titles name the facets are left out
+    of its ranking. That query is in the group visible_only, or visible_partly if it names more than those and a kind.
     """
     holders: dict[tuple[str, str], set[int]] = defaultdict(set)
     for row in rows.tolist():
-        for one in found.facets[row].items():
-            holders[one].add(row)
+        for facet in shop.facets[row].items():
+            holders[facet].add(row)
     head = _head(queries)
     judged: list[tuple[str, str, set[str], set[int], set[int]]] = []
     broad = 0
-    for number, text in enumerate([*_some(queries, policy), *sorted(more)]):
-        query = more.get(text) or queries[text]
-        right = set.intersection(*(holders[one] for one in query.asked))
-        seen = {row: said for row in right if (said := visible(query.asked, found.hidden[row]))}
-        if 0 < len(seen) <= policy.max_right:
-            judged.append((f"q{number}{_TWIN}", text, set(seen.values()), set(seen), right - set(seen)))
-        if text in more:
+    for number, text in enumerate([*_sample(queries, policy), *sorted(extra)]):
+        query = extra.get(text) or queries[text]
+        right = set.intersection(*(holders[facet] for facet in query.facets))
+        visible = {row: group for row in right if (group := visible_group(query.facets, shop.hidden[row]))}
+        if 0 < len(visible) <= policy.max_right:
+            judged.append(
+                (f"q{number}{_VISIBLE_SUFFIX}", text, set(visible.values()), set(visible), right - set(visible))
+            )
+        if text in extra:
             continue
         if len(right) > policy.max_right:
             broad += 1
             continue
-        groups = {one for one in query.manners if not one.startswith("visible")}
+        groups = {manner for manner in query.manners if not manner.startswith("visible")}
         judged.append((f"q{number}", text, groups | {"plain", "head" if text in head else "tail"}, right, set()))
-    _write_judged(found, judged, stem)
-    sizes = Counter(group for one in judged for group in one[2])
+    _write_judged(shop, judged, stem)
+    sizes = Counter(group for _, _, groups, _, _ in judged for group in groups)
     return {"judged": len(judged), **dict(sorted(sizes.items())), "too broad to judge": broad}
 
 
-def _some(queries: dict[str, _SyntheticQuery], policy: SyntheticPolicy) -> list[str]:
-    """The queries to be judged: all, or as many as the policy has, drawn by its seed, in the order of their words."""
+def _sample(queries: dict[str, _SyntheticQuery], policy: SyntheticPolicy) -> list[str]:
+    """The queries to judge, sorted: all, or a random sample of the policy's maximum."""
     texts = sorted(queries)
     if len(texts) <= policy.max_judged:
         return texts
@@ -147,34 +150,32 @@ def _some(queries: dict[str, _SyntheticQuery], policy: SyntheticPolicy) -> list[
 
 
 def _head(queries: dict[str, _SyntheticQuery]) -> set[str]:
-    """The commonest queries that together make half of the interactions."""
+    """The most frequent queries that together make half of the interactions."""
     head: set[str] = set()
-    left = sum(query.count for query in queries.values()) / 2
+    remaining = sum(query.count for query in queries.values()) / 2
     for text in sorted(queries, key=lambda text: (-queries[text].count, text)):
-        if left <= 0:
+        if remaining <= 0:
             break
         head.add(text)
-        left -= queries[text].count
+        remaining -= queries[text].count
     return head
 
 
-def _titles(found: SyntheticShop, rows: Rows, stem: Path) -> dict[str, int]:
-    """Write each title of a part as a query; right is every product of that title."""
-    same: dict[str, set[int]] = defaultdict(set)
+def _judge_titles(shop: SyntheticShop, rows: Rows, stem: Path) -> dict[str, int]:
+    """Write each title of a part as a query; relevant is every product with that title."""
+    products: dict[str, set[int]] = defaultdict(set)
     for row in rows.tolist():
-        if title := " ".join(found.titles[row].split()):
-            same[title].add(row)
+        if title := " ".join(shop.titles[row].split()):
+            products[title].add(row)
     judged = [
-        (f"t{number}", title, set[str](), right, set[int]()) for number, (title, right) in enumerate(same.items())
+        (f"t{number}", title, set[str](), right, set[int]()) for number, (title, right) in enumerate(products.items())
     ]
-    _write_judged(found, judged, stem)
+    _write_judged(shop, judged, stem)
     return {"titles": len(judged)}
 
 
-def _write_judged(
-    found: SyntheticShop, judged: list[tuple[str, str, set[str], set[int], set[int]]], stem: Path
-) -> None:
-    ids = found.ids
+def _write_judged(shop: SyntheticShop, judged: list[tuple[str, str, set[str], set[int], set[int]]], stem: Path) -> None:
+    ids = shop.ids
     _lines(
         stem.with_name(f"{stem.name}.queries.jsonl"),
         (
@@ -198,7 +199,7 @@ def _lines(file: Path, lines: Iterator[str]) -> None:
 
 @contextmanager
 def _table(file: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Rows go into a parquet or JSONL file as they come, none of them kept for long."""
+    """A function that writes rows to a parquet or JSONL file, in batches."""
     if file.suffix == ".jsonl":
         with file.open("w", encoding="utf-8") as out:
             yield lambda row: print(json.dumps(row, ensure_ascii=False), file=out)
@@ -206,20 +207,20 @@ def _table(file: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
     import pyarrow
     import pyarrow.parquet as parquet
 
-    kinds = {"query": pyarrow.string(), "item": pyarrow.string(), "weight": pyarrow.float32()}
-    kinds |= {"manners": pyarrow.string()}
-    schema = pyarrow.schema([pyarrow.field(name, kind) for name, kind in kinds.items()])
-    waiting: list[dict[str, Any]] = []
+    types = {"query": pyarrow.string(), "item": pyarrow.string(), "weight": pyarrow.float32()}
+    types |= {"manners": pyarrow.string()}
+    schema = pyarrow.schema([pyarrow.field(name, dtype) for name, dtype in types.items()])
+    pending: list[dict[str, Any]] = []
     with parquet.ParquetWriter(file, schema) as table:
 
         def put(row: dict[str, Any]) -> None:
-            waiting.append(row)
-            if len(waiting) == _ROWS_AT_ONCE:
+            pending.append(row)
+            if len(pending) == _BATCH_ROWS:
                 flush()
 
         def flush() -> None:
-            table.write_table(pyarrow.Table.from_pylist(waiting, schema))
-            waiting.clear()
+            table.write_table(pyarrow.Table.from_pylist(pending, schema))
+            pending.clear()
 
         yield put
         flush()

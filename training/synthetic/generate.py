@@ -1,12 +1,10 @@
-"""A synthetic query log from a catalogue's attributes: `python -m training.synthetic.generate CATALOGUE --out DIR`.
+"""A synthetic query log, generated from a catalogue's attributes for shops without a log.
 
-No shopper asked any of it. It stands in for a log where there is none, and everything made of it is called synthetic.
+No shopper typed these queries. Everything derived from them is labelled synthetic.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -19,25 +17,29 @@ from numpy.typing import NDArray
 from catalog.errors import InvalidInput
 from evaluation.bm25 import singular, words
 from training.data.products import Example, stream
-from training.data.splits import PARTS, Parts, SplitPolicy, chance_of, parts_of
+from training.data.splits import Parts, SplitPolicy, chance_of, parts_of
 from training.synthetic.wording import SYNONYMS, cut_short, misspelt, usable
 
-Asked = tuple[tuple[str, str], ...]
-"""What a query asks for: facets and their values in lower case, in the order of the facets' names."""
+QueryFacets = tuple[tuple[str, str], ...]
+"""What a query searches for: facets and their values in lower case, ordered by the facets' names."""
 
-# What a product is, the closest name first: a query names one of them. What a photo shows of it besides.
+# Facets that name the product, the most specific first; and facets that a photo shows.
 KINDS = ("kind", "articleType", "product_type", "type", "category", "subCategory")
 VISIBLE = ("colour", "color", "baseColour", "pattern", "shape")
+
+_TRIES = 40
+_MIN_MENTIONED = 0.15
+"""The share of titles that must mention a facet for it to be searched for at the normal rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyntheticPolicy:
-    """How the made-up shoppers ask. Shares are of queries; `each` is how many interactions there are a product.
+    """How the synthetic shoppers search. Shares are of queries; `each` is the number of interactions per product.
 
-    `extras` are the shares of queries that ask for no, one, two, three attributes beside the kind. Products are drawn
-    by Zipf's law: the one of rank r as often as r to the minus `zipf`. Of all that can be asked for without a brand the
-    share `asked_test` is asked in the test alone, `asked_validation` in the validation alone. A query that more than
-    `max_right` products answer says little of the first ten, and is not judged; no more than `max_judged` queries of a
+    `extras` are the shares of queries with no, one, two and three attributes besides the kind. Products are drawn by
+    Zipf's law: rank r in proportion to r to the power of minus `zipf`. Of all facet combinations without a brand, the
+    share `asked_test` occurs only in the test, and `asked_validation` only in the validation. A query with more than
+    `max_right` relevant products is not judged, because its first ten say little; at most `max_judged` queries of a
     part are.
     """
 
@@ -58,61 +60,57 @@ class SyntheticPolicy:
     seed: int = 0
 
     def total(self, products: int) -> int:
-        """How many interactions are drawn for so many products."""
+        """The number of interactions that are drawn for this many products."""
         return round(self.each * products)
 
 
 @dataclass(frozen=True, slots=True)
 class SyntheticClick:
-    """One made-up interaction: the words, the product's row, what is asked for and in which manners."""
+    """A synthetic interaction: the query's text, the product's row, the facets, and the manners of wording."""
 
     query: str
     item: int
-    asked: Asked
+    facets: QueryFacets
     manners: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class SyntheticShop:
-    """A catalogue as the generator sees it, without photos. Values are in lower case, by facet."""
+    """A catalogue without photos, as the generator uses it. Facet values are in lower case."""
 
     ids: tuple[str, ...]
     titles: tuple[str, ...]
     facets: tuple[dict[str, str], ...]
     hidden: tuple[frozenset[str], ...]
-    """For each product the facets that its photo shows and its title does not say."""
+    """For each product the facets that its photo shows and its title omits."""
 
     parts: Parts
     kinds: tuple[str, ...]
-    """What says what a product is, the closest first."""
+    """The facets that name a product, the most specific first."""
 
     synonyms: Mapping[str, tuple[str, ...]]
     rates: Mapping[str, float]
-    """How often each facet is asked for, beside the others."""
+    """The relative frequency of each facet in queries."""
 
 
-def shop(source: Path, split: SplitPolicy) -> SyntheticShop:
-    """Read a catalogue once, keeping no photo.
-
-    Raises InvalidInput where no product has an attribute to be asked for by.
-    """
-    seen: dict[str, str] = {}
+def read_shop(source: Path, split: SplitPolicy) -> SyntheticShop:
+    """Read a catalogue without keeping photos. Raises InvalidInput if no product has an attribute to search for."""
+    interned: dict[str, str] = {}
     examples = []
     for example in stream(source):
-        named = {"brand": example.brand} if example.brand else {}
-        said = {seen.setdefault(k, k): seen.setdefault(v, v) for k, v in _lower({**example.facets, **named}).items()}
-        examples.append(replace(example, photo=b"", facets=said))
+        brand = {"brand": example.brand} if example.brand else {}
+        facets = _lower({**example.facets, **brand})
+        facets = {interned.setdefault(k, k): interned.setdefault(v, v) for k, v in facets.items()}
+        examples.append(replace(example, photo=b"", facets=facets))
     return shop_of(examples, split)
 
 
 def shop_of(examples: Sequence[Example], split: SplitPolicy) -> SyntheticShop:
-    """The same of products at hand, whose values are in lower case."""
-    there = Counter(name for example in examples for name in example.facets)
-    kinds = tuple(name for name in KINDS if there[name] * 2 >= len(examples) and there[name])
-    if not there.keys() - {"brand"}:
-        raise InvalidInput(
-            "No product of the catalogue has an attribute to be asked for by: a synthetic log needs some."
-        )
+    """The same for examples whose facet values are in lower case."""
+    counts = Counter(name for example in examples for name in example.facets)
+    kinds = tuple(name for name in KINDS if counts[name] * 2 >= len(examples) and counts[name])
+    if not counts.keys() - {"brand"}:
+        raise InvalidInput("No product of the catalogue has an attribute to search for: a synthetic log needs some.")
     if spaced := next((example.id for example in examples if example.id.split() != [example.id]), None):
         raise InvalidInput(f"The id {spaced!r} has blanks in it: qrels cannot name it, give the product another.")
     return SyntheticShop(
@@ -122,183 +120,158 @@ def shop_of(examples: Sequence[Example], split: SplitPolicy) -> SyntheticShop:
         hidden=tuple(map(_hidden, examples)),
         parts=parts_of(examples, split),
         kinds=kinds,
-        rates={name: _rate(name, examples) for name in there},
+        rates={name: _rate(name, examples) for name in counts},
         synonyms=usable({value for example in examples for value in example.facets.values()}),
     )
 
 
 def _hidden(example: Example) -> frozenset[str]:
     title = words(example.title)
-    seen = {name: value for name, value in example.facets.items() if name in VISIBLE}
-    names = {name: (value, *SYNONYMS.get(value, ())) for name, value in seen.items()}
-    return frozenset(name for name, said in names.items() if not any(_says(title, one) for one in said))
+    visible = {name: value for name, value in example.facets.items() if name in VISIBLE}
+    wordings = {name: (value, *SYNONYMS.get(value, ())) for name, value in visible.items()}
+    return frozenset(name for name, values in wordings.items() if not any(_mentions(title, value) for value in values))
 
 
-def _says(title: Sequence[str], value: str) -> bool:
-    """Whether a word of a title begins as one of the value does: golden says gold."""
-    return any(word.startswith(one) for word in title for one in words(value))
+def _mentions(title: Sequence[str], value: str) -> bool:
+    """Whether a word of the title begins with a word of the value: "golden" mentions "gold"."""
+    return any(word.startswith(prefix) for word in title for prefix in words(value))
 
 
 def _rate(name: str, examples: Sequence[Example]) -> float:
-    """People ask for what can be seen, and seldom for what no title says either, such as a season."""
+    """Shoppers search for visible facets, and seldom for facets that titles omit too, such as a season."""
     if name in VISIBLE:
         return 2.0
     has = [example for example in examples if name in example.facets]
-    said = sum(not set(words(example.title)).isdisjoint(words(example.facets[name])) for example in has)
-    return 1.0 if said >= _SAID * len(has) else 0.25
+    mentioned = sum(not set(words(example.title)).isdisjoint(words(example.facets[name])) for example in has)
+    return 1.0 if mentioned >= _MIN_MENTIONED * len(has) else 0.25
 
 
 def _lower(facets: dict[str, str]) -> dict[str, str]:
     return {name: " ".join(value.lower().split()) for name, value in facets.items()}
 
 
-def popularity(count: int, zipf: float, draw: np.random.Generator) -> NDArray[np.float64]:
-    """How likely each of `count` products is drawn: by Zipf's law over ranks dealt at random."""
+def popularity(count: int, zipf: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """The probability of each of `count` products, by Zipf's law over random ranks."""
     chance = np.arange(1, count + 1) ** -zipf
-    return draw.permutation(chance / chance.sum())
+    return rng.permutation(chance / chance.sum())
 
 
-def interactions(found: SyntheticShop, policy: SyntheticPolicy, split: SplitPolicy) -> Iterator[SyntheticClick]:
-    """Made-up interactions, one after another. The same shop and policy give the same.
+def interactions(shop: SyntheticShop, policy: SyntheticPolicy, split: SplitPolicy) -> Iterator[SyntheticClick]:
+    """Yield synthetic interactions. The same shop and policies give the same interactions.
 
-    A query belongs to the part of its product: by its brand, which no other part has, or else by its attributes, which
-    are dealt to the parts in the policy's shares; so a part's queries are asked in no other. Passed over is a product
-    for which no query of its part is found in some tries, and a query whose words have meant other attributes already.
+    A query belongs to the part of its product, so that no query occurs in two parts. A brand belongs to one part;
+    queries without a brand are assigned by their facets, in the policy's shares. A product is skipped if no query of
+    its part is found within some tries, and a query if its words already mean other facets.
     """
-    draw = np.random.default_rng(policy.seed)
-    chance = popularity(len(found.ids), policy.zipf, draw)
-    total = policy.total(len(found.ids))
-    meant: dict[str, Asked] = {}
-    for item in draw.choice(len(found.ids), total, p=chance).tolist():
-        asked = _asked(found, item, policy, draw=draw, split=split)
-        if asked:
-            drawn = _worded(found, item, asked, policy, draw)
-            # The same words may stand for other attributes ("casual" "shoes", "casual shoes"): the first meaning stays.
-            if meant.setdefault(drawn.query, asked) == asked:
-                yield drawn
+    rng = np.random.default_rng(policy.seed)
+    chance = popularity(len(shop.ids), policy.zipf, rng)
+    total = policy.total(len(shop.ids))
+    meaning_of_text: dict[str, QueryFacets] = {}
+    for item in rng.choice(len(shop.ids), total, p=chance).tolist():
+        facets = _draw_facets(shop, item, policy, rng=rng, split=split)
+        if facets:
+            click = _worded(shop, item, facets, policy, rng)
+            # The same words may mean other facets ("casual" "shoes", "casual shoes"): the first meaning is kept.
+            if meaning_of_text.setdefault(click.query, facets) == facets:
+                yield click
 
 
-def _asked(
-    found: SyntheticShop, item: int, policy: SyntheticPolicy, *, draw: np.random.Generator, split: SplitPolicy
-) -> Asked:
-    """What to ask for to find this product, by a query of its own part; empty where there is none."""
-    has = found.facets[item]
-    branded = "brand" in has and draw.random() < policy.branded
+def _draw_facets(
+    shop: SyntheticShop, item: int, policy: SyntheticPolicy, *, rng: np.random.Generator, split: SplitPolicy
+) -> QueryFacets:
+    """Facets of a query of the product's own part that finds it; empty if none is found."""
+    has = shop.facets[item]
+    branded = "brand" in has and rng.random() < policy.branded
     for _ in range(_TRIES):
-        asked = _choice(found, item, policy, draw=draw, branded=branded)
-        if asked and (branded or part_of_asked(asked, policy, split) == found.parts[item]):
-            return asked
+        facets = _choose_facets(shop, item, policy, rng=rng, branded=branded)
+        if facets and (branded or part_of_query(facets, policy, split) == shop.parts[item]):
+            return facets
     return ()
 
 
-def _choice(
-    found: SyntheticShop, item: int, policy: SyntheticPolicy, *, draw: np.random.Generator, branded: bool
-) -> Asked:
-    has, hidden = found.facets[item], found.hidden[item]
-    kinds = [name for name in found.kinds if name in has]
+def _choose_facets(
+    shop: SyntheticShop, item: int, policy: SyntheticPolicy, *, rng: np.random.Generator, branded: bool
+) -> QueryFacets:
+    has, hidden = shop.facets[item], shop.hidden[item]
+    kinds = [name for name in shop.kinds if name in has]
     extras = [name for name in has if name not in KINDS and name != "brand"]
-    count = int(np.searchsorted(np.cumsum(policy.extras), draw.random(), side="right"))
-    # The first of exponential arrivals, whose rates are the weights, are a weighted draw without replacement.
-    rates = {name: 3.0 if name in hidden else found.rates[name] for name in extras}
-    arrivals = dict(zip(extras, draw.standard_exponential(len(extras)).tolist(), strict=True))
+    count = int(np.searchsorted(np.cumsum(policy.extras), rng.random(), side="right"))
+    # The first of exponential arrivals, with the weights as rates, are a weighted sample without replacement.
+    rates = {name: 3.0 if name in hidden else shop.rates[name] for name in extras}
+    arrivals = dict(zip(extras, rng.standard_exponential(len(extras)).tolist(), strict=True))
     chosen = sorted(extras, key=lambda name: arrivals[name] / rates[name])[:count]
-    if kinds and (not (chosen or branded) or draw.random() >= policy.no_kind):
-        broader = len(kinds) > 1 and draw.random() < policy.broader_kind
-        chosen.append(kinds[1 + draw.integers(len(kinds) - 1)] if broader else kinds[0])
+    if kinds and (not (chosen or branded) or rng.random() >= policy.no_kind):
+        broader = len(kinds) > 1 and rng.random() < policy.broader_kind
+        chosen.append(kinds[1 + rng.integers(len(kinds) - 1)] if broader else kinds[0])
     if branded:
         chosen.append("brand")
     return tuple(sorted((name, has[name]) for name in chosen))
 
 
-def looks(found: SyntheticShop, part: int, policy: SyntheticPolicy, split: SplitPolicy) -> Iterator[SyntheticClick]:
-    """Each way to ask for a kind and for what photos of the part show and titles do not say, worded once.
+def visible_only_queries(
+    shop: SyntheticShop, part: int, policy: SyntheticPolicy, split: SplitPolicy
+) -> Iterator[SyntheticClick]:
+    """Every query for a kind and for facets that photos of the part show and titles omit, worded once.
 
-    The log has few of them, for people ask for more than looks; these are there to be judged and are in no log.
+    These queries are rare in the log, because most queries name other facets too. They are judged, but in no log.
     """
-    draw = np.random.default_rng((policy.seed, part))
-    seen: set[Asked] = set()
-    for item in np.flatnonzero(found.parts == part).tolist():
-        has, hidden = found.facets[item], sorted(found.hidden[item])
-        some = chain.from_iterable(combinations(hidden, count + 1) for count in range(len(hidden)))
-        for kind, names in product([name for name in found.kinds if name in has], some):
-            asked = tuple(sorted((name, has[name]) for name in (kind, *names)))
-            if asked not in seen and part_of_asked(asked, policy, split) == part:
-                seen.add(asked)
-                yield _worded(found, item, asked, policy, draw)
+    rng = np.random.default_rng((policy.seed, part))
+    seen: set[QueryFacets] = set()
+    for item in np.flatnonzero(shop.parts == part).tolist():
+        has, hidden = shop.facets[item], sorted(shop.hidden[item])
+        subsets = chain.from_iterable(combinations(hidden, count + 1) for count in range(len(hidden)))
+        for kind, names in product([name for name in shop.kinds if name in has], subsets):
+            facets = tuple(sorted((name, has[name]) for name in (kind, *names)))
+            if facets not in seen and part_of_query(facets, policy, split) == part:
+                seen.add(facets)
+                yield _worded(shop, item, facets, policy, rng)
 
 
-def part_of_asked(asked: Asked, policy: SyntheticPolicy, split: SplitPolicy) -> int:
-    """The part that a query without a brand belongs to, by what it asks for and the seed."""
-    chance = chance_of(repr(asked), split.seed)
+def part_of_query(facets: QueryFacets, policy: SyntheticPolicy, split: SplitPolicy) -> int:
+    """The part of a query without a brand, by its facets and the seed."""
+    chance = chance_of(repr(facets), split.seed)
     return 2 if chance < policy.asked_test else 1 if chance < policy.asked_test + policy.asked_validation else 0
 
 
 def _worded(
-    found: SyntheticShop, item: int, asked: Asked, policy: SyntheticPolicy, draw: np.random.Generator
+    shop: SyntheticShop, item: int, facets: QueryFacets, policy: SyntheticPolicy, rng: np.random.Generator
 ) -> SyntheticClick:
     manners = set()
-    said = []
-    for name, value in sorted(asked, key=lambda one: _place(one[0])):
-        worded, others = value, found.synonyms.get(value, ())
-        if draw.random() < policy.synonyms and others:
-            worded = others[draw.integers(len(others))]
+    phrases = []
+    for name, value in sorted(facets, key=lambda facet: _position(facet[0])):
+        phrase, synonyms = value, shop.synonyms.get(value, ())
+        if rng.random() < policy.synonyms and synonyms:
+            phrase = synonyms[rng.integers(len(synonyms))]
             manners.add("synonym")
-        elif name in KINDS and draw.random() < 0.5:
-            worded = singular(worded)
-        said.append(worded)
-    if len(said) > 1 and draw.random() < policy.reordered:
-        order = draw.permutation(len(said))
+        elif name in KINDS and rng.random() < 0.5:
+            phrase = singular(phrase)
+        phrases.append(phrase)
+    if len(phrases) > 1 and rng.random() < policy.reordered:
+        order = rng.permutation(len(phrases))
         if (np.diff(order) < 0).any():
-            said, manners = [said[i] for i in order], manners | {"reordered"}
-    text = " ".join(said)
+            phrases, manners = [phrases[i] for i in order], manners | {"reordered"}
+    text = " ".join(phrases)
     for manner, share, change in (("misspelt", policy.misspelt, misspelt), ("partial", policy.partial, cut_short)):
-        if draw.random() < share and (changed := change(text, draw)) != text:
+        if rng.random() < share and (changed := change(text, rng)) != text:
             text, manners = changed, manners | {manner}
-    if manner := visible(asked, found.hidden[item]):
-        manners.add(manner)
-    return SyntheticClick(text, item, asked, frozenset(manners))
+    if group := visible_group(facets, shop.hidden[item]):
+        manners.add(group)
+    return SyntheticClick(text, item, facets, frozenset(manners))
 
 
-def visible(asked: Asked, hidden: Set[str]) -> str:
-    """How a query asks for what the photo shows and the title does not say: "visible_only" where it asks for nothing
-    else but a kind, "visible_partly" where it does, "" where some of what it asks for can be seen and is said.
+def visible_group(facets: QueryFacets, hidden: Set[str]) -> str:
+    """The group of a query for facets that the photo shows and the title omits; empty if there is none.
+
+    "visible_only" if it names nothing else but a kind, "visible_partly" if it does. A query with any visible facet that
+    the title names has no group.
     """
-    besides = {name for name, _ in asked} - set(KINDS)
-    seen = besides & set(VISIBLE)
-    if not seen or not seen <= hidden:
+    details = {name for name, _ in facets} - set(KINDS)
+    visible = details & set(VISIBLE)
+    if not visible or not visible <= hidden:
         return ""
-    return "visible_only" if seen == besides else "visible_partly"
+    return "visible_only" if visible == details else "visible_partly"
 
 
-def _place(name: str) -> int:
-    """Where a facet stands in a query as people word it: the brand, what the thing is like, the thing."""
+def _position(name: str) -> int:
+    """The usual position of a facet in a query: the brand, its properties, the kind."""
     return 0 if name == "brand" else 3 if name in KINDS else 2 if name in VISIBLE else 1
-
-
-_TRIES = 40
-_SAID = 0.15
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    from training.synthetic.files import write
-
-    parser = argparse.ArgumentParser(prog="python -m training.synthetic.generate", description=__doc__)
-    parser.add_argument("catalogue", type=Path, help="a parquet or JSONL file, or a folder of them")
-    parser.add_argument("--out", type=Path, required=True, help="the folder for logs and judgements")
-    parser.add_argument("--seed", type=int, default=0, help="of the queries and of the split")
-    parser.add_argument("--each", type=float, default=SyntheticPolicy().each, help="interactions for each product")
-    parser.add_argument("--format", choices=("parquet", "jsonl"), default="parquet", help="of the logs")
-    options = parser.parse_args(arguments)
-    policy = SyntheticPolicy(each=options.each, seed=options.seed)
-    split = SplitPolicy(seed=options.seed)
-    try:
-        counts = write(shop(options.catalogue, split), options.out, policy, split, suffix=options.format)
-    except InvalidInput as error:
-        parser.error(str(error))
-    for part in PARTS:
-        said = ", ".join(f"{name} {count}" for name, count in counts[part].items())
-        sys.stdout.write(f"synthetic {part}: {said}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
-"""How the synthetic shopper words what it asks for: other words for the same thing, other orders, slips of the hand.
+"""How synthetic shoppers word their queries: synonyms, misspellings and unfinished words.
 
-The synonyms are of this project's own writing, for the kinds of attributes that clothing and household shops have. Only
-made-up queries are worded with them; serving knows none of them.
+The synonyms were written for this project and cover attributes of clothing and household shops. Only synthetic queries
+use them; the search service does not.
 """
 
 from __future__ import annotations
@@ -83,51 +83,51 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-_NEAR = {row[i]: row[max(i - 1, 0) : i] + row[i + 1 : i + 2] for row in _ROWS for i in range(len(row))}
-"""For each letter the keys beside it."""
+_ADJACENT_KEYS = {row[i]: row[max(i - 1, 0) : i] + row[i + 1 : i + 2] for row in _ROWS for i in range(len(row))}
+"""For each letter the keys next to it."""
 
-_LONG_ENOUGH = 5
+_MIN_LETTERS = 5
 
 
 def usable(values: Set[str]) -> dict[str, tuple[str, ...]]:
-    """The synonyms of these values of a catalogue, without those that are another value there: tan is not brown."""
-    plain = {tuple(words(value)) for value in values}
+    """The synonyms of a catalogue's values, except synonyms that are another of its values: tan is not brown."""
+    value_words = {tuple(words(value)) for value in values}
     return {
         value: others
         for value in values & SYNONYMS.keys()
-        if (others := tuple(name for name in SYNONYMS[value] if tuple(words(name)) not in plain))
+        if (others := tuple(name for name in SYNONYMS[value] if tuple(words(name)) not in value_words))
     }
 
 
-def misspelt(text: str, draw: np.random.Generator) -> str:
-    """The text with one slip in one of its longer words; as it is where all are short."""
-    said = text.split(" ")
-    long = [i for i, word in enumerate(said) if len(word) >= _LONG_ENOUGH and word.isascii() and word.isalpha()]
+def misspelt(text: str, rng: np.random.Generator) -> str:
+    """The text with one typing error in one of its longer words, or unchanged if all are short."""
+    typed = text.split(" ")
+    long = [i for i, word in enumerate(typed) if len(word) >= _MIN_LETTERS and word.isascii() and word.isalpha()]
     if not long:
         return text
-    at = long[draw.integers(len(long))]
-    said[at] = _slip(said[at], draw)
-    return " ".join(said)
+    at = long[rng.integers(len(long))]
+    typed[at] = _with_typo(typed[at], rng)
+    return " ".join(typed)
 
 
-def _slip(word: str, draw: np.random.Generator) -> str:
-    """Two letters swapped, one lost, doubled or hit beside; never the first, which people get right."""
-    i = int(draw.integers(1, len(word) - 1))
-    kind = draw.integers(4)
+def _with_typo(word: str, rng: np.random.Generator) -> str:
+    """Two letters swapped, or one lost, doubled or replaced by an adjacent key; never the first letter."""
+    i = int(rng.integers(1, len(word) - 1))
+    kind = rng.integers(4)
     if kind == 0 and word[i] != word[i + 1]:
         return word[:i] + word[i + 1] + word[i] + word[i + 2 :]
     if kind == 1 and word[i] != word[i - 1]:
         return word[:i] + word[i + 1 :]
     if kind == 2:
-        near = _NEAR[word[i]]
-        return word[:i] + near[draw.integers(len(near))] + word[i + 1 :]
+        adjacent = _ADJACENT_KEYS[word[i]]
+        return word[:i] + adjacent[rng.integers(len(adjacent))] + word[i + 1 :]
     return word[:i] + word[i] + word[i:]
 
 
-def cut_short(text: str, draw: np.random.Generator) -> str:
-    """The text as it stands while its last word is still being typed; as it is where that word is short."""
+def cut_short(text: str, rng: np.random.Generator) -> str:
+    """The text while its last word is still being typed, or unchanged if that word is short."""
     head, _, last = text.rpartition(" ")
-    if len(last) < _LONG_ENOUGH:
+    if len(last) < _MIN_LETTERS:
         return text
-    kept = last[: int(draw.integers(3, len(last) - 1))]
-    return f"{head} {kept}" if head else kept
+    typed = last[: int(rng.integers(3, len(last) - 1))]
+    return f"{head} {typed}" if head else typed

@@ -1,4 +1,4 @@
-"""The tasks: each a module that takes what the towers made of some views of a batch, and gives one loss."""
+"""The tasks: modules that turn the towers' outputs for some views of a batch into one loss."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["Task", "tasks_of", "views_of", "weight_of"]
 
 
 class Task(Protocol):
-    """`views` are the names of what it needs read."""
+    """`views` are the views that the towers must read for this task."""
 
     views: tuple[str, ...]
 
-    def __call__(self, read: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor: ...
+    def __call__(self, outputs: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor: ...
 
 
 def weight_of(policy: TaskWeights, name: str) -> float:
@@ -37,27 +37,32 @@ def weight_of(policy: TaskWeights, name: str) -> float:
 
 
 def tasks_of(
-    recipe: Recipe, *, known: Positives, world: Distributed, bank: MemoryBank | None, words: tuple[Tensor, Tensor]
+    recipe: Recipe,
+    *,
+    positives: Positives,
+    distributed: Distributed,
+    bank: MemoryBank | None,
+    words: tuple[Tensor, Tensor],
 ) -> nn.ModuleDict:
-    """The recipe's tasks by name. `words` are the ids that MLM chooses from and their vectors."""
+    """The recipe's tasks by name. `words` are the ids that MLM predicts and their vectors."""
     policy, shape = recipe.tasks, recipe.towers
-    across = world if recipe.negatives.across else Distributed()
-    made: dict[str, Callable[[], nn.Module]] = {
-        "qic": lambda: QIC("item", policy, known=known, world=across, bank=bank),
-        "qic_photo": lambda: QIC("photo", policy, known=known, world=across),
-        "alike": lambda: PhotoItemContrast(policy, across),
+    pool = distributed if recipe.negatives.across else Distributed()
+    factories: dict[str, Callable[[], nn.Module]] = {
+        "qic": lambda: QIC("item", policy, positives=positives, distributed=pool, bank=bank),
+        "qic_photo": lambda: QIC("photo", policy, positives=positives, distributed=pool),
+        "photo_item_contrast": lambda: PhotoItemContrast(policy, pool),
         "mlm": lambda: MLM(shape.width, *words),
         "mpm": lambda: MPM(shape.width),
         "mpm_r_patch": lambda: mpm_r.PatchContrast(shape.width, policy.patch_temperature),
         "mpm_r_image": lambda: mpm_r.ImageContrast(shape.dim, policy.patch_temperature),
-        "qim": lambda: QIM("item", shape, policy, known),
-        "qim2": lambda: QIM("photo", shape, policy, known),
-        "meaning": TextDistillation,
+        "qim": lambda: QIM("item", shape, policy, positives),
+        "qim2": lambda: QIM("photo", shape, policy, positives),
+        "text_distillation": TextDistillation,
     }
-    found: dict[str, nn.Module] = {name: make() for name, make in made.items() if weight_of(policy, name)}
-    return nn.ModuleDict(found)
+    tasks: dict[str, nn.Module] = {name: make() for name, make in factories.items() if weight_of(policy, name)}
+    return nn.ModuleDict(tasks)
 
 
 def views_of(tasks: nn.ModuleDict) -> frozenset[str]:
-    """All views that these tasks need."""
+    """The views that these tasks need."""
     return frozenset(str(view) for task in tasks.values() for view in task.views)  # type: ignore[union-attr]

@@ -1,8 +1,8 @@
-"""MPM: the features of hidden cells of a photo are regressed from the title and the cells left.
+"""MPM: the features of hidden photo cells are regressed from the title and the other cells.
 
 L = 1/|M| sum over hidden cells i of mean over features of (W h_i - v_i)^2, v_i standardised
 
-The regression family of visual pre-training tasks, which the paper's MPM_R is to replace.
+The regression family of visual pre-training tasks, which the paper's MPM_R replaces.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class MPM(nn.Module):
         super().__init__()
         self.head = nn.Linear(width, CELL_DIM)
 
-    def forward(self, read: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
-        tokens = read["masked"].tokens
-        told = self.head(tokens[:, batch.first_cell :][batch.hidden_cells])
-        return F.mse_loss(told.float(), batch.cells) if len(told) else tokens.sum() * 0
+    def forward(self, outputs: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
+        tokens = outputs["masked"].tokens
+        predicted = self.head(tokens[:, batch.first_cell :][batch.hidden_cells])
+        return F.mse_loss(predicted.float(), batch.cells) if len(predicted) else tokens.sum() * 0

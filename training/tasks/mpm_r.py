@@ -1,12 +1,12 @@
-"""MPM_R: what is hidden of a photo is told from other photos, by contrast.
+"""MPM_R: hidden photo cells are predicted by contrast with other photos.
 
-Two readings of the paper, whose formula is not public, with softmax_j over all hidden cells, or photos, of the batch:
+Two interpretations of the paper, whose formula is not public; softmax_j is over all hidden cells or photos of a batch:
 
 Patch: L = -1/|M| sum over hidden cells i of log softmax_j(cos(g(h_i), sg(v_j)) / t) at j = i
 Image: L = -1/n sum over photos i of log softmax_j(cos(g(p_i), sg(V_j)) / t) at j = i
 
-h_i is the item tower's output at the hidden cell, v_j a cell's own features; p_i is the vector of the product whose
-photo has cells hidden, V_j the mean of all cells of a photo.
+h_i is the item tower's output at the hidden cell, and v_j a cell's own features. p_i is the vector of the product whose
+photo has hidden cells, and V_j the mean of all cells of a photo.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from encoders.towers.single_stream import TowerOutput
 from training.data.batch import TrainBatch
 
 
-def told_apart(told: Tensor, true: Tensor, same: Tensor, temperature: float) -> Tensor:
-    """Row i of `told` (n, dim) is to be most like row i of `true`; `same` (n, n) are rows that are no wrong answers."""
-    if not len(told):
-        return told.sum() * 0
-    with torch.autocast(told.device.type, enabled=False):
-        logits = F.normalize(told.float(), dim=1) @ F.normalize(true.float(), dim=1).T / temperature
-    own = torch.eye(len(told), dtype=torch.bool, device=told.device)
-    return F.cross_entropy(logits.masked_fill(same & ~own, -torch.inf), torch.arange(len(told), device=told.device))
+def contrast(predicted: Tensor, target: Tensor, same: Tensor, temperature: float) -> Tensor:
+    """Row i of `predicted` (n, dim) is to be nearest to row i of `target`; pairs in `same` (n, n) are not negatives."""
+    if not len(predicted):
+        return predicted.sum() * 0
+    with torch.autocast(predicted.device.type, enabled=False):
+        logits = F.normalize(predicted.float(), dim=1) @ F.normalize(target.float(), dim=1).T / temperature
+    own = torch.eye(len(predicted), dtype=torch.bool, device=predicted.device)
+    labels = torch.arange(len(predicted), device=predicted.device)
+    return F.cross_entropy(logits.masked_fill(same & ~own, -torch.inf), labels)
 
 
 class PatchContrast(nn.Module):
@@ -40,12 +41,12 @@ class PatchContrast(nn.Module):
         self.head = nn.Linear(width, CELL_DIM)
         self._temperature = temperature
 
-    def forward(self, read: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
-        told = self.head(read["masked"].tokens[:, batch.first_cell :][batch.hidden_cells])
-        # Of two drawings of one product the same cell is one and the same: neither is wrong for the other.
-        row, cell = (part for part in batch.hidden_cells.nonzero().T)
+    def forward(self, outputs: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
+        predicted = self.head(outputs["masked"].tokens[:, batch.first_cell :][batch.hidden_cells])
+        # A product that is in the batch twice has the same cells, which are not negatives of each other.
+        row, cell = batch.hidden_cells.nonzero().T
         number = batch.rows[row] * batch.hidden_cells.shape[1] + cell
-        return told_apart(told, batch.cells, number[:, None] == number[None, :], self._temperature)
+        return contrast(predicted, batch.cells, number[:, None] == number[None, :], self._temperature)
 
 
 class ImageContrast(nn.Module):
@@ -56,8 +57,8 @@ class ImageContrast(nn.Module):
         self.head = nn.Linear(dim, CELL_DIM)
         self._temperature = temperature
 
-    def forward(self, read: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
-        there = batch.hidden_cells.any(1)
-        told = self.head(read["masked"].vector[there])
-        rows = batch.rows[: len(there)][there]
-        return told_apart(told, batch.wholes[there], rows[:, None] == rows[None, :], self._temperature)
+    def forward(self, outputs: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
+        masked = batch.hidden_cells.any(1)
+        predicted = self.head(outputs["masked"].vector[masked])
+        rows = batch.rows[: len(masked)][masked]
+        return contrast(predicted, batch.wholes[masked], rows[:, None] == rows[None, :], self._temperature)

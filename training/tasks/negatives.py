@@ -1,4 +1,4 @@
-"""Which rows may be negatives of which queries, and MBNS: a bank of item vectors of past steps."""
+"""Which rows may be negatives of which queries, and MBNS: a memory bank of past item vectors."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ class Positives:
     """The positives of every query of a log."""
 
     def __init__(self, query: NDArray[np.integer], item: NDArray[np.integer], *, queries: int, items: int) -> None:
-        """`query` and `item` are the log's interactions; the counts are of all queries and of the whole catalogue."""
+        """`query` and `item` are the log's interactions; `queries` and `items` are the totals."""
         order = np.argsort(query, kind="stable")
         self._items = item[order].astype(np.int64)
         self._starts = np.searchsorted(query[order], np.arange(queries + 1))
-        self._marked = np.zeros(items + 1, np.bool_)
+        self._is_positive = np.zeros(items + 1, np.bool_)
 
     def positives(self, query: int) -> NDArray[np.int64]:
         return self._items[self._starts[query] : self._starts[query + 1]]
 
     def among(self, queries: Tensor, rows: Tensor) -> Tensor:
-        """Bool (queries, rows): the item of this row, or -1 for none, is a known positive of this query."""
-        places = rows.cpu().numpy()
-        out = np.empty((len(queries), len(places)), np.bool_)
-        for found, query in zip(out, queries.tolist(), strict=True):
-            mine = self.positives(query)
-            # One shared array of marks, for a set test of each pair would be most of a step's time.
-            self._marked[mine] = True
-            found[:] = self._marked[places]
-            self._marked[mine] = False
-        return torch.from_numpy(out).to(rows.device)
+        """Bool (queries, rows): this row's item is a known positive of this query. Row -1 is no item."""
+        items = rows.cpu().numpy()
+        matrix = np.empty((len(queries), len(items)), np.bool_)
+        for line, query in zip(matrix, queries.tolist(), strict=True):
+            positives = self.positives(query)
+            # One shared boolean array: a set lookup for each pair would take most of a step's time.
+            self._is_positive[positives] = True
+            line[:] = self._is_positive[items]
+            self._is_positive[positives] = False
+        return torch.from_numpy(matrix).to(rows.device)
 
 
-def false_negatives(known: Positives, queries: Tensor, own: Tensor, rows: Tensor) -> Tensor:
-    """Bool (queries, rows): a row that must be no negative of this query, whatever pool it comes from.
+def false_negatives(positives: Positives, queries: Tensor, own: Tensor, rows: Tensor) -> Tensor:
+    """Bool (queries, rows): a row that must not be a negative of this query, from whichever pool.
 
-    It is the query's own item, `own` (queries,), or another known positive of it. Row -1 is an empty place of a bank.
+    It is the query's own item, `own` (queries,), or another known positive. Row -1 is an empty slot of the bank.
     """
-    return known.among(queries, rows) | (own[:, None] == rows[None, :]) | (rows < 0)[None, :]
+    return positives.among(queries, rows) | (own[:, None] == rows[None, :]) | (rows < 0)[None, :]
 
 
 class MemoryBank(nn.Module):
     """The item vectors of the last steps, first in first out, without gradient.
 
-    "Cross-batch memory" (XBM, arXiv 1912.06798): towers drift slowly, so yesterday's vectors stand for today's.
+    Cross-batch memory (XBM, arXiv 1912.06798): towers change slowly, so past vectors approximate current ones.
     """
 
     def __init__(self, size: int, dim: int) -> None:
@@ -58,11 +58,11 @@ class MemoryBank(nn.Module):
         return int((self.rows >= 0).sum())
 
     def push(self, vectors: Tensor, rows: Tensor) -> None:
-        """Remember vectors (n, dim) of catalogue rows (n,), the oldest forgotten; rows of -1 are passed over."""
+        """Store vectors (n, dim) of catalogue rows (n,) in place of the oldest. Rows of -1 are skipped."""
         size = len(self.rows)
-        there = rows >= 0
-        vectors, rows = vectors.detach()[there][-size:], rows[there][-size:]
-        places = (self.next + torch.arange(len(rows), device=rows.device)) % max(size, 1)
-        self.vectors[places] = vectors.to(self.vectors.dtype)
-        self.rows[places] = rows
+        valid = rows >= 0
+        vectors, rows = vectors.detach()[valid][-size:], rows[valid][-size:]
+        slots = (self.next + torch.arange(len(rows), device=rows.device)) % max(size, 1)
+        self.vectors[slots] = vectors.to(self.vectors.dtype)
+        self.rows[slots] = rows
         self.next.copy_((self.next + len(rows)) % max(size, 1))

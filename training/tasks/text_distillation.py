@@ -1,8 +1,8 @@
-"""TextDistillation: words of no shop stay as near to each other as the text backbone has them.
+"""Text distillation: general words keep the similarities that the text backbone gives them.
 
 L = mean over texts a and b of (cos(Q(a), I(b)) - cos(B(a), B(b)))^2, B the text backbone's mean over tokens
 
-Not of the paper: its log has all the words that are asked for; a small shop's has not, and would forget them.
+Not in the paper, whose log covers the words of all queries. A small shop's log does not, and the towers would forget.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from training.data.batch import TrainBatch
 class TextDistillation(nn.Module):
     views = ("plain_query", "plain_item")
 
-    def forward(self, read: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
-        query, item = (read[view].vector for view in self.views)
+    def forward(self, outputs: Mapping[str, TowerOutput], batch: TrainBatch) -> Tensor:
+        query, item = (outputs[view].vector for view in self.views)
         with torch.autocast(query.device.type, enabled=False):
             return torch.square(query @ item.T - batch.plain @ batch.plain.T).mean()

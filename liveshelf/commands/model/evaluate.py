@@ -145,7 +145,7 @@ def _tell(products: ProductTable, judged: Judgements) -> None:
         click.echo(f"{row.file} row {row.row}: {row.reason}", err=True)
     if products.bad:
         click.echo(f"{len(products.bad)} rows of the catalogue are no products and are left out.", err=True)
-    for said in judged.skipped.told():
+    for said in judged.skipped.sentences():
         click.echo(said, err=True)
     click.echo(f"{len(judged.queries)} judged queries, {len(products.ids)} products.", err=True)
 

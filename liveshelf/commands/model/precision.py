@@ -75,14 +75,14 @@ def _judged(products: ProductTable, judgements: Path | None, queries: Path | Non
     if judgements is None:
         return of_titles(products.titles)
     judged = read_judgements(judgements, products.ids, texts=queries)
-    for said in judged.skipped.told():
+    for said in judged.skipped.sentences():
         click.echo(said, err=True)
     return judged
 
 
 def _figures(found: GateResult) -> dict[str, Any]:
     return {
-        "cosine": {name: asdict(near) for name, near in found.nearness.items()},
+        "cosine": {name: asdict(near) for name, near in found.cosines.items()},
         "recall": {"reference": found.reference, "served": found.other, "mixed": found.mixed},
         "policy": asdict(found.policy),
         "misses": list(found.misses()),
@@ -99,7 +99,7 @@ def _table(said: dict[str, Any], found: GateResult) -> str:
             f"served:    {said['served']}",
             "",
             f"{'cosine':10} {low:>8} {'p50':>8}",
-            *(f"{name:10} {near.low:8.4f} {near.median:8.4f}" for name, near in found.nearness.items()),
+            *(f"{name:10} {near.low:8.4f} {near.median:8.4f}" for name, near in found.cosines.items()),
             "",
             f"recall@{k}",
             f"{found.reference:8.4f}  the reference's items and queries",

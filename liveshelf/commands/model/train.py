@@ -48,7 +48,7 @@ def train(
         found = replace(found, data=replace(found.data, columns=columns))
     best = run(
         found, out, cache=cache, device=device, resume=resume, progress=_progress,
-        shown=lambda said: _shown(said, found.optim.steps),
+        display=lambda said: _shown(said, found.optim.steps),
     )  # fmt: skip
     if best:
         click.echo(

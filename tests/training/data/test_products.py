@@ -13,7 +13,7 @@ def example(number: int, title: str, *, photo: bytes = b"", pixels: str = "", **
     return Example(id=str(number), title=title, photo=photo, facets=facets, pixels=pixels or f"pixels {number}")
 
 
-def test_events_and_what_their_photos_show_are_read_from_jsonl(tmp_path: Path) -> None:
+def test_events_and_facets_of_their_photos_are_read_from_jsonl(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.jpg").write_bytes(b"photo")
     events = [
@@ -49,12 +49,12 @@ def test_products_are_read_from_parquet(tmp_path: Path) -> None:
     assert hat == Example("2", "Acme hat", b"", {}, "")
 
 
-def test_no_catalogue_is_told_what_one_is(tmp_path: Path) -> None:
+def test_a_missing_catalogue_is_refused_with_what_to_name(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="parquet"):
         read(tmp_path / "nothing")
 
 
-def test_flat_rows_and_photos_within_them_are_read_too(tmp_path: Path) -> None:
+def test_flat_rows_and_embedded_photos_are_read(tmp_path: Path) -> None:
     rows = [
         {
             "sku": 1,
@@ -83,7 +83,7 @@ def test_a_parquet_without_photos_is_a_catalogue(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "sentence"),
     [
         (b'{"id": "a", "title": "Mug"}\n{"id"', "line 2 is not JSON"),
         (b'{"id": "caf\xe9"}', "line 1 is not JSON in UTF-8"),
@@ -92,20 +92,20 @@ def test_a_parquet_without_photos_is_a_catalogue(tmp_path: Path) -> None:
         (b'{"title": "Mug"}', "has no id"),
     ],
 )
-def test_a_catalogue_that_cannot_be_read_is_told_where(tmp_path: Path, lines: bytes, said: str) -> None:
+def test_an_unreadable_catalogue_is_refused_with_the_line(tmp_path: Path, lines: bytes, sentence: str) -> None:
     (tmp_path / "shop.jsonl").write_bytes(lines)
-    with pytest.raises(InvalidInput, match=said):
+    with pytest.raises(InvalidInput, match=sentence):
         read(tmp_path / "shop.jsonl")
 
 
-def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "shop.parquet").write_bytes(b"no")
     with pytest.raises(InvalidInput, match="not parquet"):
         read(tmp_path / "shop.parquet")
 
 
-def test_a_photo_that_is_not_at_hand_is_said_and_another_is_taken(tmp_path: Path) -> None:
-    """Nothing is fetched to train on, so a shop whose photos are addresses must hear of it."""
+def test_an_unreadable_photo_is_reported_and_the_next_is_read(tmp_path: Path) -> None:
+    """Training fetches nothing, so a shop whose photos are addresses must be told."""
     (tmp_path / "a b.jpg").write_bytes(b"photo")
     (tmp_path / "empty.jpg").write_bytes(b"")
     images = {
@@ -118,15 +118,15 @@ def test_a_photo_that_is_not_at_hand_is_said_and_another_is_taken(tmp_path: Path
         "file": [(tmp_path / "a b.jpg").as_uri()],
         "none": [],
     }
-    events = [{"id": name, "title": "Mug", "images": named} for name, named in images.items()]
+    events = [{"id": name, "title": "Mug", "images": value} for name, value in images.items()]
     (tmp_path / "products.jsonl").write_text("\n".join(map(json.dumps, events)))
-    found = {example.id: example for example in read(tmp_path)}
-    assert {name for name, one in found.items() if one.photo} == {"second", "file"}
-    assert {name: one.unread.split()[0] for name, one in found.items() if one.unread} == {
+    products = {product.id: product for product in read(tmp_path)}
+    assert {name for name, product in products.items() if product.photo} == {"second", "file"}
+    assert {name: product.unread.split()[0] for name, product in products.items() if product.unread} == {
         "address": "https:",
         "lost": "there",
         "long": "there",
         "damaged": "the",
         "empty": "the",
     }
-    assert found["empty"].unread == "the file is empty"
+    assert products["empty"].unread == "the file is empty"

@@ -55,7 +55,7 @@ def test_the_same_log_is_read_from_every_kind_of_file(tmp_path: Path, kind: str)
     assert triples(log) == EXPECTED
     assert (log.query.dtype, log.item.dtype, log.weight.dtype) == (np.int32, np.int32, np.float32)
     assert log.merged == 1
-    assert log.told() == [
+    assert log.sentences() == [
         "3 interactions of 2 queries with 3 products.",
         "1 rows repeat a query's product: their weights are summed.",
     ]
@@ -63,17 +63,17 @@ def test_the_same_log_is_read_from_every_kind_of_file(tmp_path: Path, kind: str)
     assert log.positives(1) == {2}
 
 
-def test_columns_are_named_where_their_names_say_nothing(tmp_path: Path) -> None:
+def test_columns_with_other_names_are_given(tmp_path: Path) -> None:
     file = csv(tmp_path, "phrase,what,how often\nmug,a,3\n")
     columns = {"query": "phrase", "item": "what", "weight": "how often"}
     assert triples(read_click_log(file, IDS, columns)) == [("mug", "a", 3.0)]
 
 
-def test_without_a_weight_every_row_weighs_one(tmp_path: Path) -> None:
+def test_the_default_weight_is_one(tmp_path: Path) -> None:
     assert triples(read_click_log(csv(tmp_path, "query,sku\nmug,a\nmug,a\n"), IDS)) == [("mug", "a", 2.0)]
 
 
-def test_ids_that_a_hole_in_the_column_made_floats_are_known(tmp_path: Path) -> None:
+def test_ids_that_a_gap_in_the_column_made_floats_are_matched(tmp_path: Path) -> None:
     pq.write_table(pa.table({"query": ["hat"], "item": [7.0]}), tmp_path / "log.parquet")
     assert triples(read_click_log(tmp_path / "log.parquet", IDS)) == [("hat", "7", 1.0)]
 
@@ -94,14 +94,14 @@ def test_ids_that_a_hole_in_the_column_made_floats_are_known(tmp_path: Path) -> 
         (f"{'m' * (MAX_QUERY + 1)},a,1", f"the query is longer than {MAX_QUERY} characters"),
     ],
 )
-def test_a_bad_row_is_counted_and_costs_no_other(tmp_path: Path, row: str, reason: str) -> None:
+def test_a_bad_row_is_counted_and_affects_no_other(tmp_path: Path, row: str, reason: str) -> None:
     log = read_click_log(csv(tmp_path, f"query,item,weight\n{row}\n{row}\nhat,7,1\n"), IDS)
     assert triples(log) == [("hat", "7", 1.0)]
     assert dict(log.skipped.counts) == {reason: 2}
-    assert log.told()[1] == f"2 skipped: {reason}; first log.csv line 2."
+    assert log.sentences()[1] == f"2 skipped: {reason}; first log.csv line 2."
 
 
-def test_bytes_that_are_not_utf8_cost_their_row(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf8_skip_only_their_row(tmp_path: Path) -> None:
     latin = "tasse à café,a,1\n".encode("latin-1")
     log = read_click_log(csv(tmp_path, b"query,item,weight\n" + latin + "tasse à thé,b,1\n".encode()), IDS)
     assert triples(log) == [("tasse à thé", "b", 1.0)]
@@ -118,7 +118,7 @@ def test_bytes_that_are_not_utf8_cost_their_row(tmp_path: Path) -> None:
     }
 
 
-def test_values_of_other_kinds_are_counted(tmp_path: Path) -> None:
+def test_values_of_other_types_are_counted(tmp_path: Path) -> None:
     rows = [{"query": ["hat"], "item": "7"}, {"query": 5, "item": "7"}, {"query": None, "item": "7"}, {"item": "7"}]
     rows += [
         {"query": "hat", "item": {"id": "7"}},
@@ -128,20 +128,20 @@ def test_values_of_other_kinds_are_counted(tmp_path: Path) -> None:
     log = read_click_log(csv(tmp_path, "\n".join(map(json.dumps, rows)), "log.jsonl"), IDS)
     assert triples(log) == [("hat", "7", 1.0)]
     assert dict(log.skipped.counts) == {
-        "the query is no text": 2,
+        "the query is not text": 2,
         "the query is empty": 2,
         "the item is not in the catalogue": 1,
         "the weight is not a number above zero": 1,
     }
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path: Path) -> None:
     assert len(read_click_log(csv(tmp_path, "\ufeffquery,item\nmug,a\n"), IDS).query) == 1
     assert len(read_click_log(csv(tmp_path, '\ufeff{"query": "mug", "item": "a"}\n', "log.jsonl"), IDS).query) == 1
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         ("query,what\nmug,a\n", "lacks a column of the item.*'query', 'what'.*item=COLUMN"),
         ("", "lacks a column of the query"),
@@ -150,8 +150,8 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> Non
         ('query,item\n"mug,' + "a" * 200_000, "line 2 cannot be read as CSV"),
     ],
 )
-def test_a_file_that_is_no_log_is_refused_with_what_to_do(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(InvalidInput, match=said):
+def test_a_file_that_is_not_a_log_is_refused_with_what_to_do(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(InvalidInput, match=sentence):
         read_click_log(csv(tmp_path, text), IDS)
 
 
@@ -160,7 +160,7 @@ def test_another_encoding_and_other_files_are_refused(tmp_path: Path) -> None:
         read_click_log(csv(tmp_path, "query,item\nmug,a\n".encode("utf-16")), IDS)
     with pytest.raises(InvalidInput, match="not a parquet file"):
         read_click_log(csv(tmp_path, "query", "log.parquet"), IDS)
-    with pytest.raises(InvalidInput, match=r"none of \.parquet"):
+    with pytest.raises(InvalidInput, match=r"none of the suffixes \.parquet"):
         read_click_log(csv(tmp_path, "query", "log.xlsx"), IDS)
     with pytest.raises(InvalidInput, match="no file or folder"):
         read_click_log(tmp_path / "lost.csv", IDS)
@@ -169,7 +169,7 @@ def test_another_encoding_and_other_files_are_refused(tmp_path: Path) -> None:
         read_click_log(tmp_path / "empty", IDS)
 
 
-def test_a_column_named_wrongly_is_refused(tmp_path: Path) -> None:
+def test_a_wrong_column_is_refused(tmp_path: Path) -> None:
     file = csv(tmp_path, "query,item\nmug,a\n")
     with pytest.raises(InvalidInput, match="lacks the column 'phrase'"):
         read_click_log(file, IDS, {"query": "phrase"})
@@ -196,12 +196,12 @@ def test_every_row_is_an_interaction_merged_or_counted(
     assert pairs == sorted(set(pairs))
 
 
-def test_the_log_that_the_page_of_models_shows_is_one(tmp_path: Path) -> None:
+def test_the_log_on_the_models_page_is_read(tmp_path: Path) -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "models.md").read_text("utf-8")
-    shown = page.split("```csv log\n")[1].split("```")[0]
-    log = read_click_log(csv(tmp_path, shown), ("sku-17", "sku-40"))
+    example = page.split("```csv log\n")[1].split("```")[0]
+    log = read_click_log(csv(tmp_path, example), ("sku-17", "sku-40"))
     assert (log.queries, log.weight.tolist()) == (("red mug", "straw hat"), [12, 1])
     assert not log.skipped.counts
-    for named in ("search_term", "sku", "product_id", "clicks", "count"):
-        assert f"`{named}`" in page
-        assert any(named in names for names in NAMES.values())
+    for name in ("search_term", "sku", "product_id", "clicks", "count"):
+        assert f"`{name}`" in page
+        assert any(name in names for names in NAMES.values())

@@ -1,4 +1,4 @@
-"""Each task against the obvious slow version of its formula."""
+"""Each task against a slow version of its formula."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from encoders.towers.backbones import CELL_DIM, TEXT_DIM
 from encoders.towers.single_stream import SingleStream, TowerOutput
-from tests.training.tasks.test_qic import KNOWN, QUERIES, ROWS, batch, unit
+from tests.training.tasks.test_qic import POSITIVES, QUERIES, ROWS, batch, unit
 from tests.training.tiny import SHAPE
 from training.data.batch import TrainBatch
 from training.recipe import TaskWeights
@@ -22,7 +22,7 @@ from training.tasks import mpm_r
 from training.tasks.mlm import FIRST_WORD, MASK, MLM, hide
 from training.tasks.mpm import MPM
 from training.tasks.negatives import false_negatives
-from training.tasks.qim import QIM, drawn
+from training.tasks.qim import QIM, sample_negatives
 from training.tasks.text_distillation import TextDistillation
 
 WIDTH = SHAPE.width
@@ -35,70 +35,71 @@ def _without_gradient() -> Iterator[None]:
 
 
 def masked(seed: int = 0) -> tuple[dict[str, TowerOutput], TrainBatch]:
-    """Four rows of three title tokens and four cells and a whole, some cells hidden; row 2 has no photo."""
+    """Four rows of three title tokens, four cells and a whole, with some cells hidden; row 2 has no photo."""
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randn(4, 8, WIDTH, generator=generator)
     hidden = torch.tensor([[1, 0, 1, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0], [0, 1, 0, 1, 0]], dtype=torch.bool)
     vectors = F.normalize(torch.randn(4, 16, generator=generator), dim=1)
-    found = replace(
+    masked_batch = replace(
         batch([3, 1, 2, 3], [0, 1, 2, 0]),
         hidden_cells=hidden,
         cells=torch.randn(int(hidden.sum()), CELL_DIM, generator=generator),
         wholes=torch.randn(4, CELL_DIM, generator=generator),
         first_cell=3,
     )
-    return {"masked": TowerOutput(tokens, torch.ones(4, 8, dtype=torch.bool), vectors)}, found
+    return {"masked": TowerOutput(tokens, torch.ones(4, 8, dtype=torch.bool), vectors)}, masked_batch
 
 
 def test_mpm_is_the_mean_square_over_hidden_cells() -> None:
-    read, found = masked()
+    outputs, masked_batch = masked()
     task = MPM(WIDTH)
     total, number = 0.0, 0
     for row in range(4):
         for cell in range(5):
-            if found.hidden_cells[row, cell]:
-                told = task.head(read["masked"].tokens[row, 3 + cell])
-                total += float(((told - found.cells[number]) ** 2).mean())
+            if masked_batch.hidden_cells[row, cell]:
+                predicted = task.head(outputs["masked"].tokens[row, 3 + cell])
+                total += float(((predicted - masked_batch.cells[number]) ** 2).mean())
                 number += 1
-    assert task(read, found).item() == pytest.approx(total / number, rel=1e-5)
+    assert task(outputs, masked_batch).item() == pytest.approx(total / number, rel=1e-5)
 
 
-def slow_told_apart(told: list[Tensor], true: list[Tensor], names: list[object], temperature: float) -> float:
+def slow_contrast(predicted: list[Tensor], target: list[Tensor], names: list[object], temperature: float) -> float:
     losses = []
-    for i, mine in enumerate(told):
-        cosines = [float(F.cosine_similarity(mine, other, dim=0)) / temperature for other in true]
-        wrong = [math.exp(cosines[j]) for j in range(len(true)) if names[j] != names[i]]
-        losses.append(-math.log(math.exp(cosines[i]) / (math.exp(cosines[i]) + sum(wrong))))
+    for i, mine in enumerate(predicted):
+        cosines = [float(F.cosine_similarity(mine, other, dim=0)) / temperature for other in target]
+        negatives = [math.exp(cosines[j]) for j in range(len(target)) if names[j] != names[i]]
+        losses.append(-math.log(math.exp(cosines[i]) / (math.exp(cosines[i]) + sum(negatives))))
     return sum(losses) / len(losses)
 
 
-def test_mpm_r_tells_hidden_cells_apart() -> None:
-    read, found = masked()
+def test_mpm_r_contrasts_hidden_cells() -> None:
+    outputs, masked_batch = masked()
     task = mpm_r.PatchContrast(WIDTH, 0.2)
-    places = found.hidden_cells.nonzero().tolist()
-    told = [task.head(read["masked"].tokens[row, 3 + cell]) for row, cell in places]
-    # Rows 0 and 3 are the same product: its cell is no wrong answer for itself.
-    names = [(int(found.rows[row]), cell) for row, cell in places]
-    expected = slow_told_apart(told, list(found.cells), names, 0.2)
-    assert task(read, found).item() == pytest.approx(expected, rel=1e-4)
+    places = masked_batch.hidden_cells.nonzero().tolist()
+    predicted = [task.head(outputs["masked"].tokens[row, 3 + cell]) for row, cell in places]
+    # Rows 0 and 3 are the same product, whose cells are not negatives of each other.
+    names = [(int(masked_batch.rows[row]), cell) for row, cell in places]
+    expected = slow_contrast(predicted, list(masked_batch.cells), names, 0.2)
+    assert task(outputs, masked_batch).item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_mpm_r_tells_images_apart() -> None:
-    read, found = masked()
+def test_mpm_r_contrasts_images() -> None:
+    outputs, masked_batch = masked()
     task = mpm_r.ImageContrast(16, 0.2)
     rows = [0, 1, 3]
-    told = [task.head(read["masked"].vector[row]) for row in rows]
-    expected = slow_told_apart(told, [found.wholes[row] for row in rows], [3, 1, 3], 0.2)
-    assert task(read, found).item() == pytest.approx(expected, rel=1e-4)
+    predicted = [task.head(outputs["masked"].vector[row]) for row in rows]
+    expected = slow_contrast(predicted, [masked_batch.wholes[row] for row in rows], [3, 1, 3], 0.2)
+    assert task(outputs, masked_batch).item() == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(
     "task", [MPM(WIDTH), mpm_r.PatchContrast(WIDTH, 0.1), mpm_r.ImageContrast(16, 0.1)], ids=["mpm", "patch", "image"]
 )
 def test_without_photos_there_is_no_loss(task: torch.nn.Module) -> None:
-    read, found = masked()
-    none = replace(found, hidden_cells=torch.zeros_like(found.hidden_cells), cells=found.cells[:0])
-    assert task(read, none).item() == 0
+    outputs, masked_batch = masked()
+    no_cells = torch.zeros_like(masked_batch.hidden_cells)
+    without_photos = replace(masked_batch, hidden_cells=no_cells, cells=masked_batch.cells[:0])
+    assert task(outputs, without_photos).item() == 0
 
 
 def test_tokens_are_hidden_as_bert_hides_them() -> None:
@@ -106,21 +107,23 @@ def test_tokens_are_hidden_as_bert_hides_them() -> None:
     ids[:, 0] = 101
     seen = torch.arange(20)[None] < 15
     words = torch.arange(5000, 5010)
-    given, true = hide(ids, seen.expand_as(ids), 0.15, words=words, generator=torch.Generator().manual_seed(0))
-    chosen = true >= 0
-    assert not chosen[:, 0].any(), "a sign of the tokenizer's own"
-    assert not chosen[:, 15:].any(), "padding"
-    assert torch.equal(true[chosen], ids[chosen])
-    assert torch.equal(given[~chosen], ids[~chosen])
-    assert chosen[:, 1:15].float().mean().item() == pytest.approx(0.15, abs=0.02)
-    fates = [(given[chosen] == MASK), (given[chosen] >= 5000), (given[chosen] == ids[chosen])]
-    assert [fate.float().mean().item() for fate in fates] == pytest.approx([0.8, 0.1, 0.1], abs=0.03)
+    replaced, true = hide(ids, seen.expand_as(ids), 0.15, words=words, generator=torch.Generator().manual_seed(0))
+    hidden = true >= 0
+    assert not hidden[:, 0].any(), "a special token"
+    assert not hidden[:, 15:].any(), "padding"
+    assert torch.equal(true[hidden], ids[hidden])
+    assert torch.equal(replaced[~hidden], ids[~hidden])
+    assert hidden[:, 1:15].float().mean().item() == pytest.approx(0.15, abs=0.02)
+    outcomes = [(replaced[hidden] == MASK), (replaced[hidden] >= 5000), (replaced[hidden] == ids[hidden])]
+    assert [outcome.float().mean().item() for outcome in outcomes] == pytest.approx([0.8, 0.1, 0.1], abs=0.03)
 
 
 def test_mlm_is_the_cross_entropy_of_the_hidden_words() -> None:
     words, vectors = torch.tensor([1000, 1003, 1007]), torch.randn(3, TEXT_DIM)
     task = MLM(WIDTH, words, vectors)
-    read = {name: TowerOutput(torch.randn(2, 6, WIDTH), torch.ones(2, 6) > 0, torch.zeros(2, 4)) for name in task.views}
+    outputs = {
+        name: TowerOutput(torch.randn(2, 6, WIDTH), torch.ones(2, 6) > 0, torch.zeros(2, 4)) for name in task.views
+    }
     hidden = {
         "masked": torch.tensor([[-1, 1003, -1], [1007, -1, 1000]]),
         "masked_query": torch.tensor([[-1, -1], [1003, -1]]),
@@ -129,25 +132,25 @@ def test_mlm_is_the_cross_entropy_of_the_hidden_words() -> None:
     for name, ids in hidden.items():
         losses = []
         for row, place in (ids >= 0).nonzero().tolist():
-            scores = vectors @ task.head(read[name].tokens[row, place]) + task.bias
+            scores = vectors @ task.head(outputs[name].tokens[row, place]) + task.bias
             losses.append(-float(scores.log_softmax(0)[words.tolist().index(int(ids[row, place]))]))
         expected += sum(losses) / len(losses)
-    assert task(read, replace(batch(), hidden_ids=hidden)).item() == pytest.approx(expected, rel=1e-4)
+    assert task(outputs, replace(batch(), hidden_ids=hidden)).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_negatives_are_drawn_in_proportion_to_similarity_and_never_false() -> None:
     torch.manual_seed(0)
     cosines = torch.tensor([[0.9, 0.1, -0.3, 0.5]]).expand(20_000, 4)
     excluded = torch.tensor([[True, False, False, False]]).expand(20_000, 4)
-    found, possible = drawn(cosines, excluded, 2.0)
+    columns, possible = sample_negatives(cosines, excluded, 2.0)
     assert possible.all()
-    share = np.bincount(found.numpy(), minlength=4) / 20_000
+    share = np.bincount(columns.numpy(), minlength=4) / 20_000
     expected = np.exp(2 * np.array([-np.inf, 0.1, -0.3, 0.5]))
     assert share == pytest.approx(expected / expected.sum(), abs=0.02)
-    assert not drawn(cosines[:1], torch.ones(1, 4, dtype=torch.bool), 2.0)[1].any()
+    assert not sample_negatives(cosines[:1], torch.ones(1, 4, dtype=torch.bool), 2.0)[1].any()
 
 
-def pairs_read() -> dict[str, TowerOutput]:
+def pair_outputs() -> dict[str, TowerOutput]:
     generator = torch.Generator().manual_seed(2)
     seen = torch.rand(5, 4, generator=generator) < 0.7
     seen[:, 0] = True
@@ -159,45 +162,45 @@ def pairs_read() -> dict[str, TowerOutput]:
 
 @pytest.mark.parametrize("view", ["item", "photo"])
 def test_qim_scores_each_pair_by_itself(view: str) -> None:
-    """QIM2 reads photos alone: a product without one asks for nothing and is drawn for no query."""
-    read, found, policy = pairs_read(), batch(), TaskWeights(matched=4)
-    task, some = QIM(view, SHAPE, policy, KNOWN).eval(), torch.arange(4)
+    """QIM2 reads photos alone: a product without one is in no pair."""
+    outputs, interactions, policy = pair_outputs(), batch(), TaskWeights(matched=4)
+    task, matched = QIM(view, SHAPE, policy, POSITIVES).eval(), torch.arange(4)
     if view == "photo":
-        read["item"].seen[2] = False
-        some = torch.tensor([0, 1, 3])
-    read[view] = read["item"]
+        outputs["item"].seen[2] = False
+        matched = torch.tensor([0, 1, 3])
+    outputs[view] = outputs["item"]
     torch.manual_seed(3)
-    q, i, right = task._pairs(read["query"], read[view], found, some)
+    q, i, labels = task._pairs(outputs["query"], outputs[view], interactions, matched)
     assert view == "item" or 2 not in i.tolist()
-    wrong = false_negatives(KNOWN, found.queries, found.rows, found.rows)
-    assert not any(wrong[a, b] for a, b, yes in zip(q, i, right, strict=True) if not yes)
+    excluded = false_negatives(POSITIVES, interactions.queries, interactions.rows, interactions.rows)
+    assert not any(excluded[a, b] for a, b, label in zip(q, i, labels, strict=True) if not label)
     losses = []
-    for a, b, yes in zip(q.tolist(), i.tolist(), right.tolist(), strict=True):
-        # Only what is there, so that no mask is needed.
-        tokens = read["item"].tokens[b][read["item"].seen[b]]
-        x = torch.cat((read["query"].tokens[a] + task.kinds[0], tokens + task.kinds[1]))[None]
+    for a, b, label in zip(q.tolist(), i.tolist(), labels.tolist(), strict=True):
+        # Only visible tokens, so that no mask is needed.
+        tokens = outputs["item"].tokens[b][outputs["item"].seen[b]]
+        x = torch.cat((outputs["query"].tokens[a] + task.kinds[0], tokens + task.kinds[1]))[None]
         for block in task.cross:
             x = block(x, torch.ones(x.shape[:2], dtype=torch.bool))
         p = float(torch.sigmoid(task.score(x.mean(1)))[0, 0])
-        losses.append(-math.log(p if yes else 1 - p))
+        losses.append(-math.log(p if label else 1 - p))
     torch.manual_seed(3)
-    assert task(read, found).item() == pytest.approx(sum(losses) / len(losses), rel=1e-4)
+    assert task(outputs, interactions).item() == pytest.approx(sum(losses) / len(losses), rel=1e-4)
     assert len(QUERIES) == len(ROWS)
 
 
-def test_meaning_is_the_squared_difference_of_cosines() -> None:
+def test_text_distillation_is_the_squared_difference_of_cosines() -> None:
     query, item, plain = unit(3, 0), unit(3, 1), unit(3, 2)
-    read = {
+    outputs = {
         name: TowerOutput(x[:, None], torch.ones(3, 1) > 0, x)
         for name, x in (("plain_query", query), ("plain_item", item))
     }
     expected = (
         sum((float(query[a] @ item[b]) - float(plain[a] @ plain[b])) ** 2 for a in range(3) for b in range(3)) / 9
     )
-    assert TextDistillation()(read, replace(batch(), plain=plain)).item() == pytest.approx(expected, rel=1e-5)
+    assert TextDistillation()(outputs, replace(batch(), plain=plain)).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_all_towers_are_made_of_blocks_that_start_as_nothing() -> None:
+def test_tower_blocks_start_as_the_identity() -> None:
     towers = SingleStream(SHAPE)
     x, seen = torch.randn(2, 5, WIDTH), torch.ones(2, 5, dtype=torch.bool)
     torch.testing.assert_close(towers.stream[0](x, seen), x)

@@ -14,8 +14,8 @@ from encoders import load
 from liveshelf.cli import main
 from liveshelf.sample import draw
 from tests.encoders.conftest import picture, png
-from training.ablations import matrix as ablations
-from training.synthetic import generate as synthetic
+from training.ablations import __main__ as ablations
+from training.synthetic import __main__ as synthetic
 
 COLOURS = {"red": "#c02020", "green": "#20a030", "blue": "#2040c0", "yellow": "#e0c020"}
 
