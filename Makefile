@@ -22,7 +22,7 @@ cover: setup ## run the tests and measure their branch coverage; report in build
 check: setup docs ## lint, format, spelling, types, import rules and the documentation site
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@git ls-files -z | xargs -0 $(BIN)/codespell
+	@$(BIN)/codespell
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
@@ -31,7 +31,8 @@ fmt: setup ## format the code and correct what ruff can
 	@$(BIN)/ruff check --fix .
 
 docs: setup ## build the documentation site into build/site
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@mkdir -p build
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict >build/docs.log 2>&1 || { cat build/docs.log; exit 1; }
 
 release: setup ## build and check wheels, sdists, the image's context and the bill of materials: dist/
 	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e ./client -e '.[dev,release]'

@@ -126,7 +126,7 @@ def test_the_variables_and_topics_are_those_of_the_settings():
     named = set(re.findall(rf"{PREFIX}\w+", PAGE))
     assert named
     assert named <= {PREFIX + field.upper() for field in Settings.model_fields}
-    for topic in ("topic", "backfill_topic", "quarantine_topic"):
+    for topic in ("live_topic", "backfill_topic", "quarantine_topic"):
         assert f"`{Settings.model_fields[topic].default}`" in PAGE
     assert f"{InlinePolicy().max_chars:,} characters" in PAGE
     assert f"{Settings.model_fields['placeholder_min_titles'].default} different titles" in PAGE
