@@ -16,7 +16,7 @@ def contract_of(settings: Settings) -> ParserConfig:
     return ParserConfig(
         tenant=settings.default_tenant,
         mapping=_mapping(settings.mapping_file) if settings.mapping_file else None,
-        max_skew_ms=settings.max_version_skew_seconds * 1000 or None,
+        max_skew_ms=round(settings.max_version_skew_seconds * 1000) or None,
     )
 
 

@@ -77,6 +77,15 @@ def test_a_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytes
         load_settings()
 
 
+def test_what_kubernetes_sets_for_a_service_of_our_name_is_passed_over_or_explained(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LIVESHELF_WORKER_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("LIVESHELF_WORKER_PORT_9000_TCP_ADDR", "10.0.0.1")
+    assert load_settings().search_port == 8000
+    monkeypatch.setenv("LIVESHELF_SEARCH_PORT", "tcp://10.0.0.1:8000")
+    with pytest.raises(InvalidInput, match="enableServiceLinks: false"):
+        load_settings()
+
+
 def test_a_value_that_is_refused_is_repeated_but_not_a_secret(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LIVESHELF_SEARCH_PORT", "abc")
     with pytest.raises(InvalidInput, match="LIVESHELF_SEARCH_PORT=abc: the value should be a valid integer"):

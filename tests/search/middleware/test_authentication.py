@@ -31,6 +31,15 @@ async def test_a_name_that_was_made_to_mean_this_machine_is_not(host: str, path:
     assert "LIVESHELF_ALLOWED_HOSTS" in response.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+async def test_a_probe_is_answered_whatever_host_it_names(path: str) -> None:
+    shop = stocked()
+    shop.policy = SearchPolicy(hosts=HERE)
+    async with shop.client() as client:
+        response = await client.get(path, headers={"host": "10.0.0.1:8000"})
+    assert (response.status_code, response.text) == (200, "ok")
+
+
 async def test_without_names_any_is_answered() -> None:
     async with stocked().client() as client:
         assert (await client.get("/v1/status", headers={"host": "any.example"})).status_code == 200
