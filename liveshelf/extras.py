@@ -18,7 +18,7 @@ COMMAND_EXTRAS = {
     "collections": "worker",
     "keys": "search",
     "tombstones": "worker",
-    "dev": "embedded",
+    "dev": "all",
 }
 
 # Every module that only an extra installs, by the name of its top-level package.
