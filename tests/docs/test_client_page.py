@@ -66,6 +66,12 @@ def test_what_the_clients_page_shows_works(
     assert "64 fused products--overlap" in printed
 
 
+def test_what_the_clients_readme_shows_works(capsys: pytest.CaptureFixture[str]) -> None:
+    with listening(of(stocked())) as url:
+        run("../client/README.md", service=url)
+    assert "sea green mug" in capsys.readouterr().out
+
+
 @asynccontextmanager
 async def indexed(engine: EngineProcess) -> AsyncIterator[ASGIApp]:
     """The service of the shop's products in the engine itself."""
