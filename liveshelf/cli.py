@@ -69,6 +69,12 @@ class Cli(click.Group):
             return super().invoke(ctx)
         except (LiveshelfError, EmbeddedError) as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.filename is None:  # not a file or folder that the user named
+                raise
+            raise click.ClickException(
+                f"{error.filename} cannot be used ({error.strerror}): name another file or folder, or correct this one."
+            ) from error
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
