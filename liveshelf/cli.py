@@ -81,7 +81,9 @@ class Cli(click.Group):
 @click.version_option(package_name="liveshelf")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Keep a shop's search index live: product events in, searchable within a second.
+    """Keep a shop's search index up to date with its events.
+
+    The worker reads product events from Kafka, and search shows them within a second.
 
     Every command reads its settings from LIVESHELF_ variables and from the TOML file that LIVESHELF_CONFIG names.
     `liveshelf check` finds what is wrong with them.

@@ -1,4 +1,4 @@
-"""The pages of docs/ that are made from the code: `python -m liveshelf.reference_pages FOLDER` writes them anew."""
+"""The pages of docs/ that are made from the code; `python -m liveshelf.reference_pages FOLDER` writes them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def _settings() -> str:
         for name, field in Settings.model_fields.items()
     ]
     head = (
-        "# Settings\n\nEvery process reads its settings from these environment variables; lists are comma-separated.\n"
+        "# Settings\n\nEvery process reads its settings from these environment variables, in which lists are "
+        "comma-separated. It also reads the TOML file that `LIVESHELF_CONFIG` names. There, a key is the name in lower "
+        "case without `LIVESHELF_`. The environment wins.\n"
     )
     return "\n".join([MADE, head, "| variable | type | default | what it is |", "|---|---|---|---|", *rows, ""])
 

@@ -81,8 +81,8 @@ def produce(settings: Settings, *, file: IO[bytes], skip_bad: bool, from_line: i
 
 @click.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--limit", type=click.IntRange(min=1), help="Read at most so many rows.")
-@click.option("--dry-run", is_flag=True, help="Read and check every row, show the columns found, send nothing.")
+@click.option("--limit", type=click.IntRange(min=1), help="Largest number of rows to read.")
+@click.option("--dry-run", is_flag=True, help="Read and check every row, show the columns, send nothing.")
 @click.option(
     "--map",
     "mapping",
@@ -91,7 +91,9 @@ def produce(settings: Settings, *, file: IO[bytes], skip_bad: bool, from_line: i
     help=f"The column of one field: {', '.join(MAPPED)}. Fields without --map are found by name.",
 )
 @click.option(
-    "--version", type=click.IntRange(min=0), help="Version of rows without one; if not given, now in milliseconds."
+    "--version",
+    type=click.IntRange(min=0),
+    help="Version of rows that have none. Default: the time now, in milliseconds.",
 )
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the workers applied every event.")
 @options.as_json
@@ -107,10 +109,15 @@ def backfill(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Send the catalogue at PATH through the back-fill topic: a parquet, JSONL, CSV or TSV file, or a folder of them.
+    """Send a catalogue through the back-fill topic.
 
-    Fresher products of the live stream are left alone, and what has not changed is not encoded again, so a back-fill
-    may be repeated at any time.
+    PATH is a parquet, JSONL, CSV or TSV file, or a folder of them. The workers skip products that are newer in the
+    index and do not encode unchanged products again. So a back-fill can be repeated at any time.
+
+    \b
+    Example:
+      liveshelf backfill shop.csv --dry-run
+      liveshelf backfill shop.csv --map id=sku
     """
     given = int(time.time() * 1000) if version is None else version
     catalogue = Catalogue(path, version=given, overrides=_columns(mapping))
