@@ -1,6 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := uv==0.13.9
+# A terminal shows uv's progress; a log of continuous integration stays short.
+UV_QUIET := $(if $(CI),-q)
 
 .PHONY: setup demo test check fmt docs cover chaos ablations release help
 
@@ -52,6 +54,7 @@ help: ## show this
 		{ echo "liveshelf needs Python 3.11 or newer; $(PYTHON) is older. Try: make setup PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -q --disable-pip-version-check '$(UV)'
-	@$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e ./client -e '.[dev]'
+	@echo 'Installing the packages of constraints.txt (PyTorch is the largest).'
+	@$(BIN)/uv pip install $(UV_QUIET) --python $(BIN)/python -c constraints.txt -e ./client -e '.[dev]'
 	@$(BIN)/liveshelf dev setup
 	@touch .venv/ready

@@ -84,6 +84,12 @@ class Cli(click.Group):
             raise
         except (LiveshelfError, EmbeddedError) as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.filename is None:  # not a file or folder that the user named
+                raise
+            raise click.ClickException(
+                f"{error.filename} cannot be used ({error.strerror}): name another file or folder, or correct this one."
+            ) from error
 
 
 def raise_missing_extra(command: str, error: ModuleNotFoundError) -> None:
@@ -96,7 +102,9 @@ def raise_missing_extra(command: str, error: ModuleNotFoundError) -> None:
 @click.version_option(package_name="liveshelf")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Keep a shop's search index live: product events in, searchable within a second.
+    """Keep a shop's search index up to date with its events.
+
+    The worker reads product events from Kafka, and search shows them within a second.
 
     Every command reads its settings from LIVESHELF_ variables and from the TOML file that LIVESHELF_CONFIG names.
     `liveshelf check` finds what is wrong with them.

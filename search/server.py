@@ -58,6 +58,11 @@ async def serve(
             await asyncio.to_thread(ready_file.unlink, missing_ok=True)
 
 
+def check_address(host: str, port: int, *, insecure: bool = False) -> None:
+    """Raises InvalidInput if `serve` could not listen there, so that nobody loads a model before."""
+    _listen(host, port, insecure).close()
+
+
 def run(app: ASGIApp, host: str, port: int, ready_file: Path | None = None, *, insecure: bool = False) -> None:
     """`serve`, in an event loop of its own."""
     asyncio.run(serve(app, host, port, ready_file, insecure=insecure))
@@ -71,7 +76,7 @@ def _listen(host: str, port: int, insecure: bool) -> socket.socket:
         if not insecure and not ipaddress.ip_address(address[0]).is_loopback:
             raise InvalidInput(
                 f"{host} can be reached from other machines and queries need no key: make one with `liveshelf keys"
-                " add`, listen on 127.0.0.1, or where a proxy or a network policy guards this one, allow it as insecure"
+                " add`, listen on 127.0.0.1, or add --insecure if a proxy or a network policy guards this address"
             )
         listener = socket.socket(family, kind, protocol)
         try:

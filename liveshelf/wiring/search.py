@@ -29,6 +29,7 @@ from search import (
     KeyFile,
     ProductStream,
     SearchPolicy,
+    check_address,
     create_app,
     index_health,
     product_stream_routes,
@@ -43,6 +44,8 @@ HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
 async def run_search(settings: Settings, *, insecure: bool = False) -> None:
     """The search service, until SIGTERM."""
     keys = None if settings.api_keys_file is None else KeyFile(settings.api_keys_file)
+    guarded = insecure or keys is not None
+    check_address(settings.search_host, settings.search_port, insecure=guarded)
     async with AsyncExitStack() as stack:
         sharing = settings.model_copy(update={"encoder_threads": query_threads_of(settings)})
         encoder = await stack.enter_async_context(encoder_of(sharing, forwards=1))
@@ -54,7 +57,6 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
         # Modules, model and routes stay: the collector would hold all queries for 0.1 s whenever it looks through them.
         gc.collect()
         gc.freeze()
-        guarded = insecure or keys is not None
         await serve(
             app, settings.search_host, settings.search_port, settings.ready_file, insecure=guarded, on_stop=live.close
         )
