@@ -92,7 +92,7 @@ MISTAKES = {
     ),
     "serve, port taken": Mistake("serve --port {taken}", ("port {taken} cannot be listened on", "choose another")),
     "serve to everybody": Mistake("serve --host 0.0.0.0", ("liveshelf keys add", "--insecure")),
-    "misspelt command": Mistake("serach", ("Did you mean search?",)),
+    "misspelt command": Mistake("serach", ("Did you mean search?",)),  # codespell:ignore serach
     "misspelt command, backfil": Mistake("backfil", ("Did you mean backfill?",)),
 }
 
