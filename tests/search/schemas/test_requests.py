@@ -177,7 +177,7 @@ BAD = [
     mix(
         "product of another tenant", "no live product 'lamp' of tenant 'other'", {"product": "lamp", "tenant": "other"}
     ),
-    mix("tenant without a product", "this part names none", {"text": "mug", "tenant": "other"}),
+    mix("tenant without a product", "tenant needs a product in the same part", {"text": "mug", "tenant": "other"}),
     mix("tenant without a name", "mix.0.tenant:", {"product": "mug", "tenant": ""}),
     mix("upload of JSON", "there is no uploaded image 0; there are 0", {"upload": 0}),
     mix("upload below 0", "mix.0.upload:", {"upload": -1}),
