@@ -68,8 +68,8 @@ class AdmissionMiddleware:
                     if not message.get("more_body"):
                         return b"".join(chunks)
         except TimeoutError:
-            message = f"the request did not arrive within {self._policy.read_timeout_s:g} s: send it again"
-            raise ApiError(408, "timeout", message) from None
+            sentence = f"the request did not arrive within {self._policy.read_timeout_s:g} s: send it again"
+            raise ApiError(408, "timeout", sentence) from None
 
     async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send, timeout_s: float) -> None:
         disconnected = asyncio.ensure_future(_disconnected(receive))
