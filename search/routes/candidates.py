@@ -73,8 +73,8 @@ LINES_EXAMPLE = """{"id":"sku-1","tenant":"default","score":0.83,"content_versio
 {"count":1,"partial":false,"degraded":[],"mode":"dense","space":"builtin-small-1a2b3c4d","took_ms":{"total":49.4}}
 """
 ANSWER: dict[str, Any] = {
-    "description": "As JSON: lists of equal length, best first, with `tenant` if all candidates share one and `tenants` "
-    "otherwise. As lines: one object for each candidate, then the summary. As Arrow: a stream of one batch; the "
+    "description": "As JSON: lists of equal length, best first, `tenant` if all candidates share one, else `tenants`. "
+    "As lines: one object for each candidate, then the summary. As Arrow: a stream of one batch; the "
     "metadata of its schema has the summary as JSON under `liveshelf`.",
     "content": {
         JSON: {"schema": {"type": "object"}, "example": EXAMPLE},
