@@ -68,24 +68,24 @@ class Seeds:
 def service(client: AsyncQdrantClient, collection: str, here: Space) -> httpx.AsyncClient:
     """A client of the service in this process."""
     shelf = QdrantReader(client, collection=collection, space=here, timeout_s=60)
-    find = SearchService(
+    search_service = SearchService(
         product_reader=shelf,
         vector_reader=shelf,
         facet_reader=QdrantFacetReader(client, collection=collection),
         encoder=Seeds(here),
     )
-    parts = Dependencies(
-        find=find,
-        gather=CandidateService(
+    dependencies = Dependencies(
+        search_service=search_service,
+        candidate_service=CandidateService(
             candidate_reader=QdrantCandidateReader(client, collection=collection, space=here, timeout_s=60),
-            search_service=find,
+            search_service=search_service,
         ),
-        shelf=shelf,
+        product_reader=shelf,
         images=ImageFetcher(ImagePolicy()),
         health=index_health(shelf, space=here.id),
         collection=collection,
     )
-    return httpx.AsyncClient(transport=httpx.ASGITransport(create_app(parts)), base_url="http://127.0.0.1")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(create_app(dependencies)), base_url="http://127.0.0.1")
 
 
 async def measure(url: str, run: CandidateRun) -> None:

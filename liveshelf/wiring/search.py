@@ -52,8 +52,12 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
         images = await stack.enter_async_context(ImageFetcher(public_image_policy_of(settings)))
         photos = await stack.enter_async_context(ImageFetcher(image_policy_of(settings)))
         pictures = QueryImages(asked=images, ours=photos)
-        parts, live = await stack.enter_async_context(parts_of(settings, remembering(encoder, settings), pictures))
-        app = create_app(parts, routers=[product_stream_routes(live)], policy=search_policy_of(settings), keys=keys)
+        dependencies, live = await stack.enter_async_context(
+            parts_of(settings, remembering(encoder, settings), pictures)
+        )
+        app = create_app(
+            dependencies, routers=[product_stream_routes(live)], policy=search_policy_of(settings), keys=keys
+        )
         # Modules, model and routes stay: the collector would hold all queries for 0.1 s whenever it looks through them.
         gc.collect()
         gc.freeze()
@@ -77,22 +81,22 @@ async def parts_of(
         shelf = QdrantReader(client, collection=name, space=space, timeout_s=timeout, policy=graph)
         candidates = QdrantCandidateReader(client, collection=name, space=space, timeout_s=timeout, policy=graph)
         facets = QdrantFacetReader(client, collection=name, timeout_s=timeout)
-        find = SearchService(
+        search_service = SearchService(
             product_reader=shelf,
             vector_reader=shelf,
             facet_reader=facets,
             encoder=encoder,
             policy=find_policy_of(settings),
         )
-        parts = Dependencies(
-            find=find,
-            gather=CandidateService(candidate_reader=candidates, search_service=find),
-            shelf=shelf,
+        dependencies = Dependencies(
+            search_service=search_service,
+            candidate_service=CandidateService(candidate_reader=candidates, search_service=search_service),
+            product_reader=shelf,
             images=images,
             health=index_health(shelf, space=space.id),
             collection=name,
         )
-        yield parts, ProductStream(QdrantRecentProducts(client, collection=name, timeout_s=timeout))
+        yield dependencies, ProductStream(QdrantRecentProducts(client, collection=name, timeout_s=timeout))
     finally:
         await client.close()
 

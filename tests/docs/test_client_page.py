@@ -84,17 +84,19 @@ async def indexed(engine: EngineProcess) -> AsyncIterator[ASGIApp]:
         ]
         await QdrantWriter(client, collection=collection, space=SPACE).write(writes)
         shelf = QdrantReader(client, collection=collection, space=SPACE)
-        find = SearchService(product_reader=shelf, vector_reader=shelf, facet_reader=stocked().shelf, encoder=Overlap())
+        search_service = SearchService(
+            product_reader=shelf, vector_reader=shelf, facet_reader=stocked().shelf, encoder=Overlap()
+        )
         candidates = QdrantCandidateReader(client, collection=collection, space=SPACE)
-        parts = Dependencies(
-            find=find,
-            gather=CandidateService(candidate_reader=candidates, search_service=find),
-            shelf=shelf,
+        dependencies = Dependencies(
+            search_service=search_service,
+            candidate_service=CandidateService(candidate_reader=candidates, search_service=search_service),
+            product_reader=shelf,
             images=Album(),
             health=index_health(shelf, space=SPACE.id),
             collection=collection,
         )
-        yield create_app(parts)
+        yield create_app(dependencies)
     finally:
         await client.delete_collection(collection)
         await client.close()

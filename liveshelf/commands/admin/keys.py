@@ -16,9 +16,9 @@ from liveshelf.commands import options
 from liveshelf.commands.times import Span
 from liveshelf.settings import Settings
 from search.auth.api_key import Grant, new_key, read_grants, write_grants
-from search.auth.caller import Scope
+from search.auth.caller import KeyScope
 
-SCOPES = [scope.value for scope in Scope]
+SCOPES = [scope.value for scope in KeyScope]
 
 
 @click.group()
@@ -81,7 +81,7 @@ def add(
         name=name,
         digest=digest,
         tenant=None if all_tenants else tenant or settings.default_tenant,
-        scopes=frozenset(map(Scope, scopes or ["read"])),
+        scopes=frozenset(map(KeyScope, scopes or ["read"])),
         rate=rate,
         created=now,
         expires=None if expires is None else now + timedelta(milliseconds=expires),
@@ -112,7 +112,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
     for heading in ("id", "name", "may", "tenant", "rate", "made", "ends"):
         table.add_column(heading)
     for grant in grants:
-        ends = "" if grant.expires is None else f"{grant.expires:%Y-%m-%d %H:%M}" + (" (over)" * grant.over(now))
+        ends = "" if grant.expires is None else f"{grant.expires:%Y-%m-%d %H:%M}" + (" (over)" * grant.expired(now))
         table.add_row(
             grant.id,
             grant.name,
@@ -166,7 +166,7 @@ def _as_json(grant: Grant, now: datetime) -> dict[str, Any]:
         "rate": grant.rate,
         "created": grant.created.isoformat(),
         "expires": None if grant.expires is None else grant.expires.isoformat(),
-        "expired": grant.over(now),
+        "expired": grant.expired(now),
     }
 
 

@@ -50,7 +50,7 @@ def test_a_photo_alone_and_nothing_found(shop: Shop, url: str, tmp_path: Path) -
     file = tmp_path / "photo.png"
     file.write_bytes(photo())
     assert "mug" in search(url, "--image", str(file)).output
-    assert shop.encoder.asked == [(None, photo())]
+    assert shop.encoder.calls == [(None, photo())]
     assert search(url, "mug", "--filter", "brand=nobody").output == "Nothing found.\n"
 
 
