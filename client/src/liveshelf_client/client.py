@@ -27,9 +27,9 @@ URL = "http://127.0.0.1:8000"
 class Client:
     """A blocking client of a search service; safe to use from several threads.
 
-    `url` is the base URL of the service. `timeout_s` is httpx's timeout of one try, in seconds. `retry_policy` decides when
-    a request is sent again. `transport` is an httpx transport, for proxies and certificates. `sleep` waits for seconds
-    between tries. Every method raises ServiceError or one of its subclasses. Close it, or use it in a `with`.
+    `url` is the base URL of the service. `timeout_s` is httpx's timeout of one try, in seconds. `retry_policy` decides
+    when a request is sent again. `transport` is an httpx transport, for proxies and certificates. `sleep` waits for
+    seconds between tries. Every method raises ServiceError or one of its subclasses. Close it, or use it in a `with`.
     """
 
     def __init__(
@@ -120,9 +120,10 @@ class Client:
 class AsyncClient:
     """An asynchronous client of a search service.
 
-    `url` is the base URL of the service. `timeout_s` is httpx's timeout of one try, in seconds. `retry_policy` decides when
-    a request is sent again. `transport` is an httpx transport, for proxies and certificates. `sleep` waits for seconds
-    between tries. Every method raises ServiceError or one of its subclasses. Close it, or use it in an `async with`.
+    `url` is the base URL of the service. `timeout_s` is httpx's timeout of one try, in seconds. `retry_policy` decides
+    when a request is sent again. `transport` is an httpx transport, for proxies and certificates. `sleep` waits for
+    seconds between tries. Every method raises ServiceError or one of its subclasses. Close it, or use it in an `async
+    with`.
     """
 
     def __init__(
