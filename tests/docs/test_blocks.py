@@ -81,7 +81,7 @@ def shell(search_port: int) -> dict[str, str]:
 
 @contextmanager
 def running(script: str, environment: dict[str, str], folder: Path, search_port: int) -> Iterator[None]:
-    """A block in a terminal of its own, ready when the search service answers; interrupted by Ctrl-C at the end."""
+    """A block in a terminal of its own, ready when the search service answers; ended with it."""
     log = folder / "background.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -96,7 +96,7 @@ def running(script: str, environment: dict[str, str], folder: Path, search_port:
         wait_for(lambda: process.poll() is not None or answers(search_port), 150)
         assert process.poll() is None, log.read_text()
         yield
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)
     finally:
         if process.poll() is None:

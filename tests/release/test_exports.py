@@ -33,10 +33,10 @@ EXPORTS = {
         WaitingPatch collection_name connect ensure prepare promote serving status
     """,
     "liveshelf.sample": """
-        COLOURS KINDS Look PATTERNS Spec draw jpeg photo redraw seen unseen
+        COLOURS COUNT KINDS Look PATTERNS Spec draw is_drawn jpeg photo redraw seen unseen
     """,
     "search": """
-        Dependencies Health KeyFile ProductStream ProductStreamPolicy SearchPolicy create_app index_health
+        Dependencies Health KeyFile ProductStream ProductStreamPolicy SearchPolicy check_address create_app index_health
         product_stream_routes run serve
     """,
     "training.tasks": """

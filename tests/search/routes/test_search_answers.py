@@ -190,10 +190,10 @@ async def test_the_time_a_query_may_take_reaches_the_index() -> None:
     shop = stocked()
     shop.finding = QueryPolicy(mode=Mode.HYBRID)
     async with shop.client() as client:
-        await client.post("/v1/search", json={"text": "lamp", "timeout_ms": 700})
+        await client.post("/v1/search", json={"text": "lamp", "timeout_ms": 7000})
     [query] = shop.shelf.queries
     assert query.within_s is not None
-    assert 0.3 < query.within_s <= 0.7
+    assert 3 < query.within_s <= 7
 
 
 async def test_a_caller_of_one_tenant_is_that_tenant_where_none_is_named() -> None:
