@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from catalog.domain.space import Space
 from catalog.errors import LiveshelfError
 from liveshelf.settings import Settings
-from liveshelf.wiring.parser_config import contract_of
+from liveshelf.wiring.parser_config import parser_config_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def _settings(settings: Settings) -> Iterator[Diagnosis]:
         if not root.is_dir():
             yield Diagnosis("settings", False, f"LIVESHELF_IMAGE_FILE_ROOTS names {root}, which is no folder")
     try:
-        contract_of(settings)
+        parser_config_of(settings)
     except LiveshelfError as error:
         yield Diagnosis("settings", False, str(error))
     yield Diagnosis("settings", True, "every value is one that is allowed")

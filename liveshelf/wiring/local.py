@@ -19,10 +19,10 @@ DRAIN_MARGIN_S = 5.0
 
 
 class LocalShelf:
-    """The four parts on the data folder of the settings; a context manager that starts and stops them.
+    """The four processes, on the settings' data folder; a context manager that starts and stops them.
 
-    Ports of 0 take free ones. While it runs, `settings` say where everything is; raises EmbeddedError where a part
-    does not start, and `group.wait` where one ends.
+    Port 0 takes a free port. While it runs, `settings` has the processes' addresses. Raises EmbeddedError if a process
+    does not start; `group.wait` raises it if one ends.
     """
 
     def __init__(self, settings: Settings, *, broker_port: int = 0, engine_port: int = 0) -> None:
@@ -35,7 +35,7 @@ class LocalShelf:
 
     @property
     def url(self) -> str:
-        """Where the search service answers."""
+        """The base URL of the search service."""
         port = json.loads(self._ready_file("serve").read_text("utf-8"))["port"]
         return f"http://{self.settings.search_host}:{port}"
 
@@ -62,7 +62,7 @@ class LocalShelf:
         return engine
 
     def _command(self, name: str) -> GroupMember:
-        # The environment is made when the member starts: by then broker and engine have said where they are.
+        # The environment is built when the member starts: only then are the addresses of broker and engine set.
         ready = self._ready_file(name)
         log = self._logs / f"{name}.log"
 

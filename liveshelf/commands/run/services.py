@@ -27,9 +27,9 @@ def worker(settings: Settings, *, standby: bool) -> None:
     Example:
       liveshelf worker
     """
-    from liveshelf.wiring.encoder import loading
+    from liveshelf.wiring.encoder import load_in_background
 
-    with loading(settings, nice=settings.worker_nice) as model:
+    with load_in_background(settings, nice=settings.worker_nice) as model:
         from liveshelf.wiring.worker import run_ingest  # beside the model, for this takes as long
 
         raise SystemExit(asyncio.run(run_ingest(settings, model, standby=standby)))
