@@ -213,9 +213,9 @@ def ingest(
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for worker in args.workers:
         nice, _, threads = worker.partition("x")
-        overrides: dict[str, object] = {"nice": int(nice), **({"threads": int(threads)} if threads else {})}
         name = f"{shop.settings.live_topic}-{worker}"
-        overrides |= {"topic": name, "group": name, "backfill_topic": f"{name}-b"}
+        overrides: dict[str, object] = {"live_topic": name, "kafka_group_id": name, "backfill_topic": f"{name}-b"}
+        overrides |= {"worker_nice": int(nice), **({"encoder_threads": int(threads)} if threads else {})}
         with shop.workers(1, **overrides):
             idle = window(running, words, args.rate, args.seconds)
             new_products = [{**event, "id": f"{worker}-{event['id']}"} for event in events]
@@ -286,7 +286,7 @@ def main() -> None:
     with open_shop(load_settings(), photos=args.path) as shop, ExitStack() as stack:
         engine = args.pid or shop.meter.pids["engine"]
         asyncio.run(fill(shop, events[: args.products], rows))
-        unbatched = stack.enter_context(service(shop, "alone", query_batch=1))
+        unbatched = stack.enter_context(service(shop, "alone", query_batch_max_size=1))
         batched = stack.enter_context(service(shop, "gathered"))
         only = args.only.split(",")
         max_rate = args.most
