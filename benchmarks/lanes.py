@@ -29,7 +29,7 @@ from liveshelf.bench.harness.figures import number
 from liveshelf.bench.harness.load import EventGenerator
 from liveshelf.bench.harness.shop import open_shop
 from liveshelf.bench.harness.visibility import POLL_S, REST, PendingChanges, moments
-from liveshelf.bench.parts.freshness import CONTENT, WARM_S, PipelineUnderTest, fly, load, ours, space_of
+from liveshelf.bench.parts.freshness import CONTENT, WARM_S, PipelineUnderTest, load, ours, send_and_watch, space_of
 from liveshelf.settings import Settings, load_settings
 from liveshelf.wiring.kafka import kafka_of
 from streams.publish.publisher import Event, Publisher
@@ -76,7 +76,7 @@ def live(target: PipelineUnderTest, rate: float, seconds: float, rng: random.Ran
     """Milliseconds until each live change was visible, without the first WARM_S seconds."""
     at = moments(rate, WARM_S + seconds, rng)
     changes = [target.changes.draw(CONTENT) for _ in at]
-    pending: PendingChanges = asyncio.run(fly(target, changes, at))
+    pending: PendingChanges = asyncio.run(send_and_watch(target, changes, at))
     if pending.due:
         raise SystemExit(
             f"{len(pending.due)} live changes never became visible: the worker cannot keep up. Give a lower --rate."

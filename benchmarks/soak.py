@@ -108,7 +108,7 @@ class Soak:
         """Sends the catalogue through the back-fill topic; returns when it is applied."""
         topic = self.shop.settings.backfill_topic
         with Publisher(kafka_of(self.shop.settings), topic) as publisher:
-            for event in self.changes.whole():
+            for event in self.changes.all_puts():
                 publisher.send(event.key, event.value)
             ends = publisher.flush()
         self.shop.wait(ends, topic=topic, watch=self.check)
