@@ -1,10 +1,14 @@
-"""A catalogue through Kafka into the index, beside the encoder alone on the same products in the same run.
+"""Back-fill rate from Kafka into the index, compared with the encoder alone on the same products in the same run.
 
     python -m benchmarks.backfill PATH [--limit N] [--bare N] [--workers W] [--url QDRANT]
 
-Starts a broker, an engine and workers of its own in a temporary folder and prints a table: items a second of the whole
-path, of the encoder alone (the same model and photos, batch after batch in one process, no Kafka, no index) before and
-after, their ratio, what was counted in and out, peak memory and CPU time of each process.
+Starts its own broker, engine and workers in a temporary folder and prints a table:
+
+- items a second of the whole path;
+- items a second of the encoder alone, before and after (the same model and photos, batch after batch in one process,
+  no Kafka, no index), and the ratio of the two rates;
+- the number of products sent and the number that are right in the index;
+- peak memory and CPU time of each process.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Would a forward do well to wait for company? A simulation.
+"""Simulates whether a forward should wait until more products are ready.
 
     python -m benchmarks.batch_wait_simulation [--rate 148] [--others 1.0] [--forward 4] [--product 5]
 
-Products come at random moments and are encoded by two forwards at once, on what others leave of two cores. What the
-others take goes up and down by as much as 60 %. A forward costs `--forward` ms and `--product` ms for each product.
+Products arrive at random times. Two concurrent forwards encode them, on the share of two cores that other work leaves.
+The other work's share varies by up to 60 %. A forward costs `--forward` ms, and `--product` ms for each product.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 LARGEST = 32
-PREPARED_MS = 10  # from a product's coming until it waits for a forward, those that come meanwhile with it
+PREPARED_MS = 10  # from a product's arrival until it waits for a forward; later arrivals join it
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The second forward begins when so many wait; with `hold_ms` one of fewer than `hold` begins that much later."""
+    """The second forward starts when `second` products wait. `hold_ms`: a batch below `hold` waits longer."""
 
     name: str
     second: int = 1
@@ -28,8 +28,8 @@ class Rule:
 
 
 RULES = (
-    Rule("a forward takes what has come"),
-    *(Rule(f"the second forward only for {n} that wait", second=n) for n in (4, 8, 16)),
+    Rule("a forward takes all waiting products"),
+    *(Rule(f"the second forward only if {n} wait", second=n) for n in (4, 8, 16)),
     *(Rule(f"up to {ms} ms of waiting for 8", hold_ms=ms) for ms in (10, 30)),
 )
 
@@ -59,7 +59,7 @@ class Encoder:
             self.sizes.append(len(came))
 
     def work(self, cores: float) -> list[float]:
-        """One millisecond; when those came that are done."""
+        """Advances by one millisecond. Returns the arrival times of the products that are done."""
         share = min(1.0, cores / len(self.running)) if self.running else 0.0
         for forward in self.running:
             forward.left_ms -= share
@@ -76,7 +76,7 @@ def arrivals(rng: random.Random, rate: float) -> Iterator[float]:
 
 
 def simulate(encoder: Encoder, options: argparse.Namespace) -> list[float]:
-    """The milliseconds of each product, sorted; of those that came first a tenth is left out."""
+    """The sorted latencies in milliseconds, without the first tenth of the products."""
     rng = random.Random(options.seed)
     coming, preparing, took = arrivals(rng, options.rate), [], []
     backlog, others, following = 0.0, options.others, next(coming)
@@ -100,8 +100,8 @@ def simulate(encoder: Encoder, options: argparse.Namespace) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=148.0, help="products a second")
-    parser.add_argument("--others", type=float, default=1.0, help="cores that others take")
-    parser.add_argument("--loop", type=float, default=1.1, help="ms of CPU a product beside its forward")
+    parser.add_argument("--others", type=float, default=1.0, help="cores that other work uses")
+    parser.add_argument("--loop", type=float, default=1.1, help="ms of CPU a product outside its forward")
     parser.add_argument("--forward", type=float, default=4.0)
     parser.add_argument("--product", type=float, default=5.0)
     parser.add_argument("--seconds", type=int, default=240)

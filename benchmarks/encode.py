@@ -1,4 +1,4 @@
-"""Start, memory, throughput and latency of a model, prepared and in torch by turns: `python -m benchmarks.encode`."""
+"""Start, memory, throughput and latency of a model, exported and in torch by turns: `python -m benchmarks.encode`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def main() -> None:
     parser.add_argument("catalogue", type=Path, help="as `liveshelf backfill` reads it")
     parser.add_argument("--items", type=int, default=1024)
     parser.add_argument("--model", default="builtin:small")
-    parser.add_argument("--start", choices=("auto", "torch"), help="only start an encoder, and say what that took")
+    parser.add_argument(
+        "--start", choices=("auto", "torch"), help="only start an encoder, and print the time and memory it took"
+    )
     options = parser.parse_args()
     if options.start:
         asyncio.run(start(options.model, options.start))
@@ -31,10 +33,10 @@ def main() -> None:
     figures = []
     for _ in range(ROUNDS):
         for runtime in ("torch", "auto"):
-            said = [sys.executable, "-m", "benchmarks.encode", ".", "--model", options.model, "--start", runtime]
-            told = json.loads(subprocess.run(said, check=True, capture_output=True).stdout)
-            figures.append(Figure(f"start to ready, {runtime}", told["seconds"], "s"))
-            figures.append(Figure(f"memory when ready, {runtime}", told["mb"], "MB"))
+            command = [sys.executable, "-m", "benchmarks.encode", ".", "--model", options.model, "--start", runtime]
+            measured = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+            figures.append(Figure(f"start to ready, {runtime}", measured["seconds"], "s"))
+            figures.append(Figure(f"memory when ready, {runtime}", measured["mb"], "MB"))
     print(table(figures + measure_encode(load_settings(model=options.model), options.catalogue, items=options.items)))
 
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.flame_graph PATH OUT.svg [--limit N]
 
-Needs `py-spy` (`pip install py-spy`), and the right to look into another process. Widths are samples of Python's
-threads that do not wait. OpenVINO's own threads are not among them, and whoever waits for the interpreter counts as
-working.
+Needs `py-spy` (`pip install py-spy`), and permission to trace another process. A width is the number of samples of
+Python threads that do not wait. OpenVINO's own threads are not sampled. A thread that waits for the interpreter lock
+counts as working.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from liveshelf.bench.harness.shop import open_shop
 from liveshelf.settings import load_settings
 
 WIDTH, ROW = 1200, 16
-LEAST = 0.004  # of all samples; what is narrower is left out
+LEAST = 0.004  # of all samples; narrower frames are not drawn
 LETTER = 6.2  # pixels
 WAITS = ("EpollSelector.select (", "KqueueSelector.select (", "_worker (concurrent/", "Thread.run (")
 PACKAGES = re.compile(r"\(/\S*?/(?:site-packages|lib/python3\.\d+)/")
@@ -55,68 +55,68 @@ def main() -> None:
             "--nolineno",
             "--nonblocking",
         ]
-        with subprocess.Popen([*command, "--duration", "3600", "--output", str(raw)]) as watching:
+        with subprocess.Popen([*command, "--duration", "3600", "--output", str(raw)]) as profiler:
             before = cpu(worker.pid)
             sent, _ = shop.apply(products(args.path, args.limit, version=now_ms()), topic=shop.settings.backfill_topic)
-            whole, loop = (1000 * (now - then) / sent for now, then in zip(cpu(worker.pid), before, strict=True))
-            watching.send_signal(2)
-        stacks = list(read(raw.read_text("utf-8")))
-    said = f"{sent:,} products, {whole:.2f} ms of CPU each, {loop:.2f} of them the event loop's"
-    args.out.write_text(drawn(stacks, f"Python threads of a worker in a back-fill: {said}"), "utf-8")
-    print(said)
+            cpu_ms, loop_ms = (1000 * (now - then) / sent for now, then in zip(cpu(worker.pid), before, strict=True))
+            profiler.send_signal(2)
+        stacks = list(parse(raw.read_text("utf-8")))
+    summary = f"{sent:,} products, {cpu_ms:.2f} ms of CPU each, {loop_ms:.2f} of them the event loop's"
+    args.out.write_text(render(stacks, f"Python threads of a worker in a back-fill: {summary}"), "utf-8")
+    print(summary)
 
 
 def cpu(pid: int) -> tuple[float, float]:
-    """Seconds of CPU of a process, and of its first thread, which has the event loop."""
+    """CPU seconds of a process, and of its first thread, which runs the event loop."""
     process = psutil.Process(pid)
     times = process.cpu_times()
     first = next(thread for thread in process.threads() if thread.id == pid)
     return times.user + times.system, first.user_time + first.system_time
 
 
-def read(raw: str) -> Iterator[tuple[list[str], int]]:
-    """Stacks, outermost first, and their samples: threads of one kind are one; who waits is left out."""
+def parse(raw: str) -> Iterator[tuple[list[str], int]]:
+    """Yields each stack, outermost frame first, and its samples. Merges threads of one kind; skips waiting threads."""
     for line in raw.splitlines():
-        said, _, count = line.rpartition(" ")
-        frames = [PACKAGES.sub("(", frame) for frame in said.split(";")]
+        stack, _, count = line.rpartition(" ")
+        frames = [PACKAGES.sub("(", frame) for frame in stack.split(";")]
         if frames[-1].startswith(WAITS):
             continue
         frames[0] = re.sub(r"thread \(\w+\):? ?|[_-]?\d+$|\"", "", frames[0]).strip() or "thread"
         yield frames, int(count)
 
 
-def drawn(stacks: list[tuple[list[str], int]], title: str) -> str:
-    """The picture: a rectangle for each frame, callees below their caller, its name whole where one points at it."""
-    whole = sum(count for _, count in stacks)
-    found: list[str] = []
-    depth = draw(found, stacks, at=0.0, level=0, whole=whole)
+def render(stacks: list[tuple[list[str], int]], title: str) -> str:
+    """The SVG: a rectangle for each frame, callees below their caller, the full name as a tooltip."""
+    total = sum(count for _, count in stacks)
+    shapes: list[str] = []
+    depth = _draw(shapes, stacks, at=0.0, level=0, total=total)
     height = (depth + 2) * ROW
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         'font-family="monospace" font-size="10">'
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/><text x="4" y="11">{escape(title)}</text>'
-        f"{''.join(found)}</svg>\n"
+        f"{''.join(shapes)}</svg>\n"
     )
 
 
-def draw(found: list[str], stacks: list[tuple[list[str], int]], *, at: float, level: int, whole: int) -> int:
-    """Adds the frames at `level`, the first at `at` samples; the deepest level."""
+def _draw(shapes: list[str], stacks: list[tuple[list[str], int]], *, at: float, level: int, total: int) -> int:
+    """Adds the frames at `level`, the first at `at` samples. Returns the deepest level."""
     groups: dict[str, list[tuple[list[str], int]]] = {}
     for stack, count in stacks:
         if len(stack) > level:
             groups.setdefault(stack[level], []).append((stack, count))
     deepest = level
-    for name, some in sorted(groups.items()):
-        samples = sum(count for _, count in some)
-        if samples >= LEAST * whole:
-            x, y, width = WIDTH * at / whole, (level + 1) * ROW, WIDTH * samples / whole
+    for name, children in sorted(groups.items()):
+        samples = sum(count for _, count in children)
+        if samples >= LEAST * total:
+            x, y, width = WIDTH * at / total, (level + 1) * ROW, WIDTH * samples / total
             letters = int((width - 4) / LETTER)
             shown = f'<text x="{x + 2:.0f}" y="{y + 11}">{escape(name[:letters])}</text>' if letters > 3 else ""
-            found.append(
-                f'<g><title>{escape(name)}, {samples / whole:.1%}</title><rect x="{x:.1f}" y="{y}" width="{width:.1f}" '
+            shapes.append(
+                f'<g><title>{escape(name)}, {samples / total:.1%}</title><rect x="{x:.1f}" y="{y}" width="{width:.1f}" '
                 f'height="{ROW - 1}" fill="{COLOURS[len(name) % len(COLOURS)]}"/>{shown}</g>'
             )
-            deepest = max(deepest, draw(found, some, at=at, level=level + 1, whole=whole))
+            deepest = max(deepest, _draw(shapes, children, at=at, level=level + 1, total=total))
         at += samples
     return deepest
 

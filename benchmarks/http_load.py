@@ -1,4 +1,4 @@
-"""Clients of a search service that cost little themselves: one keep-alive connection each, requests made beforehand."""
+"""Load clients of a search service with a low cost of their own: one keep-alive connection each, prebuilt requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATIENCE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """When it was to be asked and how long that took, in seconds; what the service says of it, in milliseconds."""
+    """The due time and the latency in seconds; the service's own timings in milliseconds. Status 0: no response."""
 
     at: float
     took: float
@@ -28,12 +28,12 @@ class Answer:
 
     @property
     def added_ms(self) -> float:
-        """What took neither encoding nor searching: the service itself, and the way there and back."""
+        """The latency without encoding and searching: the service itself and the network."""
         return self.took * 1000 - self.encode_ms - self.search_ms
 
 
-class Wire:
-    """One connection. Raises OSError and EOFError where the service does not answer."""
+class Connection:
+    """One connection. Raises OSError or EOFError if the service does not answer."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -43,8 +43,8 @@ class Wire:
     async def open(cls, port: int) -> Self:
         return cls(*await asyncio.open_connection("127.0.0.1", port, limit=2**22))
 
-    async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """The status and body that a request gets."""
+    async def request(self, request: bytes) -> tuple[int, bytes]:
+        """Sends a request. Returns the status and the body of the response."""
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
@@ -65,42 +65,42 @@ def request_of(text: str, *, limit: int = 20, timeout_ms: int | None = None) -> 
 
 
 class Words:
-    """Texts that were never asked before: some words of a title, in another order."""
+    """Query texts that never repeat: words of two titles in random order."""
 
     def __init__(self, titles: Sequence[str], rng: random.Random) -> None:
         self._titles = titles
         self._rng = rng
-        self._met = set[str]()
+        self._used = set[str]()
 
     def __call__(self) -> str:
         while True:
             words = f"{self._rng.choice(self._titles)} {self._rng.choice(self._titles)}".lower().split()
             text = " ".join(self._rng.sample(words, min(len(words), self._rng.randint(2, 6))))
-            if text not in self._met:
-                self._met.add(text)
+            if text not in self._used:
+                self._used.add(text)
                 return text
 
 
-async def _asked(wire: Wire, request: bytes, at: float) -> Answer:
-    status, body = await asyncio.wait_for(wire.ask(request), PATIENCE_S)
+async def _timed(connection: Connection, request: bytes, at: float) -> Answer:
+    status, body = await asyncio.wait_for(connection.request(request), PATIENCE_S)
     took = time.perf_counter() - at
     if status != 200:
         return Answer(at, took, status)
-    said = json.loads(body)["took_ms"]
-    return Answer(at, took, status, said["encode"], said["search"])
+    took_ms = json.loads(body)["took_ms"]
+    return Answer(at, took, status, took_ms["encode"], took_ms["search"])
 
 
 async def closed_loop(port: int, clients: int, seconds: float, text: Callable[[], str]) -> list[Answer]:
-    """So many clients that ask again as soon as they are answered."""
+    """Runs `clients` clients, each sending its next request as soon as it has the response (a closed loop)."""
     end = time.perf_counter() + seconds
     answers: list[Answer] = []
 
     async def client() -> None:
-        wire = await Wire.open(port)
+        connection = await Connection.open(port)
         while time.perf_counter() < end:
             request = request_of(text())
-            answers.append(await _asked(wire, request, time.perf_counter()))
-        wire.close()
+            answers.append(await _timed(connection, request, time.perf_counter()))
+        connection.close()
 
     await asyncio.gather(*(client() for _ in range(clients)))
     return answers
@@ -109,43 +109,43 @@ async def closed_loop(port: int, clients: int, seconds: float, text: Callable[[]
 async def open_loop(
     port: int, rate: float, seconds: float, text: Callable[[], str], *, seed: int = 1, timeout_ms: int | None = None
 ) -> list[Answer]:
-    """Asked at random moments, at a rate, whether or not those before were answered; status 0: no answer at all.
+    """Sends requests at random times, `rate` a second on average, without waiting for responses (an open loop).
 
-    The time of an answer runs from the moment it was to be asked.
+    Latency counts from the time a request was due. Status 0 means no response.
     """
-    free: list[Wire] = []
+    free: list[Connection] = []
     answers: list[Answer] = []
     tasks: set[asyncio.Task[None]] = set()
 
-    async def one(at: float, request: bytes) -> None:
-        used, wire = bool(free), None
+    async def send(at: float, request: bytes) -> None:
+        reused, connection = bool(free), None
         try:
-            wire = free.pop() if free else await Wire.open(port)
+            connection = free.pop() if free else await Connection.open(port)
             try:
-                answers.append(await _asked(wire, request, at))
+                answers.append(await _timed(connection, request, at))
             except (ConnectionError, EOFError):
-                if not used:
+                if not reused:
                     raise
-                wire = await Wire.open(port)  # the service closes what was not used for a while, and says so too late
-                answers.append(await _asked(wire, request, at))
-            free.append(wire)
+                connection = await Connection.open(port)  # the service closed the idle connection just now
+                answers.append(await _timed(connection, request, at))
+            free.append(connection)
         except (OSError, EOFError, TimeoutError):
             answers.append(Answer(at, time.perf_counter() - at, 0))
-            if wire is not None:
+            if connection is not None:
                 with suppress(OSError):
-                    wire.close()
+                    connection.close()
 
-    began = time.perf_counter()
+    started = time.perf_counter()
     for moment in _moments(rate, seconds, random.Random(seed)):
-        at = began + moment
+        at = started + moment
         if (wait := at - time.perf_counter()) > 0:
             await asyncio.sleep(wait)
-        task = asyncio.create_task(one(at, request_of(text(), timeout_ms=timeout_ms)))
+        task = asyncio.create_task(send(at, request_of(text(), timeout_ms=timeout_ms)))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     await asyncio.gather(*tasks)
-    for wire in free:
-        wire.close()
+    for connection in free:
+        connection.close()
     return answers
 
 
@@ -157,5 +157,5 @@ def _moments(rate: float, seconds: float, rng: random.Random) -> Iterator[float]
 
 
 def ms(answers: Sequence[Answer], percent: float) -> float:
-    """A percentile of what the answers took, in milliseconds."""
+    """A percentile of the latencies, in milliseconds."""
     return float(np.percentile([answer.took for answer in answers], percent)) * 1000 if answers else float("nan")

@@ -1,11 +1,11 @@
-"""How soon the index answers, and how much of what an exact search finds its ordinary search finds too.
+"""Latency of the index, and recall of its approximate search against an exact search.
 
-python -m benchmarks.index_reads CATALOGUE --vectors FILE.npz     the embedded engine, in a folder that is thrown away
-  ... --url http://127.0.0.1:6334                                 a Qdrant server's gRPC address
-  ... --quantized                                                 with vectors kept in 8 bits as well
+python -m benchmarks.index_reads CATALOGUE --vectors FILE.npz     the embedded engine, in a temporary folder
+  ... --url http://127.0.0.1:6334                                 gRPC address of a Qdrant server
+  ... --quantized                                                 with int8 quantization of the vectors
 
-FILE keeps the products' vectors: it is made by the default model if it is not there, which takes minutes. Queries are
-some words of titles, drawn at random.
+FILE stores the products' vectors. If it does not exist, the default model makes it, which takes minutes. Queries are
+random words of titles.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class IndexedShop:
-    """Products in the order of the rows of the two arrays (products, dim), and queries with theirs."""
+    """Products in the row order of `fused` and `image` (products, dim); texts in the row order of `queries`."""
 
     puts: list[Put]
     fused: Vectors
@@ -68,37 +68,37 @@ def puts_of(catalogue: Path) -> Iterator[Put]:
             yield parsed.change
 
 
-async def encoded(catalogue: Path, file: Path) -> None:
+async def encode_catalogue(catalogue: Path, file: Path) -> None:
     fused, image = [], []
     async with encoder_of(Settings()) as encoder:
         puts = puts_of(catalogue)
-        while some := list(islice(puts, BATCH)):
-            for one in await encoder.encode(await encoder.prepare([put.product.content for put in some])):
-                if one is None:
+        while batch := list(islice(puts, BATCH)):
+            for item in await encoder.encode(await encoder.prepare([put.product.content for put in batch])):
+                if item is None:
                     raise SystemExit("a product has no finite vector")
-                fused.append(one.vectors[FUSED])
-                image.append(one.vectors.get(IMAGE, one.vectors[FUSED]))
+                fused.append(item.vectors[FUSED])
+                image.append(item.vectors.get(IMAGE, item.vectors[FUSED]))
     np.savez(file, fused=np.stack(fused), image=np.stack(image))
 
 
 def shop_of(catalogue: Path, file: Path, queries: int) -> IndexedShop:
     if not file.exists():
-        asyncio.run(encoded(catalogue, file))
-    kept = np.load(file)
+        asyncio.run(encode_catalogue(catalogue, file))
+    arrays = np.load(file)
     puts = list(puts_of(catalogue))
     rng = random.Random(0)
     titles = [put.product.content.title.split() for put in rng.sample(puts, queries)]
     words = [" ".join(rng.sample(title, min(len(title), rng.randint(1, 3)))) for title in titles]
-    return IndexedShop(puts, kept["fused"], kept["image"], words, query_vectors(load("builtin:small"), words))
+    return IndexedShop(puts, arrays["fused"], arrays["image"], words, query_vectors(load("builtin:small"), words))
 
 
 def write_of(put: Put, vectors: dict[str, Vectors]) -> ProductWrite:
-    said = payload_of(apply(ProductState(), put), fingerprint="0" * 32, event_time=1_700_000_000_000)
+    payload = payload_of(apply(ProductState(), put), fingerprint="0" * 32, event_time=1_700_000_000_000)
     key = ProductKey(put.product.key.tenant, put.product.key.id)
-    return ProductWrite(key, None, {**said, "title": put.product.content.title, "images": []}, vectors)
+    return ProductWrite(key, None, {**payload, "title": put.product.content.title, "images": []}, vectors)
 
 
-async def filled(client: AsyncQdrantClient, collection: str, space: Space, shop: IndexedShop) -> None:
+async def fill(client: AsyncQdrantClient, collection: str, space: Space, shop: IndexedShop) -> None:
     index = QdrantWriter(client, collection=collection, space=space)
     for start in range(0, len(shop.puts), BATCH):
         rows = range(start, min(start + BATCH, len(shop.puts)))
@@ -120,34 +120,34 @@ async def timed(name: str, calls: Sequence[Callable[[], Awaitable[object]]]) -> 
     print(f"{name:<44} {statistics.median(took):>7.1f} / {p99:.1f} ms")
 
 
-async def latencies(shelf: QdrantReader, facets: QdrantFacetReader, shop: IndexedShop, times: int) -> None:
+async def print_latencies(shelf: QdrantReader, facets: QdrantFacetReader, shop: IndexedShop, times: int) -> None:
     print(f"{'':<44} p50 / p99 of {times}")
     brands: list[Condition] = [AnyOf(BRAND, (str(put.product.attributes.get("brand", "")),)) for put in shop.puts[:9]]
     dense = [IndexQuery(vector=vector, limit=10) for vector in shop.queries[:times]]
-    words = [replace(ask, words=text) for ask, text in zip(dense, shop.words, strict=False)]
+    words = [replace(query, words=text) for query, text in zip(dense, shop.words, strict=False)]
     kinds = {
         "vector, 10 hits": dense,
-        "vector, 10 hits, exact": [replace(ask, exact=True) for ask in dense],
-        "vector, 10 hits of a brand": [replace(a, conditions=(brands[n % 9],)) for n, a in enumerate(dense)],
-        "vector, 1,000 hits": [replace(ask, limit=1000) for ask in dense[: times // 4]],
-        "words, 10 hits": [replace(ask, vector=None) for ask in words],
+        "vector, 10 hits, exact": [replace(query, exact=True) for query in dense],
+        "vector, 10 hits of a brand": [replace(query, conditions=(brands[n % 9],)) for n, query in enumerate(dense)],
+        "vector, 1,000 hits": [replace(query, limit=1000) for query in dense[: times // 4]],
+        "words, 10 hits": [replace(query, vector=None) for query in words],
         "vector and words by ranks, 10 hits": words,
-        "vector and words by scores, 10 hits": [replace(ask, fusion=WeightedFusion()) for ask in words],
+        "vector and words by scores, 10 hits": [replace(query, fusion=WeightedFusion()) for query in words],
     }
-    for name, asks in kinds.items():
-        await timed(name, [lambda ask=ask: shelf.search(ask) for ask in asks])  # type: ignore[misc]
+    for name, queries in kinds.items():
+        await timed(name, [lambda query=query: shelf.search(query) for query in queries])  # type: ignore[misc]
     keys = [put.product.key for put in shop.puts[:times]]
     await timed("a product", [lambda key=key: shelf.get(key) for key in keys])  # type: ignore[misc]
     await timed("what it looks like", [lambda key=key: shelf.vectors(key) for key in keys])  # type: ignore[misc]
-    few: dict[str, list[Condition]] = {"all": [], "a price": [Range("price", gte=1)], "a brand": brands[:1]}
-    for said, where in few.items():
-        count = [lambda where=where: shelf.count(where)] * 30  # type: ignore[misc]
-        await timed(f"how many, of {said}", count)
-        colors = [lambda where=where: facets.facet("attributes.color", where, limit=20)] * 30  # type: ignore[misc]
-        await timed(f"facet of colours, of {said}", colors)
+    filters: dict[str, list[Condition]] = {"all": [], "a price": [Range("price", gte=1)], "a brand": brands[:1]}
+    for name, conditions in filters.items():
+        count = [lambda conditions=conditions: shelf.count(conditions)] * 30  # type: ignore[misc]
+        await timed(f"how many, of {name}", count)
+        colors = [lambda conditions=conditions: facets.facet("attributes.color", conditions, limit=20)] * 30  # type: ignore[misc]
+        await timed(f"facet of colours, of {name}", colors)
 
 
-async def recalls(
+async def print_recalls(
     client: AsyncQdrantClient, collection: str, space: Space, shop: IndexedShop, policy: GraphPolicy
 ) -> None:
     print(f"{'ef':<12} {'recall@10':>10} {'recall@1000':>12}  mean of {len(shop.queries)} and {len(shop.queries) // 4}")
@@ -158,18 +158,18 @@ async def recalls(
         print(f"{ef or 'the default':<12} {ten.mean():>10.4f} {thousand.mean():>12.4f}")
 
 
-async def measure(url: str, shop: IndexedShop, chosen: argparse.Namespace) -> None:
+async def measure(url: str, shop: IndexedShop, options: argparse.Namespace) -> None:
     client = connect(url, api_key=None, timeout_s=120)
     dim = shop.fused.shape[1]
     space = Space(model="benchmark", revision="1", preprocessing="none", vectors={FUSED: dim, IMAGE: dim})
-    made = CollectionPolicy(name=f"benchmark-{uuid4().hex[:8]}", quantized=chosen.quantized)
-    policy = GraphPolicy()
-    collection = await ensure(client, space, made)
+    collection_policy = CollectionPolicy(name=f"benchmark-{uuid4().hex[:8]}", quantized=options.quantized)
+    graph_policy = GraphPolicy()
+    collection = await ensure(client, space, collection_policy)
     try:
-        await filled(client, collection, space, shop)
-        shelf = QdrantReader(client, collection=collection, space=space, policy=policy)
-        await latencies(shelf, QdrantFacetReader(client, collection=collection), shop, chosen.times)
-        await recalls(client, collection, space, shop, policy)
+        await fill(client, collection, space, shop)
+        shelf = QdrantReader(client, collection=collection, space=space, policy=graph_policy)
+        await print_latencies(shelf, QdrantFacetReader(client, collection=collection), shop, options.times)
+        await print_recalls(client, collection, space, shop, graph_policy)
     finally:
         await client.delete_collection(collection)
         await client.close()
@@ -178,14 +178,14 @@ async def measure(url: str, shop: IndexedShop, chosen: argparse.Namespace) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("catalogue", type=Path)
-    parser.add_argument("--vectors", type=Path, required=True, help="where the products' vectors are kept")
+    parser.add_argument("--vectors", type=Path, required=True, help="file of the products' vectors")
     parser.add_argument("--url", help="gRPC address of a Qdrant server (default: an embedded engine)")
     parser.add_argument("--times", type=int, default=200, help="queries")
-    parser.add_argument("--quantized", action="store_true", help="keep vectors in 8 bits as well")
-    chosen = parser.parse_args()
-    shop = shop_of(chosen.catalogue, chosen.vectors, chosen.times)
-    with address(chosen.url, None) as (url, _):
-        asyncio.run(measure(url, shop, chosen))
+    parser.add_argument("--quantized", action="store_true", help="quantize vectors to int8")
+    options = parser.parse_args()
+    shop = shop_of(options.catalogue, options.vectors, options.times)
+    with address(options.url, None) as (url, _):
+        asyncio.run(measure(url, shop, options))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How fast the index takes writes and answers: a second's worth, the ratio to unguarded, CPU time of client and index.
+"""Writes a second and query latency of the index: the ratio to unguarded writes, and CPU time of client and index.
 
-python -m benchmarks.index_writes                              the embedded engine, in a folder that is thrown away
-python -m benchmarks.index_writes --url http://127.0.0.1:6334  a Qdrant server's gRPC address, with --pid its CPU time
+python -m benchmarks.index_writes                              the embedded engine, in a temporary folder
+python -m benchmarks.index_writes --url http://127.0.0.1:6334  gRPC address of a Qdrant server; --pid adds its CPU time
 
-CPU times are told apart by contender only where one batch is in flight.
+CPU times are split by contender only if one batch is in flight at a time.
 """
 
 from __future__ import annotations
@@ -48,12 +48,18 @@ def payload(n: int, version: int, price: float) -> dict[str, object]:
         "attributes.brand": f"brand {n % 50}",
     }
     stamp = VersionStamp(version, 0, f"{n:016x}")
-    said = payload_of(ProductState(base=stamp, live=True, fields=fields), fingerprint=f"{n:016x}", event_time=version)
-    return {**said, "title": f"A title of some fifty letters, as shops have {n}", "images": [f"https://s.example/{n}"]}
+    fields_of_point = payload_of(
+        ProductState(base=stamp, live=True, fields=fields), fingerprint=f"{n:016x}", event_time=version
+    )
+    return {
+        **fields_of_point,
+        "title": f"A title of some fifty letters, as shops have {n}",
+        "images": [f"https://s.example/{n}"],
+    }
 
 
 def puts(count: int, dim: int, version: int) -> list[ProductWrite]:
-    """Whole points, expected as `payload` of the version before; of version 1, expected missing."""
+    """Writes of full points that expect the revision of the version before; those of version 1 expect no point."""
     vectors = np.random.default_rng(version).standard_normal((count, 2, dim)).astype(np.float32)
     return [
         ProductWrite(
@@ -66,14 +72,14 @@ def puts(count: int, dim: int, version: int) -> list[ProductWrite]:
     ]
 
 
-def patch_of(n: int, whole: ProductWrite, *, patch: int = 1) -> ProductWrite:
-    """The `patch`-th patch of price, currency and availability after a whole write, with the clock they leave."""
-    said = payload(n, 3, 3.0) if patch == 1 else dict(patch_of(n, whole).payload)
-    state = indexed_state_from(said).state
+def patch_of(n: int, put: ProductWrite, *, patch: int = 1) -> ProductWrite:
+    """The `patch`-th patch of price, currency and availability after `put`, with the version stamps it leaves."""
+    before = payload(n, 3, 3.0) if patch == 1 else dict(patch_of(n, put).payload)
+    state = indexed_state_from(before).state
     stamps = dict.fromkeys(("price", "currency", "available"), VersionStamp(10 * patch, 0, f"{n:016x}"))
     after = replace(state, patched=stamps, fields={**state.fields, "price": 5.0 * patch})
     return ProductWrite(
-        whole.key, str(said["revision"]), payload_of(after, fingerprint=f"{n:016x}", event_time=10 * patch)
+        put.key, str(before["revision"]), payload_of(after, fingerprint=f"{n:016x}", event_time=10 * patch)
     )
 
 
@@ -89,7 +95,7 @@ async def queries(shelf: QdrantReader, dim: int, limit: int, times: int) -> None
 
 @dataclass(frozen=True)
 class WriteRun:
-    """What is measured. `pid` is the index's process, if it is on this machine."""
+    """The sizes of the run. `pid` is the index's process, if it runs on this machine."""
 
     points: int
     dim: int
@@ -99,7 +105,7 @@ class WriteRun:
 
 
 class CallMeter:
-    """Wall time, and CPU time of this process and of the index's, by contender; in seconds."""
+    """By contender, in seconds: wall time, CPU time of this process, CPU time of the index."""
 
     def __init__(self, pid: int | None) -> None:
         self._index = psutil.Process(pid) if pid else None
@@ -127,12 +133,12 @@ class CallMeter:
 async def measure(url: str, run: WriteRun) -> None:
     count, dim = run.points, run.dim
     client = connect(url, api_key=None, timeout_s=60)
-    made = CollectionPolicy(name=f"benchmark-{uuid4().hex[:8]}")
-    here = space(dim)
-    collection = await ensure(client, here, made)
+    policy = CollectionPolicy(name=f"benchmark-{uuid4().hex[:8]}")
+    vector_space = space(dim)
+    collection = await ensure(client, vector_space, policy)
     try:
-        await rates(client, collection, here, run)
-        shelf = QdrantReader(client, collection=made.name, space=here)
+        await rates(client, collection, vector_space, run)
+        shelf = QdrantReader(client, collection=policy.name, space=vector_space)
         await queries(shelf, dim, limit=10, times=200)
         await queries(shelf, dim, limit=min(1000, count), times=30)
     finally:
@@ -140,24 +146,24 @@ async def measure(url: str, run: WriteRun) -> None:
         await client.close()
 
 
-async def rates(client: AsyncQdrantClient, collection: str, here: Space, run: WriteRun) -> None:
-    """All contenders take turns at every batch, so that a busy machine is equally busy for each; medians are shown."""
-    index = QdrantWriter(client, collection=collection, space=here)
+async def rates(client: AsyncQdrantClient, collection: str, vector_space: Space, run: WriteRun) -> None:
+    """Runs the contenders by turns, batch by batch, so that other load affects all equally. Prints medians."""
+    index = QdrantWriter(client, collection=collection, space=vector_space)
     count, dim = run.points, run.dim
     first, second, third, fourth = (puts(count, dim, version) for version in (1, 2, 3, 4))
     patches = [patch_of(n, w) for n, w in enumerate(fourth)]
-    again = [patch_of(n, w, patch=2) for n, w in enumerate(fourth)]
+    second_patches = [patch_of(n, w, patch=2) for n, w in enumerate(fourth)]
     meter = CallMeter(run.pid)
     timed = meter.timed
 
     async def unguarded(writes: Sequence[ProductWrite]) -> None:
-        points = [point_of(w, here) for w in writes]
+        points = [point_of(w, vector_space) for w in writes]
         request = grpc.UpsertPoints(collection_name=collection, points=points, wait=True)
         await client.grpc_points.Upsert(request, timeout=60)
 
-    async def guarded(writes: Sequence[ProductWrite], moved: int = 0) -> None:
-        if len((await index.write(writes)).conflicts) != moved:
-            raise SystemExit("a write was refused or applied that should not have been")
+    async def guarded(writes: Sequence[ProductWrite], conflicts: int = 0) -> None:
+        if len((await index.write(writes)).conflicts) != conflicts:
+            raise SystemExit("the index refused or applied a write that it should not have")
 
     async def stream(starts: Iterator[int]) -> None:
         for i in starts:
@@ -166,12 +172,12 @@ async def rates(client: AsyncQdrantClient, collection: str, here: Space, run: Wr
             await timed("changed points, unguarded", unguarded(second[batch]))
             await timed("changed points, guarded, applied", guarded(third[batch]))
             await timed("price patches, guarded", guarded(patches[batch]))
-            await timed("changed points, guarded, refused", guarded(third[batch], moved=len(third[batch])))
+            await timed("changed points, guarded, refused", guarded(third[batch], conflicts=len(third[batch])))
             await timed("known", index.read_states([w.key for w in patches[batch]]))
 
     async def patching(starts: Iterator[int]) -> None:
         for i in starts:
-            await guarded(again[i : i + BATCH])
+            await guarded(second_patches[i : i + BATCH])
 
     starts = iter(range(0, count, BATCH))
     await asyncio.gather(*(stream(starts) for _ in range(run.flight)))
@@ -201,9 +207,9 @@ def main() -> None:
     parser.add_argument("--flight", type=int, default=1, help="batches in flight at a time")
     parser.add_argument("--patch-flight", type=int, default=4, help="the same for the run of patches alone")
     parser.add_argument("--pid", type=int, help="the server's process, for its CPU time")
-    chosen = parser.parse_args()
-    with address(chosen.url, chosen.pid) as (url, pid):
-        run = WriteRun(chosen.points, chosen.dim, chosen.flight, chosen.patch_flight, pid)
+    options = parser.parse_args()
+    with address(options.url, options.pid) as (url, pid):
+        run = WriteRun(options.points, options.dim, options.flight, options.patch_flight, pid)
         asyncio.run(measure(url, run))
 
 

@@ -1,13 +1,13 @@
-"""What queries cost beside the index and the encoder, how many there can be, and what ingestion does to them.
+"""Queries: the service's own cost, the highest rate, behaviour under overload, and the effect of ingestion.
 
     python -m benchmarks.queries PATH [--only clients,overhead,saturation,ingest,memory] [--vectors FILE.npz]
 
-Starts broker, engine and search services of its own. The shelf is filled with the catalogue's products under the
-vectors of FILE, made by the default model if it is not there (`fused` for one that it lacks), or under random ones.
-An index that compares with every vector takes as long for either; one that has a graph, several times as long for
-random ones. Two services are asked in turns, one that encodes each query alone and one that gathers them, so every
-ratio is of one run. `added` is what an answer took less what the service says that encoding and searching took: HTTP,
-JSON and this script's own client.
+Starts its own broker, engine and search services. Fills the index with the catalogue's products, under the vectors of
+FILE or under random vectors. If FILE does not exist, the default model makes it; `fused` stands for a missing name.
+A full scan takes equally long for both; an HNSW graph takes several times longer for random vectors.
+
+Two services run by turns, one that encodes each query alone and one that batches queries, so every ratio is of one run.
+`added` is the latency minus the service's own timings of encoding and searching: HTTP, JSON and this script's client.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Rows = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class RunningService:
-    """A search service that runs, and the engine behind it."""
+    """A running search service."""
 
     name: str
     port: int
@@ -73,20 +73,20 @@ def service(shop: Shop, name: str, **overrides: object) -> Iterator[RunningServi
 
 
 def vectors_of(catalogue: Path, file: Path | None, count: int) -> Rows:
-    """The vectors of so many products by name, each (count, dim); empty without a file, which is made if need be."""
+    """By name, the vectors (count, dim) of the first `count` products. Empty without `file`; makes a missing file."""
     if file is None:
         return {}
     if not file.exists():
-        asyncio.run(index_reads.encoded(catalogue, file))
-    with np.load(file) as kept:
-        found = {name: kept[name][:count] for name in kept.files}
-    if any(len(rows) < count for rows in found.values()):
+        asyncio.run(index_reads.encode_catalogue(catalogue, file))
+    with np.load(file) as arrays:
+        rows_by_name = {name: arrays[name][:count] for name in arrays.files}
+    if any(len(rows) < count for rows in rows_by_name.values()):
         raise SystemExit(f"{file} has vectors of fewer than {count} products: give another file, or fewer --products")
-    return found
+    return rows_by_name
 
 
 async def fill(shop: Shop, events: Sequence[Event], rows: Rows) -> None:
-    """The shelf with these products under their vectors, or random ones."""
+    """Writes the products to the index under their vectors, or under random vectors."""
     space = await space_of(shop.settings)
     client = connect(shop.settings.qdrant_url, api_key=None, timeout_s=60)
     try:
@@ -97,51 +97,59 @@ async def fill(shop: Shop, events: Sequence[Event], rows: Rows) -> None:
         for start in range(0, len(events), BATCH):
             writes = []
             for n, event in enumerate(events[start : start + BATCH], start):
-                said = payload_of(state, fingerprint="0", event_time=1)
-                said |= {"title": event["title"], "images": [], "attributes": event.get("attributes", {})}
-                drawn = {name: rng.standard_normal(dim).astype(np.float32) for name, dim in space.vectors.items()}
-                found = {name: rows.get(name, rows[FUSED])[n] for name in space.vectors} if rows else drawn
-                vectors = {name: vector / np.linalg.norm(vector) for name, vector in found.items()}
-                writes.append(ProductWrite(ProductKey("default", event["id"]), None, said, vectors))
+                payload = payload_of(state, fingerprint="0", event_time=1)
+                payload |= {"title": event["title"], "images": [], "attributes": event.get("attributes", {})}
+                random_vectors = {
+                    name: rng.standard_normal(dim).astype(np.float32) for name, dim in space.vectors.items()
+                }
+                raw = {name: rows.get(name, rows[FUSED])[n] for name in space.vectors} if rows else random_vectors
+                vectors = {name: vector / np.linalg.norm(vector) for name, vector in raw.items()}
+                writes.append(ProductWrite(ProductKey("default", event["id"]), None, payload, vectors))
             await index.write(writes)
     finally:
         await client.close()
 
 
 def clients(services: Sequence[RunningService], engine: int, words: Words, seconds: float) -> float:
-    """Prints throughput by clients of both services; the median at most clients of the last is returned."""
+    """Prints both services' throughput by number of clients. Returns the last service's median at the most clients."""
     print("\n| clients | service | answers/s | p50 | p99 | CPU a query, service | engine |")
     print("|---:|---|---:|---:|---:|---:|---:|")
     rates: dict[str, float] = {}
     for count in CLIENTS:
-        found: dict[str, list[tuple[float, list[Answer], float, float]]] = {one.name: [] for one in services}
+        measured: dict[str, list[tuple[float, list[Answer], float, float]]] = {running.name: [] for running in services}
         for _ in range(ROUNDS):
-            for one in services:
-                used, engine_used, began = one.cpu_s, _cpu(engine), time.perf_counter()
-                answers = asyncio.run(closed_loop(one.port, count, seconds / ROUNDS, words))
-                took, good = time.perf_counter() - began, [a for a in answers if a.status == 200]
-                each = max(1, len(good))
-                cpu, engine_cpu = (one.cpu_s - used) / each, (_cpu(engine) - engine_used) / each
-                found[one.name].append((len(good) / took, good, cpu * 1000, engine_cpu * 1000))
-        for one in services:
-            rounds = found[one.name]
+            for running in services:
+                service_cpu, engine_cpu_before, started = running.cpu_s, _cpu(engine), time.perf_counter()
+                answers = asyncio.run(closed_loop(running.port, count, seconds / ROUNDS, words))
+                took, good = time.perf_counter() - started, [a for a in answers if a.status == 200]
+                answered = max(1, len(good))
+                cpu, engine_cpu = (
+                    (running.cpu_s - service_cpu) / answered,
+                    (_cpu(engine) - engine_cpu_before) / answered,
+                )
+                measured[running.name].append((len(good) / took, good, cpu * 1000, engine_cpu * 1000))
+        for running in services:
+            rounds = measured[running.name]
             rate, cpu, engine_cpu = (float(np.median([r[i] for r in rounds])) for i in (0, 2, 3))
             answers = [answer for r in rounds for answer in r[1]]
-            rates[one.name] = rate
+            rates[running.name] = rate
             times = (ms(answers, 50), ms(answers, 99), cpu, engine_cpu)
             cells = " | ".join(f"{time:.2f} ms" for time in times)
-            print(f"| {count} | {one.name} | {number(rate)} | {cells} |", flush=True)
-    alone, gathered = (rates[one.name] for one in services)
-    print(f"\nGathered makes {gathered / alone:.2f} x of alone at {CLIENTS[-1]} clients.", flush=True)
-    return gathered
+            print(f"| {count} | {running.name} | {number(rate)} | {cells} |", flush=True)
+    unbatched, batched = (rates[running.name] for running in services)
+    print(
+        f"\nBatched queries reach {batched / unbatched:.2f} x the rate of unbatched ones at {CLIENTS[-1]} clients.",
+        flush=True,
+    )
+    return batched
 
 
-def overhead(one: RunningService, words: Words, most: float, seconds: float) -> None:
-    """Prints what the service adds to encoding and searching, and what a remembered query takes in all."""
-    print("\n| what | asked | encode | search | added p50 | added p99 | in all p50 | p99 |")
+def overhead(running: RunningService, words: Words, max_rate: float, seconds: float) -> None:
+    """Prints the time that the service adds to encoding and searching, and the latency of a cached query."""
+    print("\n| what | sent | encode | search | added p50 | added p99 | in all p50 | p99 |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
-    asyncio.run(closed_loop(one.port, 1, 1.0, words))
-    again = words()
+    asyncio.run(closed_loop(running.port, 1, 1.0, words))
+    repeated_text = words()
 
     def row(what: str, answers: list[Answer]) -> None:
         good = [answer for answer in answers if answer.status == 200]
@@ -150,95 +158,103 @@ def overhead(one: RunningService, words: Words, most: float, seconds: float) -> 
         cells = (*parts, *np.percentile(added, (50, 99)), ms(good, 50), ms(good, 99))
         print(f"| {what} | {len(answers)} | {' | '.join(f'{cell:.2f} ms' for cell in cells)} |", flush=True)
 
-    row("one client, new texts", asyncio.run(closed_loop(one.port, 1, seconds, words)))
-    row("one client, one text again and again", asyncio.run(closed_loop(one.port, 1, seconds, lambda: again)))
-    row(f"{most / 2:.0f}/s, half of saturation", asyncio.run(open_loop(one.port, most / 2, seconds, words)))
+    row("one client, new texts", asyncio.run(closed_loop(running.port, 1, seconds, words)))
+    row("one client, one text repeated", asyncio.run(closed_loop(running.port, 1, seconds, lambda: repeated_text)))
+    row(f"{max_rate / 2:.0f}/s, half of saturation", asyncio.run(open_loop(running.port, max_rate / 2, seconds, words)))
 
 
-def saturation(one: RunningService, words: Words, most: float, seconds: float, deadline_ms: int) -> None:
-    """Prints what becomes of three times what can be answered, and how soon after it all is well again."""
-    asyncio.run(closed_loop(one.port, 1, 1.0, words))
-    idle = ms(asyncio.run(closed_loop(one.port, 1, 3.0, words)), 50)
-    answers = asyncio.run(open_loop(one.port, 3 * most, seconds, words, timeout_ms=deadline_ms))
+def saturation(running: RunningService, words: Words, max_rate: float, seconds: float, deadline_ms: int) -> None:
+    """Prints the responses at three times the highest rate, and the time to recover after it."""
+    asyncio.run(closed_loop(running.port, 1, 1.0, words))
+    idle = ms(asyncio.run(closed_loop(running.port, 1, 3.0, words)), 50)
+    answers = asyncio.run(open_loop(running.port, 3 * max_rate, seconds, words, timeout_ms=deadline_ms))
     ended = time.perf_counter()
-    well = float("nan")
-    while time.perf_counter() - ended < 30 and np.isnan(well):
-        probes = asyncio.run(closed_loop(one.port, 1, 0.2, words))
+    recovered_s = float("nan")
+    while time.perf_counter() - ended < 30 and np.isnan(recovered_s):
+        probes = asyncio.run(closed_loop(running.port, 1, 0.2, words))
         if all(probe.status == 200 for probe in probes) and ms(probes, 50) <= 2 * idle:
-            well = time.perf_counter() - ended - 0.2
+            recovered_s = time.perf_counter() - ended - 0.2
     by_status = {status: [a for a in answers if a.status == status] for status in sorted({a.status for a in answers})}
-    print(f"\n{3 * most:.0f}/s for {seconds:g} s, deadline {deadline_ms} ms; idle p50 {idle:.1f} ms:\n")
+    print(f"\n{3 * max_rate:.0f}/s for {seconds:g} s, deadline {deadline_ms} ms; idle p50 {idle:.1f} ms:\n")
     print("| status | answers | p50 | p99 | max |\n|---:|---:|---:|---:|---:|")
-    for status, some in by_status.items():
-        print(f"| {status or 'none'} | {len(some)} | {' | '.join(f'{ms(some, q):.0f} ms' for q in (50, 99, 100))} |")
+    for status, group in by_status.items():
+        print(f"| {status or 'none'} | {len(group)} | {' | '.join(f'{ms(group, q):.0f} ms' for q in (50, 99, 100))} |")
     good = by_status.get(200, [])
     late = sum(answer.took * 1000 > deadline_ms for answer in good)
-    print(f"\n{len(good) / seconds:.0f} answered a second, {late} of them later than the deadline.")
-    print(f"Well again, at most twice the idle p50, after {well:.1f} s.")
+    print(f"\n{len(good) / seconds:.0f} answered a second, {late} of them after the deadline.")
+    print(f"Recovered (at most twice the idle p50) after {recovered_s:.1f} s.")
 
 
 @dataclass(frozen=True)
 class Window:
-    """What was measured while queries were asked, or not: products a second, and the answers."""
+    """One measurement, with or without queries: products a second, and the good answers."""
 
     rate: float
     answers: list[Answer]
 
 
-def window(one: RunningService, words: Words, rate: float, seconds: float) -> Window:
-    began, before = time.perf_counter(), _live(one)
+def window(running: RunningService, words: Words, rate: float, seconds: float) -> Window:
+    started, before = time.perf_counter(), _live_products(running)
     answers: list[Answer] = []
     if rate:
-        answers = asyncio.run(open_loop(one.port, rate, seconds, words))
+        answers = asyncio.run(open_loop(running.port, rate, seconds, words))
     else:
         time.sleep(seconds)
-    done = _live(one) - before
-    return Window(done / (time.perf_counter() - began), [answer for answer in answers if answer.status == 200])
+    done = _live_products(running) - before
+    return Window(done / (time.perf_counter() - started), [answer for answer in answers if answer.status == 200])
 
 
-def ingest(shop: Shop, one: RunningService, words: Words, events: Sequence[Event], args: argparse.Namespace) -> None:
-    """Prints, for each way the worker stands back, queries on an idle shelf and beside a back-fill, and its rate."""
-    print(f"\nQueries at {args.rate:g}/s beside a back-fill of products with photos:\n")
-    print("| worker | idle p50 | p99 | beside p50 | p99 | p99 to idle | products alone | beside | kept |")
+def ingest(
+    shop: Shop, running: RunningService, words: Words, events: Sequence[Event], args: argparse.Namespace
+) -> None:
+    """Prints, for each worker priority, query latency without and with a back-fill, and the back-fill's rate."""
+    print(f"\nQueries at {args.rate:g}/s during a back-fill of products with photos:\n")
+    print("| worker | idle p50 | p99 | back-fill p50 | p99 | p99 to idle | products alone | with queries | share |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    for way in args.workers:
-        nice, _, threads = way.partition("x")
-        told: dict[str, object] = {"nice": int(nice), **({"threads": int(threads)} if threads else {})}
-        name = f"{shop.settings.live_topic}-{way}"
-        told |= {"topic": name, "group": name, "backfill_topic": f"{name}-b"}
-        with shop.workers(1, **told):
-            idle = window(one, words, args.rate, args.seconds)
-            fresh = [{**event, "id": f"{way}-{event['id']}"} for event in events]
-            before = _live(one)
-            shop.send(fresh, topic=f"{name}-b")
-            while _live(one) < before + BATCH:
+    for worker in args.workers:
+        nice, _, threads = worker.partition("x")
+        name = f"{shop.settings.live_topic}-{worker}"
+        overrides: dict[str, object] = {"live_topic": name, "kafka_group_id": name, "backfill_topic": f"{name}-b"}
+        overrides |= {"worker_nice": int(nice), **({"encoder_threads": int(threads)} if threads else {})}
+        with shop.workers(1, **overrides):
+            idle = window(running, words, args.rate, args.seconds)
+            new_products = [{**event, "id": f"{worker}-{event['id']}"} for event in events]
+            before = _live_products(running)
+            shop.send(new_products, topic=f"{name}-b")
+            while _live_products(running) < before + BATCH:
                 time.sleep(0.2)
-            alone, beside, again = (window(one, words, rate, args.seconds) for rate in (0, args.rate, 0))
-        most = (alone.rate + again.rate) / 2
-        left = len(fresh) - (_live(one) - before)
-        times = [ms(some.answers, q) for some in (idle, beside) for q in (50, 99)]
+            alone_before, with_queries, alone_after = (
+                window(running, words, rate, args.seconds) for rate in (0, args.rate, 0)
+            )
+        rate_alone = (alone_before.rate + alone_after.rate) / 2
+        remaining = len(new_products) - (_live_products(running) - before)
+        times = [ms(measured.answers, q) for measured in (idle, with_queries) for q in (50, 99)]
         cells = [*(f"{time:.1f} ms" for time in times), f"{times[3] / times[1]:.2f} x"]
-        cells += [f"{number(most)}/s", f"{number(beside.rate)}/s", f"{100 * beside.rate / most:.0f} %"]
+        cells += [
+            f"{number(rate_alone)}/s",
+            f"{number(with_queries.rate)}/s",
+            f"{100 * with_queries.rate / rate_alone:.0f} %",
+        ]
         print(f"| nice {nice}, {threads or 'all'} threads | {' | '.join(cells)} |", flush=True)
-        if left <= 0:
-            print("\nThe back-fill ended before the queries did: give more --backlog.")
+        if remaining <= 0:
+            print("\nThe back-fill ended before the queries: give a larger --backlog.")
 
 
-def memory(one: RunningService, engine: int, words: Words, queries: int) -> None:
-    """Prints what service and index hold while so many queries are asked by a few clients at once."""
+def memory(running: RunningService, engine: int, words: Words, queries: int) -> None:
+    """Prints the memory of service and index while a few clients send `queries` queries."""
     print("\n| queries | service | index |")
     print("|---:|---:|---:|")
-    asked, told = 0, -1
-    while asked < queries:
-        asked += len(asyncio.run(closed_loop(one.port, CLIENTS[1], 5.0, words)))
-        if told < (told := 10 * asked // queries):
-            held = (psutil.Process(pid).memory_info().rss / 1e6 for pid in (one.pid, engine))
-            print(f"| {asked:,} | {' | '.join(f'{number(mb)} MB' for mb in held)} |", flush=True)
+    sent, printed = 0, -1
+    while sent < queries:
+        sent += len(asyncio.run(closed_loop(running.port, CLIENTS[1], 5.0, words)))
+        if printed < (printed := 10 * sent // queries):
+            resident_mb = (psutil.Process(pid).memory_info().rss / 1e6 for pid in (running.pid, engine))
+            print(f"| {sent:,} | {' | '.join(f'{number(mb)} MB' for mb in resident_mb)} |", flush=True)
 
 
-def _live(one: RunningService) -> int:
-    with urlopen(f"http://127.0.0.1:{one.port}/v1/status", timeout=30) as answer:
-        return int(json.load(answer)["products"])
+def _live_products(running: RunningService) -> int:
+    with urlopen(f"http://127.0.0.1:{running.port}/v1/status", timeout=30) as response:
+        return int(json.load(response)["products"])
 
 
 def _cpu(pid: int) -> float:
@@ -250,18 +266,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", type=Path, help="a catalogue: parquet, JSON lines, or a folder of them")
     parser.add_argument("--only", default=",".join(PHASES), help=f"of {', '.join(PHASES)}")
-    parser.add_argument("--products", type=int, default=40_057, help="products on the shelf")
-    parser.add_argument("--vectors", type=Path, help="the products' vectors, as benchmarks.index_reads keeps them")
-    parser.add_argument("--pid", type=int, help="of the index, where LIVESHELF_QDRANT_URL names one")
+    parser.add_argument("--products", type=int, default=40_057, help="products in the index")
+    parser.add_argument("--vectors", type=Path, help="the products' vectors, as benchmarks.index_reads writes them")
+    parser.add_argument("--pid", type=int, help="process of the index, if LIVESHELF_QDRANT_URL is set")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
-    parser.add_argument("--saturated", type=float, default=60.0, help="seconds of three times what can be answered")
-    parser.add_argument("--deadline", type=int, default=2000, help="milliseconds that a query gives while saturated")
-    parser.add_argument("--most", type=float, help="answers a second that are saturation, in place of what clients say")
-    parser.add_argument("--rate", type=float, default=10.0, help="queries a second beside a back-fill")
+    parser.add_argument("--saturated", type=float, default=60.0, help="seconds at three times the highest rate")
+    parser.add_argument("--deadline", type=int, default=2000, help="deadline of a query in ms while saturated")
+    parser.add_argument("--most", type=float, help="highest rate in answers a second, instead of measuring it")
+    parser.add_argument("--rate", type=float, default=10.0, help="queries a second during a back-fill")
     parser.add_argument(
         "--workers", nargs="+", default=["0", "5", "10", "19"], help="niceness, as in 10, or 10x1 threads"
     )
-    parser.add_argument("--queries", type=int, default=20_000, help="while memory is looked at")
+    parser.add_argument("--queries", type=int, default=20_000, help="queries to send while memory is measured")
     parser.add_argument("--backlog", type=int, default=8000, help="products of the back-fill")
     args = parser.parse_args()
     events = list(products(args.path, max(args.products, args.backlog)))
@@ -270,21 +286,21 @@ def main() -> None:
     with open_shop(load_settings(), photos=args.path) as shop, ExitStack() as stack:
         engine = args.pid or shop.meter.pids["engine"]
         asyncio.run(fill(shop, events[: args.products], rows))
-        alone = stack.enter_context(service(shop, "alone", query_batch=1))
-        gathered = stack.enter_context(service(shop, "gathered"))
+        unbatched = stack.enter_context(service(shop, "alone", query_batch_max_size=1))
+        batched = stack.enter_context(service(shop, "gathered"))
         only = args.only.split(",")
-        most = args.most
-        if "clients" in only or (most is None and {"overhead", "saturation"} & set(only)):
-            found = clients((alone, gathered), engine, words, args.seconds)
-            most = most or found
+        max_rate = args.most
+        if "clients" in only or (max_rate is None and {"overhead", "saturation"} & set(only)):
+            measured_rate = clients((unbatched, batched), engine, words, args.seconds)
+            max_rate = max_rate or measured_rate
         if "overhead" in only:
-            overhead(gathered, words, most, args.seconds)
+            overhead(batched, words, max_rate, args.seconds)
         if "saturation" in only:
-            saturation(gathered, words, most, args.saturated, args.deadline)
+            saturation(batched, words, max_rate, args.saturated, args.deadline)
         if "ingest" in only:
-            ingest(shop, gathered, words, events[: args.backlog], args)
+            ingest(shop, batched, words, events[: args.backlog], args)
         if "memory" in only:
-            memory(gathered, engine, words, args.queries)
+            memory(batched, engine, words, args.queries)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""A shop's mixed load for hours, and what memory the processes have meanwhile.
+"""A shop's mixed load for hours, with the memory of every process.
 
     python -m benchmarks.soak PATH --hours H --rate R [--workers W] [--csv FILE]
 
-Starts broker, engine and workers of its own. The first --products of the catalogue are loaded, then events come at
-random moments, R a second on average: price patches, puts that change nothing and new photos with titles (60/25/15), a
-few deletes, records that are no events and products whose photo is missing; a third of all through the back-fill topic.
-Every 10 s a row of the CSV file says what each process holds. At the end, also after Ctrl-C or SIGTERM, a table says
-memory after the warm-up, at the end and at its peak, its slope, and whether the counts are right; the exit code is 1
-where they are not.
+Starts its own broker, engine and workers. Loads the first --products of the catalogue, then sends events at random
+times, R a second on average:
+
+- 60 % price patches, 25 % puts that change nothing, 15 % new photos with titles;
+- a few deletes, invalid records, and products whose photo is missing.
+
+A third of all events goes through the back-fill topic. Every 10 s, the script writes each process's memory to the CSV
+file. At the end, and after Ctrl-C or SIGTERM, the script prints memory (after the warm-up, at the end, peak, slope) and
+compares counts. The exit code is 1 if a count is wrong.
 """
 
 from __future__ import annotations
@@ -48,28 +51,28 @@ BACKFILL_SHARE = 1 / 3
 
 @dataclass
 class Memory:
-    """Resident memory in MB by process, one row each time it was looked at; `seconds` since the start."""
+    """Resident memory in MB by process, one row per sample; `seconds` since the start."""
 
     names: tuple[str, ...]
     seconds: list[float] = field(default_factory=list)
     rows: list[list[float]] = field(default_factory=list)
 
     def look(self, pids: dict[str, int], seconds: float) -> list[float]:
-        """One more row; a process that has ended holds nothing."""
+        """Adds and returns a row; a process that has ended counts as 0 MB."""
         self.seconds.append(seconds)
         self.rows.append([_rss_mb(pids[name]) for name in self.names])
         return self.rows[-1]
 
     def table(self, warm_s: float) -> str:
-        """A table in markdown; what came before `warm_s` counts for the peak alone."""
+        """A table in markdown. Rows before `warm_s` count only for the peak."""
         lines = ["| memory, MB | after warm-up | at the end | peak | slope, MB/hour |", "|---|---:|---:|---:|---:|"]
         hours, mb = np.array(self.seconds) / 3600, np.array(self.rows)
         warm = hours >= warm_s / 3600
         for name, column in zip(self.names, mb.T, strict=True):
-            then, held = hours[warm], column[warm]
-            slope = np.polyfit(then, held, 1)[0] if len(held) > 2 else float("nan")
-            first = f"{held[0]:,.0f}" if len(held) else ""
-            lines.append(f"| {name} | {first} | {column[-1]:,.0f} | {column.max():,.0f} | {slope:+,.1f} |")
+            warm_hours, warm_mb = hours[warm], column[warm]
+            slope = np.polyfit(warm_hours, warm_mb, 1)[0] if len(warm_mb) > 2 else float("nan")
+            first_mb = f"{warm_mb[0]:,.0f}" if len(warm_mb) else ""
+            lines.append(f"| {name} | {first_mb} | {column[-1]:,.0f} | {column.max():,.0f} | {slope:+,.1f} |")
         return "\n".join(lines)
 
 
@@ -81,7 +84,7 @@ def _rss_mb(pid: int) -> float:
 
 
 class Soak:
-    """The load on an open shop, and what is watched meanwhile."""
+    """The load on an open shop, and its measurements."""
 
     def __init__(
         self, shop: Shop, changes: EventGenerator, workers: list[ChildProcess], *, stop: threading.Event
@@ -102,37 +105,37 @@ class Soak:
         return time.monotonic() - self._started
 
     def load(self) -> None:
-        """The catalogue as it is, through the back-fill topic; returns when it is applied."""
+        """Sends the catalogue through the back-fill topic; returns when it is applied."""
         topic = self.shop.settings.backfill_topic
         with Publisher(kafka_of(self.shop.settings), topic) as publisher:
-            for made in self.changes.whole():
-                publisher.send(made.key, made.value)
+            for event in self.changes.all_puts():
+                publisher.send(event.key, event.value)
             ends = publisher.flush()
         self.shop.wait(ends, topic=topic, watch=self.check)
         self.ends[topic] = ends
 
     def run(self, *, rate: float, seconds: float, file: Path, rng: random.Random) -> None:
-        """Sends at random moments, `rate` a second on average, until the time is over or `stop` is set."""
+        """Sends events at random times, `rate` a second on average, until the time is over or `stop` is set."""
         settings = self.shop.settings
         kafka = kafka_of(settings)
         with Publisher(kafka, settings.live_topic) as live, Publisher(kafka, settings.backfill_topic) as backfill:
-            watching = threading.Thread(target=self._watch, args=(file,), name="watch", daemon=True)
-            watching.start()
+            watcher = threading.Thread(target=self._watch, args=(file,), name="watch", daemon=True)
+            watcher.start()
             due = time.monotonic()
             end = due + seconds
             while due < end and not self._stop.wait(max(0.0, due - time.monotonic())):
                 self.late_s = max(self.late_s, time.monotonic() - due)
-                made = self.changes.draw(TROUBLED)
-                (backfill if rng.random() < BACKFILL_SHARE else live).send(made.key, made.value)
-                self.sent[made.kind] += 1
+                event = self.changes.draw(TROUBLED)
+                (backfill if rng.random() < BACKFILL_SHARE else live).send(event.key, event.value)
+                self.sent[event.kind] += 1
                 due += rng.expovariate(rate)
             self._stop.set()
-            watching.join()
+            watcher.join()
             for topic, publisher in ((settings.live_topic, live), (settings.backfill_topic, backfill)):
                 self.ends[topic] = self.ends.get(topic, {}) | publisher.flush()
 
     def check(self) -> None:
-        """Ends the run where a worker is gone or somebody asked."""
+        """Raises SystemExit if a worker has ended or a stop was requested."""
         for worker in self._workers:
             if (status := worker.poll()) is not None:
                 raise SystemExit(f"A worker ended with status {status}: {worker.tail()}")
@@ -140,7 +143,7 @@ class Soak:
             raise SystemExit("Stopped before the load began.")
 
     def applied(self) -> bool:
-        """Whether both lanes are committed up to what was sent, which is waited for."""
+        """Waits for both lanes. Returns whether they are committed up to the last event."""
         try:
             for topic, ends in self.ends.items():
                 self.shop.wait(ends, topic=topic, watch=self._alive)
@@ -151,15 +154,15 @@ class Soak:
 
     def _alive(self) -> None:
         if all(worker.poll() is not None for worker in self._workers):
-            raise SystemExit(f"No worker is left: {self._workers[0].tail()}")
+            raise SystemExit(f"No worker runs any more: {self._workers[0].tail()}")
 
     def _watch(self, file: Path) -> None:
         with file.open("w", newline="", encoding="utf-8") as out:
             rows = csv.writer(out)
             rows.writerow(["seconds", "sent", *(f"{name} MB" for name in self.memory.names)])
             while True:
-                held = self.memory.look(self._pids, self.seconds)
-                rows.writerow([f"{self.seconds:.1f}", self.sent.total(), *(f"{mb:.1f}" for mb in held)])
+                memory_mb = self.memory.look(self._pids, self.seconds)
+                rows.writerow([f"{self.seconds:.1f}", self.sent.total(), *(f"{mb:.1f}" for mb in memory_mb)])
                 out.flush()
                 if any(worker.poll() is not None for worker in self._workers):
                     print("A worker has ended.", file=sys.stderr)
@@ -169,8 +172,8 @@ class Soak:
                     return
 
 
-async def counted(shop: Shop) -> tuple[int, int]:
-    """Live products, and those of them whose photo is missing."""
+async def live_counts(shop: Shop) -> tuple[int, int]:
+    """The number of live products, and of live products whose photo is missing."""
     settings = shop.settings
     async with encoder_of(settings) as encoder:
         space = encoder.space
@@ -183,20 +186,20 @@ async def counted(shop: Shop) -> tuple[int, int]:
         await client.close()
 
 
-def counts(soak: Soak) -> bool:
-    """Prints what was counted; whether it is as it should be."""
+def check_counts(soak: Soak) -> bool:
+    """Prints expected and actual counts. Returns whether they agree."""
     settings = soak.shop.settings
     applied = soak.applied()
-    live, missing = asyncio.run(counted(soak.shop))
-    held = sum(1 for _ in read_quarantine(kafka_of(settings), settings.quarantine_topic))
+    live, missing = asyncio.run(live_counts(soak.shop))
+    quarantined = sum(1 for _ in read_quarantine(kafka_of(settings), settings.quarantine_topic))
     changes = soak.changes
     pairs = {"live": (live, changes.live), "photo missing": (missing, len(changes.no_photo))}
-    pairs["quarantined"] = (held, changes.bad)
-    print("\n| counted | there | should be |\n|---|---:|---:|")
-    for name, (there, wanted) in pairs.items():
-        print(f"| {name} | {there:,} | {wanted:,} |")
+    pairs["quarantined"] = (quarantined, changes.bad)
+    print("\n| counted | actual | expected |\n|---|---:|---:|")
+    for name, (actual, expected) in pairs.items():
+        print(f"| {name} | {actual:,} | {expected:,} |")
     print(f"| committed to the end | {'yes' if applied else 'no'} | yes |")
-    return applied and all(there == wanted for there, wanted in pairs.values())
+    return applied and all(actual == expected for actual, expected in pairs.values())
 
 
 def main() -> int:
@@ -226,12 +229,14 @@ def main() -> int:
         loaded_s = soak.seconds
         print(f"{args.products:,} products loaded in {loaded_s:.0f} s; the load begins", file=sys.stderr, flush=True)
         soak.run(rate=args.rate, seconds=seconds, file=args.csv, rng=rng)
-        ran_s = soak.seconds - loaded_s
-        warm_s = loaded_s + (warm_s if ran_s > warm_s else 0.15 * ran_s)
-        print(f"{soak.sent.total():,} events in {ran_s:,.0f} s, {number(soak.sent.total() / ran_s)} a second, ", end="")
+        load_s = soak.seconds - loaded_s
+        warm_s = loaded_s + (warm_s if load_s > warm_s else 0.15 * load_s)
+        print(
+            f"{soak.sent.total():,} events in {load_s:,.0f} s, {number(soak.sent.total() / load_s)} a second, ", end=""
+        )
         print(f"the sender at most {soak.late_s:.2f} s late:", ", ".join(f"{k} {n:,}" for k, n in soak.sent.items()))
         print(f"\n{soak.memory.table(warm_s)}")
-        return 0 if counts(soak) else 1
+        return 0 if check_counts(soak) else 1
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""What a tower costs by the shape of the call before, and a query by what it is padded to: CPU of one thread.
+"""CPU time of a tower by the shape of the call before, and of a query by its padding, on one thread.
 
     python -m benchmarks.tower_shapes [--rounds 30] [--precision auto|int8|float32]
 
-Other lengths and batches come between where "another" is said. Queries have three to ten tokens, drawn at random.
+In the columns "another", a call of another length and batch size comes between. Queries have three to ten
+random tokens.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from liveshelf.wiring.encoder import runtime_policy_of
 
 PRODUCTS = (1, 2, 4, 8, 16)
 TITLE = 11  # tokens
-OTHERS = ((3, 9), (5, 10), (6, 12), (7, 13))  # products and tokens of the calls between
+OTHERS = ((3, 9), (5, 10), (6, 12), (7, 13))  # products and tokens of the calls in between
 PADDED = {"its own": (), "8 or 16": (8, 16), "12 or 16": (12, 16), "16": (16,)}
 
 
 class Towers:
-    """The towers of `builtin:small`, and drawn inputs for them."""
+    """The towers of `builtin:small`, and random inputs for them."""
 
     def __init__(self, settings: Settings) -> None:
         self.shape = shape_of(BUILTIN)
@@ -46,7 +47,7 @@ class Towers:
         self.draw = np.random.default_rng(0)
 
     def calls(self, products: int, tokens: int) -> dict[str, tuple[Tower, tuple[Array, ...]]]:
-        """Each tower, and inputs of that shape."""
+        """Each tower with inputs of that shape."""
         ids, seen = self.draw.integers(1000, 30_000, (products, tokens)), np.ones((products, tokens), np.bool_)
         side = self.shape.photo_side
         photos = self.draw.integers(0, 256, (products, side, side, 3), dtype=np.uint8)
@@ -61,11 +62,11 @@ def by_shape(towers: Towers, rounds: int) -> None:
     for n in range(1 + rounds):
         for products in PRODUCTS:
             others = towers.calls(*OTHERS[n % len(OTHERS)])
-            for name, (tower, given) in towers.calls(products, TITLE).items():
-                for before, (_, between) in (("same", (tower, given)), ("another", others[name])):
+            for name, (tower, inputs) in towers.calls(products, TITLE).items():
+                for before, (_, between) in (("same", (tower, inputs)), ("another", others[name])):
                     tower(*between)
                     began = time.thread_time()
-                    tower(*given)
+                    tower(*inputs)
                     took[name, products, before].append(1000 * (time.thread_time() - began))
     print("| products | text: same, another | photo | the three vectors |\n|---:|---:|---:|---:|")
     for products in PRODUCTS:
@@ -98,7 +99,7 @@ def main() -> None:
     options = parser.parse_args()
     towers = Towers(load_settings(encoder_threads=1, precision=options.precision))
     print(f"{towers.says}, one thread\n")
-    with ThreadPoolExecutor(1) as thread:  # the main thread would hand each call over to another
+    with ThreadPoolExecutor(1) as thread:  # on the main thread, each call would be handed to another thread
         thread.submit(by_shape, towers, options.rounds).result()
         thread.submit(by_padding, towers, options.rounds).result()
 

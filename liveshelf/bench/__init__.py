@@ -1,1 +1,1 @@
-"""Measurements of the whole path on this machine, by `liveshelf bench` and by the scripts in benchmarks/."""
+"""Measures the whole path on this machine, for `liveshelf bench` and the scripts in benchmarks/."""

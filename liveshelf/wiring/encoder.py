@@ -1,4 +1,4 @@
-"""What the worker and the search service share: the encoder, and the policies of photos and collection."""
+"""Builds what the worker and the search service share: the encoder, and the policies of images and collection."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def image_policy_of(settings: Settings) -> ImagePolicy:
 
 
 def public_image_policy_of(settings: Settings) -> ImagePolicy:
-    """What a stranger's query may name: the public internet alone, and no photo that was kept for the catalogue."""
+    """The policy for images that a query names: public addresses only, and no cached photo of the catalogue."""
     limits = image_policy_of(settings)
     open_to_all = ImagePolicy()
     return replace(
@@ -66,7 +66,7 @@ def _cache_policy_of(settings: Settings) -> HttpCachePolicy | None:
 
 def encode_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) -> EncodePolicy:
     return EncodePolicy(
-        batch=32 if settings.device == "cpu" else 256,  # larger ones leave a core's cache, and are slower
+        batch=32 if settings.device == "cpu" else 256,  # larger batches exceed a core's cache and are slower
         forwards=forwards,
         nice=nice,
         queries=QueryBatchPolicy(words=settings.query_batch_max_size),
@@ -96,36 +96,36 @@ def graph_policy_of(settings: Settings) -> GraphPolicy:
     )
 
 
-def find_policy_of(settings: Settings) -> QueryPolicy:
+def query_policy_of(settings: Settings) -> QueryPolicy:
     return QueryPolicy(parent=ATTRIBUTE + settings.parent_attribute)
 
 
 def forwards_of(settings: Settings) -> int:
-    """How many forwards at once make the most of the device.
+    """How many concurrent forwards use the device best.
 
-    On a CPU several, each on its share of the cores: the threads of one forward wait for each other after every
-    operation, for longest where something else runs on one of their cores.
+    A CPU runs several, each on its share of the cores. The threads of one forward wait for each other after every
+    operation, and wait longest if another process runs on one of their cores.
     """
     return min(MOST_FORWARDS, _cores(settings)) if settings.device == "cpu" else 1
 
 
 def runtime_policy_of(settings: Settings, *, forwards: int = 1, nice: int = 0) -> RuntimePolicy:
     threads = max(1, _cores(settings) // forwards)
-    kept = settings.cache_dir.expanduser() / "towers"
+    towers_dir = settings.cache_dir.expanduser() / "towers"
     return RuntimePolicy(
-        settings.runtime, kept, forwards=forwards, threads=threads, nice=nice, precision=settings.precision
+        settings.runtime, towers_dir, forwards=forwards, threads=threads, nice=nice, precision=settings.precision
     )
 
 
 def model_of(settings: Settings, name: str | None = None, *, forwards: int = 1, nice: int = 0) -> Model:
-    """The model of the settings, or of that name, which so many forwards at once share the cores for. Raises Misuse."""
+    """Loads the model `name`, or the settings' model, for `forwards` that share the cores. Raises Misuse."""
     runtime = runtime_policy_of(settings, forwards=forwards, nice=nice)
     threads = settings.encoder_threads if forwards == 1 else runtime.threads
     return load(name or settings.model, device=settings.device, threads=threads, runtime=runtime)
 
 
 def query_threads_of(settings: Settings) -> int:
-    """For a forward of queries half of the cores: one is too short to be worth more, and the answers need theirs."""
+    """Threads of a query's forward: half of the cores. A forward is too short for more, and responses need the rest."""
     return settings.encoder_threads or max(1, _cores(settings) // 2)
 
 
@@ -134,10 +134,10 @@ def _cores(settings: Settings) -> int:
 
 
 @contextmanager
-def loading(settings: Settings, *, forwards: int | None = None, nice: int = 0) -> Iterator[Future[Model]]:
-    """The model of the settings, loaded in a thread, for `encoder_of`; what else a process imports it imports beside.
+def load_in_background(settings: Settings, *, forwards: int | None = None, nice: int = 0) -> Iterator[Future[Model]]:
+    """Loads the settings' model in a thread, for `encoder_of`, while the process imports its other modules.
 
-    Half of what a start computes is the model's, and most of that needs no interpreter.
+    Loading the model is half of the start's CPU time, and most of it does not need the interpreter.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="loading") as thread:
         yield thread.submit(model_of, settings, forwards=forwards or forwards_of(settings), nice=nice)
@@ -147,14 +147,14 @@ def loading(settings: Settings, *, forwards: int | None = None, nice: int = 0) -
 async def encoder_of(
     settings: Settings, *, forwards: int | None = None, nice: int = 0, model: Future[Model] | None = None
 ) -> AsyncIterator[EncoderService]:
-    """The model of the settings, loaded, with the photos it may fetch; one forward at once answers a query soonest.
+    """Yields an encoder with the settings' model and image fetcher. One forward at a time gives the lowest latency.
 
-    `model` is one that `loading` began to load with the same settings, `forwards` and `nice`.
+    `model` is the result of `load_in_background` with the same settings, `forwards` and `nice`.
     """
     forwards = forwards or forwards_of(settings)
     async with AsyncExitStack() as stack:
         images = await stack.enter_async_context(ImageFetcher(image_policy_of(settings)))
         if model is None:
-            model = stack.enter_context(loading(settings, forwards=forwards, nice=nice))
+            model = stack.enter_context(load_in_background(settings, forwards=forwards, nice=nice))
         policy = encode_policy_of(settings, forwards=forwards, nice=nice)
         yield await stack.enter_async_context(EncoderService(await asyncio.wrap_future(model), images, policy))

@@ -1,4 +1,4 @@
-"""Settings to where Kafka is and what its topics are called."""
+"""Settings to the configuration of Kafka's connection and topics."""
 
 from __future__ import annotations
 

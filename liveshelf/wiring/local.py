@@ -46,7 +46,7 @@ class LocalShelf:
 
     @property
     def url(self) -> str:
-        """Where the search service answers."""
+        """The base URL of the search service."""
         port = json.loads(self._ready_file("serve").read_text("utf-8"))["port"]
         return f"http://{self.settings.search_host}:{port}"
 

@@ -1,4 +1,4 @@
-"""Settings to what they add to the contract of the events."""
+"""Settings to the configuration of the event parser."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from catalog.events.parser import ParserConfig
 from liveshelf.settings import Settings
 
 
-def contract_of(settings: Settings) -> ParserConfig:
-    """What the settings add to the contract. Raises InvalidInput where the mapping cannot be read."""
+def parser_config_of(settings: Settings) -> ParserConfig:
+    """The parser's default tenant, mapping and version limit. Raises InvalidInput if the mapping cannot be read."""
     return ParserConfig(
         tenant=settings.default_tenant,
         mapping=_mapping(settings.mapping_file) if settings.mapping_file else None,

@@ -1,4 +1,4 @@
-"""Photos that are files no worker may read: found by its title alone, a product would hardly be missed."""
+"""Warns about image files that no worker may read: those products would be searchable by title only, unnoticed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streams.publish.catalogue_files import BadRow, CatalogueRow
 
 
 class UnreadableFiles:
-    """Photos that events name as files which these settings do not let a worker read."""
+    """Counts products whose `file:` images lie outside the roots that the settings allow."""
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self._roots = [root.resolve() for root in roots]
@@ -26,8 +26,8 @@ class UnreadableFiles:
             self._products += 1
             self._folder = self._folder or closed[0].parent
 
-    def told(self) -> list[str]:
-        """A sentence, where there are some."""
+    def warnings(self) -> list[str]:
+        """One sentence if there are such products, else none."""
         if self._folder is None:
             return []
         return [

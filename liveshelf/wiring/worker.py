@@ -1,4 +1,4 @@
-"""The worker, of all its parts."""
+"""Builds and runs the worker: Kafka consumers, encoder, index writer and image retries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from indexer import QdrantImageRetryQueue, QdrantWriter, RequestPolicy, connect,
 from liveshelf.settings import Settings, secret
 from liveshelf.wiring.encoder import collection_policy_of, encoder_of
 from liveshelf.wiring.kafka import kafka_of, topics_of
-from liveshelf.wiring.parser_config import contract_of
+from liveshelf.wiring.parser_config import parser_config_of
 from resilience.atomic_files import write_atomically
 from streams.config import BatchPolicy, StallPolicy, WorkerPolicy
 from streams.pipeline.pipeline import Pipeline
@@ -34,14 +34,14 @@ READY_POLL_S = 0.2
 
 
 async def run_ingest(settings: Settings, model: Future[Model] | None = None, *, standby: bool = False) -> int:
-    """The worker: both topics to the index until SIGTERM. Returns the exit code of the process.
+    """Indexes both topics until SIGTERM. Returns the exit code of the process.
 
     `model` and `standby` are as in `worker_of`.
     """
     async with AsyncExitStack() as stack:
         worker, _ = await stack.enter_async_context(worker_of(settings, model, standby=standby))
         if settings.ready_file is not None:
-            await stack.enter_async_context(_told(settings.ready_file, lambda: worker.ready))
+            await stack.enter_async_context(_maintain_ready_file(settings.ready_file, lambda: worker.ready))
         return await run_worker(worker)
 
 
@@ -49,12 +49,12 @@ async def run_ingest(settings: Settings, model: Future[Model] | None = None, *, 
 async def worker_of(
     settings: Settings, model: Future[Model] | None = None, *, standby: bool = False
 ) -> AsyncIterator[tuple[Worker, EncoderService]]:
-    """A worker that is yet to be run, and the encoder it shares between its lanes.
+    """Yields a worker that does not run yet, and the encoder that its lanes share.
 
-    `model` is what `liveshelf.wiring.loading` began to load, with the settings' `nice`. Topics and collection exist
-    when this has entered. A `standby` worker fills the collection of its model while the alias serves another one.
-    Raises Unavailable if broker or index do not answer, and FatalError if another model's collection is served and
-    this is no standby.
+    `model` is the result of `load_in_background` with the settings' `worker_nice`. The topics and the collection exist
+    on entry. A `standby` worker fills the collection of its model while the alias serves another collection.
+    Raises Unavailable if the broker or the index does not answer. Raises FatalError if the alias serves another model's
+    collection and `standby` is False.
     """
     kafka, topics, timeout = kafka_of(settings), topics_of(settings), settings.qdrant_timeout_seconds
     async with AsyncExitStack() as stack:
@@ -68,15 +68,15 @@ async def worker_of(
         index = QdrantWriter(client, collection=collection, space=encoder.space, policy=requests)
         quarantine = await stack.enter_async_context(KafkaQuarantine(kafka, topics))
         policy = IngestPolicy(
-            parser=contract_of(settings),
+            parser=parser_config_of(settings),
             reject_limit=RejectLimit(max_share=settings.reject_max_share, min_count=settings.reject_min_count),
-            image_retry=repair_policy_of(settings),
+            image_retry=image_retry_policy_of(settings),
         )
         batch = BatchPolicy(max_records=settings.batch_max_records, within_s=settings.batch_max_wait_seconds)
 
-        def lane(name: str, turn: Priority) -> Pipeline[IngestBatch]:
-            way = encoder.lane(turn)
-            ingest = Ingest(index=index, encoder=way, quarantine=quarantine, policy=policy, clock=time.time)
+        def lane(name: str, priority: Priority) -> Pipeline[IngestBatch]:
+            product_encoder = encoder.lane(priority)
+            ingest = Ingest(index=index, encoder=product_encoder, quarantine=quarantine, policy=policy, clock=time.time)
             return Pipeline(ingest, lane=name, batch=batch)
 
         lanes = {topics.live: lane("live", Priority.LIVE), topics.backfill: lane("back-fill", Priority.BACKFILL)}
@@ -96,29 +96,29 @@ async def worker_of(
         yield Worker(kafka, lanes, policy=limits, background=[repair.run] if settings.image_retry else []), encoder
 
 
-def repair_policy_of(settings: Settings) -> ImageRetryPolicy:
+def image_retry_policy_of(settings: Settings) -> ImageRetryPolicy:
     return ImageRetryPolicy(delays_s=settings.image_retry_delays_seconds if settings.image_retry else ())
 
 
 @asynccontextmanager
-async def _told(file: Path, ready: Callable[[], bool]) -> AsyncIterator[None]:
-    """While inside, the file is there exactly while `ready()` holds."""
+async def _maintain_ready_file(file: Path, ready: Callable[[], bool]) -> AsyncIterator[None]:
+    """While entered, the file exists exactly while `ready()` is true."""
 
-    async def tell() -> None:
-        told = False
+    async def poll() -> None:
+        written = False
         while True:
-            if ready() != told:
-                told = not told
-                await asyncio.to_thread(_write, file, told)
+            if ready() != written:
+                written = not written
+                await asyncio.to_thread(_write, file, written)
             await asyncio.sleep(READY_POLL_S)
 
-    teller = asyncio.create_task(tell())
+    poller = asyncio.create_task(poll())
     try:
         yield
     finally:
-        teller.cancel()
+        poller.cancel()
         with suppress(asyncio.CancelledError):
-            await teller
+            await poller
         await asyncio.to_thread(_write, file, False)
 
 

@@ -7,7 +7,7 @@ import pytest
 from catalog.errors import InvalidInput
 from catalog.ingest.image_retry import ImageRetryPolicy
 from liveshelf.settings import Settings, environment, load_settings, unknown_variables
-from liveshelf.wiring.worker import repair_policy_of
+from liveshelf.wiring.worker import image_retry_policy_of
 
 
 def test_the_defaults_are_for_one_machine():
@@ -155,9 +155,9 @@ def test_a_name_that_is_no_setting_is_an_error_of_the_program():
 
 
 def test_photos_are_tried_again_after_waits_that_can_be_set(monkeypatch: pytest.MonkeyPatch):
-    assert repair_policy_of(load_settings()) == ImageRetryPolicy()
+    assert image_retry_policy_of(load_settings()) == ImageRetryPolicy()
     monkeypatch.setenv("LIVESHELF_IMAGE_RETRY_DELAYS_SECONDS", "1, 2.5")
-    assert repair_policy_of(load_settings()).delays_s == (1, 2.5)
-    assert repair_policy_of(load_settings(image_retry=False)).delays_s == ()
+    assert image_retry_policy_of(load_settings()).delays_s == (1, 2.5)
+    assert image_retry_policy_of(load_settings(image_retry=False)).delays_s == ()
     with pytest.raises(InvalidInput, match="LIVESHELF_IMAGE_RETRY_DELAYS_SECONDS"):
         load_settings(image_retry_delays_seconds="1,soon")

@@ -1,7 +1,8 @@
-"""The yardstick: a Faust pipeline as one writes it in an afternoon.
+"""The baseline: a simple Faust pipeline.
 
-Every change is a whole product. It is decoded, encoded and written, 64 at a time, one step after the other: no
-versions, no fingerprints, nothing overlaps. The model, the photos and the broker's settings are liveshelf's own.
+Every change is a full product. The pipeline decodes, encodes and writes 64 products at a time, one step after the
+other. It has no versions, no fingerprints and no overlap of steps. Model, image fetcher and broker settings are
+liveshelf's own.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from liveshelf.wiring.encoder import image_policy_of, model_of
 
 TAKE = 64
 WITHIN_S = 0.5
-COMMIT_EVERY_S = 1.0  # as liveshelf's worker, so that waiting for offsets costs both the same
+COMMIT_EVERY_S = 1.0  # as in liveshelf's worker, so that waiting for offsets costs both the same
 
 
 class SimpleEncoder:
-    """Titles and photos to vectors."""
+    """Encodes titles and photos to vectors."""
 
     def __init__(self, settings: Settings) -> None:
         self._policy = image_policy_of(settings)
@@ -38,7 +39,7 @@ class SimpleEncoder:
         self.model: Model = model_of(settings)
 
     async def __call__(self, events: Sequence[dict[str, Any]]) -> list[dict[str, Any] | None]:
-        """The named vectors of each product; None where one is not finite."""
+        """The named vectors of each product; None if a vector is not finite."""
         inputs = await asyncio.gather(*(self._read(event) for event in events))
         return await asyncio.to_thread(self._forward, inputs)
 
@@ -59,7 +60,7 @@ class SimpleEncoder:
 
 
 async def create_collection(settings: Settings, model: Model) -> None:
-    """An empty collection for the model's vectors."""
+    """Creates an empty collection for the model's vectors."""
     client = connect(
         settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=settings.qdrant_timeout_seconds
     )
@@ -71,8 +72,8 @@ async def create_collection(settings: Settings, model: Model) -> None:
     await client.close()
 
 
-def create_app(settings: Settings, encoding: SimpleEncoder, ready: Path) -> faust.App:
-    """The application; the file `ready` is there once it has its partitions."""
+def create_app(settings: Settings, encoder: SimpleEncoder, ready: Path) -> faust.App:
+    """The Faust application. It creates the file `ready` when it has its partitions."""
     app = faust.App(
         settings.kafka_group_id,
         broker=f"kafka://{settings.kafka_bootstrap_servers}",
@@ -93,7 +94,7 @@ def create_app(settings: Settings, encoding: SimpleEncoder, ready: Path) -> faus
             events = [json.loads(value) for value in values]
             points = [
                 models.PointStruct(id=str(uuid.uuid5(uuid.NAMESPACE_URL, event["id"])), vector=vectors, payload=event)
-                for event, vectors in zip(events, await encoding(events), strict=True)
+                for event, vectors in zip(events, await encoder(events), strict=True)
                 if vectors is not None
             ]
             await qdrant.upsert(settings.collection, points, wait=True)
@@ -107,13 +108,13 @@ def create_app(settings: Settings, encoding: SimpleEncoder, ready: Path) -> faus
 
 
 def main() -> None:
-    """Runs until SIGTERM. Address, topic, group, collection and the ready file are those of the LIVESHELF_ settings."""
+    """Runs until SIGTERM. Address, topic, group, collection and ready file come from the LIVESHELF_ settings."""
     settings = load_settings()
     if settings.ready_file is None:
-        raise SystemExit("Name the file that says it is ready: LIVESHELF_READY_FILE.")
-    encoding = SimpleEncoder(settings)
-    asyncio.run(create_collection(settings, encoding.model))
-    faust.Worker(create_app(settings, encoding, settings.ready_file), loglevel="WARNING").execute_from_commandline()
+        raise SystemExit("LIVESHELF_READY_FILE is not set: set it to the path of the ready file.")
+    encoder = SimpleEncoder(settings)
+    asyncio.run(create_collection(settings, encoder.model))
+    faust.Worker(create_app(settings, encoder, settings.ready_file), loglevel="WARNING").execute_from_commandline()
 
 
 if __name__ == "__main__":

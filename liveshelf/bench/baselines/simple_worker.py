@@ -1,4 +1,4 @@
-"""The straightforward pipeline beside a shop: a topic, a group and a collection of its own on the same parts."""
+"""Runs the baseline pipeline on a shop's broker and index, with its own topic, group and collection."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from liveshelf.settings import Settings
 from liveshelf.wiring.kafka import kafka_of, topics_of
 from streams.topics import create_topics
 
-STRAIGHT = "straightforward"
+BASELINE = "straightforward"
 
 
 @contextmanager
 def straightforward(shop: Shop) -> Iterator[tuple[Settings, ChildProcess]]:
-    """The pipeline's settings and its process, ready. Raises Hopeless where it does not start."""
-    name = f"{shop.settings.live_topic}-{STRAIGHT}"
-    ready = shop.folder / f"{STRAIGHT}.ready"
-    told = {
+    """Yields the baseline's settings and its ready process. Raises FatalError if it does not start."""
+    name = f"{shop.settings.live_topic}-{BASELINE}"
+    ready = shop.folder / f"{BASELINE}.ready"
+    overrides = {
         "live_topic": name,
         "kafka_group_id": name,
-        "collection": f"{shop.settings.collection}--{STRAIGHT}",
+        "collection": f"{shop.settings.collection}--{BASELINE}",
         "ready_file": ready,
     }
-    settings = shop.settings.model_copy(update=told)
+    settings = shop.settings.model_copy(update=overrides)
     create_topics(kafka_of(settings), replace(topics_of(settings), live=name))
     with shop.child(
-        STRAIGHT, "-m", "liveshelf.bench.baselines.simple_pipeline", ready=ready, settings=settings
+        BASELINE, "-m", "liveshelf.bench.baselines.simple_pipeline", ready=ready, settings=settings
     ) as child:
         yield settings, child

@@ -1,4 +1,4 @@
-"""A catalogue's products as events, and the encoder alone on them."""
+"""A catalogue's products as events, and the rate of the encoder alone on them."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ BATCH = 64
 
 
 def products(path: Path, limit: int | None = None, *, version: int = 1) -> Iterator[Event]:
-    """The catalogue's first products as put events of this version.
+    """The catalogue's first `limit` products as put events of this version, all of one tenant.
 
-    Rows that are none are left out, and those whose id has been there; all are of one tenant.
+    Skips rows that are not valid products, and rows that repeat an id.
     """
-    return islice(_once(path, version), limit)
+    return islice(_without_repeats(path, version), limit)
 
 
-def _once(path: Path, version: int) -> Iterator[Event]:
+def _without_repeats(path: Path, version: int) -> Iterator[Event]:
     seen: set[str] = set()
     for row in Catalogue(path, version=version):
         if isinstance(row, CatalogueRow) and (id_ := str(row.event["id"])) not in seen:
-            event = {name: said for name, said in row.event.items() if name != "tenant"} | {"version": version}
+            event = {name: value for name, value in row.event.items() if name != "tenant"} | {"version": version}
             if _content(event) is not None:
                 seen.add(id_)
                 yield event
 
 
 class PrefetchedImages:
-    """The photos of a catalogue, fetched before anything is measured."""
+    """A catalogue's photos, fetched before the measurement starts."""
 
     def __init__(self) -> None:
         self._photos: dict[str, bytes] = {}
 
     async def load(self, settings: Settings, items: Sequence[Content]) -> Sequence[Content]:
-        """Fetches the first photo of each item that can be had; the items again, with that one alone."""
+        """Fetches each item's first available photo. Returns the items with only that photo."""
         async with ImageFetcher(image_policy_of(settings)) as images:
             return [replace(item, images=await self._first(images, item.images)) for item in items]
 
     async def fetch(self, url: str) -> bytes:
-        """As an ImageSource."""
+        """Implements ImageSource."""
         if url not in self._photos:
-            raise ImageProblem(ImageState.MISSING, "it was not fetched")
+            raise ImageProblem(ImageState.MISSING, "not fetched before the measurement")
         return self._photos[url]
 
     async def _first(self, images: ImageFetcher, urls: Sequence[str]) -> tuple[str, ...]:
@@ -75,14 +75,14 @@ def contents(events: Iterable[Event]) -> list[Content]:
 
 
 def _content(event: Event) -> Content | None:
-    """None for what is no put."""
+    """The content of a put; None for other events."""
     parsed = parse(Record(None, json.dumps(event).encode(), "", 0, 0, 0), ParserConfig())
     put = parsed.change if isinstance(parsed, ParsedEvent) else None
     return put.product.content if isinstance(put, Put) else None
 
 
 async def encode_rate(settings: Settings, items: Sequence[Content]) -> float:
-    """Items a second of the encoder alone, photos fetched and decoded: no Kafka, no index, batch after batch."""
+    """Items a second of the encoder alone, batch after batch, with fetching and decoding; no Kafka and no index."""
     async with encoder_of(settings) as encoder:
         started = time.perf_counter()
         for start in range(0, len(items), BATCH):

@@ -1,4 +1,4 @@
-"""A worker inside this process, so that what it did can be read off it."""
+"""Runs a worker inside this process and reads its counters."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ LOOK_EVERY_S = 0.005
 
 @dataclass(frozen=True, slots=True)
 class InProcessWorker:
-    """What a worker did: `seconds` from its first record on, and what encoder and lanes counted."""
+    """A worker's run: `seconds` since its first record, and the counters of encoder and lanes."""
 
     seconds: float
     forwards: int
     forward_seconds: float
     encoded: int
-    tallies: Sequence[LaneStats]
+    lane_stats: Sequence[LaneStats]
 
     @property
     def records(self) -> int:
-        return sum(tally.records for tally in self.tallies)
+        return sum(stats.records for stats in self.lane_stats)
 
     def stage(self, name: str) -> float:
         """Seconds of a stage, summed over the batches of all lanes."""
-        return sum(tally.seconds.get(name, 0.0) for tally in self.tallies)
+        return sum(stats.seconds.get(name, 0.0) for stats in self.lane_stats)
 
 
 async def run_in_process(shop: Shop, settings: Settings, ends: Ends) -> InProcessWorker:
-    """Runs a worker with these settings, whose group is new, over the live topic up to these ends."""
+    """Runs a worker with these settings over the live topic up to `ends`. Its consumer group must be new."""
     async with worker_of(settings) as (worker, encoder):
         running = asyncio.create_task(worker.run())
         try:
-            seconds = await _applying(worker, running, records=sum(ends.values()))
+            seconds = await _seconds_to_apply(worker, running, records=sum(ends.values()))
             await asyncio.to_thread(shop.wait, ends, group=settings.kafka_group_id)
         finally:
             worker.stop()
             await running
-        tallies = tuple(lane.stats for lane in worker.lanes)
-        return InProcessWorker(seconds, encoder.forwards, encoder.forward_seconds, encoder.encoded, tallies)
+        lane_stats = tuple(lane.stats for lane in worker.lanes)
+        return InProcessWorker(seconds, encoder.forwards, encoder.forward_seconds, encoder.encoded, lane_stats)
 
 
-async def _applying(worker: Worker, running: asyncio.Task[None], *, records: int) -> float:
-    """Seconds from the first record taken until so many are acknowledged; looked at every few milliseconds."""
+async def _seconds_to_apply(worker: Worker, running: asyncio.Task[None], *, records: int) -> float:
+    """Seconds from the first received record until `records` are acknowledged, polled every few milliseconds."""
     started = None
     while sum(lane.stats.records for lane in worker.lanes) < records:
         if running.done():

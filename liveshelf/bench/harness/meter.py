@@ -1,4 +1,4 @@
-"""What processes use: the largest resident memory, and seconds of CPU."""
+"""Measures peak resident memory and CPU seconds of processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOOK_EVERY_S = 0.25
 
 
 class Meter:
-    """Watches processes by name while it is entered. What a process used before it was watched does not count."""
+    """Watches processes by name while entered. CPU time before a process was added does not count."""
 
     def __init__(self) -> None:
         self.peak_mb: dict[str, float] = {}
@@ -24,7 +24,7 @@ class Meter:
         self._thread = threading.Thread(target=self._watch, name="meter", daemon=True)
 
     def add(self, name: str, pid: int) -> None:
-        """Watches one more process; a name that was there before now means this process."""
+        """Watches one more process. A repeated name replaces the earlier process."""
         process = psutil.Process(pid)
         with self._lock:
             self._watched[name] = (process, _cpu_s(process))
@@ -33,12 +33,12 @@ class Meter:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The processes that are watched."""
+        """The process id of each watched name."""
         return {name: process.pid for name, (process, _) in self._watched.items()}
 
     @property
     def cpu_s(self) -> dict[str, float]:
-        """Seconds of CPU of each process since it was added; of one that has ended, as last seen."""
+        """CPU seconds of each process since it was added; the last known value for an ended process."""
         self._look()
         return dict(self._used)
 

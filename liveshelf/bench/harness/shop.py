@@ -1,4 +1,4 @@
-"""A shop to measure: broker, engine and topics of its own in a temporary folder, and workers when asked for."""
+"""A shop to measure: its own broker, engine and topics in a temporary folder, and workers on demand."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Ends = Mapping[int, int]
 
 
 class Shop:
-    """The parts that run: `settings` say where, `meter` what they use. Made by `open_shop`."""
+    """The running processes: `settings` has their addresses, `meter` their use of memory and CPU. See `open_shop`."""
 
     def __init__(self, settings: Settings, folder: Path, meter: Meter) -> None:
         self.settings = settings
@@ -43,22 +43,23 @@ class Shop:
 
     @contextmanager
     def workers(self, count: int = 1, **overrides: object) -> Iterator[list[ChildProcess]]:
-        """Worker processes, ready; `overrides` are settings of theirs. Raises FatalError where one does not start."""
+        """Yields ready worker processes with these settings. Raises FatalError if one does not start."""
         with ExitStack() as stack:
             yield [stack.enter_context(self._worker(n, overrides)) for n in range(1, count + 1)]
 
     @contextmanager
     def child(self, name: str, *argv: str, ready: Path, settings: Settings | None = None) -> Iterator[ChildProcess]:
-        """A Python process (`argv` follows the interpreter), once the file `ready` is there; stopped on leaving.
+        """Yields a Python process (`argv` follows the interpreter) once the file `ready` exists; stops it on exit.
 
-        Its settings are the shop's unless others are given; its log is NAME.log in the shop's folder.
+        Its settings default to the shop's. Its log is NAME.log in the shop's folder. Raises FatalError if it does not
+        start.
         """
-        given = settings or self.settings
+        child_settings = settings or self.settings
         command = Command(
             [sys.executable, *argv],
-            env=environment(given),
+            env=environment(child_settings),
             log=self.folder / f"{name}.log",
-            grace=given.drain_timeout_seconds,
+            grace=child_settings.drain_timeout_seconds,
         )
         child = ChildProcess(command)
         try:
@@ -70,7 +71,7 @@ class Shop:
             child.stop()
 
     def send(self, events: Iterable[Event], *, topic: str | None = None) -> tuple[int, Ends]:
-        """Publishes events, to the live topic if no other is named: how many, and the topic's ends after them."""
+        """Publishes events to `topic`, by default the live topic. Returns their number and the topic's end offsets."""
         sent = 0
         with Publisher(kafka_of(self.settings), topic or self.settings.live_topic) as publisher:
             for event in events:
@@ -81,9 +82,9 @@ class Shop:
     def wait(
         self, ends: Ends, *, topic: str | None = None, group: str | None = None, watch: Callable[[], None] | None = None
     ) -> None:
-        """Returns when the group, the shop's if no other is named, has committed up to these ends.
+        """Returns when the consumer group, by default the shop's, has committed up to `ends`.
 
-        `watch` is called now and then meanwhile: it raises where waiting is no use.
+        Calls `watch` repeatedly while it waits; `watch` raises to stop the wait.
         """
         settings = self.settings.model_copy(update={"kafka_group_id": group or self.settings.kafka_group_id})
         wait_until_applied(
@@ -91,12 +92,12 @@ class Shop:
             topic or settings.live_topic,
             ends,
             timeout_s=APPLIED_S,
-            on_progress=lambda left: watch() if watch and left else None,
+            on_progress=lambda remaining: watch() if watch and remaining else None,
             every_s=0.1,
         )
 
     def apply(self, events: Iterable[Event], *, topic: str | None = None) -> tuple[int, float]:
-        """Sends events through the workers that run: how many, and the seconds from the first until all are applied."""
+        """Sends events to the running workers. Returns their number and the seconds until all are applied."""
         started = time.perf_counter()
         sent, ends = self.send(events, topic=topic)
         self.wait(ends, topic=topic)
@@ -111,60 +112,60 @@ class Shop:
             yield child
 
 
-def roots(settings: Settings, catalogue: Path) -> tuple[Path, ...]:
-    """The folders below which photos may be read, with that of the catalogue, a file or a folder."""
-    whole = catalogue.resolve()
-    return (*settings.image_file_roots, whole if whole.is_dir() else whole.parent)
+def image_roots(settings: Settings, catalogue: Path) -> tuple[Path, ...]:
+    """The folders below which photos may be read: the settings' and the catalogue's (a file or a folder)."""
+    resolved = catalogue.resolve()
+    return (*settings.image_file_roots, resolved if resolved.is_dir() else resolved.parent)
 
 
 @contextmanager
 def open_shop(settings: Settings, *, url: str | None = None, photos: Path | None = None) -> Iterator[Shop]:
-    """Broker, engine and topics in a temporary folder; all of it is gone on leaving, whatever raised.
+    """Yields a shop with broker, engine and topics in a temporary folder; removes all of it on exit and on errors.
 
-    If LIVESHELF_KAFKA_BOOTSTRAP_SERVERS or LIVESHELF_QDRANT_URL is set, that broker or index replaces an embedded one,
-    and so does the Qdrant at the gRPC address `url`. Topics, groups and collections have names of their own there and
-    are deleted at the end. `settings` also name the model, device and threads of the workers. `photos` is a file of a
-    catalogue, or a folder, below which `file:` photos may be read.
+    If LIVESHELF_KAFKA_BOOTSTRAP_SERVERS or LIVESHELF_QDRANT_URL is set, that broker or index replaces the embedded one.
+    The Qdrant at the gRPC address `url` does too. Topics, groups and collections there get unique names and are deleted
+    at the end. `settings` also sets the workers' model, device and threads. `photos` is a catalogue's file or a folder;
+    workers may read `file:` photos below it.
     """
     name = f"bench-{uuid4().hex[:8]}"
     level = "DEBUG" if settings.log_level == "DEBUG" else "WARNING"
-    told: dict[str, object] = {"log_level": level, "live_topic": name, "kafka_group_id": name, "collection": name}
-    told |= {"backfill_topic": f"{name}-backfill", "quarantine_topic": f"{name}-quarantine"}
-    # Events here are the contract's, and a photo that was kept would cost the second contender less than the first.
-    told |= {
+    overrides: dict[str, object] = {"log_level": level, "live_topic": name, "kafka_group_id": name, "collection": name}
+    overrides |= {"backfill_topic": f"{name}-backfill", "quarantine_topic": f"{name}-quarantine"}
+    # Generated events need no mapping. A photo cache would favour the contender that runs second.
+    overrides |= {
         "mapping_file": None,
         "kafka_group_instance_id": None,
         "default_tenant": "default",
         "image_cache_mb": 0,
     }
     if photos is not None:
-        told["image_file_roots"] = roots(settings, photos)
+        overrides["image_file_roots"] = image_roots(settings, photos)
     if url is not None:
-        told["qdrant_url"] = url.rstrip("/")
+        overrides["qdrant_url"] = url.rstrip("/")
     with ExitStack() as stack:
-        stack.enter_context(_orderly())
+        stack.enter_context(_exit_on_sigterm())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liveshelf-bench-")))
         meter = stack.enter_context(Meter())
         if "kafka_bootstrap_servers" not in settings.model_fields_set:
             broker = stack.enter_context(Broker.start(folder / "broker", cache=settings.cache_dir))
             meter.add("broker", broker.pid)
-            told["kafka_bootstrap_servers"] = broker.bootstrap
+            overrides["kafka_bootstrap_servers"] = broker.bootstrap
         if url is None and "qdrant_url" not in settings.model_fields_set:
             engine = stack.enter_context(EngineProcess.start(folder / "engine"))
             meter.add("engine", engine.pid)
-            told["qdrant_url"] = engine.url
-        here = settings.model_copy(update=told)
+            overrides["qdrant_url"] = engine.url
+        shop_settings = settings.model_copy(update=overrides)
         if "kafka_bootstrap_servers" in settings.model_fields_set:
-            stack.callback(_forget, here)
+            stack.callback(_delete_topics_and_groups, shop_settings)
         if url is not None or "qdrant_url" in settings.model_fields_set:
-            stack.callback(lambda: asyncio.run(_drop(here)))
-        create_topics(kafka_of(here), topics_of(here))
-        yield Shop(here, folder, meter)
+            stack.callback(lambda: asyncio.run(_delete_collections(shop_settings)))
+        create_topics(kafka_of(shop_settings), topics_of(shop_settings))
+        yield Shop(shop_settings, folder, meter)
 
 
 @contextmanager
-def _orderly() -> Iterator[None]:
-    """SIGTERM ends the process as an exception does, so that nothing is left behind; whoever handles it goes on to."""
+def _exit_on_sigterm() -> Iterator[None]:
+    """While entered, SIGTERM raises SystemExit, so that cleanup runs; an existing handler stays in place."""
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL or current_thread() is not main_thread():
         yield
         return
@@ -175,8 +176,8 @@ def _orderly() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _forget(settings: Settings) -> None:
-    """Deletes the topics and groups whose names begin as the live topic's."""
+def _delete_topics_and_groups(settings: Settings) -> None:
+    """Deletes the shop's topics and consumer groups, by the prefix of their names."""
     with admin_client(kafka_of(settings)) as client:
         topics = [name for name in client.list_topics() if name.startswith(settings.live_topic)]
         client.delete_topics(topics, raise_errors=False)
@@ -185,8 +186,8 @@ def _forget(settings: Settings) -> None:
             client.delete_groups(ours)
 
 
-async def _drop(settings: Settings) -> None:
-    """Deletes the collections of this name, with their alias."""
+async def _delete_collections(settings: Settings) -> None:
+    """Deletes the shop's collections and their alias."""
     client = connect(
         settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=settings.qdrant_timeout_seconds
     )

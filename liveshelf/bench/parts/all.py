@@ -1,4 +1,4 @@
-"""What `liveshelf bench` measures, by name, each on a shop of its own."""
+"""The parts of `liveshelf bench` by name, each on its own shop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from liveshelf.settings import Settings
 Part = Callable[[Settings, Path, int], list[Figure]]
 
 
-def _in_a_shop(part: Callable[[Shop, Path, int], list[Figure]]) -> Part:
+def _in_shop(part: Callable[[Shop, Path, int], list[Figure]]) -> Part:
     def measured(settings: Settings, path: Path, items: int) -> list[Figure]:
         with open_shop(settings, photos=path) as shop:
             return part(shop, path, items)
@@ -29,17 +29,17 @@ def _in_a_shop(part: Callable[[Shop, Path, int], list[Figure]]) -> Part:
     return measured
 
 
-# Of the catalogue and its first `items` products each makes its figures. What is to be measured too is one line here.
+# Each part measures the catalogue's first `items` products. A new part is one line here.
 PARTS: dict[str, Part] = {
     "encode": lambda settings, path, items: measure_encode(settings, path, items=items),
-    "ingest": _in_a_shop(lambda shop, path, items: measure_ingest(shop, path, items=items)),
-    "mix": _in_a_shop(lambda shop, path, items: measure_mix(shop, path, items=items, events=2 * items)),
-    "freshness": _in_a_shop(
+    "ingest": _in_shop(lambda shop, path, items: measure_ingest(shop, path, items=items)),
+    "mix": _in_shop(lambda shop, path, items: measure_mix(shop, path, items=items, events=2 * items)),
+    "freshness": _in_shop(
         lambda shop, path, items: measure_freshness(shop, path, items=items, policy=_freshness(items))
     ),
-    "replay": _in_a_shop(lambda shop, path, items: measure_replay(shop, path, items=items)),
-    "patches": _in_a_shop(lambda shop, path, items: measure_patches(shop, path, items=items, events=10 * items)),
-    "stages": _in_a_shop(lambda shop, path, items: measure_stages(shop, path, items=items)),
+    "replay": _in_shop(lambda shop, path, items: measure_replay(shop, path, items=items)),
+    "patches": _in_shop(lambda shop, path, items: measure_patches(shop, path, items=items, events=10 * items)),
+    "stages": _in_shop(lambda shop, path, items: measure_stages(shop, path, items=items)),
 }
 
 
@@ -48,23 +48,23 @@ def _freshness(items: int) -> FreshnessPolicy:
 
 
 def measure(settings: Settings, path: Path, *, part: str, items: int) -> list[Figure]:
-    """The figures of one part.
+    """Measures one part.
 
-    Raises InvalidInput for a catalogue without products, and what broker and engine raise.
+    Raises InvalidInput for a catalogue without products, and the errors of broker and engine.
     """
     if next(products(path, 1), None) is None:
-        raise InvalidInput(f"No row of {path} is a product: see `liveshelf backfill --help` for what is read.")
+        raise InvalidInput(f"No row of {path} is a product: see `liveshelf backfill --help` for the accepted formats.")
     return PARTS[part](settings, path, items)
 
 
 def parse_parts(words: Sequence[str]) -> tuple[Sequence[str], Path | None]:
-    """The parts that are named, all for none, and the catalogue, if one is.
+    """The named parts (all if none is named), and the catalogue if one is named.
 
-    Raises InvalidInput for a name of neither.
+    Raises InvalidInput for a word that is neither a part nor a path, and for a second catalogue.
     """
     others = [word for word in words if word not in PARTS]
-    if strange := [word for word in others if not Path(word).exists()]:
-        raise InvalidInput(f"There is no part and no file {strange[0]!r} to measure: the parts are {', '.join(PARTS)}.")
+    if unknown := [word for word in others if not Path(word).exists()]:
+        raise InvalidInput(f"{unknown[0]!r} is neither a part nor a file: the parts are {', '.join(PARTS)}.")
     if len(others) > 1:
-        raise InvalidInput(f"One catalogue is measured at a time: {others[0]} or {others[1]}.")
+        raise InvalidInput(f"Two catalogues are given, {others[0]} and {others[1]}: name one.")
     return [word for word in words if word in PARTS] or list(PARTS), Path(others[0]) if others else None

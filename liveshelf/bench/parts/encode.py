@@ -1,4 +1,4 @@
-"""The encoder alone, as the worker runs it, by the size of its forwards; torch and other libraries' loops by turns."""
+"""The encoder alone, as the worker runs it, by forward size, compared with torch and other libraries' loops."""
 
 from __future__ import annotations
 
@@ -18,60 +18,63 @@ from encoders.caching.placeholders import PlaceholderPolicy
 from liveshelf.bench.baselines.encoder_loops import photo_loops, title_loops
 from liveshelf.bench.harness.catalogue import BATCH, PrefetchedImages, contents, products
 from liveshelf.bench.harness.figures import Figure
-from liveshelf.bench.harness.shop import roots
+from liveshelf.bench.harness.shop import image_roots
 from liveshelf.settings import Settings
 from liveshelf.wiring.encoder import encode_policy_of, forwards_of, model_of, query_threads_of
 
 SIZES = (1, 8, 16, 32)
 ROUNDS = 5
-ROUND = 64  # products of one turn
+ROUND = 64  # products of one round
 QUERIES = 200
-QUERY_ROUND = 50  # of them one after the other to one contender, as a search is asked
+QUERY_ROUND = 50  # queries in a row to one contender, one after the other
 QUERY_MS = 3.0
 
 Run = Callable[[Sequence[Content]], Awaitable[object]]
 
 
 def measure_encode(settings: Settings, path: Path, *, items: int) -> list[Figure]:
-    """What a product costs by the size of forwards, its parts alone, and how long a query of words takes.
+    """Measures the cost of a product by forward size, photos and titles alone, and the latency of a text query.
 
-    Contenders are asked by turns, each round with other products of the catalogue's first `items`; a figure is the
-    median of the rounds. Nothing is remembered, and photos are at hand.
+    Contenders run by turns; each round uses other products of the catalogue's first `items`. A figure is the median of
+    the rounds. Caches are off, and photos are fetched beforehand.
     """
-    here = settings.model_copy(update={"image_file_roots": roots(settings, path)})
-    return asyncio.run(_measured(here, contents(products(path, items))))
+    encode_settings = settings.model_copy(update={"image_file_roots": image_roots(settings, path)})
+    return asyncio.run(_measure(encode_settings, contents(products(path, items))))
 
 
-async def _measured(settings: Settings, given: Sequence[Content]) -> list[Figure]:
+async def _measure(settings: Settings, catalogue_items: Sequence[Content]) -> list[Figure]:
     photos = PrefetchedImages()
-    items = await photos.load(settings, given)
+    items = await photos.load(settings, catalogue_items)
     forwards = forwards_of(settings)
     models = _models(settings, forwards=forwards)
-    titles = [replace(item, images=()) for item in items if item.title]
-    shown = [replace(item, title="") for item in items if item.images]
+    with_titles = [replace(item, images=()) for item in items if item.title]
+    with_photos = [replace(item, title="") for item in items if item.images]
     figures = []
     for size in SIZES:
         async with AsyncExitStack() as stack:
-            runs = {name: _encode(one) for name, one in (await _enter(stack, settings, models, photos, size)).items()}
+            runs = {
+                name: _encoder_run(encoder)
+                for name, encoder in (await _enter(stack, settings, models, photos, size)).items()
+            }
             figures += await _by_turns(f"products, {size} in a forward", runs, items)
     async with AsyncExitStack() as stack:
         services = await _enter(stack, settings, models, photos, SIZES[-1])
-        runs = {name: _encode(one) for name, one in services.items()}
+        runs = {name: _encoder_run(encoder) for name, encoder in services.items()}
         side = next(iter(models.values())).photo_side
-        looked = {name: _looped(loop, photos) for name, loop in photo_loops(side).items()}
-        figures += await _by_turns("photos alone", runs | looked, shown)
-        said = {name: _read(loop) for name, loop in title_loops().items()}
-        figures += await _by_turns("titles alone", runs | said, titles)
+        photo_runs = {name: _photo_run(loop, photos) for name, loop in photo_loops(side).items()}
+        figures += await _by_turns("photos alone", runs | photo_runs, with_photos)
+        title_runs = {name: _title_run(loop) for name, loop in title_loops().items()}
+        figures += await _by_turns("titles alone", runs | title_runs, with_titles)
         first = next(iter(services))
         figures += await _by_turns("prepare alone", {first: services[first].prepare}, items)
-    return figures + await _asked(settings, [item.title for item in titles])
+    return figures + await _query_latency(settings, [item.title for item in with_titles])
 
 
 def _models(settings: Settings, *, forwards: int) -> dict[str, Model]:
-    """The model as it is served, and in torch, by what runs it; one where that is torch."""
-    torchs = settings.model_copy(update={"runtime": "torch"})
-    made = [model_of(one, forwards=forwards) for one in (settings, torchs)]
-    return {model.runs.replace(" runs it in ", ", "): model for model in made}
+    """The model as served, and in torch, by runtime; one model if it is served by torch."""
+    in_torch = settings.model_copy(update={"runtime": "torch"})
+    models = [model_of(variant, forwards=forwards) for variant in (settings, in_torch)]
+    return {model.runs.replace(" runs it in ", ", "): model for model in models}
 
 
 async def _enter(
@@ -80,7 +83,7 @@ async def _enter(
     policy = replace(
         encode_policy_of(settings, forwards=forwards_of(settings)),
         batch=size,
-        forward_s=60.0,  # so that the size is what is asked for, however long it takes
+        forward_s=60.0,  # so that time does not limit the batch size
         cache=FeatureCachePolicy(entries=0),
         placeholders=PlaceholderPolicy(titles=0),
     )
@@ -89,27 +92,27 @@ async def _enter(
     }
 
 
-def _encode(encoder: EncoderService) -> Run:
-    async def part(items: Sequence[Content]) -> None:
+def _encoder_run(encoder: EncoderService) -> Run:
+    async def encode(items: Sequence[Content]) -> None:
         await encoder.encode(await encoder.prepare(items))
 
     async def run(items: Sequence[Content]) -> None:
-        # Two batches at once, as the worker has them: one's photos are decoded beside the other's forwards.
+        # Two batches at once, as in the worker: photos of one are decoded during the forwards of the other.
         for start in range(0, len(items), 2 * BATCH):
             halves = (items[start : start + BATCH], items[start + BATCH : start + 2 * BATCH])
-            await asyncio.gather(*(part(half) for half in halves))
+            await asyncio.gather(*(encode(half) for half in halves))
 
     return run
 
 
-def _looped(loop: Callable[[Sequence[bytes]], None], photos: PrefetchedImages) -> Run:
+def _photo_run(loop: Callable[[Sequence[bytes]], None], photos: PrefetchedImages) -> Run:
     async def run(items: Sequence[Content]) -> None:
         loop([await photos.fetch(item.images[0]) for item in items])
 
     return run
 
 
-def _read(loop: Callable[[Sequence[str]], None]) -> Run:
+def _title_run(loop: Callable[[Sequence[str]], None]) -> Run:
     async def run(items: Sequence[Content]) -> None:
         loop([item.title for item in items])
 
@@ -117,40 +120,40 @@ def _read(loop: Callable[[Sequence[str]], None]) -> Run:
 
 
 async def _by_turns(what: str, runs: Mapping[str, Run], items: Sequence[Content]) -> list[Figure]:
-    """A figure for each, the first beside the others."""
+    """A figure for each run; the ratios compare the first with the others."""
     if not items:
         return []
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for n in range(1 + ROUNDS):
-        some = [items[(n * ROUND + i) % len(items)] for i in range(min(ROUND, len(items)))]
+        batch = [items[(n * ROUND + i) % len(items)] for i in range(min(ROUND, len(items)))]
         for name, run in runs.items():
-            began, cpu = time.perf_counter(), time.process_time()
-            await run(some)
-            spent = (time.perf_counter() - began) / len(some), (time.process_time() - cpu) / len(some)
-            if n:  # the first round makes ready what comes with the first forward of a size
+            started, cpu = time.perf_counter(), time.process_time()
+            await run(batch)
+            spent = (time.perf_counter() - started) / len(batch), (time.process_time() - cpu) / len(batch)
+            if n:  # the first round warms up each forward size
                 took[name].append(spent)
     medians = {name: np.median(np.array(rounds), axis=0) for name, rounds in took.items()}
     first, *rest = (
         (f"{what}: {name}", 1 / float(seconds), 1000 * float(cpu)) for name, (seconds, cpu) in medians.items()
     )
-    beside = [Figure(name, rate, "items/s", first[1] / rate, "slower", cpu_ms=cpu) for name, rate, cpu in rest]
-    return [Figure(first[0], first[1], "items/s", cpu_ms=first[2]), *beside]
+    others = [Figure(name, rate, "items/s", first[1] / rate, "slower", cpu_ms=cpu) for name, rate, cpu in rest]
+    return [Figure(first[0], first[1], "items/s", cpu_ms=first[2]), *others]
 
 
-async def _asked(settings: Settings, titles: Sequence[str]) -> list[Figure]:
-    """Queries of words on the threads that a search has, one after the other, each asked once: none is remembered."""
+async def _query_latency(settings: Settings, titles: Sequence[str]) -> list[Figure]:
+    """Latency of text queries on the threads of a search service, one after the other; no text repeats."""
     if not titles:
         return []
     models = _models(settings.model_copy(update={"encoder_threads": query_threads_of(settings)}), forwards=1)
     took: dict[str, list[float]] = {name: [] for name in models}
     async with AsyncExitStack() as stack:
         services = await _enter(stack, settings, models, PrefetchedImages(), SIZES[-1])
-        for begin in range(0, QUERIES, QUERY_ROUND):
+        for start in range(0, QUERIES, QUERY_ROUND):
             for name, encoder in services.items():
-                for n in range(begin, begin + QUERY_ROUND):
-                    began = time.perf_counter()
+                for n in range(start, start + QUERY_ROUND):
+                    started = time.perf_counter()
                     await encoder.encode_query(text=f"{titles[n % len(titles)]} {n}", image=None)
-                    took[name].append(1000 * (time.perf_counter() - began))
+                    took[name].append(1000 * (time.perf_counter() - started))
     figures = []
     for share, goal in ((50, QUERY_MS), (95, None)):
         first, *rest = (

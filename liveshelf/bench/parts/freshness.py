@@ -1,4 +1,4 @@
-"""How soon a change is visible to a search, at shares of what a pipeline can take."""
+"""Measures how soon a change is visible to a search, at shares of a pipeline's capacity."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from streams.publish.wait_applied import wait_until_applied
 CONTENT = {"content": 1}
 AT_ONCE = PublishPolicy(linger_ms=0)
 WARM_S = 5.0
-GOALS_MS = {50: {"p50": 60.0, "p99": 500.0}}  # by percent of what the pipeline can take
+GOALS_MS = {50: {"p50": 60.0, "p99": 500.0}}  # by percent of the pipeline's capacity
 
 
 @dataclass(frozen=True, slots=True)
 class FreshnessPolicy:
-    """A burst of `burst` changes says what the pipeline can take; then steps of `seconds` at so many percent of it.
+    """A burst of `burst` changes measures the capacity; then steps of `seconds` run at the percentages `at` of it.
 
-    A `rate` in changes a second, where there is one, stands for what the burst says.
+    `rate`, in changes a second, replaces the measured capacity.
     """
 
     burst: int = 3000
@@ -49,7 +49,7 @@ class FreshnessPolicy:
 
 @dataclass(frozen=True, slots=True)
 class PipelineUnderTest:
-    """A running pipeline: its settings say topic and group, its reader where it writes."""
+    """A running pipeline: settings with its topic and group, and a reader of its collection."""
 
     name: str
     settings: Settings
@@ -59,7 +59,7 @@ class PipelineUnderTest:
 
 @dataclass(frozen=True, slots=True)
 class RateStep:
-    """Changes at one rate, in changes a second: how long those took that are timed, in milliseconds, one by one."""
+    """One step at `rate` changes a second: the latency of each timed change in milliseconds."""
 
     percent: int
     rate: float
@@ -69,27 +69,29 @@ class RateStep:
     late_ms: float
 
     def quantile(self, percent: float) -> float:
-        """NaN where nothing was timed."""
+        """A percentile of the latencies; NaN if no change was timed."""
         return float(np.percentile(self.ms, percent)) if len(self.ms) else float("nan")
 
 
 def measure_freshness(
     shop: Shop, path: Path, *, items: int, policy: FreshnessPolicy, weights: Mapping[str, float] = CONTENT
 ) -> list[Figure]:
-    """Loads `items` products, and says how soon changes are visible at each step.
+    """Loads `items` products, and measures how soon changes are visible at each step.
 
-    Raises FatalError for one not seen.
+    Raises FatalError if a change never becomes visible.
     """
     space = asyncio.run(space_of(shop.settings))
     changes = EventGenerator(products(path, items), rng=random.Random(policy.seed))  # noqa: S311 -- a benchmark's
     with ours(shop, space, changes) as target:
         load(target)
-        most = capacity(target, weights, policy)
-        found = list(steps(target, weights, policy, most))
-    figures = [Figure("changes applied of a burst", most, "items/s")]
-    for step in found:
+        max_rate = capacity(target, weights, policy)
+        rate_steps = list(steps(target, weights, policy, max_rate))
+    figures = [Figure("changes applied of a burst", max_rate, "items/s")]
+    for step in rate_steps:
         if step.unseen:
-            raise FatalError(f"At {step.rate:.1f} changes a second {step.unseen} of them were never seen by a search.")
+            raise FatalError(
+                f"At {step.rate:.1f} changes a second, {step.unseen} changes never became visible to a search."
+            )
         at = f"{step.percent} % of that"
         for name, percent in (("p50", 50), ("p95", 95), ("p99", 99)):
             most_ms = GOALS_MS.get(step.percent, {}).get(name)
@@ -99,83 +101,85 @@ def measure_freshness(
 
 @contextmanager
 def ours(shop: Shop, space: Space, changes: EventGenerator) -> Iterator[PipelineUnderTest]:
-    """One worker."""
+    """Yields liveshelf with one worker."""
     with shop.workers(1):
         yield PipelineUnderTest("liveshelf", shop.settings, Reader(shop.settings.collection, space), changes)
 
 
 @contextmanager
 def theirs(shop: Shop, space: Space, changes: EventGenerator) -> Iterator[PipelineUnderTest]:
-    """The straightforward pipeline; `changes` are to be whole products."""
+    """Yields the baseline pipeline; `changes` must be full products."""
     with straightforward(shop) as (settings, _):
         yield PipelineUnderTest("straightforward", settings, Reader(settings.collection, space, "version"), changes)
 
 
 def load(target: PipelineUnderTest) -> None:
-    """Every product as it is."""
-    saturation(target.settings, list(target.changes.whole()))
+    """Loads every product."""
+    saturation(target.settings, list(target.changes.all_puts()))
 
 
 def capacity(target: PipelineUnderTest, weights: Mapping[str, float], policy: FreshnessPolicy) -> float:
-    """Changes a second that the pipeline takes."""
+    """The changes a second that the pipeline can apply."""
     return policy.rate or saturation(target.settings, [target.changes.draw(weights) for _ in range(policy.burst)])
 
 
 def steps(
-    target: PipelineUnderTest, weights: Mapping[str, float], policy: FreshnessPolicy, most: float
+    target: PipelineUnderTest, weights: Mapping[str, float], policy: FreshnessPolicy, capacity: float
 ) -> Iterator[RateStep]:
-    """Sends at random moments at each share of `most`; what came in the first WARM_S seconds is not timed."""
+    """Sends at random times at each share of `capacity`; does not time changes of the first WARM_S seconds."""
     rng = random.Random(policy.seed + 1)  # noqa: S311 -- a benchmark's
     for percent in policy.at:
-        rate = most * percent / 100
+        rate = capacity * percent / 100
         at = moments(rate, WARM_S + policy.seconds, rng)
-        drawn = [target.changes.draw(weights) for _ in at]
-        flights = asyncio.run(fly(target, drawn, at))
-        # What changes nothing is looked for, because its version may hide that of a change before it, and not timed.
-        untimed = {m.version for m, moment in zip(drawn, at, strict=True) if moment < WARM_S or m.kind == "same"}
-        took = [seconds for version, seconds in flights.took.items() if version not in untimed]
-        poll_ms = 1000 * float(np.mean(flights.poll_s)) if flights.poll_s else float("nan")
-        yield RateStep(percent, rate, 1000 * np.array(took), len(flights.due), poll_ms, 1000 * flights.late_s)
+        changes = [target.changes.draw(weights) for _ in at]
+        pending = asyncio.run(send_and_watch(target, changes, at))
+        # Events that change nothing are not timed, but watched: their version can hide that of an earlier change.
+        untimed = {m.version for m, moment in zip(changes, at, strict=True) if moment < WARM_S or m.kind == "same"}
+        latencies = [seconds for version, seconds in pending.took.items() if version not in untimed]
+        poll_ms = 1000 * float(np.mean(pending.poll_s)) if pending.poll_s else float("nan")
+        yield RateStep(percent, rate, 1000 * np.array(latencies), len(pending.due), poll_ms, 1000 * pending.late_s)
 
 
 def saturation(settings: Settings, changes: list[GeneratedEvent]) -> float:
-    """Changes a second that a burst of them is applied with, once the first tenth is."""
+    """Changes a second at which a burst is applied, after its first tenth."""
     kafka, topic = kafka_of(settings), settings.live_topic
-    noted: list[tuple[float, int]] = []
+    progress: list[tuple[float, int]] = []
     started = time.perf_counter()
     with Publisher(kafka, topic) as publisher:
-        for made in changes:
-            publisher.send(made.key, made.value)
+        for change in changes:
+            publisher.send(change.key, change.value)
         ends = publisher.flush()
 
-    def note(left: int) -> None:
-        done = len(changes) - left
-        if done >= len(changes) / 10 and (not noted or done > noted[-1][1]):
-            noted.append((time.perf_counter(), done))
+    def note(remaining: int) -> None:
+        done = len(changes) - remaining
+        if done >= len(changes) / 10 and (not progress or done > progress[-1][1]):
+            progress.append((time.perf_counter(), done))
 
     wait_until_applied(kafka, topic, ends, timeout_s=3600, on_progress=note, every_s=0.05)
-    (began, first), (ended, last) = noted[0] if len(noted) > 1 else (started, 0), noted[-1]
-    return (last - first) / (ended - began)
+    (first_at, first), (last_at, last) = progress[0] if len(progress) > 1 else (started, 0), progress[-1]
+    return (last - first) / (last_at - first_at)
 
 
-async def fly(target: PipelineUnderTest, changes: Sequence[GeneratedEvent], at: Sequence[float]) -> PendingChanges:
-    """Sends and watches until everything is seen."""
+async def send_and_watch(
+    target: PipelineUnderTest, changes: Sequence[GeneratedEvent], at: Sequence[float]
+) -> PendingChanges:
+    """Sends the changes and watches until all are seen."""
     settings = target.settings
-    flights = PendingChanges()
+    pending = PendingChanges()
     client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=30)
     with Publisher(kafka_of(settings), settings.live_topic, policy=AT_ONCE) as publisher:
-        sender = Sender(publisher, changes, at, flights)
+        sender = Sender(publisher, changes, at, pending)
         sender.start()
         try:
-            await watch(client, target.reader, flights, sender)
+            await watch(client, target.reader, pending, sender)
         finally:
             sender.stop.set()
             sender.join()
             await client.close()
-    return flights
+    return pending
 
 
 async def space_of(settings: Settings) -> Space:
-    """The space of the settings' model."""
+    """The vector space of the settings' model."""
     async with encoder_of(settings) as encoder:
         return encoder.space

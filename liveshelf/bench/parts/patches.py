@@ -1,4 +1,4 @@
-"""Price patches end to end: the cheapest change there is, and the most frequent."""
+"""Price patches end to end: the cheapest and most frequent change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from liveshelf.bench.harness.catalogue import contents, encode_rate, products
 from liveshelf.bench.harness.changes import now_ms, patch
-from liveshelf.bench.harness.figures import Figure, used
+from liveshelf.bench.harness.figures import Figure, resource_figures
 from liveshelf.bench.harness.shop import Shop
 
 GOAL = 20.0
@@ -16,7 +16,7 @@ BARE = 600
 
 
 def measure_patches(shop: Shop, path: Path, *, items: int, events: int) -> list[Figure]:
-    """Loads `items` products and sends `events` new prices; events a second beside the encoder alone."""
+    """Loads `items` products and sends `events` new prices; compares events a second with the encoder alone."""
     version = now_ms()
     catalogue = list(products(path, items, version=version))
     alone = asyncio.run(encode_rate(shop.settings, contents(catalogue[:BARE])))
@@ -32,5 +32,5 @@ def measure_patches(shop: Shop, path: Path, *, items: int, events: int) -> list[
         Figure(f"price patches, {sent:,} events", rate, "events/s", rate / alone, "encoder", GOAL),
         Figure("encoder alone", alone, "items/s"),
         *(Figure(f"CPU an event, {name}", us, "us") for name, us in spent.items()),
-        *used(shop.meter.peak_mb, {}),
+        *resource_figures(shop.meter.peak_mb, {}),
     ]

@@ -1,4 +1,4 @@
-"""The topic again from its start: nothing is encoded that has been encoded before."""
+"""Replays the topic from its start: no product is encoded a second time."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ GOAL = 10.0
 
 
 def measure_replay(shop: Shop, path: Path, *, items: int) -> list[Figure]:
-    """Loads `items` products, then reads them again as another group. Raises FatalError where a model ran for that."""
+    """Loads `items` products, then replays them as another consumer group. Raises FatalError if the model ran again."""
     catalogue = list(products(path, items, version=now_ms()))
     alone = asyncio.run(encode_rate(shop.settings, contents(catalogue)))
     _, ends = shop.send(catalogue)
     asyncio.run(run_in_process(shop, shop.settings, ends))
     other = shop.settings.model_copy(update={"kafka_group_id": f"{shop.settings.kafka_group_id}-replay"})
-    again = asyncio.run(run_in_process(shop, other, ends))
-    if again.forwards:
-        raise FatalError(f"The replay ran the model {again.forwards} times, for {again.encoded} products.")
-    rate = again.records / again.seconds
+    replay = asyncio.run(run_in_process(shop, other, ends))
+    if replay.forwards:
+        raise FatalError(f"The replay ran the model {replay.forwards} times, for {replay.encoded} products.")
+    rate = replay.records / replay.seconds
     return [
-        Figure(f"replay of {again.records:,} events, no forward", rate, "events/s", rate / alone, "encoder", GOAL),
+        Figure(f"replay of {replay.records:,} events, no forward", rate, "events/s", rate / alone, "encoder", GOAL),
         Figure("encoder alone", alone, "items/s"),
     ]

@@ -1,4 +1,4 @@
-"""Where a product's time goes, stage by stage."""
+"""The time of a product by stage."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from liveshelf.wiring.encoder import forwards_of, image_policy_of
 
 
 def measure_stages(shop: Shop, path: Path, *, items: int) -> list[Figure]:
-    """Milliseconds a product takes in each stage, photos one after the other, and on the whole path.
+    """Milliseconds of a product in each stage, photos one after the other, and on the whole path.
 
-    A batch's seconds at plan and write are the index's and the wait for it; batches overlap, so the stages make more
-    than the whole. A forward is given per item of it; `forwards_of` of them run at once.
+    The plan and write stages include the wait for the index. Batches overlap, so the sum of the stages exceeds the
+    whole path. A forward's time is per item; `forwards_of` forwards run at once.
     """
     catalogue = list(products(path, items, version=now_ms()))
     fetch, read = asyncio.run(_photos(shop.settings, contents(catalogue)))
     _, ends = shop.send(catalogue)
-    inside = asyncio.run(run_in_process(shop, shop.settings, ends))
-    made, each = max(1, inside.records), max(1, inside.encoded)
+    run = asyncio.run(run_in_process(shop, shop.settings, ends))
+    records, encoded = max(1, run.records), max(1, run.encoded)
     at_once = forwards_of(shop.settings)
     return [
         Figure("fetch a photo", 1000 * fetch, "ms"),
         Figure("decode, scale, tokenize, alone", 1000 * read, "ms"),
-        Figure("plan: read records, ask the index, decide", 1000 * inside.stage("plan") / made, "ms"),
-        Figure(f"forward, an item's share, {at_once} at once", 1000 * inside.forward_seconds / each / at_once, "ms"),
-        Figure("write: index and quarantine", 1000 * inside.stage("write") / made, "ms"),
-        Figure("whole path, overlapping", 1000 * inside.seconds / made, "ms"),
+        Figure("plan: read records, ask the index, decide", 1000 * run.stage("plan") / records, "ms"),
+        Figure(f"forward, an item's share, {at_once} at once", 1000 * run.forward_seconds / encoded / at_once, "ms"),
+        Figure("write: index and quarantine", 1000 * run.stage("write") / records, "ms"),
+        Figure("whole path, overlapping", 1000 * run.seconds / records, "ms"),
     ]
 
 
 async def _photos(settings: Settings, items: Sequence[Content]) -> tuple[float, float]:
-    """Seconds an item takes to fetch, and to be read as the model wants it, one after the other."""
+    """Seconds per item to fetch a photo, and to prepare the model's input, one item after the other."""
     policy = image_policy_of(settings)
     model = load(settings.model, device=settings.device)
     fetching = reading = 0.0

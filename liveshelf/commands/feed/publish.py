@@ -17,7 +17,7 @@ from liveshelf.commands import options
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
 from liveshelf.wiring.kafka import kafka_of, topics_of
-from liveshelf.wiring.parser_config import contract_of
+from liveshelf.wiring.parser_config import parser_config_of
 from liveshelf.wiring.unreadable_files import UnreadableFiles
 from streams.publish.catalogue_files import BadRow, Catalogue, CatalogueRow
 from streams.publish.catalogue_files import backfill as publish_catalogue
@@ -50,7 +50,7 @@ def produce(settings: Settings, *, file: IO[bytes], skip_bad: bool, from_line: i
       liveshelf produce events.jsonl
       liveshelf produce events.jsonl --from-line 120
     """
-    kafka, contract = kafka_of(settings), contract_of(settings)
+    kafka, contract = kafka_of(settings), parser_config_of(settings)
     create_topics(kafka, topics_of(settings))
     sent = skipped = 0
     with Publisher(kafka, settings.live_topic, tenant=settings.default_tenant) as publisher:
@@ -156,7 +156,7 @@ def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow
             done(next(rows))
 
         result = publish_catalogue(catalogue, publisher, limit=total, on_row=on_row, on_bad=bad.append)
-    for said in files.told():
+    for said in files.warnings():
         click.echo(said, err=True)
     if not wait:
         click.echo(f"{result.sent} events are in {settings.backfill_topic}.", err=True)
@@ -179,7 +179,7 @@ def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow
 
 
 def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow]) -> int:
-    good, contract, files = 0, contract_of(settings), UnreadableFiles(settings.image_file_roots)
+    good, contract, files = 0, parser_config_of(settings), UnreadableFiles(settings.image_file_roots)
     columns = ColumnReport()
     with bar("checked", total) as done:
         for number, row in enumerate(catalogue, start=1):
@@ -194,7 +194,7 @@ def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRo
             done(number)
             if number == total:
                 break
-    for said in (*columns.lines(), *files.told()):
+    for said in (*columns.lines(), *files.warnings()):
         click.echo(said, err=True)
     return good
 

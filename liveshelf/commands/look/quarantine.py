@@ -20,7 +20,7 @@ from liveshelf.commands.times import When, shown
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
 from liveshelf.wiring.kafka import kafka_of, topics_of
-from liveshelf.wiring.parser_config import contract_of
+from liveshelf.wiring.parser_config import parser_config_of
 from streams.quarantine.replay import plan
 from streams.quarantine.replay import replay as send_back
 from streams.quarantine.selection import Removable, Selection, entry_at, everything, removable, remove, select
@@ -157,7 +157,7 @@ def replay(settings: Settings, *, choice: Selection, dry_run: bool, yes: bool) -
     Example:
       liveshelf quarantine replay --reason price --dry-run
     """
-    kafka, topics, contract = kafka_of(settings), topics_of(settings), contract_of(settings)
+    kafka, topics, contract = kafka_of(settings), topics_of(settings), parser_config_of(settings)
     planned = plan(kafka, topics, select(kafka, topics.quarantine, choice, contract), contract)
     for why, count in planned.left_out.items():
         click.echo(f"{count} left out: {why}.", err=True)
@@ -199,7 +199,7 @@ def purge(settings: Settings, *, choice: Selection, all_: bool, dry_run: bool, y
     kafka, topic = kafka_of(settings), settings.quarantine_topic
     if all_ == (choice != Selection()):
         raise InvalidInput("Say what to remove: --all, or at least one of --until and the other filters, and not both.")
-    what = everything(kafka, topic) if all_ else removable(kafka, topic, choice, contract_of(settings))
+    what = everything(kafka, topic) if all_ else removable(kafka, topic, choice, parser_config_of(settings))
     if what.left:
         click.echo(_staying(what), err=True)
     if not what.ends or dry_run:
@@ -223,7 +223,7 @@ def _staying(what: Removable) -> str:
 def _entries(settings: Settings, choice: Selection, *, everything: bool) -> Iterator[QuarantineEntry]:
     """In the order they are kept; a table takes its newest of them all."""
     meant = choice if everything else choice.unlimited()
-    return select(kafka_of(settings), settings.quarantine_topic, meant, contract_of(settings))
+    return select(kafka_of(settings), settings.quarantine_topic, meant, parser_config_of(settings))
 
 
 class _Counted:
@@ -241,7 +241,7 @@ class _Counted:
 
 def _row(entry: QuarantineEntry, settings: Settings) -> dict[str, Any]:
     record = entry.reject.record
-    keys = sorted(product_keys_in(record, contract_of(settings)))
+    keys = sorted(product_keys_in(record, parser_config_of(settings)))
     return {
         "place": f"{entry.partition}:{entry.offset}",
         "quarantined_at": entry.quarantined_at,

@@ -66,7 +66,7 @@ def bench(settings: Settings, *, words: Sequence[str], items: int, as_json: bool
         table.add_column(heading, justify="right")
     for part, figures in found.items():
         for n, f in enumerate(figures):
-            figure, ratio, goal = f.said
+            figure, ratio, goal = f.cells
             verdict = "" if f.met is None else ", met" if f.met else ", missed"
             table.add_row("" if n else part, f.name, figure, ratio, goal + verdict)
     console.print(table)

@@ -19,8 +19,8 @@ from catalog.query.validate import QueryPolicy
 from embedded.engine.process import EngineProcess
 from indexer import GraphPolicy, QdrantWriter, collection_name, ensure
 from liveshelf.settings import Settings, load_settings
-from liveshelf.wiring.encoder import collection_policy_of, find_policy_of, graph_policy_of
-from liveshelf.wiring.search import parts_of
+from liveshelf.wiring.encoder import collection_policy_of, graph_policy_of, query_policy_of
+from liveshelf.wiring.search import dependencies_of
 from search import Dependencies
 from tests.contracts.test_product_writer import put
 from tests.fakes import SPACE, FakeEncoder, unit
@@ -36,7 +36,7 @@ COUNT = 3000
 def test_what_is_not_set_is_what_was_measured_to_be_best() -> None:
     settings = load_settings()
     assert graph_policy_of(settings) == GraphPolicy()
-    assert find_policy_of(settings) == QueryPolicy()
+    assert query_policy_of(settings) == QueryPolicy()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(name: str, value: object
 
 @asynccontextmanager
 async def searched(settings: Settings, encoder: Overlap | FakeEncoder) -> AsyncIterator[Dependencies]:
-    async with parts_of(settings, encoder, Album()) as (parts, _):
+    async with dependencies_of(settings, encoder, Album()) as (parts, _):
         yield parts
 
 
