@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from catalog.domain.space import Space
 from catalog.errors import LiveshelfError, Unavailable
 from liveshelf.settings import Settings
-from liveshelf.wiring.parser_config import contract_of
+from liveshelf.wiring.parser_config import parser_config_of
 from liveshelf.wiring.ready_file import check_ready_file
 
 
@@ -44,7 +44,7 @@ def _settings(settings: Settings) -> Diagnosis:
         for root in settings.image_file_roots
         if not root.is_dir()
     ]
-    for check in (contract_of, check_ready_file):
+    for check in (parser_config_of, check_ready_file):
         try:
             check(settings)
         except LiveshelfError as error:

@@ -13,6 +13,10 @@ pytest_plugins = [
     "tests.fixtures_engine",
 ]
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The processes of a parallel run share the cores; threads of torch would wait for each other's.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Each process of a run has a broker, an engine and the models.
 MEMORY_PER_PROCESS = 4 * 1024**3
 MOST_PROCESSES = 8

@@ -46,7 +46,7 @@ class LocalShelf:
 
     @property
     def url(self) -> str:
-        """The base URL of the search service."""
+        """Where the search service answers."""
         port = json.loads(self._ready_file("serve").read_text("utf-8"))["port"]
         return f"http://{self.settings.search_host}:{port}"
 

@@ -27,12 +27,12 @@ def worker(settings: Settings, *, standby: bool) -> None:
       liveshelf worker
     """
     from encoders.models.load import split_name
-    from liveshelf.wiring.encoder import loading
+    from liveshelf.wiring.encoder import load_in_background
     from liveshelf.wiring.ready_file import check_ready_file
 
     split_name(settings.model)  # before the broker, which takes seconds
     check_ready_file(settings)
-    with loading(settings, nice=settings.worker_nice) as model:
+    with load_in_background(settings, nice=settings.worker_nice) as model:
         from liveshelf.wiring.worker import run_ingest  # beside the model, for this takes as long
 
         raise SystemExit(asyncio.run(run_ingest(settings, model, standby=standby)))
