@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from importlib import import_module
 from typing import Any
@@ -11,6 +10,7 @@ import click
 
 from catalog.errors import LiveshelfError
 from embedded.errors import EmbeddedError
+from liveshelf.commands import options
 from liveshelf.extras import COMMAND_EXTRAS, missing_extra
 from liveshelf.settings import load_settings
 
@@ -30,7 +30,7 @@ SECTIONS = {
 COMMANDS = {name: module for commands in SECTIONS.values() for name, module in commands.items()}
 
 
-class Cli(click.Group):
+class Cli(options.Group):
     """A group whose commands end in one sentence, not a traceback, for whatever a user can cause."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -46,17 +46,6 @@ class Cli(click.Group):
             raise
         command: click.Command = getattr(module, cmd_name)
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.5)
-            if near:
-                error.message += f" Did you mean {near[0]}?"
-            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, COMMANDS))

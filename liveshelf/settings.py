@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from catalog.errors import InvalidInput
 from catalog.ingest.image_retry import ImageRetryPolicy
-from liveshelf.setting_types import Folders, LogLevel, Names, Ports, Seconds, Url
+from liveshelf.setting_types import Folders, LogLevel, Names, Ports, Seconds, Secret, Url, joined
 
 PREFIX = "LIVESHELF_"
 TEST_PREFIX = PREFIX + "TEST_"
@@ -46,7 +46,7 @@ class Settings(BaseSettings):
         "SCRAM-SHA-512", description="SASL mechanism. Used only if the security protocol is SASL_PLAINTEXT or SASL_SSL."
     )
     kafka_sasl_username: str | None = Field(None, description="SASL user name.")
-    kafka_sasl_password: SecretStr | None = Field(None, description="SASL password.")
+    kafka_sasl_password: Secret | None = Field(None, description="SASL password.")
     kafka_ssl_ca_file: Path | None = Field(
         None,
         description=(
@@ -249,7 +249,7 @@ class Settings(BaseSettings):
 
     # Index
     qdrant_url: Url = Field("http://127.0.0.1:6334", description="Address of Qdrant's gRPC port. https:// uses TLS.")
-    qdrant_api_key: SecretStr | None = Field(None, description="API key of Qdrant. Unset: no key is sent.")
+    qdrant_api_key: Secret | None = Field(None, description="API key of Qdrant. Unset: no key is sent.")
     qdrant_timeout_seconds: float = Field(30, gt=0, le=600, description="Deadline in seconds of one call to Qdrant.")
     collection: str = Field(
         "products",
@@ -316,7 +316,7 @@ class Settings(BaseSettings):
             "on this machine only."
         ),
     )
-    client_api_key: SecretStr | None = Field(
+    client_api_key: Secret | None = Field(
         None, description="API key that the commands send to the search service. Unset: no key is sent."
     )
     allowed_hosts: Names = Field(
@@ -433,12 +433,16 @@ def _configured() -> Mapping[str, Any]:
     if not path:
         return {}
     try:
-        table = tomllib.loads(Path(path).read_text("utf-8"))
+        table = tomllib.loads(Path(path).read_text("utf-8-sig"))
     except OSError as error:
         raise InvalidInput(f"{CONFIG}={path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{CONFIG}={path} is not TOML ({error}): write one `name = value` a line") from None
-    for key in table:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            raise InvalidInput(
+                f"{path}: [{key}] is a table: write the settings at the top of the file, without a table."
+            )
         if key not in Settings.model_fields:
             raise InvalidInput(f"{path}: {_unknown(key, Settings.model_fields)}{_SEE}")
     return table
@@ -449,7 +453,9 @@ def _sentence(error: Mapping[str, Any]) -> str:
     field = Settings.model_fields.get(name)
     secret_ = field is not None and "SecretStr" in str(field.annotation)
     value = "" if secret_ else f"={error['input']}"
-    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    message = re.sub(
+        r"^(Input|String|Value|List|Tuple) (?=should)", "", str(error["msg"]).removeprefix("Value error, ")
+    )
     from_file = variable(name) not in os.environ and name in _configured()
     where = f"{os.environ[CONFIG]}: {name}" if from_file else variable(name)
     hint = " Kubernetes sets this for a Service of that name: set enableServiceLinks: false." * ("=tcp://" in value)
@@ -466,7 +472,7 @@ def environment(settings: Settings) -> dict[str, str]:
 def _text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return joined(value) if isinstance(value, tuple) else str(value)
 
 
 def secret(value: SecretStr | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -242,6 +243,45 @@ def test_what_a_newer_service_says_besides_is_left_out() -> None:
     with client:
         [hit] = client.search("mug")
     assert (hit.id, hit.score, hit.variants[0].id) == ("a", 0.5, "b")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:abc", "http://[::1", "127.0.0.1:8000", "ftp://x", ""])
+def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
+    with pytest.raises(InvalidRequestError, match="address|begin"):
+        liveshelf_client.Client(url)
+
+
+@pytest.mark.parametrize("key", ["ключ", "a\nb"])
+def test_a_key_that_no_header_can_carry_is_refused_at_once(key: str) -> None:
+    with pytest.raises(InvalidRequestError, match="API key"):
+        liveshelf_client.Client(api_key=key)
+
+
+def test_what_json_cannot_say_is_an_invalid_request() -> None:
+    client, _ = answering(httpx.Response(200, json=FOUND))
+    with client:
+        for call in ({"filter": {"price": {"lt": math.nan}}}, {"filter": {"brand": {1, 2}}}):
+            with pytest.raises(InvalidRequestError, match="cannot be sent as JSON"):
+                client.search("mug", **call)  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequestError, match="cannot be sent as JSON"):
+            client.search("\ud800")
+
+
+@pytest.mark.parametrize("id", ["stream", ".", ".."])
+def test_a_product_with_an_odd_id_is_a_product(id: str) -> None:
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(404, json={"error": {"type": "not_found", "message": "a sentence"}})
+
+    with (
+        liveshelf_client.Client("http://shop.test", transport=httpx.MockTransport(answer)) as client,
+        pytest.raises(NotFoundError),
+    ):
+        client.product(id)
+    assert sent[0].headers["accept"] == "application/json"
+    assert sent[0].url.raw_path.startswith(b"/v1/products/" + id.replace(".", "%2E").encode())
 
 
 def test_the_client_is_light() -> None:

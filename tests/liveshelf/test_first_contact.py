@@ -92,6 +92,14 @@ MISTAKES = {
     ),
     "serve, port taken": Mistake("serve --port {taken}", ("port {taken} cannot be listened on", "choose another")),
     "serve to everybody": Mistake("serve --host 0.0.0.0", ("liveshelf keys add", "--insecure")),
+    "key without a number as its rate": Mistake(
+        "keys add a --rate nan", ("--rate nan", "requests a second"), {"API_KEYS_FILE": "{folder}/keys.json"}
+    ),
+    "key that outlives the calendar": Mistake(
+        "keys add a --expires 99999999999d", ("--expires", "365d"), {"API_KEYS_FILE": "{folder}/keys.json"}
+    ),
+    "search at an address that is none": Mistake("search mug --url http://127.0.0.1:abc", ("is not an address",)),
+    "misspelt subcommand": Mistake("quarantine lst", ("Did you mean list?",)),  # codespell:ignore lst
     "misspelt command": Mistake("serach", ("Did you mean search?",)),  # codespell:ignore serach
     "misspelt command, backfil": Mistake("backfil", ("Did you mean backfill?",)),
 }

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from catalog.errors import InvalidInput
 from catalog.ingest.image_retry import ImageRetryPolicy
-from liveshelf.settings import Settings, environment, load_settings, unknown_variables
+from liveshelf.settings import Settings, environment, load_settings, secret, unknown_variables
 from liveshelf.wiring.worker import image_retry_policy_of
 
 
@@ -133,6 +134,7 @@ def test_a_child_process_has_the_settings_of_the_file_without_the_file(config: P
         ('live_topics = "a"', "live_topics is not a setting: did you mean live_topic?"),
         ('LIVE_TOPIC = "a"', "LIVE_TOPIC is not a setting: did you mean live_topic?"),
         ("live_topic = a", "is not TOML"),
+        ('[liveshelf]\nlive_topic = "a"', "[liveshelf] is a table: write the settings at the top"),
         ("search_port = 70000", "search_port=70000"),
         ("\udcff", "is not TOML"),
         (None, "cannot be read"),
@@ -145,6 +147,24 @@ def test_a_bad_file_is_a_sentence_that_names_it(config: Path, text: str | None, 
         load_settings()
     assert says in str(caught.value)
     assert str(config) in str(caught.value)
+
+
+@pytest.mark.parametrize("folders", [(), ("/a,b",), ("/a", "/b"), ("[/a", "/b"), (" /a",)])
+def test_a_list_is_the_same_in_a_child_process(config: Path, monkeypatch: pytest.MonkeyPatch, folders: tuple[str, ...]):
+    config.write_text(f"image_file_roots = {json.dumps(folders)}\nindexed_attributes = []\nimage_allow_ports = []\n")
+    env = environment(load_settings())
+    monkeypatch.delenv("LIVESHELF_CONFIG")
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.image_file_roots == tuple(map(Path, folders))
+    assert (settings.indexed_attributes, settings.image_allow_ports) == ((), ())
+
+
+def test_a_secret_may_end_with_the_line_break_of_its_file_and_have_no_other():
+    assert secret(load_settings(qdrant_api_key="abc\n").qdrant_api_key) == "abc"
+    with pytest.raises(InvalidInput, match="LIVESHELF_QDRANT_API_KEY: the value should be one line"):
+        load_settings(qdrant_api_key="a\nb")
 
 
 def test_a_name_that_is_no_setting_is_an_error_of_the_program():

@@ -13,7 +13,7 @@ from typing import Self, TypeVar, Unpack
 import httpx
 
 from liveshelf_client import requests as api_requests
-from liveshelf_client.errors import ServerError, ServiceError, UnavailableError, error_of
+from liveshelf_client.errors import InvalidRequestError, ServerError, ServiceError, UnavailableError, error_of
 from liveshelf_client.options import CandidateOptions, Image, Part, SearchOptions, SimilarOptions
 from liveshelf_client.requests import ApiRequest
 from liveshelf_client.results import Candidates, Encoding, Product, SearchResult
@@ -43,9 +43,9 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._retry_policy = retry_policy
-        self._url = url
+        self._url = _checked(url)
         self._sleep = sleep
-        self._http = httpx.Client(base_url=url, headers=_headers(api_key), timeout=timeout_s, transport=transport)
+        self._http = httpx.Client(base_url=self._url, headers=_headers(api_key), timeout=timeout_s, transport=transport)
 
     def search(
         self,
@@ -108,6 +108,8 @@ class Client:
                     )
                 except httpx.HTTPError as error:
                     raise _unreachable(self._url, error) from error
+                except (TypeError, ValueError) as error:  # what JSON or UTF-8 cannot say, such as NaN or half a letter
+                    raise InvalidRequestError(f"the request cannot be sent as JSON: {error}") from error
                 return _read(api_request, response)
             except ServiceError as problem:
                 wait = self._retry_policy.wait(problem, attempt, random.random())  # noqa: S311
@@ -137,9 +139,11 @@ class AsyncClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._retry_policy = retry_policy
-        self._url = url
+        self._url = _checked(url)
         self._sleep = sleep
-        self._http = httpx.AsyncClient(base_url=url, headers=_headers(api_key), timeout=timeout_s, transport=transport)
+        self._http = httpx.AsyncClient(
+            base_url=self._url, headers=_headers(api_key), timeout=timeout_s, transport=transport
+        )
 
     async def search(
         self,
@@ -204,6 +208,8 @@ class AsyncClient:
                     )
                 except httpx.HTTPError as error:
                     raise _unreachable(self._url, error) from error
+                except (TypeError, ValueError) as error:  # what JSON or UTF-8 cannot say, such as NaN or half a letter
+                    raise InvalidRequestError(f"the request cannot be sent as JSON: {error}") from error
                 return _read(api_request, response)
             except ServiceError as problem:
                 wait = self._retry_policy.wait(problem, attempt, random.random())  # noqa: S311
@@ -214,7 +220,26 @@ class AsyncClient:
 
 
 def _headers(api_key: str | None) -> dict[str, str]:
-    return {} if api_key is None else {"authorization": f"Bearer {api_key}"}
+    headers = {"accept": "application/json"}  # anything else gets the stream of products where an id is `stream`
+    if api_key is None:
+        return headers
+    if not (api_key.isascii() and api_key.isprintable()):
+        raise InvalidRequestError(
+            "the API key has characters that no key has: give it as `liveshelf keys add` prints it"
+        )
+    return headers | {"authorization": f"Bearer {api_key}"}
+
+
+def _checked(url: str) -> str:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InvalidRequestError(
+            f"{url!r} is not an address ({error}): give one like http://127.0.0.1:8000"
+        ) from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise InvalidRequestError(f"{url!r} does not begin with http:// or https:// and a host")
+    return url
 
 
 def _unreachable(url: str, error: httpx.HTTPError) -> UnavailableError:

@@ -48,11 +48,17 @@ def similar(product_id: str, tenant: str | None, options: SimilarOptions) -> Api
         params["filter"] = json.dumps(params["filter"])
     if "facets" in params:
         params["facets"] = list(params["facets"])
-    return ApiRequest("GET", f"/v1/products/{quote(product_id, safe='')}/similar", SearchResult.of, params=params)
+    return ApiRequest("GET", f"/v1/products/{_segment(product_id)}/similar", SearchResult.of, params=params)
 
 
 def product(product_id: str, tenant: str | None) -> ApiRequest[Product]:
-    return ApiRequest("GET", f"/v1/products/{quote(product_id, safe='')}", Product.of, params=_tenant_params(tenant))
+    return ApiRequest("GET", f"/v1/products/{_segment(product_id)}", Product.of, params=_tenant_params(tenant))
+
+
+def _segment(product_id: str) -> str:
+    """An id as one part of a path; `.` and `..` are letters here, not folders."""
+    quoted = quote(product_id, safe="")
+    return quoted.replace(".", "%2E") if product_id in (".", "..") else quoted
 
 
 def _tenant_params(tenant: str | None) -> dict[str, str]:

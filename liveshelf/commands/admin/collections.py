@@ -19,7 +19,7 @@ from liveshelf.settings import Settings, secret
 T = TypeVar("T")
 
 
-@click.group()
+@click.group(cls=options.Group)
 def collections() -> None:
     """List collections, and choose the one that serves.
 

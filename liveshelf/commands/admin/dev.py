@@ -9,10 +9,11 @@ from collections.abc import Callable
 import click
 
 from catalog.errors import FatalError
+from liveshelf.commands import options
 from liveshelf.settings import Settings
 
 
-@click.group()
+@click.group(cls=options.Group)
 def dev() -> None:
     """Run one embedded part, or set up this machine.
 

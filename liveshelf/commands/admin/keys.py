@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from search.auth.caller import KeyScope
 SCOPES = [scope.value for scope in KeyScope]
 
 
-@click.group()
+@click.group(cls=options.Group)
 def keys() -> None:
     """Manage the API keys of the search service.
 
@@ -68,6 +69,8 @@ def add(
     """
     if tenant is not None and all_tenants:
         raise InvalidInput("give --tenant or --all-tenants, not both")
+    if rate is not None and not math.isfinite(rate):
+        raise InvalidInput(f"--rate {rate}: give a number of requests a second, or leave it out for no limit")
     if not 1 <= len(name) <= 64:
         raise InvalidInput("a name has 1 to 64 characters")
     file = _file(settings)
@@ -76,6 +79,12 @@ def add(
         raise InvalidInput(f"there is a key named {name!r} already: revoke it first, or choose another name")
     key, id_, digest = new_key()
     now = datetime.now(UTC).replace(microsecond=0)
+    try:
+        ends = None if expires is None else now + timedelta(milliseconds=expires)
+    except OverflowError:
+        raise InvalidInput("--expires: the key would outlive the calendar: give a span such as 365d") from None
+    if ends is not None and ends <= now:
+        raise InvalidInput("--expires: the key would have expired already: give a span such as 90d")
     grant = Grant(
         id=id_,
         name=name,
@@ -84,7 +93,7 @@ def add(
         scopes=frozenset(map(KeyScope, scopes or ["read"])),
         rate=rate,
         created=now,
-        expires=None if expires is None else now + timedelta(milliseconds=expires),
+        expires=ends,
     )
     write_grants(file, (*there, grant))
     click.echo(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SHOWN = 20
 
 
-@click.group()
+@click.group(cls=options.Group)
 def tombstones() -> None:
     """Manage the tombstones of deleted products.
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from catalog.domain.record import Stage
 from catalog.errors import InvalidInput
 from catalog.events.parser import product_keys_in
+from liveshelf.commands import options
 from liveshelf.commands.times import When, shown
 from liveshelf.progress import bar
 from liveshelf.settings import Settings
@@ -32,7 +33,7 @@ SHOWN = 50
 REPLAYED = {"no": False, "yes": True, "any": None}
 
 
-@click.group()
+@click.group(cls=options.Group)
 def quarantine() -> None:
     """List, replay and purge refused records.
 

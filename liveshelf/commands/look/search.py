@@ -62,21 +62,26 @@ def search(
     options: SearchOptions = {"limit": limit, "filter": _filter(filters)}
     if mode is not None:
         options["mode"] = mode
-    address = url or f"http://{settings.search_host}:{settings.search_port}"
-    with Client(address, api_key=secret(settings.client_api_key)) as client:
-        try:
+    address = url or f"http://{_host(settings.search_host)}:{settings.search_port}"
+    try:
+        with Client(address, api_key=secret(settings.client_api_key)) as client:
             found = client.search(text, image=image, **options)
-        except UnavailableError as error:
-            hint = "" if error.status else ": start one with `liveshelf up` or `liveshelf serve`"
-            raise Unavailable(f"{error}{hint}") from None
-        except ServiceError as error:
-            raise InvalidInput(str(error)) from None
+    except UnavailableError as error:
+        hint = "" if error.status else ": start one with `liveshelf up` or `liveshelf serve`"
+        raise Unavailable(f"{error}{hint}") from None
+    except ServiceError as error:
+        raise InvalidInput(str(error)) from None
     if as_json:
         click.echo(json.dumps(asdict(found), ensure_ascii=False, indent=2))
     else:
         _table(found)
     for reason in found.degraded:
         click.echo(f"The answer is incomplete: {reason}", err=True)
+
+
+def _host(name: str) -> str:
+    """The host of an address as a URL has it: IPv6 in brackets."""
+    return f"[{name}]" if ":" in name else name
 
 
 def _filter(given: tuple[str, ...]) -> dict[str, Any]:

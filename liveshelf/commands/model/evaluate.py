@@ -36,7 +36,7 @@ WIDE = 200  # columns of a file or a pipe, where nothing need be folded
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group()
+@click.group(cls=options.Group)
 def evaluate() -> None:
     """Measure models by judged queries, or against float32.
 
