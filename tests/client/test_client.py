@@ -247,7 +247,7 @@ def test_what_a_newer_service_says_besides_is_left_out() -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:abc", "http://[::1", "127.0.0.1:8000", "ftp://x", ""])
 def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
-    with pytest.raises(InvalidRequestError, match="address|begin"):
+    with pytest.raises(InvalidRequestError, match=r"address|begin"):
         liveshelf_client.Client(url)
 
 
