@@ -18,9 +18,9 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt ./
 COPY client client
 RUN if [ -n "$TORCH_INDEX" ]; then \
-        uv pip install --no-deps --index-url "$TORCH_INDEX" --constraints constraints.txt torch torchvision; \
+        uv pip install --no-deps --index-url "$TORCH_INDEX" --constraints constraints.txt torch; \
     fi
-RUN uv pip install --constraints constraints.txt ./client --requirements pyproject.toml
+RUN uv pip install --constraints constraints.txt ./client --requirements pyproject.toml --extra worker --extra search
 
 # .dockerignore says what there is to copy.
 COPY . ./

@@ -68,19 +68,19 @@ class Seeds:
 def service(client: AsyncQdrantClient, collection: str, vector_space: Space) -> httpx.AsyncClient:
     """An HTTP client of a search service that runs in this process."""
     shelf = QdrantReader(client, collection=collection, space=vector_space, timeout_s=60)
-    find = SearchService(
+    search_service = SearchService(
         product_reader=shelf,
         vector_reader=shelf,
         facet_reader=QdrantFacetReader(client, collection=collection),
         encoder=Seeds(vector_space),
     )
     dependencies = Dependencies(
-        find=find,
-        gather=CandidateService(
+        search_service=search_service,
+        candidate_service=CandidateService(
             candidate_reader=QdrantCandidateReader(client, collection=collection, space=vector_space, timeout_s=60),
-            search_service=find,
+            search_service=search_service,
         ),
-        shelf=shelf,
+        product_reader=shelf,
         images=ImageFetcher(ImagePolicy()),
         health=index_health(shelf, space=vector_space.id),
         collection=collection,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +45,23 @@ class DataFolder:
         return self.root / "run"
 
 
+def make_folder(folder: Path) -> None:
+    """Create the folder if it is missing. Raises EmbeddedError, naming the folder, if it cannot be created."""
+    with _writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EmbeddedError(
+            f"The folder {folder} cannot be written ({error.strerror}): set LIVESHELF_DATA_DIR to a folder that you "
+            "can write to."
+        ) from error
+
+
 class Ownership:
     """A lock on `owner.lock` in a folder, for one owner at a time. The file `owner` names the owner.
 
@@ -54,12 +72,13 @@ class Ownership:
     def __init__(self, folder: Path, owner: str) -> None:
         """Lock the folder, and create it if it is missing; `owner` names the owner to others.
 
-        Raises EmbeddedError, naming the folder and the process, if another process owns it.
+        Raises EmbeddedError, naming the folder and the process, if another process owns it, and as `make_folder` does.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with ExitStack() as opened:
-            self._lock = opened.enter_context((folder / "owner.lock").open("a"))
-            self._name = opened.enter_context((folder / "owner").open("a+"))
+            with _writable(folder):
+                self._lock = opened.enter_context((folder / "owner.lock").open("a"))
+                self._name = opened.enter_context((folder / "owner").open("a+"))
             deadline = time.monotonic() + DEAD_OWNER_WAIT_S
             while not _locked(self._lock):
                 # No child inherits the lock on `owner`. If it is free, the owner ended and its watchdog is ending a

@@ -17,6 +17,7 @@ Names = Mapping[str, tuple[str, ...]]
 """The fields to read, with possible column names; the first column that exists is used."""
 
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv")
+FIELD_CHARS = 131_072  # of one CSV field
 _BATCH = 8192
 _FIRST_ROWS = 100
 _NOT_UTF8 = "not UTF-8 (save the file as UTF-8)"
@@ -132,6 +133,7 @@ def _objects(file: Path, skipped: SkippedRows) -> Iterator[tuple[str, dict[str, 
 
 
 def _csv(file: Path, choose: Choose, skipped: SkippedRows) -> Iterator[TableRow]:
+    csv.field_size_limit(FIELD_CHARS)  # of the whole process: the reader of catalogues sets its own
     # Bytes that are not UTF-8 become lone surrogates, so that only their row is skipped.
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
         first_line = lines.readline()

@@ -11,6 +11,7 @@ import click
 
 from catalog.errors import LiveshelfError
 from embedded.errors import EmbeddedError
+from liveshelf.extras import COMMAND_EXTRAS, missing_extra
 from liveshelf.settings import load_settings
 
 # The sections of the help; in each, a command and the module of liveshelf.commands that has it.
@@ -38,7 +39,12 @@ class Cli(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"liveshelf.commands.{COMMANDS[cmd_name]}"), cmd_name)
+        try:
+            module = import_module(f"liveshelf.commands.{COMMANDS[cmd_name]}")
+        except ModuleNotFoundError as error:
+            raise_missing_extra(cmd_name, error)
+            raise
+        command: click.Command = getattr(module, cmd_name)
         return command
 
     def resolve_command(
@@ -58,24 +64,47 @@ class Cli(click.Group):
             with formatter.section(section):
                 formatter.write_dl(
                     [
-                        (name.ljust(width), command.get_short_help_str(formatter.width - width - 6))
+                        (name.ljust(width), self._short_help(ctx, name, limit=formatter.width - width - 6))
                         for name in commands
-                        if (command := self.get_command(ctx, name)) is not None
                     ]
                 )
+
+    def _short_help(self, ctx: click.Context, name: str, limit: int) -> str:
+        try:
+            command = self.get_command(ctx, name)
+        except click.ClickException:
+            return f"(needs liveshelf[{COMMAND_EXTRAS[name]}])"
+        return command.get_short_help_str(limit) if command else ""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            raise_missing_extra(ctx.invoked_subcommand or "", error)
+            raise
         except (LiveshelfError, EmbeddedError) as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.filename is None:  # not a file or folder that the user named
+                raise
+            raise click.ClickException(
+                f"{error.filename} cannot be used ({error.strerror}): name another file or folder, or correct this one."
+            ) from error
+
+
+def raise_missing_extra(command: str, error: ModuleNotFoundError) -> None:
+    """Raises ClickException if an extra of liveshelf installs the module."""
+    if sentence := missing_extra(command, error):
+        raise click.ClickException(sentence) from error
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="liveshelf")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Keep a shop's search index live: product events in, searchable within a second.
+    """Keep a shop's search index up to date with its events.
+
+    The worker reads product events from Kafka, and search shows them within a second.
 
     Every command reads its settings from LIVESHELF_ variables and from the TOML file that LIVESHELF_CONFIG names.
     `liveshelf check` finds what is wrong with them.

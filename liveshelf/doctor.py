@@ -1,4 +1,4 @@
-"""What is wrong with the surroundings, in plain words: settings, model, broker, index."""
+"""What `liveshelf check` finds: one verdict for each of settings, broker, model and index."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from catalog.domain.space import Space
-from catalog.errors import LiveshelfError
+from catalog.errors import LiveshelfError, Unavailable
 from liveshelf.settings import Settings
 from liveshelf.wiring.parser_config import parser_config_of
+from liveshelf.wiring.ready_file import check_ready_file
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One thing looked at, and what there is to say of it."""
+    """The verdict on one part."""
 
     part: str
     ok: bool
@@ -22,8 +23,8 @@ class Diagnosis:
 
 
 def diagnose(settings: Settings) -> Iterator[Diagnosis]:
-    """Looks at one part after the other. What cannot be looked at for want of another is left out."""
-    yield from _settings(settings)
+    """Checks one part after the other. The index is left out if the model, which it depends on, does not load."""
+    yield _settings(settings)
     yield _broker(settings)
     try:
         from liveshelf.wiring.encoder import model_of
@@ -37,15 +38,18 @@ def diagnose(settings: Settings) -> Iterator[Diagnosis]:
     yield asyncio.run(_index(settings, space))
 
 
-def _settings(settings: Settings) -> Iterator[Diagnosis]:
-    for root in settings.image_file_roots:
-        if not root.is_dir():
-            yield Diagnosis("settings", False, f"LIVESHELF_IMAGE_FILE_ROOTS names {root}, which is no folder")
-    try:
-        parser_config_of(settings)
-    except LiveshelfError as error:
-        yield Diagnosis("settings", False, str(error))
-    yield Diagnosis("settings", True, "every value is one that is allowed")
+def _settings(settings: Settings) -> Diagnosis:
+    problems = [
+        f"LIVESHELF_IMAGE_FILE_ROOTS names {root}, which is not a folder"
+        for root in settings.image_file_roots
+        if not root.is_dir()
+    ]
+    for check in (parser_config_of, check_ready_file):
+        try:
+            check(settings)
+        except LiveshelfError as error:
+            problems.append(str(error))
+    return Diagnosis("settings", not problems, "; ".join(problems) or "all values are allowed")
 
 
 def _broker(settings: Settings) -> Diagnosis:
@@ -54,16 +58,23 @@ def _broker(settings: Settings) -> Diagnosis:
 
     topics = topics_of(settings)
     try:
-        there = partitions_of(kafka_of(settings), topics)
+        partitions = partitions_of(kafka_of(settings), topics)
+    except Unavailable:
+        return Diagnosis(
+            "broker",
+            False,
+            f"the broker at {settings.kafka_bootstrap_servers} does not answer: start it (`liveshelf up`, or "
+            "`liveshelf dev broker` alone), or correct LIVESHELF_KAFKA_BOOTSTRAP_SERVERS",
+        )
     except LiveshelfError as error:
         return Diagnosis("broker", False, str(error))
-    few = {name: count for name, count in there.items() if 0 < count < topics.partitions}
-    if few:
-        said = ", ".join(f"{name} has {count}" for name, count in few.items())
+    too_few = {name: count for name, count in partitions.items() if 0 < count < topics.partitions}
+    if too_few:
+        counts = ", ".join(f"{name} has {count}" for name, count in too_few.items())
         return Diagnosis(
-            "broker", False, f"{said} partitions of {topics.partitions}: set LIVESHELF_TOPIC_PARTITIONS to that"
+            "broker", False, f"{counts} partitions of {topics.partitions}: set LIVESHELF_TOPIC_PARTITIONS to that"
         )
-    missing = [name for name, count in there.items() if not count]
+    missing = [name for name, count in partitions.items() if not count]
     says = f"{settings.kafka_bootstrap_servers} answers"
     return Diagnosis("broker", True, says + (f"; {', '.join(missing)} will be created" if missing else ""))
 
@@ -77,18 +88,25 @@ async def _index(settings: Settings, space: Space) -> Diagnosis:
     client = connect(settings.qdrant_url, api_key=key, timeout_s=settings.qdrant_timeout_seconds)
     try:
         served = await serving(client, settings.collection)
+    except Unavailable:
+        return Diagnosis(
+            "index",
+            False,
+            f"Qdrant at {settings.qdrant_url} does not answer: start it (`liveshelf up`, or `liveshelf dev engine` "
+            "alone), or correct LIVESHELF_QDRANT_URL, which is the address of Qdrant's gRPC port",
+        )
     except LiveshelfError as error:
         return Diagnosis("index", False, str(error))
     finally:
         await client.close()
-    wanted = collection_name(collection_policy_of(settings), space)
+    expected = collection_name(collection_policy_of(settings), space)
     if served is None:
-        return Diagnosis("index", True, f"{settings.qdrant_url} answers; {wanted} will be created")
-    if served != wanted:
+        return Diagnosis("index", True, f"{settings.qdrant_url} answers; {expected} will be created")
+    if served != expected:
         return Diagnosis(
             "index",
             False,
-            f"{settings.collection} holds {served}, and this model makes {wanted}: use the "
+            f"{settings.collection} holds {served}, and this model makes {expected}: use the "
             "model that made it, or another LIVESHELF_COLLECTION",
         )
     return Diagnosis("index", True, f"{settings.qdrant_url} answers and {settings.collection} holds {served}")

@@ -5,7 +5,7 @@ from search.auth.key_file import KeyFile
 from search.health import Health, index_health
 from search.policy import SearchPolicy
 from search.routes.product_stream import ProductStream, ProductStreamPolicy, product_stream_routes
-from search.server import run, serve
+from search.server import check_address, run, serve
 
 __all__ = [
     "Dependencies",
@@ -14,6 +14,7 @@ __all__ = [
     "ProductStream",
     "ProductStreamPolicy",
     "SearchPolicy",
+    "check_address",
     "create_app",
     "index_health",
     "product_stream_routes",

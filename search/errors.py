@@ -1,4 +1,8 @@
-"""Every failure as one JSON shape, and never a traceback to the client."""
+"""Every failure as one JSON shape, never as a traceback.
+
+A handler raises ApiError for an HTTP status of its own. Below the HTTP layer InvalidInput becomes 422; NotFound becomes
+404 for GET and 422 for POST, because there a field of the body names the product.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +36,7 @@ _HEADERS = {
 
 
 class ApiError(Exception):
-    """A request turned away at the door, with the status that says why."""
+    """A request that the HTTP layer refuses, with its status, error type and headers."""
 
     def __init__(
         self,
@@ -50,94 +54,99 @@ class ApiError(Exception):
 
     @property
     def response(self) -> Response:
-        return answer(self.status, self.problem, self.headers)
+        return error_response(self.status, self.problem, self.headers)
 
 
-def answer(status: int, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+def error_response(status: int, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     body = ErrorBody(error=problem).model_dump_json(exclude_none=True)
     return Response(body, status, headers, media_type="application/json")
 
 
-def invalid(error: ValidationError | RequestValidationError, model: type[BaseModel] | None = None) -> Problem:
-    """The first thing wrong, as a sentence that names the field. `model` is what the fields are of, where one is."""
+def problem_of(error: ValidationError | RequestValidationError, model: type[BaseModel] | None = None) -> Problem:
+    """The first validation error, as a sentence that names the field. `model`, if given, has the valid field names."""
     first: Mapping[str, Any] = error.errors()[0]
-    places: Sequence[object] = [part for part in first["loc"] if part not in ("query", "path", "body")]
-    field = ".".join(str(part) for part in places)[:120]
+    path: Sequence[object] = [part for part in first["loc"] if part not in ("query", "path", "body")]
+    field = ".".join(str(part) for part in path)[:120]
     if first["type"] == "extra_forbidden":
-        known = ", ".join(_known(model, places[:-1])) if model else "in the documentation at /docs"
-        return Problem(type="invalid", field=field, message=f"{field}: unknown; the fields there are {known}")
+        known_fields = ", ".join(_field_names(model, path[:-1])) if model else "in the documentation at /docs"
+        return Problem(type="invalid", field=field, message=f"{field}: unknown; the valid fields are {known_fields}")
     if first["type"] == "value_error":
         return Problem(type="invalid", field=field, message=f"{field}: {first['ctx']['error']}")
-    said = str(first["msg"])
-    message = f"{field}: {said[:1].lower()}{said[1:]}, not {_show(first['input'])}"
+    message_text = str(first["msg"])
+    message = f"{field}: {message_text[:1].lower()}{message_text[1:]}, not {_shortened(first['input'])}"
     return Problem(type="invalid", field=field, message=message)
 
 
-def _known(model: type[BaseModel], places: Sequence[object]) -> list[str]:
-    """The fields of what is found in a model at these places."""
-    for place in places:
-        if isinstance(place, str) and place in model.model_fields:
-            model = _inner(model.model_fields[place].annotation) or model
+def _field_names(model: type[BaseModel], path: Sequence[object]) -> list[str]:
+    """The field names of the model at this path."""
+    for name in path:
+        if isinstance(name, str) and name in model.model_fields:
+            model = _model_in(model.model_fields[name].annotation) or model
     return list(model.model_fields)
 
 
-def _inner(annotation: object) -> type[BaseModel] | None:
-    """The model within an annotation, such as that of a list's members."""
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """The model inside an annotation, for example of the members of a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for arg in get_args(annotation) if (found := _inner(arg))), None)
+    return next((model for arg in get_args(annotation) if (model := _model_in(arg))), None)
 
 
-def _show(value: object) -> str:
+def _shortened(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def answer_errors(app: FastAPI, policy: SearchPolicy) -> None:
-    """Give the app an answer to every error raised on purpose."""
+def add_error_handlers(app: FastAPI, policy: SearchPolicy) -> None:
+    """Register a JSON response for every error that handlers raise deliberately."""
 
-    async def refused(request: Request, error: Exception) -> Response:
+    async def api_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, ApiError)  # noqa: S101
         return error.response
 
-    async def not_there(request: Request, error: Exception) -> Response:
+    async def not_found(request: Request, error: Exception) -> Response:
         status = 404 if request.method == "GET" else 422
-        return answer(status, Problem(type="not_found", message=str(error)))
+        return error_response(status, Problem(type="not_found", message=str(error)))
 
-    async def misuse(request: Request, error: Exception) -> Response:
-        return answer(422, Problem(type="invalid", message=str(error)))
+    async def invalid_input(request: Request, error: Exception) -> Response:
+        return error_response(422, Problem(type="invalid", message=str(error)))
 
-    async def image(request: Request, error: Exception) -> Response:
+    async def image_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, ImageProblem)  # noqa: S101
-        return answer(422, Problem(type="image", message=error.reason, state=error.state))
+        return error_response(422, Problem(type="image", message=error.reason, state=error.state))
 
     async def unavailable(request: Request, error: Exception) -> Response:
-        return answer(503, Problem(type="unavailable", message=str(error)), {"retry-after": str(policy.retry_after)})
+        return error_response(
+            503, Problem(type="unavailable", message=str(error)), {"retry-after": str(policy.retry_after)}
+        )
 
-    async def unvalidated(request: Request, error: Exception) -> Response:
+    async def validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
-        return answer(422, invalid(error))
+        return error_response(422, problem_of(error))
 
-    async def unrouted(request: Request, error: Exception) -> Response:
+    async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101
-        message = f"{request.method} {request.url.path}: {str(error.detail).lower()}; see /docs for what there is"
-        return answer(error.status_code, Problem(type=_TYPES.get(error.status_code, "http"), message=message))
+        message = f"{request.method} {request.url.path}: {str(error.detail).lower()}; see /docs for the available paths"
+        return error_response(error.status_code, Problem(type=_TYPES.get(error.status_code, "http"), message=message))
 
-    async def gone(request: Request, error: Exception) -> Response:
-        return Response(status_code=400)  # nobody is there to read it
+    async def disconnected(request: Request, error: Exception) -> Response:
+        return Response(status_code=400)  # the client has disconnected
 
-    app.add_exception_handler(ApiError, refused)
-    app.add_exception_handler(NotFound, not_there)
-    app.add_exception_handler(InvalidInput, misuse)
-    app.add_exception_handler(ImageProblem, image)
+    app.add_exception_handler(ApiError, api_error)
+    app.add_exception_handler(NotFound, not_found)
+    app.add_exception_handler(InvalidInput, invalid_input)
+    app.add_exception_handler(ImageProblem, image_problem)
     app.add_exception_handler(Unavailable, unavailable)
-    app.add_exception_handler(RequestValidationError, unvalidated)
-    app.add_exception_handler(HTTPException, unrouted)
-    app.add_exception_handler(ClientDisconnect, gone)
+    app.add_exception_handler(RequestValidationError, validation_error)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(ClientDisconnect, disconnected)
 
 
 class ErrorMiddleware:
-    """The outermost layer: safe headers on every answer, and 500 as JSON for what nobody expected (logged once)."""
+    """The outermost ASGI layer: security headers on every response, and JSON with status 500 for unexpected errors.
+
+    An unexpected error is logged once, with its traceback.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -148,7 +157,7 @@ class ErrorMiddleware:
             return
         started = False
 
-        async def sending(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
@@ -158,10 +167,14 @@ class ErrorMiddleware:
             await send(message)
 
         try:
-            await self._app(scope, receive, sending)
+            await self._app(scope, receive, send_with_headers)
         except Exception as error:
             log.exception("%s %s failed", scope["method"], scope["path"])
             if started:
                 raise
-            said = str(error) if isinstance(error, LiveshelfError) else "Something went wrong here; the log says what."
-            await answer(500, Problem(type="internal", message=said))(scope, receive, sending)
+            message_text = (
+                str(error)
+                if isinstance(error, LiveshelfError)
+                else "The service failed unexpectedly; see its log for the cause."
+            )
+            await error_response(500, Problem(type="internal", message=message_text))(scope, receive, send_with_headers)

@@ -12,9 +12,9 @@ from catalog.ports import ProductReader
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`ok` says whether the index answers, `message` what is wrong when it does not.
+    """Whether the index answers (`ok`), and why not (`message`).
 
-    `space` names the vectors queries are encoded into; `products` counts the live ones.
+    `space` is the id of the vector space of queries; `products` is the number of live products.
     """
 
     ok: bool
@@ -23,15 +23,17 @@ class Health:
     message: str = ""
 
 
-def index_health(shelf: ProductReader, *, space: str, within: float = 2.0) -> Callable[[], Awaitable[Health]]:
-    """A health check that asks the index to count its products, and takes no answer `within` seconds for a no."""
+def index_health(
+    product_reader: ProductReader, *, space: str, timeout_s: float = 2.0
+) -> Callable[[], Awaitable[Health]]:
+    """A health check that counts the products of the index. No answer within `timeout_s` seconds is a failure."""
 
     async def health() -> Health:
         try:
-            async with asyncio.timeout(within):
-                return Health(True, space, await shelf.count())
+            async with asyncio.timeout(timeout_s):
+                return Health(True, space, await product_reader.count())
         except TimeoutError:
-            return Health(False, space, message=f"The index did not answer within {within:g} s.")
+            return Health(False, space, message=f"The index did not answer within {timeout_s:g} s.")
         except Unavailable as error:
             return Health(False, space, message=str(error))
 

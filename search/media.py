@@ -1,4 +1,4 @@
-"""What a photo is allowed to be when it leaves this server: a bitmap a browser shows, told by its first bytes."""
+"""The types of photos that the service gives out: bitmaps that browsers show, recognised by their first bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import quote
 from catalog.domain.product import ProductKey
 
 WEB = ("http", "https")
-HEAVY = "data"
+INLINE = "data"
 _MAGIC = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -20,7 +20,7 @@ _BRANDS = {b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", 
 
 
 def sniff(data: bytes) -> str | None:
-    """The content type of an image, from the bytes alone; None for all else, such as HTML or SVG, which can run."""
+    """The content type of an image, from its bytes; None for anything else. HTML and SVG can run scripts."""
     for magic, kind in _MAGIC:
         if data.startswith(magic):
             return kind
@@ -32,18 +32,18 @@ def sniff(data: bytes) -> str | None:
 
 
 def scheme(url: str) -> str:
-    """What stands before the first colon, in lower case: empty where there is none."""
+    """The text before the first colon, in lower case; empty without a colon."""
     before, colon, _ = url.partition(":")
     return before.lower() if colon else ""
 
 
 def address(key: ProductKey, n: int = 0) -> str:
-    """Where this server gives out a product's nth photo."""
+    """The path of a product's photo `n` (from 0) on this server."""
     return f"/v1/products/{quote(key.id, safe='')}/photo?tenant={quote(key.tenant, safe='')}&n={n}"
 
 
 def addresses(key: ProductKey, payload: Mapping[str, object]) -> list[str]:
-    """A product's photos as a client can fetch them: the shop's own on the web, anything else through this server."""
+    """The URLs of a product's photos: http(s) URLs as the shop gave them, others as a path on this server."""
     images = payload.get("images")
     if not isinstance(images, Sequence):
         return []

@@ -1,4 +1,4 @@
-"""What one search process takes on, and how it answers when that is too much."""
+"""The limits of one search process."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from dataclasses import dataclass
 class SearchPolicy:
     """Limits of the HTTP edge. Sizes are in bytes, times in seconds.
 
-    `max_uploads` images may come with one query; together they are no larger than one body.
+    A query carries up to `max_uploads` images of `max_upload` bytes; together they are no larger than `max_body`.
 
-    `max_in_flight` requests are worked on at once; `max_waiting` more wait for their turn, at most `wait_within` each,
-    and one more than that is told to come back after `retry_after`. `max_held` bounds the bodies of all of them
-    together. A request has `read_within` to arrive and the client as long to take its answer; from the one to the
-    other go `answer_within` at most.
+    At most `max_in_flight` requests run at once and `max_waiting` more queue, each for up to `queue_timeout_s`. The
+    rest get status 429 with `retry_after`. `max_body_memory` bounds the memory of all request bodies together.
+    A client has `read_timeout_s` to send its request and the same time to receive the answer. The answer itself takes
+    at most `answer_timeout_s`.
 
-    `hosts` are the names that the service answers to, none for any; pages of `origins` may ask it from a browser.
+    `hosts` are the accepted host names; empty accepts any. Web pages of `origins` may call the service from a browser.
+    Clients may keep a photo for `photo_age`.
     """
 
     tenant: str = "default"
@@ -25,10 +26,10 @@ class SearchPolicy:
     max_form_text: int = 64 * 2**10
     max_in_flight: int = 32
     max_waiting: int = 64
-    wait_within: float = 0.5
-    max_held: int = 256 * 2**20
-    read_within: float = 30.0
-    answer_within: float = 15.0
+    queue_timeout_s: float = 0.5
+    max_body_memory: int = 256 * 2**20
+    read_timeout_s: float = 30.0
+    answer_timeout_s: float = 15.0
     retry_after: int = 2
     photo_age: int = 60
     hosts: frozenset[str] = frozenset()
@@ -36,5 +37,5 @@ class SearchPolicy:
 
     @property
     def max_body(self) -> int:
-        """The whole request: an upload as a data URL in JSON is a third longer, and a little is text."""
+        """The largest request body: an upload as a data URL is a third longer, and text is added to it."""
         return self.max_upload * 4 // 3 + 2 * self.max_form_text

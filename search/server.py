@@ -1,4 +1,4 @@
-"""Serving the app on this machine: uvicorn, started by a program and stopped by a signal."""
+"""Runs the app with uvicorn until a signal stops it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from catalog.errors import InvalidInput
 from resilience.atomic_files import write_atomically
 
-DRAIN = 10  # seconds that queries under way have to be answered after a stop was asked for
+DRAIN_TIMEOUT_S = 10  # seconds for requests in flight to finish after a stop signal
 
 
 async def serve(
@@ -31,24 +31,24 @@ async def serve(
     insecure: bool = False,
     on_stop: Callable[[], None] = lambda: None,
 ) -> None:
-    """Answer on host:port until SIGTERM or SIGINT, then finish what is under way.
+    """Serve on host:port until SIGTERM or SIGINT, then finish the requests in flight.
 
-    `on_stop` is called at the signal: it ends answers that would have no end. Port 0 takes any free one. `ready_file`
-    gets {"port", "pid"} in one piece once the server listens, and is gone when it stops. Raises InvalidInput for an
-    address that cannot be had, and for one that others can reach unless `insecure`: whoever gives that knows that keys
-    are asked for, or that none are needed.
+    Port 0 chooses a free port. `ready_file` is written atomically with {"port", "pid"} when the server listens, and
+    removed when it stops. `on_stop` is called at the signal, to end streams. Raises InvalidInput if the address cannot
+    be listened on, or if other machines can reach it and `insecure` is false. Pass `insecure` only if API keys are
+    required or access is controlled elsewhere.
     """
     listener = _listen(host, port, insecure)
     config = uvicorn.Config(
         app,
-        # Not httptools, which uvicorn takes where it is installed: there a request's headers may be of any length.
+        # uvicorn prefers httptools if it is installed, but httptools does not limit the length of headers.
         http="h11",
         log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
         lifespan="on",
-        timeout_graceful_shutdown=DRAIN,
+        timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
     )
     try:
         await _Server(config, listener, ready_file, on_stop).serve([listener])
@@ -58,20 +58,25 @@ async def serve(
             await asyncio.to_thread(ready_file.unlink, missing_ok=True)
 
 
+def check_address(host: str, port: int, *, insecure: bool = False) -> None:
+    """Raises InvalidInput if `serve` could not listen there, so that nobody loads a model before."""
+    _listen(host, port, insecure).close()
+
+
 def run(app: ASGIApp, host: str, port: int, ready_file: Path | None = None, *, insecure: bool = False) -> None:
-    """`serve`, in an event loop of its own."""
+    """Run `serve` in a new event loop."""
     asyncio.run(serve(app, host, port, ready_file, insecure=insecure))
 
 
 def _listen(host: str, port: int, insecure: bool) -> socket.socket:
-    if not 0 <= port <= 65_535:  # the resolver would take the remainder
-        raise InvalidInput(f"{port} is no port: choose one up to 65535, or 0 for any free one")
+    if not 0 <= port <= 65_535:  # the resolver would use the port modulo 65536
+        raise InvalidInput(f"{port} is not a port: choose one from 1 to 65535, or 0 for any free port")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         if not insecure and not ipaddress.ip_address(address[0]).is_loopback:
             raise InvalidInput(
-                f"{host} can be reached from other machines and queries need no key: make one with `liveshelf keys"
-                " add`, listen on 127.0.0.1, or where a proxy or a network policy guards this one, allow it as insecure"
+                f"{host} can be reached from other machines and queries need no key: create one with `liveshelf keys"
+                " add`, listen on 127.0.0.1, or add --insecure if a proxy or a network policy guards this address"
             )
         listener = socket.socket(family, kind, protocol)
         try:
@@ -83,12 +88,12 @@ def _listen(host: str, port: int, insecure: bool) -> socket.socket:
         return listener
     except OSError as error:
         raise InvalidInput(
-            f"{host} port {port} cannot be listened on ({error}): choose another, or 0 for any free one"
+            f"{host} port {port} cannot be listened on ({error}): choose another port, or 0 for any free port"
         ) from None
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which also says when it listens, and returns after a signal where uvicorn's dies of it."""
+    """uvicorn's server that writes the ready file, and returns after a signal instead of raising the signal again."""
 
     def __init__(
         self, config: uvicorn.Config, listener: socket.socket, ready_file: Path | None, on_stop: Callable[[], None]

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -40,10 +40,13 @@ def locked() -> tuple[Jar, ...]:
     return tuple(Jar(**entry) for entry in tomllib.loads(LOCK.read_text())["jar"])
 
 
-def fetch(cache: Path, *, repository: str | None = None) -> list[Path]:
+def fetch(
+    cache: Path, *, repository: str | None = None, progress: Callable[[int, int], None] = lambda done, total: None
+) -> list[Path]:
     """Download the jars missing from the cache, check them, and return every jar of the class path.
 
-    `repository` is the address of a Maven repository to use instead of Maven Central. Raises EmbeddedError if a
+    `repository` is the address of a Maven repository to use instead of Maven Central. `progress` gets the number of
+    jars downloaded, and of those to download. Raises EmbeddedError if a
     download fails or its sha256 differs from the lock file. Jars that arrived before stay in the cache.
     """
     folder = _folder(cache)
@@ -51,7 +54,7 @@ def fetch(cache: Path, *, repository: str | None = None) -> list[Path]:
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as staging:
-            _download(missing, folder, Path(staging), repository)
+            _download(missing, folder, Path(staging), repository, progress)
     return [folder / jar.filename for jar in locked()]
 
 
@@ -81,12 +84,15 @@ def _intact(path: Path, jar: Jar) -> bool:
     return path.is_file() and digest(path) == jar.sha256
 
 
-def _download(jars: Iterable[Jar], folder: Path, staging: Path, repository: str | None) -> None:
+def _download(
+    jars: Sequence[Jar], folder: Path, staging: Path, repository: str | None, progress: Callable[[int, int], None]
+) -> None:
     with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
         futures = [pool.submit(_download_one, jar, folder, staging, repository) for jar in jars]
         try:
-            for future in futures:
+            for done, future in enumerate(futures, start=1):
                 future.result()
+                progress(done, len(jars))
         except EmbeddedError:
             pool.shutdown(cancel_futures=True)
             raise

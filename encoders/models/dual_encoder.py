@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import torch
 from PIL.Image import Image
@@ -17,6 +19,9 @@ from catalog.domain.space import FUSED, IMAGE, Space
 from catalog.errors import InvalidInput
 from encoders.model import Inputs, Rows
 from encoders.towers.preprocessing import tidy
+
+# What the hub's client says if it is used again after a failed connection.
+CLOSED_CLIENT = "client has been closed"
 
 
 class DualEncoder:
@@ -121,7 +126,13 @@ def _pretrained(repository: str, revision: str | None) -> tuple[Any, Any]:
         processor = AutoProcessor.from_pretrained(repository, **options)  # type: ignore[no-untyped-call]
     except SafetensorError as err:
         raise InvalidInput(f"The weights of hf:{repository} are incomplete: fetch them again.") from err
+    except RuntimeError as err:
+        if CLOSED_CLIENT not in str(err):
+            raise
+        raise InvalidInput(_unreachable(repository)) from err
     except (OSError, ValueError, KeyError, ImportError) as err:
+        if not Path(repository).is_dir() and _is_unreachable(err):
+            raise InvalidInput(_unreachable(repository)) from err
         raise InvalidInput(
             f"The model hf:{repository} cannot be loaded: check its name, its revision and that it is stored as "
             "safetensors. Without a network, it must be in the local cache, or a folder must be named."
@@ -136,6 +147,23 @@ def _pretrained(repository: str, revision: str | None) -> tuple[Any, Any]:
             f"hf:{repository} has no text and image tower in one space: name a CLIP- or SigLIP-style model."
         )
     return model, processor
+
+
+def _is_unreachable(error: BaseException | None) -> bool:
+    """Whether an error of transformers has a failed connection among its causes."""
+    while error is not None:
+        if isinstance(error, httpx.TransportError | ConnectionError) or CLOSED_CLIENT in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _unreachable(repository: str) -> str:
+    return (
+        f"The model hf:{repository} is not in the local cache and the hub does not answer. Download the model on a "
+        "machine with a network. Then copy its folder here and name it as hf:/path/to/folder@local, or copy the cache "
+        "and set HF_HOME to it and HF_HUB_OFFLINE=1."
+    )
 
 
 def _projected(output: Any) -> Tensor:

@@ -28,9 +28,7 @@ def load(name: str, *, device: str = "cpu", threads: int | None = None, runtime:
     runs the towers. None means torch, which always runs an `hf:` model.
     """
     # The families are imported here: importing torch takes seconds, and a runtime does not need it.
-    family, _, rest = name.partition(":")
-    if family not in ("builtin", "checkpoint", "hf") or not rest or (family == "builtin" and rest != "small"):
-        raise InvalidInput(f"There is no model {name!r}: use {EXISTING}.")
+    family, rest = split_name(name)
     late = family == "checkpoint" and (Path(rest) / LATE).exists()
     if threads is not None and (family == "hf" or late):
         import torch
@@ -51,3 +49,11 @@ def load(name: str, *, device: str = "cpu", threads: int | None = None, runtime:
 
     path = BUILTIN if family == "builtin" else Path(rest) / CHECKPOINT
     return SingleStreamModel(path, name=name, device=device, runtime=runtime, threads=threads)
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """The family of a model's name, and the rest of the name. Raises InvalidInput if there is no such model."""
+    family, _, rest = name.partition(":")
+    if family not in ("builtin", "checkpoint", "hf") or not rest or (family == "builtin" and rest != "small"):
+        raise InvalidInput(f"There is no model {name!r}: use {EXISTING}.")
+    return family, rest

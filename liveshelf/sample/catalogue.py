@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import signal
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -24,33 +24,44 @@ from liveshelf.sample.stock import VIEWS, SampleProduct, some_look, stock
 from resilience.atomic_files import is_temporary, write_atomically
 
 DRAWING = 3  # increased if the same seed draws other products or photos
-PRODUCTS, SEEN, IMAGES, STAMP = "products.jsonl", "seen.jsonl", "images", "complete"
+COUNT, SEED = 2400, 7
+PRODUCTS, SEEN, IMAGES = "products.jsonl", "seen.jsonl", "images"
+STAMP, UNFINISHED = "complete", "unfinished"  # files that name the drawing
 QUALITY = 88
-CHUNK = 20  # photos a worker draws between two progress reports; fewer than two chunks start no workers
+CHUNK = 20  # photos a process draws before it reports; for less than two chunks, no process is started
 
 Progress = Callable[[int, int], None]
 
 
-def draw(folder: Path, *, count: int = 2400, seed: int = 7, progress: Progress | None = None) -> Path:
+def draw(folder: Path, *, count: int = COUNT, seed: int = SEED, progress: Progress | None = None) -> Path:
     """Draw the catalogue into `folder` and return the path of its products.jsonl.
 
-    Returns at once if the folder already has this catalogue. Redraws an incomplete catalogue, or one of another seed.
-    Calls `progress` with the number of finished photos and the total. Raises InvalidInput if the folder has
-    other files.
+    Returns at once if the folder holds this catalogue. A drawing that was interrupted continues with the photos that
+    are missing; a drawing of another seed or count is replaced. `progress` gets the number of photos drawn, and of all
+    photos. Raises InvalidInput for a folder that holds something else.
     """
-    products = folder / PRODUCTS
-    stamp = json.dumps({"drawing": DRAWING, "count": count, "seed": seed}) + "\n"
-    if _read(folder / STAMP) == stamp:
+    products, stamp = folder / PRODUCTS, _stamp(count, seed)
+    if is_drawn(folder, count=count, seed=seed):
         return products
-    _clear(folder)
     items = stock(count, seed)
-    for number, done in enumerate(_photos(items, folder / IMAGES)):
+    _clear(folder, keep={f"{item.id}.jpg" for item in items} if _read(folder / UNFINISHED) == stamp else set())
+    write_atomically(folder / UNFINISHED, stamp)
+    missing = [item for item in items if not (folder / IMAGES / f"{item.id}.jpg").exists()]
+    drawn = count - len(missing)
+    for size in (0, *_photos(missing, folder / IMAGES)):
+        drawn += size
         if progress is not None:
-            progress(min((number + 1) * done, count), count)
+            progress(drawn, count)
     _write(folder / SEEN, (item.seen for item in items))
     _write(products, (item.event for item in items))
     write_atomically(folder / STAMP, stamp)
+    (folder / UNFINISHED).unlink()
     return products
+
+
+def is_drawn(folder: Path, *, count: int = COUNT, seed: int = SEED) -> bool:
+    """Whether the folder holds this catalogue, complete."""
+    return _read(folder / STAMP) == _stamp(count, seed)
 
 
 def jpeg(image: Image.Image) -> bytes:
@@ -98,6 +109,10 @@ def unseen(folder: Path, kind: str, seed: int) -> Spec:
     return Spec(look, int(rng.integers(VIEWS)))
 
 
+def _stamp(count: int, seed: int) -> str:
+    return json.dumps({"drawing": DRAWING, "count": count, "seed": seed}) + "\n"
+
+
 def _spec(row: Mapping[str, str]) -> Spec:
     look = Look(row["kind"], row["shape"], row["colour"], row["pattern"], row["part_colour"])
     return Spec(look, int(row["view"]))
@@ -112,28 +127,32 @@ def _check(look: Look) -> None:
 
 
 def _photos(items: Sequence[SampleProduct], folder: Path) -> Iterator[int]:
-    """Draw every photo; yields the size of a chunk after each chunk."""
+    """Draw the photos in several processes; yields the size of each chunk when it is drawn."""
     work = partial(_draw_chunk, folder)
     chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
     workers = min(os.cpu_count() or 1, len(chunks) // 2)
     if workers < 2:
         yield from map(work, chunks)
         return
-    # Spawn new interpreters: a fork would copy locks that the caller's threads hold.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    # New interpreters, because a fork would copy locks that the caller's threads hold.
+    # Ctrl-C reaches them too, and only this process should answer it.
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=signal.signal, initargs=ignore
+    ) as pool:
         yield from pool.map(work, chunks)
 
 
 def _draw_chunk(folder: Path, items: Sequence[SampleProduct]) -> int:
     for item in items:
-        (folder / f"{item.id}.jpg").write_bytes(jpeg(photo(item.spec)))
-    return CHUNK
+        write_atomically(folder / f"{item.id}.jpg", jpeg(photo(item.spec)), fsync=False)
+    return len(items)
 
 
-def _clear(folder: Path) -> None:
-    """Remove the files of an earlier drawing, the stamp first. Raises InvalidInput if there are other files."""
+def _clear(folder: Path, keep: Container[str]) -> None:
+    """Remove an earlier drawing, its stamp first, but for photos of the names to keep."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / name for name in (STAMP, PRODUCTS, SEEN)]
+    files = [folder / name for name in (STAMP, UNFINISHED, PRODUCTS, SEEN)]
     leftovers = [path for path in folder.iterdir() if any(is_temporary(path, file) for file in files)]
     foreign = set(folder.iterdir()) - {*files, *leftovers, folder / IMAGES}
     if foreign:
@@ -142,8 +161,10 @@ def _clear(folder: Path) -> None:
         )
     for path in (*files, *leftovers):
         path.unlink(missing_ok=True)
-    shutil.rmtree(folder / IMAGES, ignore_errors=True)
-    (folder / IMAGES).mkdir()
+    (folder / IMAGES).mkdir(exist_ok=True)
+    for path in (folder / IMAGES).iterdir():
+        if path.name not in keep:
+            path.unlink()
 
 
 def _write(path: Path, rows: Iterable[Mapping[str, object]]) -> None:

@@ -23,5 +23,8 @@ def parser_config_of(settings: Settings) -> ParserConfig:
 def _mapping(file: Path) -> RecordMapping:
     try:
         return read_mapping(file.read_text("utf-8"))
+    except InvalidInput as error:
+        hint = ' In TOML, quote texts: id = "sku".' if "not TOML" in str(error) else ""
+        raise InvalidInput(f"LIVESHELF_MAPPING_FILE={file}: {error}{hint}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"LIVESHELF_MAPPING_FILE: {file} cannot be read ({error}): name a TOML file.") from None
+        raise InvalidInput(f"LIVESHELF_MAPPING_FILE={file} cannot be read ({error}): name a TOML file.") from None

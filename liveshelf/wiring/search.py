@@ -29,6 +29,7 @@ from search import (
     KeyFile,
     ProductStream,
     SearchPolicy,
+    check_address,
     create_app,
     index_health,
     product_stream_routes,
@@ -43,21 +44,23 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 async def run_search(settings: Settings, *, insecure: bool = False) -> None:
     """Runs the search service until SIGTERM."""
     keys = None if settings.api_keys_file is None else KeyFile(settings.api_keys_file)
+    guarded = insecure or keys is not None
+    check_address(settings.search_host, settings.search_port, insecure=guarded)
     async with AsyncExitStack() as stack:
         sharing = settings.model_copy(update={"encoder_threads": query_threads_of(settings)})
         encoder = await stack.enter_async_context(encoder_of(sharing, forwards=1))
         query_images = await stack.enter_async_context(ImageFetcher(public_image_policy_of(settings)))
         catalogue_images = await stack.enter_async_context(ImageFetcher(image_policy_of(settings)))
         images = QueryImages(public=query_images, catalogue=catalogue_images)
-        query_encoder = cached_query_encoder(encoder, settings)
-        dependencies, live = await stack.enter_async_context(dependencies_of(settings, query_encoder, images))
+        dependencies, live = await stack.enter_async_context(
+            dependencies_of(settings, cached_query_encoder(encoder, settings), images)
+        )
         app = create_app(
             dependencies, routers=[product_stream_routes(live)], policy=search_policy_of(settings), keys=keys
         )
         # Modules, model and routes live as long as the process. Unfrozen, each full collection would scan them: 0.1 s.
         gc.collect()
         gc.freeze()
-        guarded = insecure or keys is not None
         await serve(
             app, settings.search_host, settings.search_port, settings.ready_file, insecure=guarded, on_stop=live.close
         )
@@ -78,7 +81,7 @@ async def dependencies_of(
         shelf = QdrantReader(client, collection=name, space=space, timeout_s=timeout, policy=graph)
         candidates = QdrantCandidateReader(client, collection=name, space=space, timeout_s=timeout, policy=graph)
         facets = QdrantFacetReader(client, collection=name, timeout_s=timeout)
-        find = SearchService(
+        search_service = SearchService(
             product_reader=shelf,
             vector_reader=shelf,
             facet_reader=facets,
@@ -86,9 +89,9 @@ async def dependencies_of(
             policy=query_policy_of(settings),
         )
         dependencies = Dependencies(
-            find=find,
-            gather=CandidateService(candidate_reader=candidates, search_service=find),
-            shelf=shelf,
+            search_service=search_service,
+            candidate_service=CandidateService(candidate_reader=candidates, search_service=search_service),
+            product_reader=shelf,
             images=images,
             health=index_health(shelf, space=space.id),
             collection=name,

@@ -1,7 +1,7 @@
-"""API keys: what each one may do, and the file that remembers them without knowing them.
+"""API keys: their permissions, and the file that stores only their digests.
 
-A key is 256 random bits, so nobody guesses it and no two are alike: a plain SHA-256 of it tells a thief of the file
-nothing. A slow hash is for passwords, which people choose; here it would only make every request slow.
+A key has 256 random bits, so it cannot be guessed and a plain SHA-256 digest does not reveal it. A slow hash protects
+passwords, which people choose; for keys it would only slow down every request.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from catalog.errors import InvalidInput
 from resilience.atomic_files import write_atomically
-from search.auth.caller import Caller, Scope
+from search.auth.caller import Caller, KeyScope
 
 PREFIX = "ls"
 _NOBODY = sha256(b"").hexdigest()
 
 
 class Grant(BaseModel):
-    """What a key may do. `digest` is the SHA-256 of the whole key; `id`, its middle part, is no secret.
+    """The permissions of a key. `digest` is the SHA-256 of the complete key; `id`, its middle part, is not secret.
 
-    `tenant` is the only one whose products it sees, None for all. `rate` is in requests a second, None for no limit.
+    `tenant` limits the key to the products of one tenant; None allows all. `rate` is in requests per second; None means
+    no limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,7 +37,7 @@ class Grant(BaseModel):
     name: str = Field(min_length=1, max_length=64)
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     tenant: str | None = Field(max_length=128)
-    scopes: frozenset[Scope] = Field(min_length=1)
+    scopes: frozenset[KeyScope] = Field(min_length=1)
     rate: float | None = Field(default=None, gt=0)
     created: AwareDatetime
     expires: AwareDatetime | None = None
@@ -45,7 +46,7 @@ class Grant(BaseModel):
     def caller(self) -> Caller:
         return Caller(name=self.id, tenant=self.tenant, scopes=self.scopes)
 
-    def over(self, now: datetime) -> bool:
+    def expired(self, now: datetime) -> bool:
         return self.expires is not None and now >= self.expires
 
 
@@ -56,7 +57,7 @@ class _File(BaseModel):
 
 
 def new_key() -> tuple[str, str, str]:
-    """A key that nobody had before, its id and its digest."""
+    """A new random key, its id and its digest."""
     id_ = secrets.token_hex(4)
     key = f"{PREFIX}_{id_}_{secrets.token_urlsafe(32)}"
     return key, id_, digest(key)
@@ -67,14 +68,14 @@ def digest(key: str) -> str:
 
 
 def find_grant(grants: dict[str, Grant], key: str) -> Grant | None:
-    """Whose key it is, by its id. The digests are compared in a time that does not tell how much of them agrees."""
+    """The grant of a key, or None if the key is unknown. Digests are compared in constant time."""
     grant = grants.get(key.removeprefix(f"{PREFIX}_").partition("_")[0])
     same = hmac.compare_digest(digest(key), grant.digest if grant else _NOBODY)
     return grant if same else None
 
 
 def read_grants(file: Path) -> tuple[Grant, ...]:
-    """The grants of a file; none where there is no file. Raises InvalidInput."""
+    """The grants of a file; empty if it does not exist. Raises InvalidInput if it cannot be read or is not valid."""
     try:
         return _File.model_validate_json(file.read_bytes()).keys
     except FileNotFoundError:
@@ -83,19 +84,20 @@ def read_grants(file: Path) -> tuple[Grant, ...]:
         raise InvalidInput(f"the keys in {file} cannot be read ({error.strerror}): let this user read it") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        said = f"{where}: {first['msg']}" if where else first["msg"]
+        location = ".".join(map(str, first["loc"]))
+        problem = f"{location}: {first['msg']}" if location else first["msg"]
         raise InvalidInput(
-            f"{file} is no file of keys ({said}): restore it, or remove it and make new ones with `liveshelf keys add`"
+            f"{file} is not a file of keys ({problem}): restore it, or remove it and create new keys with"
+            " `liveshelf keys add`"
         ) from None
 
 
 def write_grants(file: Path, grants: Iterable[Grant]) -> None:
-    """The file, whole or not at all, for this user alone to read. Raises InvalidInput."""
+    """Write the file atomically, readable by this user alone. Raises InvalidInput if it cannot be written."""
     text = json.dumps({"keys": [grant.model_dump(mode="json") for grant in grants]}, indent=2, ensure_ascii=False)
     try:
         write_atomically(file, text + "\n", mode=0o600)
     except OSError as error:
         raise InvalidInput(
-            f"the keys cannot be kept in {file} ({error.strerror}): name a file in a folder of yours"
+            f"the keys cannot be written to {file} ({error.strerror}): choose a file in a folder you can write to"
         ) from None

@@ -1,4 +1,4 @@
-"""Who asks, and what that lets them see."""
+"""The caller of a request, and which products it may see."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from catalog.domain.filters import AnyOf, Condition
 from catalog.domain.product import ProductKey
 
 
-class Scope(StrEnum):
+class KeyScope(StrEnum):
     READ = "read"
     WRITE = "write"
     ADMIN = "admin"
@@ -19,23 +19,23 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`tenant` is the only one whose products are seen; None sees all of them."""
+    """The caller may see the products of `tenant` only; None allows all tenants."""
 
     name: str = "anyone"
     tenant: str | None = None
-    scopes: frozenset[Scope] = frozenset(Scope)
+    scopes: frozenset[KeyScope] = frozenset(KeyScope)
 
     @property
-    def sees(self) -> tuple[Condition, ...]:
-        """What every product that this caller is shown satisfies; goes with every search, facet and count."""
+    def conditions(self) -> tuple[Condition, ...]:
+        """The conditions that limit each search, facet and count to the products this caller may see."""
         return () if self.tenant is None else (AnyOf("tenant", (self.tenant,)),)
 
     def may_see(self, key: ProductKey) -> bool:
-        """Whether a product is one that this caller is shown."""
+        """Whether this caller may see the product."""
         return self.tenant in (None, key.tenant)
 
 
 async def caller_of(request: Request) -> Caller:
-    """Who sent the request, as the application's door found out."""
+    """The caller of a request, as AuthMiddleware determined it."""
     caller: Caller = getattr(request.state, "caller", Caller())
     return caller

@@ -1,4 +1,4 @@
-"""The keys a running service goes by: read anew when their file changes, so that a revoked one ends within a second."""
+"""The keys of a running service, reloaded when their file changes: a revoked key stops working within a second."""
 
 from __future__ import annotations
 
@@ -13,49 +13,50 @@ from search.auth.api_key import Grant, find_grant, read_grants
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 1.0
+CHECK_INTERVAL_S = 1.0
 
 
 class KeyFile:
-    """Raises InvalidInput when it is made of a file that is none, or that holds no key."""
+    """The grants in a file of keys. Raises InvalidInput if the file is not valid or contains no keys."""
 
     def __init__(self, file: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._file = file
         self._clock = clock
-        self._seen = _stamp(file)
-        self._looked = clock()
+        self._version = _file_version(file)
+        self._checked_at = clock()
         self._grants = {grant.id: grant for grant in read_grants(file)}
         if not self._grants:
             raise InvalidInput(
-                f"there is no key in {file}: make one with `liveshelf keys add NAME`, or unset LIVESHELF_API_KEYS_FILE"
+                f"there is no key in {file}: create one with `liveshelf keys add NAME`,"
+                " or unset LIVESHELF_API_KEYS_FILE"
             )
 
     def find(self, key: str) -> Grant | None:
-        """What the key may do, None where it is no key of ours. Whether it has expired is for the caller to say."""
-        self._look()
+        """The grant of a key, or None if it is unknown. Does not check whether the key has expired."""
+        self._reload_if_changed()
         return find_grant(self._grants, key)
 
-    def _look(self) -> None:
-        if self._clock() - self._looked < LOOK_EVERY_S:
+    def _reload_if_changed(self) -> None:
+        if self._clock() - self._checked_at < CHECK_INTERVAL_S:
             return
-        self._looked = self._clock()
-        stamp = _stamp(self._file)
-        if stamp == self._seen:
+        self._checked_at = self._clock()
+        version = _file_version(self._file)
+        if version == self._version:
             return
-        self._seen = stamp
+        self._version = version
         try:
             self._grants = {grant.id: grant for grant in read_grants(self._file)}
         except InvalidInput as error:
-            # Whoever edited it sees the log; meanwhile the keys that were good go on, and no new ones come.
-            log.error("the keys stay as they were: %s", error)
+            # The keys that were loaded before stay valid until the file is repaired.
+            log.error("the file of keys was not reloaded: %s", error)
 
 
-def _stamp(file: Path) -> tuple[int, int, int] | None:
+def _file_version(file: Path) -> tuple[int, int, int] | None:
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def utc_now() -> datetime:

@@ -1,4 +1,4 @@
-"""How often each caller may ask: a bucket of tokens that fills at its rate and holds what comes in a second."""
+"""Limits the request rate of each key, by a token bucket whose capacity is the tokens of one second."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 
 class RateLimiter:
-    """One bucket for each name; there are as many as there are keys."""
+    """One token bucket for each name. Names are ids of valid keys, so their number is bounded."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def wait(self, name: str, rate: float) -> float:
-        """Takes a token where there is one, and then says 0; otherwise the seconds until there is one."""
+        """Take a token and return 0, or return the seconds until one is available. `rate` is in tokens per second."""
         now = self._clock()
         tokens, since = self._buckets.get(name, (max(1.0, rate), now))
         tokens = min(max(1.0, rate), tokens + (now - since) * rate)

@@ -1,4 +1,4 @@
-"""How much is taken on at once, and until when it has to be answered."""
+"""Limits on concurrent requests and the memory of their bodies, and the deadline of a request."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from search.policy import SearchPolicy
 
 
 class ConcurrencyLimiter:
-    """A bounded number of turns, a bounded queue for them, and a bound on the bytes that all of them hold."""
+    """A bounded number of slots, a bounded queue for them, and a bound on the bytes of all request bodies."""
 
     def __init__(self, policy: SearchPolicy) -> None:
         self._policy = policy
-        self._turns = asyncio.Semaphore(policy.max_in_flight)
+        self._slots = asyncio.Semaphore(policy.max_in_flight)
         self._waiting = 0
-        self._held = 0
+        self._reserved = 0
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Raises ApiError (429) when too many wait already, and when it was not this one's turn in time."""
-        if self._turns.locked() and self._waiting >= self._policy.max_waiting:
+    async def slot(self) -> AsyncIterator[None]:
+        """Raises ApiError (429) if the queue is full or no slot became free within the queue timeout."""
+        if self._slots.locked() and self._waiting >= self._policy.max_waiting:
             raise self._busy()
         self._waiting += 1
         try:
-            async with asyncio.timeout(self._policy.wait_within):
-                await self._turns.acquire()
+            async with asyncio.timeout(self._policy.queue_timeout_s):
+                await self._slots.acquire()
         except TimeoutError:
             raise self._busy() from None
         finally:
@@ -37,72 +37,72 @@ class ConcurrencyLimiter:
         try:
             yield
         finally:
-            self._turns.release()
+            self._slots.release()
 
     @contextmanager
-    def holding(self) -> Iterator[HeldSlot]:
-        """Room for the body of one request, given back at the end."""
-        holding = HeldSlot(self)
+    def reserve_body(self) -> Iterator[BodyReservation]:
+        """Memory for the body of one request, released on exit."""
+        reservation = BodyReservation(self)
         try:
-            yield holding
+            yield reservation
         finally:
-            self._held -= holding.size
+            self._reserved -= reservation.size
 
-    def hold(self, size: int) -> None:
-        """Raises ApiError (429) when that is more than may be held."""
-        if self._held + size > self._policy.max_held:
+    def reserve(self, size: int) -> None:
+        """Reserve bytes. Raises ApiError (429) if the bodies would exceed `max_body_memory`."""
+        if self._reserved + size > self._policy.max_body_memory:
             raise self._busy()
-        self._held += size
+        self._reserved += size
 
     def _busy(self) -> ApiError:
-        message = "more is being asked than can be answered: try again in a moment"
+        message = "the service is busy: try again in a moment"
         return ApiError(429, "busy", message, headers={"retry-after": str(self._policy.retry_after)})
 
 
-class HeldSlot:
-    """What one request holds, in bytes."""
+class BodyReservation:
+    """The bytes that one request has reserved for its body."""
 
-    def __init__(self, desk: ConcurrencyLimiter) -> None:
-        self._desk = desk
+    def __init__(self, limiter: ConcurrencyLimiter) -> None:
+        self._limiter = limiter
         self.size = 0
 
     def add(self, size: int) -> None:
-        self._desk.hold(size)
+        self._limiter.reserve(size)
         self.size += size
 
 
 class Deadline:
-    """When a request has to be answered. Whoever still works on it then is cancelled."""
+    """The time by which a request has to be answered. Its work is cancelled when the time is over."""
 
-    def __init__(self, timeout: asyncio.Timeout, seconds: float) -> None:
+    def __init__(self, timeout: asyncio.Timeout, timeout_s: float) -> None:
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
         self._closed = False
-        self.seconds = seconds
-        self._began = self._loop.time()
-        self._timeout.reschedule(self._began + seconds)
+        self.timeout_s = timeout_s
+        self._started = self._loop.time()
+        self._timeout.reschedule(self._started + timeout_s)
 
     @property
-    def left(self) -> float:
-        """Seconds, never below 0."""
-        return max(0.0, self._began + self.seconds - self._loop.time())
+    def time_left(self) -> float:
+        """The seconds until the deadline, at least 0."""
+        return max(0.0, self._started + self.timeout_s - self._loop.time())
 
     def shorten(self, ms: float | None) -> None:
-        """To so many milliseconds after the request was here; None and longer ones change nothing."""
-        if ms is not None and ms / 1000 < self.seconds:
-            self.seconds = ms / 1000
-            self._move(self._began + self.seconds)
+        """Move the deadline to `ms` milliseconds after the request arrived, if that is earlier; None has no effect."""
+        if ms is not None and ms / 1000 < self.timeout_s:
+            self.timeout_s = ms / 1000
+            self._move(self._started + self.timeout_s)
 
     def move(self, seconds: float) -> None:
-        """To so many seconds from now, for another phase of the request."""
+        """Move the deadline to `seconds` from now, for the next phase of the request."""
         self._move(self._loop.time() + seconds)
 
     def end(self) -> None:
-        """To now: nobody waits for the answer any more."""
+        """Move the deadline to now, because the client has disconnected."""
         self._move(self._loop.time())
 
     def close(self) -> None:
-        """The answer is given: nothing moves the deadline from here on."""
+        """Fix the deadline, because the answer is complete."""
         self._closed = True
 
     def _move(self, when: float) -> None:
@@ -111,6 +111,6 @@ class Deadline:
 
 
 def deadline_of(request: Request) -> Deadline:
-    """The deadline of a request that the application's door has let in."""
+    """The deadline of a request, as AdmissionMiddleware set it."""
     deadline: Deadline = request.state.deadline
     return deadline

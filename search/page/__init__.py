@@ -1,4 +1,4 @@
-"""The pages, in plain files that a browser reads as they are: no build, and nothing from another host."""
+"""The pages, as plain files without a build step. They load nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' http: https: data: blob:",  # products' photos are wherever the shop keeps them
+        "img-src 'self' http: https: data: blob:",  # products' photos are on the shop's hosts
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -30,7 +30,7 @@ POLICY = "; ".join(
 
 
 class File:
-    """One file of this package, read once. A browser keeps it, and asks each time whether it is still the same."""
+    """One file of this package, read once. Browsers cache it and revalidate it with each request."""
 
     def __init__(self, name: str) -> None:
         self._body = files(__name__).joinpath(name).read_bytes()
@@ -47,9 +47,9 @@ class File:
 
 
 def page_routes() -> APIRouter:
-    """The pages, and below /static/ what they are made of."""
+    """The pages, and their files below /static/."""
     routes = APIRouter()
-    parts = sorted(f.name for f in files(__name__).iterdir() if f.name.rpartition(".")[2] in KINDS)
-    for path, name in [*PAGES.items(), *((f"/static/{name}", name) for name in parts if not name.endswith(".html"))]:
+    names = sorted(f.name for f in files(__name__).iterdir() if f.name.rpartition(".")[2] in KINDS)
+    for path, name in [*PAGES.items(), *((f"/static/{name}", name) for name in names if not name.endswith(".html"))]:
         routes.add_api_route(path, File(name).serve, methods=["GET", "HEAD"], include_in_schema=False)
     return routes

@@ -1,4 +1,4 @@
-/* How old the news of a product is, and ageing. */
+/* Shows the age of a product's newest event, and updates it every second. */
 
 import { make } from "./dom.js";
 import { ago } from "./words.js";

@@ -1,4 +1,4 @@
-/* What the service is asked, and what it says when it cannot answer. */
+/* Requests to the service, and their failures. */
 
 import { currentKey, askForKey } from "./key.js";
 
@@ -8,11 +8,11 @@ export class Failure extends Error {
   constructor(message, { status = 0, after = 0 } = {}) {
     super(message);
     this.status = status;
-    this.after = after;  // seconds after which asking again is worth it; 0: it is not
+    this.after = after;  // seconds until a retry is worthwhile; 0: do not retry
   }
 }
 
-/* A request with the key, asked for where it is needed. `quietly`: not by something the page does by itself, once refused. */
+/* Sends a request with the key, and asks the person for a key if one is needed. `quietly`: not again after a refusal. */
 async function send(path, { quietly = false, ...init } = {}) {
   for (;;) {
     const key = currentKey(), headers = new Headers(init.headers);
@@ -48,10 +48,10 @@ async function json(path, init) {
   return response.json();
 }
 
-/* When its newest event was, by the clock of this page: the service says how old that is, so both clocks may differ. */
+/* The time of the newest event by the clock of this page, from its age: the clock of the service may differ. */
 const dated = (product) => Object.assign(product, { born: performance.now() - (product.age_s ?? 0) * 1000 });
 
-/* `body` is an object, or a form where photos are sent along. */
+/* `body` is an object, or a form if photos are sent. */
 export async function search(body, signal) {
   const form = body instanceof FormData;
   const headers = form ? {} : { "content-type": "application/json" };
@@ -62,16 +62,16 @@ export async function search(body, signal) {
 
 export const productPath = (id) => `v1/products/${encodeURIComponent(id)}`;
 
-/* What is wrong is news here too: the answer comes whatever its status. */
+/* The body is of use whatever the status is. */
 export async function health() {
   const response = await send("v1/status", { quietly: true, signal: AbortSignal.timeout(4000) });
   return response.json();
 }
 
-/* The fields there are and what each holds, and the values of those named, counted under a filter. */
+/* The fields and their types, and the counted values of the named fields under a filter. */
 export function facets(fields, filter) {
-  const asked = new URLSearchParams([...fields.map((field) => ["field", field]), ["limit", MOST_VALUES], ["filter", JSON.stringify(filter)]]);
-  return json(`v1/facets?${asked}`, { quietly: true });
+  const params = new URLSearchParams([...fields.map((field) => ["field", field]), ["limit", MOST_VALUES], ["filter", JSON.stringify(filter)]]);
+  return json(`v1/facets?${params}`, { quietly: true });
 }
 
 export async function photo(path) {
@@ -80,7 +80,7 @@ export async function photo(path) {
   return response.blob();
 }
 
-/* Products as they are indexed, until the stream ends. Not an EventSource: that could not send a key. */
+/* Products as they are indexed, until the stream ends. Not an EventSource, which cannot send a key. */
 export async function* live(since, signal) {
   const response = await send(`v1/products/stream?since=${since}`, { quietly: true, signal });
   if (!response.ok) throw await failed(response);

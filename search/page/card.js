@@ -1,4 +1,4 @@
-/* One product among others. */
+/* The card of one product. */
 
 import { age } from "./age.js";
 import { button, drawing, make } from "./dom.js";
@@ -7,10 +7,10 @@ import { first, money, score } from "./words.js";
 
 export const keyOf = (product) => JSON.stringify([product.tenant, product.id]);
 
-/* Whether two states of a product look the same on a card. */
+/* Equal for two states of a product that look the same on a card. */
 export const look = (product) => JSON.stringify({ ...product, score: 0, age_s: 0, born: 0 });
 
-/* `acts` says what the buttons do: open, like, more, less. */
+/* `acts` has the actions of the buttons: open, like, mix. */
 export function card(product, acts) {
   const name = product.title || product.id;
   const title = button(name, "title", () => acts.open(product));
@@ -26,7 +26,7 @@ export function card(product, acts) {
     make("p", { className: "offer" }, make("b", { textContent: money(product) }), stock),
     make("p", { className: "foot" }, age(product) ?? make("span"), make("span", { className: "score", hidden: true })));
   if (product.variants?.length) node.querySelector(".offer").append(make("small", { textContent: `+${product.variants.length} more` }));
-  // The photo is only a larger target for the mouse; the title is the control.
+  // The photo is only a larger target for the mouse; the title is the accessible control.
   picture.addEventListener("click", (event) => { if (!event.target.closest("button")) acts.open(product); });
   return node;
 }
@@ -42,7 +42,7 @@ function actions(product, name, acts) {
   return make("div", { className: "acts" }, like, more, less);
 }
 
-/* `best` is the highest score of the answer: the line below a score is its share of that. */
+/* `best` is the highest score of the result; the bar below a score shows its share of it. */
 export function setScore(node, value, best) {
   const place = node.querySelector(".score");
   if (value === undefined || value === null) return;
@@ -52,7 +52,7 @@ export function setScore(node, value, best) {
   place.style.setProperty("--share", best > 0 ? Math.max(0, Math.min(1, value / best)) : 0);
 }
 
-/* Where the same product is in the other answer, when two stand side by side. `there` counts from 1; 0: nowhere. */
+/* Shows the rank of the same product in the other result when two are compared. `there` counts from 1; 0: not there. */
 export function setRank(node, here, there, name) {
   const place = node.querySelector(".rank");
   place.hidden = there === null;

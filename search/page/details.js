@@ -1,4 +1,4 @@
-/* All that is known of one product, in a dialog. */
+/* The dialog with all fields of one product. */
 
 import { age } from "./age.js";
 import { productPath } from "./api.js";

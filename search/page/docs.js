@@ -1,4 +1,4 @@
-/* The API as its own description says it, on a page. */
+/* Shows the OpenAPI description of the API. */
 
 import { $, make } from "./dom.js";
 

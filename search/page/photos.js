@@ -52,7 +52,7 @@ export async function show(image, url) {
   } catch { image.dispatchEvent(new Event("error")); }
 }
 
-/* A frame with the photo, or the first letter of the title where there is none. */
+/* A frame with the photo, or the first letter of the title if there is none. */
 export function frame(product, n = 0, alt = "") {
   const letter = (product.title.match(/[\p{L}\p{N}]/u) ?? ["·"])[0].toUpperCase();
   const node = make("div", { className: "photo" }, make("span", { className: "letter", textContent: letter, ariaHidden: "true" }));

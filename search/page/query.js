@@ -1,10 +1,10 @@
-/* What is looked for, and how that is said to the service. */
+/* The current query, and the request that it becomes. */
 
 export const PAGE = 24;
 
 export const query = {
   text: "",
-  weight: 1,      // of the text, where it is one part of a mix
+  weight: 1,      // of the text, if it is one part of a mix
   parts: [],      // {number, words | blob | url | product, preview, weight}
   terms: new Map(),  // field to a map of label to value
   min: null, max: null, available: false,
@@ -26,7 +26,7 @@ export const isEmpty = () => !query.text && !query.parts.length;
 
 export const isFiltered = () => query.terms.size > 0 || query.min !== null || query.max !== null || query.available;
 
-/* Tells questions apart: filters narrow an answer, everything else asks for another. */
+/* Identifies a query without its filters, which only narrow its result. */
 export const identity = () => JSON.stringify([query.text, query.weight, query.parts.map((part) => [part.number, part.weight])]);
 
 export function toggle(field, label, value) {
@@ -41,7 +41,7 @@ export function clearFilters() {
   query.available = false;
 }
 
-/* The filter in use, or what of it is left without one field. */
+/* The filter in use, optionally without one field. */
 export function filter(without = null) {
   const all = Object.fromEntries([...query.terms].filter(([field]) => field !== without).map(([field, values]) => [field, [...values.values()]]));
   if (query.min !== null || query.max !== null) all.price = {};
@@ -51,7 +51,7 @@ export function filter(without = null) {
   return all;
 }
 
-/* Words and at most one photo, all at their full weight: read together, as one thing. */
+/* The photo, if the query is text and at most one photo of full weight; these are encoded together. Otherwise null. */
 function together() {
   const [only, ...others] = query.parts;
   if (others.length || query.weight !== 1 && only) return null;
@@ -69,7 +69,7 @@ function mix(uploads) {
   })];
 }
 
-/* The body of a search: an object, or a form where photos go along. `how` has the mode or the vector to use. */
+/* The body of a search: an object, or a form if photos are sent. `how` has the mode or the vector to use. */
 export function request(how) {
   const body = { limit: query.limit, filter: filter(), ...how }, uploads = [];
   if (query.sort) body.sort = query.sort;

@@ -1,4 +1,4 @@
-/* A list of products that is read with arrows, and changes in place. */
+/* A list of products with arrow-key navigation and updates in place. */
 
 import { card, keyOf, look, setScore } from "./card.js";
 import { $, arrange, make } from "./dom.js";
@@ -26,7 +26,7 @@ export class Results {
     this.hold(this.list.querySelector(".card.held") ?? this.list.firstElementChild);
   }
 
-  /* A product that changed, if it is here: its card says so, and stays where it is. */
+  /* Marks the card of a changed product, which keeps its place. */
   update(product) {
     const held = this.cards.get(keyOf(product));
     if (!held) return;
@@ -40,7 +40,7 @@ export class Results {
     arrange(this.list, [...this.cards.values()].map((each) => each.node));
   }
 
-  /* A new card; where it takes another's place it takes its focus too. */
+  /* A new card. If it replaces a card it takes over the focus. */
   renew(held, product, sign) {
     const node = card(product, this.acts);
     if (held?.node.classList.contains("held")) node.classList.add("held");
@@ -63,7 +63,7 @@ export class Results {
     this.list.replaceChildren(...Array.from({ length: count }, bone));
   }
 
-  /* One card at a time is a stop of the Tab key. */
+  /* Only one card at a time is reachable with the Tab key. */
   hold(node) {
     if (!node?.matches(".card")) return;
     for (const each of this.list.children) {

@@ -1,4 +1,4 @@
-/* Numbers, money and ages as a person reads them. */
+/* Formats numbers, money and ages for people. */
 
 const plain = new Intl.NumberFormat();
 
@@ -26,7 +26,7 @@ export function score(value) {
 
 const UNITS = [["s", 60], ["min", 60], ["h", 24], ["d", Infinity]];
 
-/* How long ago, in seconds, as "12 s". */
+/* An age in seconds as text, such as "12 s ago". */
 export function ago(seconds) {
   let left = Math.max(0, seconds);
   for (const [unit, size] of UNITS) {

@@ -1,4 +1,4 @@
-"""Validated fields to the query they mean: images fetched, names resolved, the caller's limits in place."""
+"""Builds queries from validated request fields: fetches images, resolves names, applies the caller's limits."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from catalog.errors import ImageProblem, InvalidInput
 from catalog.ports import ImageSource
 from catalog.query.query import FacetRequest, Mode, Query, QueryPart, Sort
 from search.auth.caller import Caller
-from search.errors import ApiError, invalid
-from search.media import HEAVY, WEB, scheme
+from search.errors import ApiError, problem_of
+from search.media import INLINE, WEB, scheme
 from search.parsing.body import json_object, read_body
 from search.policy import SearchPolicy
 from search.schemas.requests import (
@@ -37,71 +37,73 @@ Fields = TypeVar("Fields", bound=PartsFields)
 _MAX_CONDITIONS, _MAX_VALUES = 32, 256
 
 
-async def read(request: Request, model: type[Fields], policy: SearchPolicy) -> tuple[Fields, list[bytes]]:
-    """What a request asks for, and the images uploaded with it. Raises ApiError and ImageProblem."""
+async def read_request(request: Request, model: type[Fields], policy: SearchPolicy) -> tuple[Fields, list[bytes]]:
+    """The validated fields of a request and its uploaded images. Raises ApiError and ImageProblem."""
     fields, uploads = await read_body(request, policy, model.model_fields)
     try:
         return model.model_validate(fields), uploads
     except ValidationError as error:
-        problem = invalid(error, model)
+        problem = problem_of(error, model)
         raise ApiError(422, problem.type, problem.message, field=problem.field) from None
 
 
 class QueryBuilder:
-    """Makes queries of what is asked, for the one who asks."""
+    """Builds a query from validated request fields, restricted to the caller's tenant."""
 
     def __init__(self, images: ImageSource, policy: SearchPolicy) -> None:
         self._images = images
         self._policy = policy
 
-    async def query(self, asked: QueryFields, uploads: Sequence[bytes], caller: Caller) -> Query:
-        """The query, without how its hits come and when.
+    async def build(self, request: QueryFields, uploads: Sequence[bytes], caller: Caller) -> Query:
+        """The query, without result options and time limit.
 
-        Raises ApiError, InvalidInput, and ImageProblem for an image that cannot be had.
+        Raises ApiError, InvalidInput, and ImageProblem if an image cannot be fetched.
         """
-        conditions = conditions_of(asked.filter or {})
+        conditions = conditions_of(request.filter or {})
         return Query(
-            parts=await self.parts(asked, uploads, caller),
-            mode=None if asked.mode is None else Mode(asked.mode),
-            fusion=None if asked.fusion is None else _fusion(asked.fusion),
-            using=asked.using,
-            exact=asked.exact,
-            ef=asked.ef,
+            parts=await self.build_parts(request, uploads, caller),
+            mode=None if request.mode is None else Mode(request.mode),
+            fusion=None if request.fusion is None else _fusion(request.fusion),
+            using=request.using,
+            exact=request.exact,
+            ef=request.ef,
             conditions=conditions,
             tenant=caller.tenant,
         )
 
-    async def parts(self, asked: PartsFields, uploads: Sequence[bytes], caller: Caller) -> tuple[QueryPart, ...]:
-        """What is looked for alone. Raises as `query` does."""
-        wanted = self._parts(asked, uploads, caller)
-        return tuple(await asyncio.gather(*(self._fetched(part, url) for part, url in wanted)))
+    async def build_parts(
+        self, request: PartsFields, uploads: Sequence[bytes], caller: Caller
+    ) -> tuple[QueryPart, ...]:
+        """The parts of the query: texts, images and products. Raises the errors of `build`."""
+        unfetched = self._unfetched_parts(request, uploads, caller)
+        return tuple(await asyncio.gather(*(self._with_image(part, url) for part, url in unfetched)))
 
-    def key(self, product: str, tenant: str | None, caller: Caller) -> ProductKey:
-        """Which product is meant: where no tenant is named, the caller's own, or the default's."""
+    def product_key(self, product: str, tenant: str | None, caller: Caller) -> ProductKey:
+        """The key of a product. Without `tenant` it is the caller's tenant, or else the default tenant."""
         return ProductKey(tenant or caller.tenant or self._policy.tenant, product)
 
-    def _parts(
-        self, asked: PartsFields, uploads: Sequence[bytes], caller: Caller
+    def _unfetched_parts(
+        self, request: PartsFields, uploads: Sequence[bytes], caller: Caller
     ) -> list[tuple[QueryPart, str | None]]:
-        """The parts, each with the URL of an image that is still to be fetched."""
-        mix = asked.mix or []
+        """The parts, each with the URL of its image if that has to be fetched."""
+        mix = request.mix or []
         used = [part.upload for part in mix if part.upload is not None]
-        found = [(self._part(part, uploads, caller), part.image_url) for part in mix]
-        if asked.mix is not None and uploads:
-            if idle := set(range(len(uploads))) - set(used):
+        parts = [(self._part(part, uploads, caller), part.image_url) for part in mix]
+        if request.mix is not None and uploads:
+            if unused := set(range(len(uploads))) - set(used):
                 raise InvalidInput(
-                    f"mix: the uploaded image {min(idle)} is in no part: name it by its number in upload"
+                    f"mix: no part uses the uploaded image {min(unused)}: set `upload` of a part to this number"
                 )
             uploads = ()
-        if asked.image_url is not None and uploads:
-            raise InvalidInput("image_url: give either an address or an uploaded image, or name both in mix")
+        if request.image_url is not None and uploads:
+            raise InvalidInput("image_url: give either a URL or an uploaded image, or use both as parts of mix")
         if len(uploads) > 1:
-            alone = [(QueryPart(image=image), None) for image in uploads]
-            return [*found, *alone, *([(QueryPart(text=asked.text), None)] if asked.text else [])]
+            uploaded = [(QueryPart(image=image), None) for image in uploads]
+            return [*parts, *uploaded, *([(QueryPart(text=request.text), None)] if request.text else [])]
         image = uploads[0] if uploads else None
-        if asked.text is not None or image is not None or asked.image_url is not None:
-            found.append((QueryPart(asked.text, image), asked.image_url))
-        return found
+        if request.text is not None or image is not None or request.image_url is not None:
+            parts.append((QueryPart(request.text, image), request.image_url))
+        return parts
 
     def _part(self, part: MixPart, uploads: Sequence[bytes], caller: Caller) -> QueryPart:
         if part.upload is not None and part.upload >= len(uploads):
@@ -109,60 +111,60 @@ class QueryBuilder:
                 f"mix: there is no uploaded image {part.upload}; there are {len(uploads)}, counted from 0"
             )
         image = None if part.upload is None else uploads[part.upload]
-        product = None if part.product is None else self.key(part.product, part.tenant, caller)
+        product = None if part.product is None else self.product_key(part.product, part.tenant, caller)
         return QueryPart(part.text, image, product, part.weight)
 
-    async def _fetched(self, part: QueryPart, url: str | None) -> QueryPart:
+    async def _with_image(self, part: QueryPart, url: str | None) -> QueryPart:
         if url is None:
             return part
-        if scheme(url) not in (*WEB, HEAVY):
+        if scheme(url) not in (*WEB, INLINE):
             raise ImageProblem(ImageState.BLOCKED, "image_url: only http, https and data URLs are fetched for a query")
         return QueryPart(part.text, await self._images.fetch(url), part.product, part.weight)
 
 
-def with_result_options(query: Query, asked: SearchRequest) -> Query:
-    """The query, with how its hits are to come."""
+def with_result_options(query: Query, request: SearchRequest) -> Query:
+    """The query with the result options of a request: facets, groups, order and page."""
     return replace(
         query,
-        facets=tuple(FacetRequest(path(facet.field), facet.limit) for facet in asked.facets or ()),
-        **_shape(asked),
+        facets=tuple(FacetRequest(path(facet.field), facet.limit) for facet in request.facets or ()),
+        **_result_options(request),
     )
 
 
-def similar_query(asked: SimilarParams, caller: Caller) -> Query:
-    """The query of the products like one: all but that one."""
+def similar_query(request: SimilarParams, caller: Caller) -> Query:
+    """The filter and result options of a search for similar products."""
     return Query(
-        using=asked.using,
-        exact=asked.exact,
-        ef=asked.ef,
-        conditions=conditions_of(json_object(asked.filter, "filter") if asked.filter else {}),
+        using=request.using,
+        exact=request.exact,
+        ef=request.ef,
+        conditions=conditions_of(json_object(request.filter, "filter") if request.filter else {}),
         tenant=caller.tenant,
-        facets=tuple(FacetRequest(path(field)) for field in asked.facets),
-        **_shape(asked),
+        facets=tuple(FacetRequest(path(field)) for field in request.facets),
+        **_result_options(request),
     )
 
 
-def facets_query(asked: FacetParams, caller: Caller) -> Query:
-    """The query of counts alone."""
+def facets_query(request: FacetParams, caller: Caller) -> Query:
+    """A query that only counts facets."""
     return Query(
-        conditions=conditions_of(json_object(asked.filter, "filter") if asked.filter else {}),
+        conditions=conditions_of(json_object(request.filter, "filter") if request.filter else {}),
         tenant=caller.tenant,
-        facets=tuple(FacetRequest(path(field), asked.limit) for field in asked.field),
+        facets=tuple(FacetRequest(path(field), request.limit) for field in request.field),
     )
 
 
-def _shape(asked: SearchRequest | SimilarParams) -> dict[str, Any]:
+def _result_options(request: SearchRequest | SimilarParams) -> dict[str, Any]:
     return {
-        "group_by": None if asked.group_by is None else path(asked.group_by),
-        "group_size": asked.group_size,
-        "sort": None if asked.sort is None else Sort(asked.sort),
-        "limit": asked.limit,
-        "offset": asked.offset,
+        "group_by": None if request.group_by is None else path(request.group_by),
+        "group_size": request.group_size,
+        "sort": None if request.sort is None else Sort(request.sort),
+        "limit": request.limit,
+        "offset": request.offset,
     }
 
 
 def conditions_of(spec: Mapping[str, Any]) -> tuple[Condition, ...]:
-    """The conditions of a filter that is no larger than a query may have. Raises ApiError and InvalidInput."""
+    """The conditions of a filter. Raises ApiError if it is too large, and InvalidInput if it is not valid."""
     if len(spec) > _MAX_CONDITIONS:
         raise ApiError(422, "invalid", f"filter: {len(spec)} fields are more than {_MAX_CONDITIONS}", field="filter")
     for name, value in spec.items():
@@ -174,7 +176,7 @@ def conditions_of(spec: Mapping[str, Any]) -> tuple[Condition, ...]:
     return parse_filter(spec)
 
 
-def _fusion(asked: FusionBody) -> Fusion:
-    if asked.rrf is not None:
-        return ReciprocalRankFusion(asked.rrf.k, asked.rrf.dense, asked.rrf.lexical)
-    return WeightedFusion(asked.weighted.dense if asked.weighted else WeightedFusion().dense)
+def _fusion(request: FusionBody) -> Fusion:
+    if request.rrf is not None:
+        return ReciprocalRankFusion(request.rrf.k, request.rrf.dense, request.rrf.lexical)
+    return WeightedFusion(request.weighted.dense if request.weighted else WeightedFusion().dense)

@@ -1,4 +1,4 @@
-"""Whether the service is up: /livez and /readyz for orchestrators, /v1/status for programs and people."""
+"""The state of the service: /livez and /readyz for orchestrators, /v1/status for programs and people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import PlainTextResponse
 
-from search.auth.caller import Caller, Scope, caller_of
+from search.auth.caller import Caller, KeyScope, caller_of
 from search.health import Health
 from search.schemas.responses import StatusBody
 
@@ -26,7 +26,7 @@ def probe_routes(health: CheckHealth) -> APIRouter:
         responses={200: {"content": {"text/plain": {"example": "ok"}}, "description": "The process answers."}},
     )
     async def livez() -> str:
-        """Always `ok`: a process that hangs does not answer. Restart it then."""
+        """Always `ok`: a process that hangs does not answer and should be restarted."""
         return "ok"
 
     @routes.get(
@@ -42,15 +42,15 @@ def probe_routes(health: CheckHealth) -> APIRouter:
         },
     )
     async def readyz() -> PlainTextResponse:
-        """`ok` while the index answers, and 503 with the reason while it does not. Send no queries here then."""
-        now = await health()
-        return PlainTextResponse("ok" if now.ok else now.message, 200 if now.ok else 503)
+        """`ok` if the index answers, else 503 with the reason. Send queries only while it is `ok`."""
+        current = await health()
+        return PlainTextResponse("ok" if current.ok else current.message, 200 if current.ok else 503)
 
     return routes
 
 
 def status_routes(health: CheckHealth) -> APIRouter:
-    """The state of the service. It needs no key, and counts products only for a key that may read all of them."""
+    """The state of the service. It needs no key. Only a key that may read all tenants gets the number of products."""
     routes = APIRouter()
 
     @routes.get(
@@ -60,17 +60,16 @@ def status_routes(health: CheckHealth) -> APIRouter:
         responses={503: {"model": StatusBody, "description": "The index does not answer."}},
     )
     async def status(caller: Annotated[Caller, Depends(caller_of)]) -> Response:
-        """Status 200 while the index answers and 503 while it does not. `products` is null without a key that may
-        read the products of all tenants."""
-        now = await health()
-        counts = Scope.READ in caller.scopes and caller.tenant is None
+        """Status 200 if the index answers, else 503. `products` is null without a key that may read all tenants."""
+        current = await health()
+        may_count = KeyScope.READ in caller.scopes and caller.tenant is None
         body = StatusBody(
-            status="ok" if now.ok else "unavailable",
-            index=now.ok,
-            space=now.space,
-            products=now.products if counts else None,
-            message=now.message,
+            status="ok" if current.ok else "unavailable",
+            index=current.ok,
+            space=current.space,
+            products=current.products if may_count else None,
+            message=current.message,
         )
-        return Response(body.model_dump_json(), 200 if now.ok else 503, media_type="application/json")
+        return Response(body.model_dump_json(), 200 if current.ok else 503, media_type="application/json")
 
     return routes

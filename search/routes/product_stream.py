@@ -30,9 +30,9 @@ from search.schemas.responses import PRODUCT_EXAMPLE, ProductBody
 
 log = logging.getLogger(__name__)
 
-Told = tuple[ProductKey, Payload]
-Sees = tuple[Condition, ...]
-STILL_HERE = ": still here\n\n"
+IndexedProduct = tuple[ProductKey, Payload]
+Conditions = tuple[Condition, ...]
+KEEP_ALIVE = ": still here\n\n"
 STREAM = {
     "text/event-stream": {
         "schema": {"type": "string"},
@@ -43,34 +43,35 @@ STREAM = {
 
 @dataclass(frozen=True, slots=True)
 class ProductStreamPolicy:
-    """`every` is the pause between two looks at the index and `silence` that after which a listener hears that all is
-    well, in seconds. One look brings the `newest` products; `waiting` may wait for a slow listener, and then the oldest
-    give way.
+    """Limits of the stream; times in seconds.
+
+    A poll reads the `poll_limit` newest products every `poll_interval_s`. A listener without news gets a comment every
+    `keep_alive_s`. At most `max_queued` products wait for a slow listener; beyond that the oldest are dropped.
     """
 
-    every: float = 0.5
-    newest: int = 48
-    listeners: int = 64
-    waiting: int = 96
-    silence: float = 15.0
+    poll_interval_s: float = 0.5
+    poll_limit: int = 48
+    max_listeners: int = 64
+    max_queued: int = 96
+    keep_alive_s: float = 15.0
 
 
 @dataclass(eq=False)
 class _Listener:
-    sees: Sees
+    conditions: Conditions
     since: int | None
-    waiting: deque[Told]
-    woken: asyncio.Event = field(default_factory=asyncio.Event)
-    met: bool = False
+    queue: deque[IndexedProduct]
+    wakeup: asyncio.Event = field(default_factory=asyncio.Event)
+    started: bool = False
 
-    def tell(self, products: Sequence[Told]) -> None:
+    def enqueue(self, products: Sequence[IndexedProduct]) -> None:
         if products:
-            self.waiting.extend(products)
-            self.woken.set()
+            self.queue.extend(products)
+            self.wakeup.set()
 
 
 class ProductStream:
-    """Looks at the newest products while somebody listens, and tells each listener what is new to it."""
+    """Polls the newest products while there are listeners, and sends each listener what it may see and has not seen."""
 
     def __init__(
         self,
@@ -84,101 +85,111 @@ class ProductStream:
         self._policy = policy
         self._clock = clock
         self._listeners: set[_Listener] = set()
-        self._joined = asyncio.Event()
+        self._listeners_changed = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
         self._closed = False
 
     def check_room(self) -> None:
-        """Raises Unavailable where one more would be too many."""
-        if len(self._listeners) >= self._policy.listeners:
-            raise Unavailable(f"{len(self._listeners)} listen already: try again in a moment")
+        """Raises Unavailable if the service has no room for another listener."""
+        if len(self._listeners) >= self._policy.max_listeners:
+            raise Unavailable(f"{len(self._listeners)} clients already listen to the stream: try again in a moment")
 
     def close(self) -> None:
-        """Ends every stream, so that a server that stops need not wait for them."""
+        """Ends every stream, so that a stopping server does not wait for them."""
         self._closed = True
         for listener in self._listeners:
-            listener.woken.set()
+            listener.wakeup.set()
 
-    async def events(self, sees: Sees, since: int | None) -> AsyncIterator[str]:
-        """Server-sent events: the newest products with an event after `since` (milliseconds), then others as they come.
+    async def events(self, conditions: Conditions, since: int | None) -> AsyncIterator[str]:
+        """Server-sent events: the newest products with an event after `since`, then others as they are indexed.
 
-        With None only those that come. Ends when the service closes or the index refuses for good.
+        `since` is in milliseconds since 1970; None skips the products that are indexed already. The stream ends when
+        the service stops or the index fails permanently.
         """
         with suppress(Unavailable):
             self.check_room()
-            async for products in self._listen(_Listener(sees, since, deque(maxlen=self._policy.waiting))):
-                yield "".join(self._event(*each) for each in products) or STILL_HERE
+            async for products in self._listen(_Listener(conditions, since, deque(maxlen=self._policy.max_queued))):
+                yield "".join(self._event(*product) for product in products) or KEEP_ALIVE
 
-    async def _listen(self, listener: _Listener) -> AsyncIterator[list[Told]]:
+    async def _listen(self, listener: _Listener) -> AsyncIterator[list[IndexedProduct]]:
         self._listeners.add(listener)
-        self._joined.set()
+        self._listeners_changed.set()
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
         try:
             yield []
             while not self._closed and not self._poller.done():
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._policy.silence):
-                        await listener.woken.wait()
-                listener.woken.clear()
-                yield [listener.waiting.popleft() for _ in range(len(listener.waiting))]
+                    async with asyncio.timeout(self._policy.keep_alive_s):
+                        await listener.wakeup.wait()
+                listener.wakeup.clear()
+                yield [listener.queue.popleft() for _ in range(len(listener.queue))]
         finally:
             self._listeners.discard(listener)
-            self._joined.set()
+            self._listeners_changed.set()
 
     async def _poll(self) -> None:
-        shown: dict[Sees, Sequence[Told]] = {}
+        newest: dict[Conditions, Sequence[IndexedProduct]] = {}
         try:
             while self._listeners and not self._closed:
-                self._joined.clear()
-                scopes = {listener.sees for listener in self._listeners}
-                shown = {sees: await self._look(sees, shown.get(sees, ())) for sees in scopes}
+                self._listeners_changed.clear()
+                listened = {listener.conditions for listener in self._listeners}
+                newest = {
+                    conditions: await self._publish(conditions, newest.get(conditions, ())) for conditions in listened
+                }
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._policy.every):
-                        await self._joined.wait()
+                    async with asyncio.timeout(self._policy.poll_interval_s):
+                        await self._listeners_changed.wait()
         except LiveshelfError as error:
-            log.error("nobody is told of new products: %s", error)
+            log.error("the product stream stopped: %s", error)
         finally:
             for listener in self._listeners:
-                listener.woken.set()
+                listener.wakeup.set()
 
-    async def _look(self, sees: Sees, before: Sequence[Told]) -> Sequence[Told]:
-        """What is newest now, told to those who see it; `before` is what was newest at the last look."""
+    async def _publish(self, conditions: Conditions, previous: Sequence[IndexedProduct]) -> Sequence[IndexedProduct]:
+        """Queues what changed for the listeners with these conditions. Returns the newest products.
+
+        `previous` is the result of the last poll, which is returned again if the index does not answer.
+        """
         try:
-            now = await self._recent.newest(sees, limit=self._policy.newest)
+            newest = await self._recent.newest(conditions, limit=self._policy.poll_limit)
         except Unavailable as error:
-            log.debug("no look at the newest products: %s", error)
-            return before
-        known = {_sign(each) for each in before}
-        # What is older than all that was shown is no news: it came back into view because others were deleted.
-        floor = _time(before[-1]) if len(before) >= self._policy.newest else -1
-        fresh = [each for each in reversed(now) if _sign(each) not in known and _time(each) > floor]
-        for listener in [each for each in self._listeners if each.sees == sees]:
-            if listener.met:
-                listener.tell(fresh)
+            log.debug("the newest products could not be read: %s", error)
+            return previous
+        seen = {_state_key(product) for product in previous}
+        # A product older than all of the last poll is not news: it reappeared because newer products were deleted.
+        oldest_shown = _event_time(previous[-1]) if len(previous) >= self._policy.poll_limit else -1
+        changed = [
+            product
+            for product in reversed(newest)
+            if _state_key(product) not in seen and _event_time(product) > oldest_shown
+        ]
+        for listener in [other for other in self._listeners if other.conditions == conditions]:
+            if listener.started:
+                listener.enqueue(changed)
             elif listener.since is not None:
                 since = listener.since
-                listener.tell([each for each in reversed(now) if _time(each) > since])
-            listener.met = True
-        return now
+                listener.enqueue([product for product in reversed(newest) if _event_time(product) > since])
+            listener.started = True
+        return newest
 
     def _event(self, key: ProductKey, payload: Payload) -> str:
         body = ProductBody.of(key, payload, self._clock())
         return f"event: product\ndata: {body.model_dump_json()}\n\n"
 
 
-def _time(told: Told) -> int:
-    """When the product's newest event was recorded, in milliseconds."""
-    return int(told[1].get("event_time") or 0)
+def _event_time(product: IndexedProduct) -> int:
+    """The time of the product's newest event, in milliseconds since 1970."""
+    return int(product[1].get("event_time") or 0)
 
 
-def _sign(told: Told) -> tuple[object, ...]:
-    key, payload = told
+def _state_key(product: IndexedProduct) -> tuple[object, ...]:
+    key, payload = product
     return key, payload.get("event_time"), payload.get("content_version"), payload.get("offer_version")
 
 
 class _StreamRoute(APIRoute):
-    """Leaves a request that accepts JSON and no events to the route of one product, whose id may be `stream`."""
+    """Leaves a request that accepts JSON but no events to the product route, because `stream` may be a product id."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         accept = Headers(scope=scope).get("accept", "") if scope["type"] == "http" else ""
@@ -187,8 +198,8 @@ class _StreamRoute(APIRoute):
         return super().matches(scope)
 
 
-def product_stream_routes(live: ProductStream) -> APIRouter:
-    """GET /products/stream."""
+def product_stream_routes(product_stream: ProductStream) -> APIRouter:
+    """The route GET /products/stream."""
     routes = APIRouter(route_class=_StreamRoute)
 
     @routes.get(
@@ -196,8 +207,11 @@ def product_stream_routes(live: ProductStream) -> APIRouter:
         summary="Products as they are indexed",
         response_class=StreamingResponse,
         responses={
-            200: {"content": STREAM, "description": "An event `product` for each, until closed."},
-            **errors_of(_422="A parameter is out of bounds.", _503="Too many listen already."),
+            200: {
+                "content": STREAM,
+                "description": "One event named `product` for each change, until the connection closes.",
+            },
+            **errors_of(_422="A parameter is out of bounds.", _503="Too many clients listen already."),
         },
     )
     async def stream(
@@ -206,16 +220,19 @@ def product_stream_routes(live: ProductStream) -> APIRouter:
             Query(
                 ge=0,
                 lt=2**63,
-                description="Begin with products whose event is later, in milliseconds since 1970.",
+                description="Begin with products whose newest event is later, in milliseconds since 1970.",
                 examples=[0],
             ),
         ] = None,
         *,
         caller: Annotated[Caller, Depends(caller_of)],
     ) -> StreamingResponse:
-        """Server-sent events, each a product and the seconds since its event; under a heavy stream not all of them."""
-        live.check_room()
-        headers = {"x-accel-buffering": "no"}  # a proxy that gathers the stream would hold the news back
-        return StreamingResponse(live.events(caller.sees, since), media_type="text/event-stream", headers=headers)
+        """Server-sent events, each with a product and the seconds since its newest event. Some are left out if products
+        change faster than a listener reads."""
+        product_stream.check_room()
+        headers = {"x-accel-buffering": "no"}  # a buffering proxy would delay the events
+        return StreamingResponse(
+            product_stream.events(caller.conditions, since), media_type="text/event-stream", headers=headers
+        )
 
     return routes

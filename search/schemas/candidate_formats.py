@@ -1,4 +1,4 @@
-"""Candidates on the wire: one JSON object, lines of JSON, or an Arrow stream."""
+"""The formats of candidates: one JSON object, lines of JSON, or an Arrow stream."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ JSON = "application/json"
 LINES = "application/x-ndjson"
 ARROW = "application/vnd.apache.arrow.stream"
 
-# Lines made in one go: some milliseconds, after which whatever else waits has its turn.
-_TURN = 2000
+# Lines per chunk: encoding them takes some milliseconds, after which other requests run.
+_LINES_PER_CHUNK = 2000
 
 
-def as_json(gathered: CandidateResult) -> bytes:
-    """One object of lists, all of one length."""
-    columns = gathered.columns
+def as_json(result: CandidateResult) -> bytes:
+    """One JSON object of lists of equal length."""
+    columns = result.columns
     body = {
-        **_whose(columns.tenants),
+        **_tenant_fields(columns.tenants),
         "ids": columns.ids,
-        "scores": _short(columns.scores),
+        "scores": _rounded(columns.scores),
         "content_versions": columns.content_versions.tolist(),
         "offer_versions": columns.offer_versions.tolist(),
         "fields": {_name(field): values for field, values in columns.fields.items()},
-        **summary(gathered),
+        **_summary(result),
     }
     return to_json(body)
 
 
-async def as_lines(gathered: CandidateResult) -> AsyncIterator[bytes]:
-    """A line for each candidate; the last one is the summary, an object with `count`."""
-    columns = gathered.columns
+async def as_lines(result: CandidateResult) -> AsyncIterator[bytes]:
+    """A line of JSON for each candidate; the last line is the summary, an object with `count`."""
+    columns = result.columns
     names = [_name(field) for field in columns.fields]
     rows = zip(
         columns.ids,
         columns.tenants,
-        _short(columns.scores),
+        _rounded(columns.scores),
         columns.content_versions.tolist(),
         columns.offer_versions.tolist(),
         zip(*columns.fields.values(), strict=True) if names else [()] * len(columns.ids),
@@ -51,26 +51,26 @@ async def as_lines(gathered: CandidateResult) -> AsyncIterator[bytes]:
     )
     lines: list[bytes] = []
     for id_, tenant, score, content, offer, values in rows:
-        said = {"id": id_, "tenant": tenant, "score": score, "content_version": content, "offer_version": offer}
+        line = {"id": id_, "tenant": tenant, "score": score, "content_version": content, "offer_version": offer}
         if names:
-            said["fields"] = dict(zip(names, values, strict=True))
-        lines.append(to_json(said) + b"\n")
-        if len(lines) == _TURN:
+            line["fields"] = dict(zip(names, values, strict=True))
+        lines.append(to_json(line) + b"\n")
+        if len(lines) == _LINES_PER_CHUNK:
             yield b"".join(lines)
             lines.clear()
             await asyncio.sleep(0)
-    lines.append(to_json({"count": len(columns.ids), **summary(gathered)}) + b"\n")
+    lines.append(to_json({"count": len(columns.ids), **_summary(result)}) + b"\n")
     yield b"".join(lines)
 
 
-def as_arrow(gathered: CandidateResult) -> bytes:
-    """One record batch; the schema's metadata has the summary, as JSON, under `liveshelf`.
+def as_arrow(result: CandidateResult) -> bytes:
+    """One record batch; the schema's metadata has the summary as JSON under `liveshelf`.
 
-    A field whose values are of several types is a column of JSON text, and its metadata says `json`.
+    A field whose values have several types is a column of JSON text with the metadata `json`.
     """
-    import pyarrow as pa  # as large as the rest of the service, and few ask for it
+    import pyarrow as pa  # a large import that few clients need
 
-    columns = gathered.columns
+    columns = result.columns
     arrays = {
         "id": pa.array(columns.ids, pa.string()),
         "tenant": pa.array(columns.tenants, pa.string()).dictionary_encode(),
@@ -80,46 +80,46 @@ def as_arrow(gathered: CandidateResult) -> bytes:
     }
     schema = [pa.field(name, array.type, nullable=False) for name, array in arrays.items()]
     values = list(arrays.values())
-    for field, said in columns.fields.items():
-        given: Any = said
+    for field, column in columns.fields.items():
+        python_values: Any = column
         try:
-            values.append(pa.array(given))
+            values.append(pa.array(python_values))
             schema.append(pa.field(_name(field), values[-1].type))
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-            values.append(pa.array([None if v is None else to_json(v).decode() for v in given], pa.string()))
+            values.append(pa.array([None if v is None else to_json(v).decode() for v in python_values], pa.string()))
             schema.append(pa.field(_name(field), pa.string(), metadata={"json": "true"}))
-    told = pa.schema(schema, metadata={"liveshelf": to_json(summary(gathered))})
+    annotated = pa.schema(schema, metadata={"liveshelf": to_json(_summary(result))})
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, told) as stream:
-        stream.write_batch(pa.record_batch(values, schema=told))
-    whole: bytes = sink.getvalue().to_pybytes()
-    return whole
+    with pa.ipc.new_stream(sink, annotated) as stream:
+        stream.write_batch(pa.record_batch(values, schema=annotated))
+    stream_bytes: bytes = sink.getvalue().to_pybytes()
+    return stream_bytes
 
 
-def summary(gathered: CandidateResult) -> dict[str, Any]:
-    took = {"encode": gathered.encode_ms, "search": gathered.search_ms, "total": gathered.total_ms}
+def _summary(result: CandidateResult) -> dict[str, Any]:
+    took = {"encode": result.encode_ms, "search": result.search_ms, "total": result.total_ms}
     return {
-        "partial": bool(gathered.degraded),
-        "degraded": gathered.degraded,
-        "mode": gathered.mode,
-        "space": gathered.space,
+        "partial": bool(result.degraded),
+        "degraded": result.degraded,
+        "mode": result.mode,
+        "space": result.space,
         "took_ms": {name: round(ms, 2) for name, ms in took.items()},
     }
 
 
-def _whose(tenants: Any) -> Mapping[str, object]:
-    """The one tenant of all candidates, or the tenant of each where there are several."""
+def _tenant_fields(tenants: Any) -> Mapping[str, object]:
+    """The common tenant of all candidates, or the tenant of each if there are several."""
     first = tenants[0] if tenants else None
     return {"tenant": first} if all(tenant == first for tenant in tenants) else {"tenants": tenants}
 
 
-def _short(scores: Vector) -> list[float]:
-    """Scores in nine digits, which tell every float32 apart; as they are they have seventeen."""
-    wide = scores.astype(np.float64)
-    size = np.abs(wide)
-    by = 10.0 ** (8 - np.floor(np.log10(np.where(size > 0, size, 1.0))))
-    short: list[float] = (np.rint(wide * by) / by).tolist()
-    return short
+def _rounded(scores: Vector) -> list[float]:
+    """Scores rounded to nine significant digits, which distinguish every float32; unrounded ones have seventeen."""
+    doubles = scores.astype(np.float64)
+    magnitudes = np.abs(doubles)
+    factors = 10.0 ** (8 - np.floor(np.log10(np.where(magnitudes > 0, magnitudes, 1.0))))
+    rounded: list[float] = (np.rint(doubles * factors) / factors).tolist()
+    return rounded
 
 
 def _name(field: str) -> str:

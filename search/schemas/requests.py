@@ -1,4 +1,4 @@
-"""What is asked over the wire: the fields of a query."""
+"""The request bodies and parameters of the API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILTER_EXAMPLE: dict[str, Any] = {
 FILTER_TEXT = '{"category": "mugs", "price": {"lt": 20}}'
 STRICT = ConfigDict(extra="forbid", strict=True)
 
-# What a search is refused for is said by the catalog, in sentences of its own; these are for whoever reads the schema.
+# The catalog checks the bounds of a query and words the errors; the bounds below document them in the schema.
 MAX_MS = 60_000
 
 
@@ -32,56 +32,59 @@ TenantName = Annotated[str, Field(min_length=1, max_length=128)]
 
 FILTER = (
     "Field to a value, a list of values (any of them), a range (gt, gte, lt, lte), {not: any of these} or "
-    "{exists: true or false}; all must hold. `price`, `currency`, `available` and `tenant` are the product's own, any "
-    "other name is an attribute."
+    "{exists: true or false}; all must be satisfied. `price`, `currency`, `available` and `tenant` are fields of the "
+    "product; any other name is an attribute."
 )
 USING = (
-    "Which vectors are compared: those of title and photo (fused), of the photo alone (image), or of the title alone "
-    "(title, where the model makes them, as builtin:small does)."
+    "Named vector to compare: title and photo (fused), photo only (image), or title only (title, if the model has it, "
+    "as builtin:small does)."
 )
-EXACT = "Compare with every product, whatever graph there is: slow and right."
-EF = "How widely the graph is searched; more finds more and takes longer. Left out: the index's own choice."
-TIMEOUT = "The time the answer may take. What is not done by then is left out, and said."
-GROUP_BY = "A field whose value the products of a group share: one hit a group, the others in its variants."
-GROUP_SIZE = "How many products of a group are shown at most, the hit among them."
-SORT = "Order among the best by price instead of by score."
-LIMIT = "How many hits at most, from 1 to 1000."
-OFFSET = "How many hits to leave out before the first."
+EXACT = "Compare with every product instead of searching the HNSW graph: slow and exact."
+EF = "Search width of the HNSW graph: higher finds more and takes longer. If omitted, the service decides."
+TIMEOUT = "Time limit of the answer, in milliseconds. Unfinished parts are left out, and `degraded` names them."
+GROUP_BY = "Group products by the value of this field: one hit for each group, with the others in its variants."
+GROUP_SIZE = "Maximum number of products in a group, including the hit."
+SORT = "Order the best hits by price instead of score."
+LIMIT = "Maximum number of hits, from 1 to 1000."
+OFFSET = "Number of hits to skip."
 
 
 class MixPart(BaseModel):
-    """One thing that hits are to be like, or, with a negative weight, unlike: exactly one of text, image_url, product
-    and upload."""
+    """One part of a mix: exactly one of text, image_url, product and upload. Hits are similar to it, or
+    dissimilar if its weight is negative."""
 
     model_config = STRICT
 
-    text: str | None = Field(default=None, description="In words.", examples=["blue"])
+    text: str | None = Field(default=None, description="A text.", examples=["blue"])
     image_url: str | None = Field(
         default=None,
         description="A photo: an http, https or data URL.",
         examples=["https://images.example/wanted.jpg"],
     )
     product: ProductId | None = Field(
-        default=None, description="The id of a product that is there; it is no hit.", examples=["sku-1"]
+        default=None, description="The id of a live product; the product itself is not a hit.", examples=["sku-1"]
     )
     tenant: TenantName | None = Field(
-        default=None, description="Whose product; the default's if left out.", examples=["default"]
+        default=None, description="The tenant of the product; the default tenant if omitted.", examples=["default"]
     )
     upload: int | None = Field(
-        default=None, ge=0, description="The number of an uploaded image of the form, from 0.", examples=[0]
+        default=None, ge=0, description="Position of the uploaded image in the form, from 0.", examples=[0]
     )
     weight: float = Field(
-        default=1.0, allow_inf_nan=False, description="How much it counts.", json_schema_extra=between(-100, 100)
+        default=1.0,
+        allow_inf_nan=False,
+        description="The weight of this part, from -100 to 100.",
+        json_schema_extra=between(-100, 100),
     )
 
     @model_validator(mode="after")
-    def _one(self) -> MixPart:
+    def _exactly_one(self) -> MixPart:
         given = [name for name in ("text", "image_url", "product", "upload") if getattr(self, name) is not None]
         if len(given) != 1:
-            said = f"not {' and '.join(given)}" if given else "and none is given"
-            raise ValueError(f"a part has exactly one of text, image_url, product and upload, {said}")
+            given_text = f"not {' and '.join(given)}" if given else "and none is given"
+            raise ValueError(f"a part has exactly one of text, image_url, product and upload, {given_text}")
         if self.tenant is not None and self.product is None:
-            raise ValueError("tenant says whose product is meant, and this part names none")
+            raise ValueError("tenant needs a product in the same part: add one or leave tenant out")
         return self
 
 
@@ -90,43 +93,51 @@ class RrfBody(BaseModel):
 
     model_config = STRICT
 
-    k: int = Field(default=60, description="How much less the first ranks count than their distance says.")
-    dense: float = Field(default=1.0, allow_inf_nan=False, description="The weight of the ranking by vectors.")
-    lexical: float = Field(default=1.0, allow_inf_nan=False, description="The weight of the ranking by words.")
+    k: int = Field(default=60, description="Rank constant: the higher, the less the first ranks count.")
+    dense: float = Field(default=1.0, allow_inf_nan=False, description="Weight of the dense ranking.")
+    lexical: float = Field(default=1.0, allow_inf_nan=False, description="Weight of the lexical ranking.")
 
 
 class WeightedBody(BaseModel):
-    """A weighted sum of the two scores, each scaled to 0..1 over what was found."""
+    """A weighted sum of the two scores, each scaled to 0..1 over the hits."""
 
     model_config = STRICT
 
-    dense: float = Field(default=0.5, allow_inf_nan=False, description="The share of the vectors; words have the rest.")
+    dense: float = Field(
+        default=0.5,
+        allow_inf_nan=False,
+        description="Weight of the dense score, from 0 to 1; the lexical score has the rest.",
+    )
 
 
 class FusionBody(BaseModel):
-    """How a hybrid search makes one ranking of two: exactly one of rrf and weighted."""
+    """How a hybrid search fuses its two rankings: exactly one of rrf and weighted."""
 
     model_config = STRICT
 
-    rrf: RrfBody | None = Field(default=None, description="By ranks.", examples=[{"k": 60, "dense": 2, "lexical": 1}])
-    weighted: WeightedBody | None = Field(default=None, description="By scores.", examples=[{"dense": 0.7}])
+    rrf: RrfBody | None = Field(
+        default=None, description="Reciprocal rank fusion.", examples=[{"k": 60, "dense": 2, "lexical": 1}]
+    )
+    weighted: WeightedBody | None = Field(
+        default=None, description="Weighted sum of scores.", examples=[{"dense": 0.7}]
+    )
 
     @model_validator(mode="after")
-    def _one(self) -> FusionBody:
+    def _exactly_one(self) -> FusionBody:
         if (self.rrf is None) == (self.weighted is None):
             raise ValueError("exactly one of rrf and weighted is needed")
         return self
 
 
 class FacetBody(BaseModel):
-    """A field whose values are counted."""
+    """A facet: a field whose values are counted."""
 
     model_config = STRICT
 
     field: FieldName = Field(
         description="The field: an attribute, or currency, available or tenant.", examples=["brand"]
     )
-    limit: int = Field(default=10, description="How many values at most, the most frequent ones.")
+    limit: int = Field(default=10, description="Maximum number of values, the most frequent first.")
 
 
 FACET_SCHEMA = {
@@ -149,7 +160,7 @@ FACET_SCHEMA = {
                     "default": 10,
                     "minimum": 1,
                     "maximum": 1000,
-                    "description": "How many values at most, the most frequent ones.",
+                    "description": "Maximum number of values, the most frequent first.",
                 },
             },
         },
@@ -161,20 +172,20 @@ Facet = Annotated[
 
 
 class PartsFields(BaseModel):
-    """What is looked for, and by which vectors."""
+    """The content of a query, and the named vector to compare it with."""
 
     model_config = STRICT
 
-    text: str | None = Field(default=None, description="What is looked for, in words.", examples=["sea green mug"])
+    text: str | None = Field(default=None, description="The text to search for.", examples=["sea green mug"])
     image_url: str | None = Field(
         default=None,
-        description="A photo of it: an http, https or data URL.",
+        description="A photo to search by: an http, https or data URL.",
         examples=["https://images.example/wanted.jpg"],
     )
     mix: list[MixPart] | None = Field(
         default=None,
-        description="Several things that hits are to be like or unlike, by weight; up to 16. text, image_url and an "
-        "uploaded image are one more part of weight 1, read together.",
+        description="Up to 16 weighted parts that hits are similar or dissimilar to. text, image_url and an uploaded "
+        "image together are one more part of weight 1.",
         examples=[
             [{"text": "mug", "weight": 1.0}, {"product": "sku-1", "weight": 0.5}, {"text": "blue", "weight": -0.3}]
         ],
@@ -184,17 +195,17 @@ class PartsFields(BaseModel):
 
 
 class QueryFields(PartsFields):
-    """What is looked for, and how."""
+    """A query: its content, mode and filter."""
 
     mode: ModeName | None = Field(
         default=None,
-        description="By vectors (dense), by the words of titles (lexical), or both (hybrid). Left out: what was "
-        "measured to be best for words alone, and dense for all else.",
+        description="By vectors (dense), by the words of titles (lexical), or both (hybrid). If omitted, the "
+        "default of the service for text-only queries, and dense for all others.",
         examples=["hybrid"],
     )
     fusion: FusionBody | None = Field(
         default=None,
-        description="How a hybrid search makes one ranking of two.",
+        description="How a hybrid search fuses its two rankings.",
         examples=[{"weighted": {"dense": 0.7}}],
     )
     exact: bool = Field(default=False, description=EXACT)
@@ -203,7 +214,7 @@ class QueryFields(PartsFields):
 
 
 class SearchRequest(QueryFields):
-    """A query: text, an image, or both, or a mix of several; and how the hits are to come."""
+    """A query (text, an image, both, or a mix) and its result options."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -216,7 +227,7 @@ class SearchRequest(QueryFields):
 
     facets: list[Facet] | None = Field(
         default=None,
-        description="Fields whose values are counted over all products that satisfy the filter; up to 16.",
+        description="Up to 16 facets: fields whose values are counted over all products that satisfy the filter.",
         examples=[["brand", {"field": "category", "limit": 5}]],
     )
     group_by: FieldName | None = Field(default=None, description=GROUP_BY, examples=["parent"])
@@ -227,12 +238,12 @@ class SearchRequest(QueryFields):
 
 
 class SimilarParams(BaseModel):
-    """How the products like one are to come."""
+    """The options of a search for similar products."""
 
     model_config = ConfigDict(extra="forbid")
 
     tenant: TenantName | None = Field(
-        default=None, description="Whose product; the default's if left out.", examples=["default"]
+        default=None, description="The tenant of the product; the default tenant if omitted.", examples=["default"]
     )
     using: str = Field(default="fused", description=USING, examples=["fused", "image", "title"])
     exact: bool = Field(default=False, description=EXACT)
@@ -241,7 +252,7 @@ class SimilarParams(BaseModel):
         default=None, description="The filter of POST /search, as JSON text.", examples=[FILTER_TEXT]
     )
     facets: list[FieldName] = Field(
-        default=[], description="A field whose values are counted; may be repeated.", examples=[["brand"]]
+        default=[], description="A field whose values are counted; repeat it for more fields.", examples=[["brand"]]
     )
     group_by: FieldName | None = Field(default=None, description=GROUP_BY, examples=["parent"])
     group_size: int = Field(default=3, description=GROUP_SIZE, json_schema_extra=between(1, 100))
@@ -252,14 +263,16 @@ class SimilarParams(BaseModel):
 
 
 class FacetParams(BaseModel):
-    """What to count."""
+    """The facets to count."""
 
     model_config = ConfigDict(extra="forbid")
 
     field: list[FieldName] = Field(
-        default=[], description="A field whose values are counted; may be repeated.", examples=[["brand"]]
+        default=[], description="A field whose values are counted; repeat it for more fields.", examples=[["brand"]]
     )
-    limit: int = Field(default=10, description="How many values of each at most.", json_schema_extra=between(1, 1000))
+    limit: int = Field(
+        default=10, description="Maximum number of values of each field.", json_schema_extra=between(1, 1000)
+    )
     filter: str | None = Field(
         default=None, description="The filter of POST /search, as JSON text.", examples=[FILTER_TEXT]
     )

@@ -1,4 +1,4 @@
-"""What is answered over the wire: products, hits, counts, errors."""
+"""The response bodies of the API: products, hits, counts, status and errors."""
 
 from __future__ import annotations
 
@@ -35,25 +35,27 @@ PRODUCT_EXAMPLE: dict[str, Any] = {
 
 
 class ProductBody(BaseModel):
-    """A product as the index knows it now."""
+    """The current state of a product in the index."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [PRODUCT_EXAMPLE]})
 
     id: str = Field(description="Unique within its tenant.")
-    tenant: str = Field(description="The shop it belongs to.")
-    title: str = Field(description="What it is called; empty where the shop does not say.")
-    images: list[str] = Field(description="Its photos: web addresses as the shop gave them, others through this API.")
-    photo: str | None = Field(description="Where this API gives out the first photo; null where there is none.")
-    attributes: dict[str, Scalar | list[Scalar]] = Field(description="Whatever else the shop says of it, by name.")
-    price: float | None = Field(description="What it costs, in its currency; null where the shop does not say.")
-    currency: str | None = Field(description="The currency of the price, as the shop writes it.")
-    available: bool | None = Field(description="Whether it can be had now; null where the shop does not say.")
-    content_version: int | None = Field(description="The version of title and images.")
-    offer_version: int | None = Field(description="The version of the newest word on price or availability.")
-    event_time: int | None = Field(description="When the newest event was recorded, in milliseconds since 1970.")
-    age_s: float | None = Field(description="How long ago that was, in seconds.")
-    image_state: ImageState | None = Field(description="What became of the photo when the product was encoded.")
-    image_reason: str = Field(description="Why there is no photo in the vector, where there is none.")
+    tenant: str = Field(description="The tenant (shop) of the product.")
+    title: str = Field(description="Its title; empty if the shop gave none.")
+    images: list[str] = Field(
+        description="URLs of its photos: http(s) URLs as the shop gave them, others as paths of this API."
+    )
+    photo: str | None = Field(description="Path of the first photo in this API; null if there is none.")
+    attributes: dict[str, Scalar | list[Scalar]] = Field(description="Further attributes from the shop, by name.")
+    price: float | None = Field(description="Its price in `currency`; null if the shop gave none.")
+    currency: str | None = Field(description="The currency of the price, as the shop gave it.")
+    available: bool | None = Field(description="Whether it is available; null if the shop gave no value.")
+    content_version: int | None = Field(description="Version of title and images.")
+    offer_version: int | None = Field(description="Version of the newest change of price or availability.")
+    event_time: int | None = Field(description="Time of its newest event, in milliseconds since 1970.")
+    age_s: float | None = Field(description="Seconds since its newest event.")
+    image_state: ImageState | None = Field(description="State of the photo when the product was encoded.")
+    image_reason: str = Field(description="Why the vector contains no photo; empty if it does.")
 
     @classmethod
     def of(cls, key: ProductKey, payload: Payload, now: float) -> ProductBody:
@@ -62,19 +64,19 @@ class ProductBody(BaseModel):
 
 
 class VariantBody(ProductBody):
-    """A product found, of a hit's group."""
+    """A further product of a hit's group."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"score": 0.83, **PRODUCT_EXAMPLE}]})
 
-    score: float = Field(description="How well it answers, higher is better: cosine, BM25 or what both are fused to.")
+    score: float = Field(description="Score, higher is better: cosine, BM25 or their fusion.")
 
 
 class HitBody(VariantBody):
-    """A product found."""
+    """A product result."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"score": 0.83, **PRODUCT_EXAMPLE, "variants": []}]})
 
-    variants: list[VariantBody] = Field(description="Where hits are grouped: the next best products of its group.")
+    variants: list[VariantBody] = Field(description="The next best products of its group, if hits are grouped.")
 
     @classmethod
     def of_hit(cls, hit: Hit, variants: Sequence[Hit], now: float) -> HitBody:
@@ -83,70 +85,70 @@ class HitBody(VariantBody):
 
 
 class CountBody(BaseModel):
-    """A value, and how many products have it."""
+    """A value, and the number of products that have it."""
 
     value: Scalar = Field(description="A value of the field.", examples=["Arbour"])
-    count: int = Field(description="How many live products have it.", examples=[42])
+    count: int = Field(description="Number of live products that have it.", examples=[42])
 
 
 class TookBody(BaseModel):
-    """Where the time went, in milliseconds."""
+    """Time spent, in milliseconds."""
 
-    encode: float = Field(description="For the query's vector.", examples=[8.4])
-    search: float = Field(description="For the index's answer.", examples=[3.1])
-    total: float = Field(description="From the query's reading to its answer.", examples=[11.7])
+    encode: float = Field(description="To encode the query.", examples=[8.4])
+    search: float = Field(description="To search the index.", examples=[3.1])
+    total: float = Field(description="From reading the query to its answer.", examples=[11.7])
 
 
-class FoundBody(BaseModel):
+class SearchResultBody(BaseModel):
     """The hits, best first."""
 
     hits: list[HitBody] = Field(
-        description="The products found.", examples=[[{"score": 0.83, **PRODUCT_EXAMPLE, "variants": []}]]
+        description="The products result.", examples=[[{"score": 0.83, **PRODUCT_EXAMPLE, "variants": []}]]
     )
     facets: dict[str, list[CountBody]] = Field(
-        description="Values and counts of the fields asked for, over all products that satisfy the filter.",
+        description="Values and counts of the requested fields, over all products that satisfy the filter.",
         examples=[{"brand": [{"value": "Arbour", "count": 42}]}],
     )
-    mode: Mode = Field(description="How it was answered: dense, lexical or hybrid.")
-    degraded: list[str] = Field(description="Why this is less than was asked for, a sentence each.", examples=[[]])
-    space: str = Field(description="The vector space they were compared in.", examples=["builtin-small-1a2b3c4d"])
-    took_ms: TookBody = Field(description="Where the time went, in milliseconds.")
+    mode: Mode = Field(description="The mode that was used: dense, lexical or hybrid.")
+    degraded: list[str] = Field(
+        description="Why the result is incomplete, one sentence for each reason.", examples=[[]]
+    )
+    space: str = Field(description="The vector space of the comparison.", examples=["builtin-small-1a2b3c4d"])
+    took_ms: TookBody = Field(description="Time spent, in milliseconds.")
 
     @classmethod
-    def of(cls, found: SearchResult, now: float) -> FoundBody:
+    def of(cls, result: SearchResult, now: float) -> SearchResultBody:
         """`now` is in seconds since 1970."""
-        variants = found.variants or {}
+        variants = result.variants or {}
         return cls(
-            hits=[HitBody.of_hit(hit, variants.get(hit.key, ()), now) for hit in found.hits],
-            facets=counts_of(found.facets),
-            mode=found.mode,
-            degraded=list(found.degraded),
-            space=found.space,
+            hits=[HitBody.of_hit(hit, variants.get(hit.key, ()), now) for hit in result.hits],
+            facets=counts_of(result.facets),
+            mode=result.mode,
+            degraded=list(result.degraded),
+            space=result.space,
             took_ms=TookBody(
-                encode=round(found.encode_ms, 2), search=round(found.search_ms, 2), total=round(found.total_ms, 2)
+                encode=round(result.encode_ms, 2), search=round(result.search_ms, 2), total=round(result.total_ms, 2)
             ),
         )
 
 
 class FieldsBody(BaseModel):
-    """What can be filtered on, and how often which values are there."""
+    """The fields to filter on, and counts of their values."""
 
     fields: dict[str, str] = Field(
-        description="Field to what it holds: keyword, number, bool or any. Other attributes can be filtered on too, "
-        "more slowly, but not counted.",
+        description="Field to type: keyword, number, bool or any. Filters on other attributes are possible but slower, "
+        "and other attributes cannot be counted.",
         examples=[{"brand": "keyword", "price": "number", "available": "bool"}],
     )
-    counted: list[str] = Field(
-        description="Those of the fields whose values can be counted.", examples=[["brand", "available"]]
-    )
+    counted: list[str] = Field(description="The fields whose values can be counted.", examples=[["brand", "available"]])
     facets: dict[str, list[CountBody]] = Field(
-        description="Values and counts of the fields asked for, the most frequent first.",
+        description="Values and counts of the requested fields, the most frequent first.",
         examples=[{"brand": [{"value": "Arbour", "count": 42}]}],
     )
 
 
 def counts_of(counts: Mapping[str, Sequence[tuple[Scalar, int]]]) -> dict[str, list[CountBody]]:
-    """Counts by the names that queries use."""
+    """Counts by the field names of the API."""
     return {
         name_of(field): [CountBody(value=value, count=count) for value, count in values]
         for field, values in counts.items()
@@ -160,35 +162,37 @@ class StatusBody(BaseModel):
     index: bool = Field(description="Whether the index answers.", examples=[True])
     space: str = Field(description="The vector space queries are encoded into.", examples=["builtin-small-1a2b3c4d"])
     products: int | None = Field(
-        description="How many are live; null while the index is silent, and for who sees only one tenant.",
+        description="Number of live products; null if the index does not answer or the key may not read all tenants.",
         examples=[1284],
     )
-    message: str = Field(default="", description="What is wrong, while something is.")
+    message: str = Field(default="", description="The problem, if there is one.")
 
 
 class Problem(BaseModel):
-    """What went wrong: `type` for programs, `message` for people."""
+    """An error: `type` for programs, `message` for people."""
 
-    type: str = Field(description="The kind of failure, for programs.", examples=["invalid"])
+    type: str = Field(description="The type of the error, for programs.", examples=["invalid"])
     message: str = Field(
         description="What is wrong and what to do, for people.", examples=["limit: 0 is not between 1 and 1000"]
     )
     field: str | None = Field(
-        default=None, description="The field at fault, where it is one field.", examples=["limit"]
+        default=None, description="The field at fault, if there is a single one.", examples=["limit"]
     )
     state: ImageState | None = Field(
-        default=None, description="What is wrong with the image, where it is the image.", examples=["broken"]
+        default=None, description="The state of the image, if it caused the error.", examples=["broken"]
     )
 
 
 class ErrorBody(BaseModel):
-    """Every answer that is not a success."""
+    """The body of every error response."""
 
-    error: Problem = Field(description="What went wrong.")
+    error: Problem = Field(description="The error.")
 
 
 def _fields(key: ProductKey, payload: Payload, now: float) -> dict[str, Any]:
-    said = {name: payload.get(name) for name in ("price", "currency", "available", "content_version", "offer_version")}
+    offer_fields = {
+        name: payload.get(name) for name in ("price", "currency", "available", "content_version", "offer_version")
+    }
     images, event_time = addresses(key, payload), payload.get("event_time")
     return {
         "id": key.id,
@@ -198,9 +202,9 @@ def _fields(key: ProductKey, payload: Payload, now: float) -> dict[str, Any]:
         "photo": address(key) if images else None,
         "attributes": payload.get("attributes") or {},
         "event_time": event_time,
-        # A shop's clock may be ahead of this one.
+        # The clock of a shop may be ahead of this one.
         "age_s": None if event_time is None else round(max(0.0, now - event_time / 1000), 3),
         "image_state": payload.get("image_state"),
         "image_reason": payload.get("image_reason") or "",
-        **said,
+        **offer_fields,
     }

@@ -13,6 +13,7 @@ from streams.publish.file_formats import FileFormat, format_of
 from streams.publish.publisher import EventTooLarge, Publisher
 from streams.publish.raw_rows import RawRow
 from streams.publish.row_values import BadValue, resolve_image
+from streams.publish.separated_values import SeparatedValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,11 @@ class Catalogue:
     ) -> None:
         """`version` is given to rows without one: the same for the whole back-fill, so that newer live data wins.
 
-        `columns` None finds the columns by name, file by file, except those that `overrides` names. Raises InvalidInput
-        if there is nothing to read at `path`.
+        A folder with parquet or JSON-lines files is read for these. Its CSV and TSV files, often reports or judgements,
+        are in `left_out`. `columns` None finds the columns by name, file by file, except those that `overrides` names.
+        Raises InvalidInput if there is nothing to read at `path`.
         """
-        self.files: Mapping[Path, FileFormat] = _files(path)
+        self.files, self.left_out = _files(path)
         self._version = version
         self._columns = columns
         self._overrides = overrides or {}
@@ -146,18 +148,21 @@ def _keeps_contract(row: Event) -> bool:
     return "op" in row or any(isinstance(row.get(name), dict) for name in ("attributes", "offer"))
 
 
-def _files(path: Path) -> dict[Path, FileFormat]:
+def _files(path: Path) -> tuple[Mapping[Path, FileFormat], Sequence[Path]]:
+    """The files to read, and those of the folder that are left out."""
     if path.is_dir():
         files = {file: kind for file in sorted(path.iterdir()) if (kind := format_of(file)) and file.is_file()}
         if not files:
             raise InvalidInput(
                 f"There is no .parquet, .jsonl, .ndjson, .csv or .tsv file in {path}: name another folder, or a file."
             )
-        return files
+        separated = {file for file, kind in files.items() if isinstance(kind, SeparatedValues)}
+        left_out = sorted(separated) if len(separated) < len(files) else []
+        return {file: kind for file, kind in files.items() if file not in left_out}, left_out
     if not path.is_file():
         raise InvalidInput(f"There is no file or folder {path}: correct the path.")
     if (kind := format_of(path)) is None:
         raise InvalidInput(
             f"{path.name} is neither .parquet nor .jsonl, .ndjson, .csv or .tsv (these four also with .gz): convert it."
         )
-    return {path: kind}
+    return {path: kind}, ()

@@ -20,6 +20,10 @@ LOGGERS = (
     "kafka.net.transport",
 )
 
+# A broker that has just started has no group coordinator for some seconds. The client retries, so this is no error.
+START_UP_MESSAGE = "Group Coordinator Request failed"
+START_UP_S = 30.0
+
 
 class LogThrottle(logging.Filter):
     """Logs each message text once in `every_s` seconds, whatever its arguments.
@@ -32,10 +36,16 @@ class LogThrottle(logging.Filter):
         self._every_s = every_s
         self._clock = clock
         self._last: dict[str, float] = {}
+        self._start_up_began: float | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is logged."""
         now, text = self._clock(), str(record.msg)
+        if text.startswith(START_UP_MESSAGE):
+            if self._start_up_began is None:
+                self._start_up_began = now
+            if now - self._start_up_began < START_UP_S:
+                return False
         if now - self._last.get(text, -self._every_s) < self._every_s:
             return False
         self._last[text] = now

@@ -41,7 +41,7 @@ def test_words_are_searched_as_they_are_typed(opened: Open) -> None:
     page.locator("#text").press_sequentially("sea green mug", delay=20)
     expect(page.locator("#left .status")).to_have_text(re.compile(r"^4 products in \d+ ms$"))
     assert titles(page)[0] == "sea green mug"
-    assert len(shop.encoder.asked) < len("sea green mug")
+    assert len(shop.encoder.calls) < len("sea green mug")
     assert page.url.endswith("?q=sea+green+mug")
     first = page.locator("#left .card").first
     expect(first.locator(".offer")).to_contain_text("€12.50")
@@ -56,13 +56,13 @@ def test_a_late_response_is_dropped(opened: Open) -> None:
     page = opened(shop.app())
     shop.encoder.delay = 1.0
     page.locator("#text").fill("sea green mug")
-    wait_for(lambda: bool(shop.encoder.asked), PATIENCE_MS / 1000)
+    wait_for(lambda: bool(shop.encoder.calls), PATIENCE_MS / 1000)
     shop.encoder.delay = 0.0
     page.locator("#text").fill("brass lamp")
     expect(page.locator("#left .title").first).to_have_text("brass lamp")
     page.wait_for_timeout(900)
     assert titles(page)[0] == "brass lamp"
-    assert [text for text, _ in shop.encoder.asked] == ["sea green mug", "brass lamp"]
+    assert [text for text, _ in shop.encoder.calls] == ["sea green mug", "brass lamp"]
 
 
 GIVE = """([data, how]) => {
@@ -88,13 +88,13 @@ def test_a_photo_is_dropped_pasted_or_chosen(opened: Open, how: str) -> None:
         page.evaluate(GIVE, [base64.b64encode(data).decode(), how])
     expect(page.locator("#left .card")).to_have_count(4)
     expect(page.locator("#drop")).to_be_hidden()
-    assert shop.encoder.asked == [(None, data)]
+    assert shop.encoder.calls == [(None, data)]
     page.locator("#text").fill("mug")
     expect(page.locator("#parts .part")).to_have_count(2)
-    wait_for(lambda: shop.encoder.asked[-1] == ("mug", data), PATIENCE_MS / 1000)
+    wait_for(lambda: shop.encoder.calls[-1] == ("mug", data), PATIENCE_MS / 1000)
     page.get_by_role("button", name="Take wanted.png out").click()
     expect(page.locator("#parts")).to_be_hidden()
-    wait_for(lambda: shop.encoder.asked[-1] == ("mug", None), PATIENCE_MS / 1000)
+    wait_for(lambda: shop.encoder.calls[-1] == ("mug", None), PATIENCE_MS / 1000)
 
 
 def test_filters_narrow_the_results_and_can_be_removed(opened: Open) -> None:
@@ -146,7 +146,7 @@ def test_like_this_finds_similar_products(opened: Open) -> None:
     expect(page.locator("#left .card")).to_have_count(3)
     assert "blue mug" not in titles(page)
     assert page.locator("#text").input_value() == ""
-    assert len(shop.encoder.asked) == 1
+    assert len(shop.encoder.calls) == 1
     page.keyboard.press("Escape")
     expect(page.locator("#parts")).to_be_hidden()
     expect(page.locator("#found")).to_be_hidden()
@@ -170,7 +170,7 @@ def test_a_mix_has_positive_and_negative_weights(opened: Open) -> None:
     expect(page.locator("#parts output").last).to_have_text("−1.0")
     expected = bag("lamp") + bag("mug") - bag("sea green mug")
     expected = expected / np.linalg.norm(expected)
-    wait_for(lambda: np.allclose(shop.shelf.asked[-1].vector, expected, atol=1e-5), PATIENCE_MS / 1000)
+    wait_for(lambda: np.allclose(shop.shelf.queries[-1].vector, expected, atol=1e-5), PATIENCE_MS / 1000)
 
 
 def test_two_searches_are_shown_side_by_side(opened: Open) -> None:
@@ -228,7 +228,7 @@ def test_a_refused_query_shows_the_service_s_sentence(opened: Open) -> None:
 
 def test_a_slow_response_shows_progress_and_can_be_cancelled(opened: Open) -> None:
     shop = stocked()
-    shop.policy = SearchPolicy(answer_within=30)
+    shop.policy = SearchPolicy(answer_timeout_s=30)
     shop.encoder.delay = 20
     page = opened(shop.app())
     page.locator("#text").fill("mug")
@@ -252,7 +252,7 @@ def test_a_changed_product_changes_its_card(opened: Open) -> None:
     mug = shop.shelf.products[ProductKey("default", "mug")]
     shop.shelf.products[ProductKey("default", "mug")] = {**mug, "price": 9.0, "event_time": mug["event_time"] + 1}
     expect(card.locator(".offer")).to_contain_text("€9.00")
-    assert len(shop.encoder.asked) == 1
+    assert len(shop.encoder.calls) == 1
 
 
 def test_a_key_is_requested_if_the_service_needs_one(opened: Open, tmp_path: Path) -> None:

@@ -35,11 +35,15 @@ def asynchronous() -> liveshelf_client.AsyncClient:
 DEFAULT = RetryPolicy()
 
 
-def answering(*answers: httpx.Response, retries: RetryPolicy = DEFAULT) -> tuple[liveshelf_client.Client, list[float]]:
+def answering(
+    *answers: httpx.Response, retry_policy: RetryPolicy = DEFAULT
+) -> tuple[liveshelf_client.Client, list[float]]:
     """A client of a service that gives these answers in turn, and the waits between."""
-    left, waits = list(answers), []
-    transport = httpx.MockTransport(lambda _: left.pop(0))
-    return liveshelf_client.Client("http://shop.test", transport=transport, retries=retries, sleep=waits.append), waits
+    responses, waits = list(answers), []
+    transport = httpx.MockTransport(lambda _: responses.pop(0))
+    return liveshelf_client.Client(
+        "http://shop.test", transport=transport, retry_policy=retry_policy, sleep=waits.append
+    ), waits
 
 
 def refusal(status: int, message: str = "a sentence", **headers: str) -> httpx.Response:
@@ -51,14 +55,14 @@ FOUND = {"hits": [], "space": "s", "took_ms": {"encode": 1, "search": 2}}
 
 async def test_a_search_is_hits_with_types() -> None:
     async with asynchronous() as client:
-        found = await client.search("sea green mug", limit=2, filter={"available": True})
-    hit = found.hits[0]
+        result = await client.search("sea green mug", limit=2, filter={"available": True})
+    hit = result.hits[0]
     assert (hit.id, hit.tenant, hit.price, hit.attributes) == ("mug", "default", 12.5, {"brand": "Arbour"})
     assert (hit.images, hit.content_version, hit.offer_version) == (("https://images.example/mug.jpg",), 7, 9)
     assert hit.score == pytest.approx(1, abs=1e-3)
-    assert [h.id for h in found] == [h.id for h in found.hits]
-    assert (len(found), found.space, found.degraded) == (2, SPACE.id, ())
-    assert found.took_ms.total >= found.took_ms.search
+    assert [h.id for h in result] == [h.id for h in result.hits]
+    assert (len(result), result.space, result.degraded) == (2, SPACE.id, ())
+    assert result.took_ms.total >= result.took_ms.search
     with pytest.raises(FrozenInstanceError):
         hit.price = 1.0  # type: ignore[misc]
 
@@ -72,23 +76,23 @@ async def test_a_photo_is_bytes_a_file_or_a_url(kind: str, tmp_path: Path) -> No
     image = {"bytes": photo(), "file": file, "url": "https://images.example/1.png"}[kind]
     async with liveshelf_client.AsyncClient("http://shop.test", transport=httpx.ASGITransport(shop.app())) as client:
         await client.search("mug", image=image)
-    assert shop.encoder.asked == [("mug", photo())]
+    assert shop.encoder.calls == [("mug", photo())]
 
 
 async def test_candidates_are_columns() -> None:
     async with asynchronous() as client:
-        found = await client.candidates("sea green mug", fields=["price"])
-        one = await client.candidates("sea green mug", filter={"tenant": "default"})
-    assert len(found) == 4
-    assert dict(zip(zip(found.tenants, found.ids, strict=True), found.fields["price"], strict=True)) == {
+        candidates = await client.candidates("sea green mug", fields=["price"])
+        of_one_tenant = await client.candidates("sea green mug", filter={"tenant": "default"})
+    assert len(candidates) == 4
+    assert dict(zip(zip(candidates.tenants, candidates.ids, strict=True), candidates.fields["price"], strict=True)) == {
         ("default", "mug"): 12.5,
         ("default", "lamp"): 80.0,
         ("default", "mug/blue"): 12.5,
         ("other", "mug"): None,
     }
-    assert (found.partial, found.space) == (False, SPACE.id)
-    assert list(one.tenants) == ["default"] * 3
-    assert list(one.content_versions) == [7, 7, 7]
+    assert (candidates.partial, candidates.space) == (False, SPACE.id)
+    assert list(of_one_tenant.tenants) == ["default"] * 3
+    assert list(of_one_tenant.content_versions) == [7, 7, 7]
 
 
 async def test_a_product_by_its_id_whatever_letters_it_has() -> None:
@@ -151,7 +155,7 @@ def test_the_client_for_threads_asks_the_same() -> None:
     ],
 )
 def test_errors_are_told_apart_by_what_to_do(status: int, kind: type[ServiceError]) -> None:
-    client, _ = answering(refusal(status), retries=RetryPolicy(tries=1))
+    client, _ = answering(refusal(status), retry_policy=RetryPolicy(tries=1))
     with client, pytest.raises(kind, match="a sentence") as raised:
         client.search("mug")
     assert type(raised.value) is kind
@@ -168,7 +172,7 @@ def test_busy_and_away_are_tried_again_when_the_service_says() -> None:
 
 
 def test_without_a_word_waits_grow_and_end() -> None:
-    client, waits = answering(*[refusal(503)] * 4, retries=RetryPolicy(tries=4, first_s=1))
+    client, waits = answering(*[refusal(503)] * 4, retry_policy=RetryPolicy(tries=4, first_s=1))
     with client, pytest.raises(UnavailableError):
         client.search("mug")
     assert len(waits) == 3
@@ -192,19 +196,19 @@ def test_other_errors_are_not_tried_again(status: int) -> None:
 
 async def test_the_asynchronous_client_tries_again_too() -> None:
     waits: list[float] = []
-    left = [refusal(429, **{"retry-after": "1"}), httpx.Response(200, json=FOUND)]
+    responses = [refusal(429, **{"retry-after": "1"}), httpx.Response(200, json=FOUND)]
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    transport = httpx.MockTransport(lambda _: left.pop(0))
+    transport = httpx.MockTransport(lambda _: responses.pop(0))
     async with liveshelf_client.AsyncClient("http://shop.test", transport=transport, sleep=sleep) as client:
         await client.search("mug")
     assert waits == [1.0]
 
 
 def test_nobody_there_is_away() -> None:
-    with liveshelf_client.Client("http://127.0.0.1:1", retries=RetryPolicy(tries=1)) as client:  # noqa: SIM117
+    with liveshelf_client.Client("http://127.0.0.1:1", retry_policy=RetryPolicy(tries=1)) as client:  # noqa: SIM117
         with pytest.raises(UnavailableError, match=r"no search service answers at http://127\.0\.0\.1:1"):
             client.product("mug")
 
@@ -221,7 +225,7 @@ def test_nobody_there_is_away() -> None:
 )
 def test_an_answer_that_is_not_liveshelfs_is_said_to_be_none(answer: httpx.Response) -> None:
     client, _ = answering(answer)
-    with client, pytest.raises(ServerError, match="is it liveshelf"):
+    with client, pytest.raises(ServerError, match="check that liveshelf answers"):
         client.search("mug")
 
 
@@ -236,8 +240,8 @@ def test_what_a_newer_service_says_besides_is_left_out() -> None:
     }
     client, _ = answering(httpx.Response(200, json={**FOUND, "hits": [hit], "new": 2}))
     with client:
-        [found] = client.search("mug")
-    assert (found.id, found.score, found.variants[0].id) == ("a", 0.5, "b")
+        [hit] = client.search("mug")
+    assert (hit.id, hit.score, hit.variants[0].id) == ("a", 0.5, "b")
 
 
 def test_the_client_is_light() -> None:
@@ -255,5 +259,5 @@ def test_the_client_is_light() -> None:
         "pyarrow",
     )
     code = f"import sys, liveshelf_client; liveshelf_client.Client; print([m for m in {heavy} if m in sys.modules])"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "[]"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert child.stdout.strip() == "[]"

@@ -66,6 +66,12 @@ def test_what_the_clients_page_shows_works(
     assert "64 fused products--overlap" in printed
 
 
+def test_what_the_clients_readme_shows_works(capsys: pytest.CaptureFixture[str]) -> None:
+    with listening(of(stocked())) as url:
+        run("../client/README.md", service=url)
+    assert "sea green mug" in capsys.readouterr().out
+
+
 @asynccontextmanager
 async def indexed(engine: EngineProcess) -> AsyncIterator[ASGIApp]:
     """The service of the shop's products in the engine itself."""
@@ -78,17 +84,19 @@ async def indexed(engine: EngineProcess) -> AsyncIterator[ASGIApp]:
         ]
         await QdrantWriter(client, collection=collection, space=SPACE).write(writes)
         shelf = QdrantReader(client, collection=collection, space=SPACE)
-        find = SearchService(product_reader=shelf, vector_reader=shelf, facet_reader=stocked().shelf, encoder=Overlap())
+        search_service = SearchService(
+            product_reader=shelf, vector_reader=shelf, facet_reader=stocked().shelf, encoder=Overlap()
+        )
         candidates = QdrantCandidateReader(client, collection=collection, space=SPACE)
-        parts = Dependencies(
-            find=find,
-            gather=CandidateService(candidate_reader=candidates, search_service=find),
-            shelf=shelf,
+        dependencies = Dependencies(
+            search_service=search_service,
+            candidate_service=CandidateService(candidate_reader=candidates, search_service=search_service),
+            product_reader=shelf,
             images=Album(),
             health=index_health(shelf, space=SPACE.id),
             collection=collection,
         )
-        yield create_app(parts)
+        yield create_app(dependencies)
     finally:
         await client.delete_collection(collection)
         await client.close()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import psutil
 import pytest
 from click.testing import CliRunner, Result
@@ -17,6 +18,7 @@ from catalog.events import parser as events
 from embedded.engine.process import EngineProcess
 from liveshelf import sample
 from liveshelf.cli import main
+from liveshelf.reference_pages import each_command
 from liveshelf.settings import environment, load_settings
 from tests.integration.shop import Shop, open_shop, wait_for
 
@@ -141,7 +143,7 @@ def test_a_mapping_that_is_none_is_refused(tmp_path: Path, mapping: list[str]):
 def test_produce_stops_at_the_first_bad_line_and_says_so(shop: Shop):
     said = sentence(run("produce", stdin='{"id": "1", "title": "mug"}\n\n{"id": "2", "title": 5}\n'))
     assert "line 3: title: 5" in said
-    assert "the 1 events before it were sent" in said
+    assert "1 event before it was sent" in said
 
 
 def test_worker_without_a_broker_ends_with_a_sentence():
@@ -204,3 +206,27 @@ def free_port() -> int:
 
 def test_nothing_of_the_outside_reaches_these_tests():
     assert os.environ["LIVESHELF_KAFKA_BOOTSTRAP_SERVERS"] == NOWHERE
+
+
+def commands() -> list[tuple[str, click.Command]]:
+    context = click.Context(main, info_name="liveshelf")
+    return [(inner.command_path, command) for command, inner in each_command(main, context)]
+
+
+@pytest.mark.parametrize(("path", "command"), commands())
+def test_the_help_of_a_command_has_a_short_first_line_and_an_example(path: str, command: click.Command):
+    text = command.help or ""
+    first = text.strip().split("\n\n")[0]
+    assert len(first) <= 60
+    assert "\n" not in first
+    assert command.get_short_help_str(60).rstrip(".") == first.rstrip(".")
+    example = text.partition("Example:\n")[2].split()
+    assert example[: len(path.split())] == path.split()
+    assert all(getattr(parameter, "help", "") for parameter in command.params if isinstance(parameter, click.Option))
+
+
+def test_no_summary_is_cut_at_80_columns():
+    for path, command in commands():
+        if isinstance(command, click.Group):
+            output = CliRunner().invoke(main, [*path.split()[1:], "--help"], terminal_width=80).output
+            assert not [line for line in output.splitlines()[1:] if line.endswith("...")], output

@@ -1,4 +1,4 @@
-"""Keys for tests of the door."""
+"""API keys for tests of authentication."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from search.auth.api_key import Grant, new_key, read_grants, write_grants
-from search.auth.caller import Scope
+from search.auth.caller import KeyScope
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -22,15 +22,15 @@ def grant(
 ) -> str:
     """A new key in the file."""
     key, id_, digest = new_key()
-    made = Grant(
+    new_grant = Grant(
         id=id_,
         name=name,
         digest=digest,
         tenant=tenant,
-        scopes=frozenset(map(Scope, scopes)),
+        scopes=frozenset(map(KeyScope, scopes)),
         rate=rate,
         created=NOW,
         expires=None if expires is None else datetime.now(UTC) + expires,
     )
-    write_grants(file, (*read_grants(file), made))
+    write_grants(file, (*read_grants(file), new_grant))
     return key

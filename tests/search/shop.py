@@ -86,32 +86,34 @@ def bag(text: str) -> Vector:
 
 @dataclass
 class Overlap:
-    """A QueryEncoder that counts letters. `delay` is how many seconds a query takes; `failure` is raised if set; `says`
-    is the answer to all, if set.
+    """A QueryEncoder that counts letters.
+
+    A query takes `delay` seconds. `failure` is raised if set; `vector` is the result of every query if set.
     """
 
     space: Space = SPACE
     delay: float = 0.0
     failure: Exception | None = None
-    says: Vector | None = None
-    asked: list[tuple[str | None, bytes | None]] = field(default_factory=list)
+    vector: Vector | None = None
+    calls: list[tuple[str | None, bytes | None]] = field(default_factory=list)
 
     async def encode_query(self, *, text: str | None, image: bytes | None) -> Vector:
-        self.asked.append((text, image))
+        self.calls.append((text, image))
         await asyncio.sleep(self.delay)
         if self.failure is not None:
             raise self.failure
         if image is not None and sniff(image) is None:
             raise ImageProblem(ImageState.BROKEN, "these bytes are not an image that can be decoded")
-        return bag(text or "a photo") if self.says is None else self.says
+        return bag(text or "a photo") if self.vector is None else self.vector
 
 
 @dataclass
 class Window:
-    """A Shelf, Looks, Facets, Recent and Candidates over a dict. Vectors are the letters of titles; words score by how
-    many there are.
+    """ProductReader, VectorReader, FacetReader, RecentProducts and CandidateReader over a dict.
 
-    `failure` is raised by all, `uncounted` by facets alone; `asked` are the searches that were asked for. An answer of
+    Vectors count the letters of titles; the lexical score is the number of matching words.
+
+    `failure` is raised by all methods, `uncounted` by facets only; `queries` are the searches received. An answer of
     more than `slow_above` hits takes a minute.
     """
 
@@ -121,24 +123,24 @@ class Window:
     slow_above: int | None = None
     uncounted: Exception | None = None
     count_delay: float = 0.0
-    asked: list[IndexQuery] = field(default_factory=list)
+    queries: list[IndexQuery] = field(default_factory=list)
     polls: int = 0
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        return self.asked[-1].conditions
+        return self.queries[-1].conditions
 
-    async def search(self, ask: IndexQuery) -> list[Hit]:
+    async def search(self, query: IndexQuery) -> list[Hit]:
         await self._answer()
-        if self.slow_above is not None and ask.limit > self.slow_above:
+        if self.slow_above is not None and query.limit > self.slow_above:
             await asyncio.sleep(60)
-        self.asked.append(ask)
-        hits = [Hit(k, _score(p, ask), p) for k, p in self._live(ask.conditions) if k not in ask.without]
-        found = [hit for hit in hits if hit.score > 0 or ask.vector is not None]
-        return sorted(found, key=lambda hit: -hit.score)[ask.offset : ask.offset + ask.limit]
+        self.queries.append(query)
+        hits = [Hit(k, _score(p, query), p) for k, p in self._live(query.conditions) if k not in query.without]
+        matches = [hit for hit in hits if hit.score > 0 or query.vector is not None]
+        return sorted(matches, key=lambda hit: -hit.score)[query.offset : query.offset + query.limit]
 
-    async def candidates(self, ask: IndexQuery, *, fields: Sequence[str] = ()) -> CandidateColumns:
-        hits = await self.search(ask)
+    async def candidates(self, query: IndexQuery, *, fields: Sequence[str] = ()) -> CandidateColumns:
+        hits = await self.search(query)
         return CandidateColumns(
             [hit.key.tenant for hit in hits],
             [hit.key.id for hit in hits],
@@ -161,8 +163,8 @@ class Window:
         payload = await self.get(key)
         if payload is None:
             return None
-        found = {FUSED: bag(payload["title"])}
-        return found | {IMAGE: bag(payload["title"][::2])} if payload["images"] else found
+        vectors = {FUSED: bag(payload["title"])}
+        return vectors | {IMAGE: bag(payload["title"][::2])} if payload["images"] else vectors
 
     async def fields(self, conditions: Sequence[Condition] = ()) -> dict[str, str]:
         await self._answer()
@@ -198,9 +200,9 @@ class Window:
             raise self.failure
 
 
-def _score(payload: Payload, ask: IndexQuery) -> float:
-    words = {word for word in (ask.words or "").lower().split() if word in payload["title"].lower().split()}
-    return len(words) + (0.0 if ask.vector is None else float(bag(payload["title"]) @ ask.vector))
+def _score(payload: Payload, query: IndexQuery) -> float:
+    words = {word for word in (query.words or "").lower().split() if word in payload["title"].lower().split()}
+    return len(words) + (0.0 if query.vector is None else float(bag(payload["title"]) @ query.vector))
 
 
 def _value(key: ProductKey, payload: Payload, field: str) -> Any:
@@ -230,13 +232,13 @@ def _holds(key: ProductKey, payload: Payload, condition: Condition) -> bool:
 
 @dataclass
 class Album:
-    """An ImageSource over a dict; data URLs hold their own bytes, as the real one's do."""
+    """An ImageSource over a dict; data URLs hold their own bytes, like the real ImageSource."""
 
     photos: dict[str, bytes] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
 
     async def fetch(self, url: str) -> bytes:
-        self.asked.append(url)
+        self.calls.append(url)
         if url.startswith("data:"):
             return base64.b64decode(url.partition(",")[2])
         if url not in self.photos:
@@ -244,13 +246,13 @@ class Album:
         return self.photos[url]
 
 
-QUICK = ProductStreamPolicy(every=0.02, newest=8, listeners=4, waiting=8, silence=0.2)
+QUICK = ProductStreamPolicy(poll_interval_s=0.02, poll_limit=8, max_listeners=4, max_queued=8, keep_alive_s=0.2)
 SMALL = SearchPolicy(max_upload=200_000)
 
 
 @dataclass
 class Shop:
-    """The parts of a search and the app made of them."""
+    """The dependencies of a search service, and its app."""
 
     shelf: Window = field(default_factory=Window)
     encoder: Overlap = field(default_factory=Overlap)
@@ -262,7 +264,7 @@ class Shop:
     now: float = 1_732_245_010.0
     live: ProductStreamPolicy = QUICK
 
-    def find(self) -> SearchService:
+    def search_service(self) -> SearchService:
         return SearchService(
             product_reader=self.shelf,
             vector_reader=self.shelf,
@@ -272,18 +274,18 @@ class Shop:
         )
 
     def app(self, live: ProductStream | None = None) -> FastAPI:
-        """The app, to which everyone is `caller`, where that is set."""
-        find = self.find()
-        parts = Dependencies(
-            find=find,
-            gather=CandidateService(candidate_reader=self.shelf, search_service=find),
-            shelf=self.shelf,
+        """The app. Every request comes from `caller` if it is set."""
+        search_service = self.search_service()
+        dependencies = Dependencies(
+            search_service=search_service,
+            candidate_service=CandidateService(candidate_reader=self.shelf, search_service=search_service),
+            product_reader=self.shelf,
             images=self.images,
-            health=index_health(self.shelf, space=SPACE.id, within=0.5),
+            health=index_health(self.shelf, space=SPACE.id, timeout_s=0.5),
             collection="products--overlap",
         )
         routes = product_stream_routes(live or ProductStream(self.shelf, self.live, clock=lambda: self.now))
-        app = create_app(parts, routers=[routes], policy=self.policy, keys=self.keys, clock=lambda: self.now)
+        app = create_app(dependencies, routers=[routes], policy=self.policy, keys=self.keys, clock=lambda: self.now)
         if self.caller is not None:
             app.dependency_overrides[caller_of] = lambda: self.caller
         return app

@@ -45,9 +45,9 @@ def process(ready: Path, delay: float = 0.0) -> Iterator[tuple[subprocess.Popen[
             assert child.poll() is None, child.communicate()[0]
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        said = json.loads(ready.read_text())
-        assert said["pid"] == child.pid
-        yield child, f"http://127.0.0.1:{said['port']}"
+        ready_info = json.loads(ready.read_text())
+        assert ready_info["pid"] == child.pid
+        yield child, f"http://127.0.0.1:{ready_info['port']}"
     finally:
         child.kill()
         child.communicate()
@@ -144,5 +144,5 @@ def test_a_port_that_is_taken_is_a_sentence() -> None:
 
 @pytest.mark.parametrize("port", [-1, 65_536, 70_000])
 def test_a_port_that_is_none_is_a_sentence(port: int) -> None:
-    with pytest.raises(InvalidInput, match="is no port"):
+    with pytest.raises(InvalidInput, match="is not a port"):
         run(Shop().app(), "127.0.0.1", port, None)

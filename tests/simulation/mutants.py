@@ -41,7 +41,7 @@ class AckFirst(Pipeline[IngestBatch]):
 class AnyOrder(Pipeline[IngestBatch]):
     """Batches overtake each other, and each is acknowledged as soon as it is written."""
 
-    async def _turn(self, flight: _BatchInFlight[IngestBatch]) -> None: ...
+    async def _wait_until_oldest(self, flight: _BatchInFlight[IngestBatch]) -> None: ...
 
 
 class Forgetful(SimIndex):

@@ -1,4 +1,4 @@
-"""The search service from Python, with httpx and nothing else of liveshelf's own dependencies."""
+"""A client of the liveshelf search service. Its only dependency is httpx."""
 
 from liveshelf_client.client import AsyncClient, Client
 from liveshelf_client.errors import (

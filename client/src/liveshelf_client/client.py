@@ -1,4 +1,4 @@
-"""The clients. Both are the same calls; one waits for the answer, the other is awaited."""
+"""The blocking and the asynchronous client; both have the same methods."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Self, TypeVar, Unpack
 
 import httpx
 
-from liveshelf_client import requests as calls
+from liveshelf_client import requests as api_requests
 from liveshelf_client.errors import ServerError, ServiceError, UnavailableError, error_of
 from liveshelf_client.options import CandidateOptions, Image, Part, SearchOptions, SimilarOptions
 from liveshelf_client.requests import ApiRequest
@@ -25,11 +25,11 @@ URL = "http://127.0.0.1:8000"
 
 
 class Client:
-    """A search service, asked from threads.
+    """A blocking client of a search service; safe to use from several threads.
 
-    `url` is its address, `api_key` the key it asks for, `timeout_s` the time for one answer, `retries` how patient to
-    be with a service that is busy or away; `transport` is httpx's, for proxies and certificates. Every method raises
-    ServiceError. Close it, or use it in a `with`.
+    `url` is the base URL of the service. `timeout_s` is httpx's timeout of one try, in seconds. `retry_policy` decides
+    when a request is sent again. `transport` is an httpx transport, for proxies and certificates. `sleep` waits for
+    seconds between tries. Every method raises ServiceError or one of its subclasses. Close it, or use it in a `with`.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class Client:
         *,
         api_key: str | None = None,
         timeout_s: float = 30.0,
-        retries: RetryPolicy = RetryPolicy(),
+        retry_policy: RetryPolicy = RetryPolicy(),
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._retries = retries
+        self._retry_policy = retry_policy
         self._url = url
         self._sleep = sleep
         self._http = httpx.Client(base_url=url, headers=_headers(api_key), timeout=timeout_s, transport=transport)
@@ -55,8 +55,8 @@ class Client:
         mix: Sequence[Part] | None = None,
         **options: Unpack[SearchOptions],
     ) -> SearchResult:
-        """The live products that answer best: by words, by a photo, by both, or by a mix."""
-        return self._answer(calls.search((text, image, mix), options))
+        """The live products that match best: by text, by a photo, by both, or by a weighted mix."""
+        return self._send(api_requests.search((text, image, mix), options))
 
     def candidates(
         self,
@@ -66,16 +66,16 @@ class Client:
         mix: Sequence[Part] | None = None,
         **options: Unpack[CandidateOptions],
     ) -> Candidates:
-        """Up to 10,000 live products in brief: ids, scores, versions and the `fields` asked for."""
-        return self._answer(calls.candidates((text, image, mix), options))
+        """Up to 10,000 live products with ids, scores, versions and the requested `fields`."""
+        return self._send(api_requests.candidates((text, image, mix), options))
 
     def similar(self, product_id: str, *, tenant: str | None = None, **options: Unpack[SimilarOptions]) -> SearchResult:
-        """The live products most like one that is there. Raises NotFound."""
-        return self._answer(calls.similar(product_id, tenant, options))
+        """The live products most similar to a product. Raises NotFoundError if that is not a live product."""
+        return self._send(api_requests.similar(product_id, tenant, options))
 
     def product(self, product_id: str, *, tenant: str | None = None) -> Product:
-        """What the index knows of a live product now. Raises NotFound."""
-        return self._answer(calls.product(product_id, tenant))
+        """The current state of a product. Raises NotFoundError if it is not a live product."""
+        return self._send(api_requests.product(product_id, tenant))
 
     def encode(
         self,
@@ -85,8 +85,8 @@ class Client:
         mix: Sequence[Part] | None = None,
         using: str = "fused",
     ) -> Encoding:
-        """The vector of a query, to be searched with elsewhere."""
-        return self._answer(calls.encode((text, image, mix), using))
+        """The vector of a query, for a search in Qdrant. `using` is the named vector to compare it with."""
+        return self._send(api_requests.encode((text, image, mix), using))
 
     def close(self) -> None:
         self._http.close()
@@ -99,28 +99,31 @@ class Client:
     ) -> None:
         self.close()
 
-    def _answer(self, call: ApiRequest[T]) -> T:
-        for tried in count(1):
+    def _send(self, api_request: ApiRequest[T]) -> T:
+        for attempt in count(1):
             try:
                 try:
-                    response = self._http.request(call.method, call.path, json=call.body, params=call.params)
+                    response = self._http.request(
+                        api_request.method, api_request.path, json=api_request.body, params=api_request.params
+                    )
                 except httpx.HTTPError as error:
-                    raise _silent(self._url, error) from error
-                return _read(call, response)
+                    raise _unreachable(self._url, error) from error
+                return _read(api_request, response)
             except ServiceError as problem:
-                wait = self._retries.wait(problem, tried, random.random())  # noqa: S311
+                wait = self._retry_policy.wait(problem, attempt, random.random())  # noqa: S311
                 if wait is None:
                     raise
             self._sleep(wait)
-        raise AssertionError  # the count has no end
+        raise AssertionError  # unreachable: `count` never ends
 
 
 class AsyncClient:
-    """A search service, asked from an event loop.
+    """An asynchronous client of a search service.
 
-    `url` is its address, `api_key` the key it asks for, `timeout_s` the time for one answer, `retries` how patient to
-    be with a service that is busy or away; `transport` is httpx's, for proxies and certificates. Every method raises
-    ServiceError. Close it, or use it in an `async with`.
+    `url` is the base URL of the service. `timeout_s` is httpx's timeout of one try, in seconds. `retry_policy` decides
+    when a request is sent again. `transport` is an httpx transport, for proxies and certificates. `sleep` waits for
+    seconds between tries. Every method raises ServiceError or one of its subclasses. Close it, or use it in an `async
+    with`.
     """
 
     def __init__(
@@ -129,11 +132,11 @@ class AsyncClient:
         *,
         api_key: str | None = None,
         timeout_s: float = 30.0,
-        retries: RetryPolicy = RetryPolicy(),
+        retry_policy: RetryPolicy = RetryPolicy(),
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._retries = retries
+        self._retry_policy = retry_policy
         self._url = url
         self._sleep = sleep
         self._http = httpx.AsyncClient(base_url=url, headers=_headers(api_key), timeout=timeout_s, transport=transport)
@@ -146,8 +149,8 @@ class AsyncClient:
         mix: Sequence[Part] | None = None,
         **options: Unpack[SearchOptions],
     ) -> SearchResult:
-        """The live products that answer best: by words, by a photo, by both, or by a mix."""
-        return await self._answer(calls.search((text, image, mix), options))
+        """The live products that match best: by text, by a photo, by both, or by a weighted mix."""
+        return await self._send(api_requests.search((text, image, mix), options))
 
     async def candidates(
         self,
@@ -157,18 +160,18 @@ class AsyncClient:
         mix: Sequence[Part] | None = None,
         **options: Unpack[CandidateOptions],
     ) -> Candidates:
-        """Up to 10,000 live products in brief: ids, scores, versions and the `fields` asked for."""
-        return await self._answer(calls.candidates((text, image, mix), options))
+        """Up to 10,000 live products with ids, scores, versions and the requested `fields`."""
+        return await self._send(api_requests.candidates((text, image, mix), options))
 
     async def similar(
         self, product_id: str, *, tenant: str | None = None, **options: Unpack[SimilarOptions]
     ) -> SearchResult:
-        """The live products most like one that is there. Raises NotFound."""
-        return await self._answer(calls.similar(product_id, tenant, options))
+        """The live products most similar to a product. Raises NotFoundError if that is not a live product."""
+        return await self._send(api_requests.similar(product_id, tenant, options))
 
     async def product(self, product_id: str, *, tenant: str | None = None) -> Product:
-        """What the index knows of a live product now. Raises NotFound."""
-        return await self._answer(calls.product(product_id, tenant))
+        """The current state of a product. Raises NotFoundError if it is not a live product."""
+        return await self._send(api_requests.product(product_id, tenant))
 
     async def encode(
         self,
@@ -178,8 +181,8 @@ class AsyncClient:
         mix: Sequence[Part] | None = None,
         using: str = "fused",
     ) -> Encoding:
-        """The vector of a query, to be searched with elsewhere."""
-        return await self._answer(calls.encode((text, image, mix), using))
+        """The vector of a query, for a search in Qdrant. `using` is the named vector to compare it with."""
+        return await self._send(api_requests.encode((text, image, mix), using))
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -192,31 +195,33 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def _answer(self, call: ApiRequest[T]) -> T:
-        for tried in count(1):
+    async def _send(self, api_request: ApiRequest[T]) -> T:
+        for attempt in count(1):
             try:
                 try:
-                    response = await self._http.request(call.method, call.path, json=call.body, params=call.params)
+                    response = await self._http.request(
+                        api_request.method, api_request.path, json=api_request.body, params=api_request.params
+                    )
                 except httpx.HTTPError as error:
-                    raise _silent(self._url, error) from error
-                return _read(call, response)
+                    raise _unreachable(self._url, error) from error
+                return _read(api_request, response)
             except ServiceError as problem:
-                wait = self._retries.wait(problem, tried, random.random())  # noqa: S311
+                wait = self._retry_policy.wait(problem, attempt, random.random())  # noqa: S311
                 if wait is None:
                     raise
             await self._sleep(wait)
-        raise AssertionError  # the count has no end
+        raise AssertionError  # unreachable: `count` never ends
 
 
 def _headers(api_key: str | None) -> dict[str, str]:
     return {} if api_key is None else {"authorization": f"Bearer {api_key}"}
 
 
-def _silent(url: str, error: httpx.HTTPError) -> UnavailableError:
+def _unreachable(url: str, error: httpx.HTTPError) -> UnavailableError:
     return UnavailableError(f"no search service answers at {url} ({error or type(error).__name__})")
 
 
-def _read(call: ApiRequest[T], response: httpx.Response) -> T:
+def _read(api_request: ApiRequest[T], response: httpx.Response) -> T:
     try:
         body = response.json()
     except ValueError:
@@ -224,9 +229,9 @@ def _read(call: ApiRequest[T], response: httpx.Response) -> T:
     if not response.is_success:
         raise error_of(response.status_code, body, response.headers.get("retry-after"))
     try:
-        return call.read(body)
+        return api_request.read(body)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ServerError(
-            f"what {response.url} answered is not liveshelf's: is it liveshelf that answers there, and as new as this?",
+            f"the answer of {response.url} is not valid: check that liveshelf answers there, in this version",
             status=response.status_code,
         ) from error

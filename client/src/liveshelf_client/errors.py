@@ -1,9 +1,9 @@
-"""What a call can raise. Each text is one sentence, the service's own if it answered.
+"""The errors that a method can raise. The text is one sentence; if the service answered, it is the service's own.
 
 ServiceError
 ├── InvalidRequestError    the request is wrong: change it
 ├── AuthError              the key is missing, unknown, or lacks the scope
-├── NotFoundError          there is no such live product
+├── NotFoundError          the product is not a live product
 ├── RateLimitedError       too many requests: try again after `retry_after` seconds
 ├── UnavailableError       the service or its index does not answer: try again later
 └── ServerError            the service failed, or another program answered
@@ -13,10 +13,10 @@ from __future__ import annotations
 
 
 class ServiceError(Exception):
-    """The root of what a call raises.
+    """The base class of all errors of this package.
 
-    `status` is the HTTP status, None if nothing answered. `type` is the service's name of the error and `field` the
-    field at fault. `retry_after` is in seconds, None if the service did not say.
+    `status` is the HTTP status, None if nothing answered. `type` is the error type that the service sent, and `field`
+    the field at fault. `retry_after` is in seconds, None if the service did not say.
     """
 
     def __init__(
@@ -36,39 +36,43 @@ class ServiceError(Exception):
 
 
 class InvalidRequestError(ServiceError):
-    """The request cannot be answered as it is."""
+    """The request is not valid."""
 
 
 class AuthError(ServiceError):
-    """The key is missing, unknown, or may not do this."""
+    """The key is missing, unknown, or lacks the scope."""
 
 
 class NotFoundError(ServiceError):
-    """There is no such live product, or it is another tenant's."""
+    """The product does not exist, or this key may not see it."""
 
 
 class RateLimitedError(ServiceError):
-    """Too much is being asked."""
+    """The service is busy, or the key exceeds its rate."""
 
 
 class UnavailableError(ServiceError):
-    """The service, or what it needs, does not answer."""
+    """The service, or a service that it needs, does not answer."""
 
 
 class ServerError(ServiceError):
-    """The service broke, or what answered is no liveshelf."""
+    """The service failed, or the answer is not from liveshelf."""
 
 
 def error_of(status: int, body: object, retry_after: str | None) -> ServiceError:
-    """The error that an answer of this status and JSON body is."""
-    said = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(said, dict) or not isinstance(said.get("message"), str):
-        said = {"message": f"the service answered {status} without a word: is it liveshelf that answers there?"}
+    """The error for a response with this status, JSON body and Retry-After header."""
+    problem = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(problem, dict) or not isinstance(problem.get("message"), str):
+        problem = {
+            "message": f"the service answered {status} without a message: check that liveshelf answers at this URL"
+        }
     kind = _KINDS.get(status) or (InvalidRequestError if 400 <= status < 500 else ServerError)
-    if said.get("type") == "not_found":  # a product that a query names, too
+    if problem.get("type") == "not_found":  # also for a product that a query names
         kind = NotFoundError
     wait = _seconds(retry_after)
-    return kind(said["message"], status=status, type=said.get("type"), field=said.get("field"), retry_after=wait)
+    return kind(
+        problem["message"], status=status, type=problem.get("type"), field=problem.get("field"), retry_after=wait
+    )
 
 
 _KINDS: dict[int, type[ServiceError]] = {
@@ -84,5 +88,5 @@ _KINDS: dict[int, type[ServiceError]] = {
 
 
 def _seconds(header: str | None) -> float | None:
-    """Retry-After in seconds; a date there is none of ours."""
+    """The seconds of a Retry-After header; None for a date, which liveshelf does not send."""
     return float(header) if header is not None and header.strip().isdecimal() else None

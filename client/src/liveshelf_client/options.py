@@ -1,4 +1,4 @@
-"""What can be asked, by the names that the service's own interface has."""
+"""The options of requests, with the names of the HTTP API."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-# A photo: its bytes, a file that holds them, or its http, https or data URL.
+# A photo: its bytes, the path of its file, or its http, https or data URL.
 Image = bytes | Path | str
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One thing that hits are to be like, or, with a negative weight, unlike: a text, a photo or a product's id."""
+    """One part of a mix: exactly one of a text, a photo and a product id.
+
+    Hits are similar to it, or dissimilar if `weight` is negative. `tenant` is the tenant of the product.
+    """
 
     text: str | None = None
     image: Image | None = None
@@ -45,14 +48,14 @@ class _Shape(TypedDict, total=False):
 
 
 class SearchOptions(_Options, _Channels, _Shape, total=False):
-    """Of `search`."""
+    """The options of `search`."""
 
 
 class SimilarOptions(_Options, _Shape, total=False):
-    """Of `similar`."""
+    """The options of `similar`."""
 
 
 class CandidateOptions(_Options, _Channels, total=False):
-    """Of `candidates`: `fields` are what each brings along."""
+    """The options of `candidates`. `fields` are the fields of each candidate."""
 
     fields: Sequence[str]

@@ -1,4 +1,4 @@
-"""Every call as a value: what is sent, and what is made of the answer. No network here."""
+"""Builds each request as a value, with the function that reads its response. No network access here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest(Generic[T]):
-    """One request: `body` is sent as JSON, `params` in the address."""
+    """One request. `body` is sent as JSON and `params` in the URL; `read` converts the JSON response."""
 
     method: str
     path: str
@@ -43,7 +43,7 @@ def encode(query: Query, using: str) -> ApiRequest[Encoding]:
 
 
 def similar(product_id: str, tenant: str | None, options: SimilarOptions) -> ApiRequest[SearchResult]:
-    params: dict[str, Any] = {**options, **_whose(tenant)}
+    params: dict[str, Any] = {**options, **_tenant_params(tenant)}
     if "filter" in params:
         params["filter"] = json.dumps(params["filter"])
     if "facets" in params:
@@ -52,30 +52,30 @@ def similar(product_id: str, tenant: str | None, options: SimilarOptions) -> Api
 
 
 def product(product_id: str, tenant: str | None) -> ApiRequest[Product]:
-    return ApiRequest("GET", f"/v1/products/{quote(product_id, safe='')}", Product.of, params=_whose(tenant))
+    return ApiRequest("GET", f"/v1/products/{quote(product_id, safe='')}", Product.of, params=_tenant_params(tenant))
 
 
-def _whose(tenant: str | None) -> dict[str, str]:
+def _tenant_params(tenant: str | None) -> dict[str, str]:
     return {} if tenant is None else {"tenant": tenant}
 
 
 def _parts(text: str | None, image: Image | None, mix: Sequence[Part] | None) -> dict[str, Any]:
-    said: dict[str, Any] = {} if text is None else {"text": text}
+    body: dict[str, Any] = {} if text is None else {"text": text}
     if image is not None:
-        said["image_url"] = _url(image)
+        body["image_url"] = _url(image)
     if mix is not None:
-        said["mix"] = [_part(part) for part in mix]
-    return said
+        body["mix"] = [_part(part) for part in mix]
+    return body
 
 
 def _part(part: Part) -> dict[str, Any]:
     image = None if part.image is None else _url(part.image)
-    said = {"text": part.text, "image_url": image, "product": part.product, "tenant": part.tenant}
-    return {name: value for name, value in said.items() if value is not None} | {"weight": part.weight}
+    fields = {"text": part.text, "image_url": image, "product": part.product, "tenant": part.tenant}
+    return {name: value for name, value in fields.items() if value is not None} | {"weight": part.weight}
 
 
 def _url(image: Image) -> str:
-    """A photo as a URL that holds it; the service looks at the bytes, not at what they are called."""
+    """The URL of a photo; bytes and files become data URLs. The service detects the image type from the bytes."""
     if isinstance(image, str):
         return image
     data = image.read_bytes() if isinstance(image, Path) else image

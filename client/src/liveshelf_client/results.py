@@ -1,4 +1,4 @@
-"""What the service answers, as values. Fields that this client does not know are left out."""
+"""The results of requests. Unknown fields of a response are ignored."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ Scalar = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product as the index knows it now; versions and times as the shop's events have them.
+    """The current state of a product. Versions and times come from the events of the shop.
 
-    `event_time` is in milliseconds since 1970, `age_s` how many seconds ago that was when it was answered.
+    `event_time` is in milliseconds since 1970. `age_s` is its age in seconds at the time of the answer. `photo` is the
+    path of the first photo on the service.
     """
 
     id: str
@@ -34,27 +35,27 @@ class Product:
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self:
-        return cls(**{**_known(cls, body), "images": tuple(body.get("images", ()))})
+        return cls(**{**_fields_in(cls, body), "images": tuple(body.get("images", ()))})
 
 
 @dataclass(frozen=True, slots=True)
 class Hit(Product):
-    """A product found. `variants` are the next best of its group, where hits are grouped."""
+    """A product that matches a query. `variants` are the next best products of its group, if hits are grouped."""
 
     score: float = 0.0
     variants: tuple[Hit, ...] = ()
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self:
-        said = _known(cls, body)
-        said["images"] = tuple(body.get("images", ()))
-        said["variants"] = tuple(Hit.of(variant) for variant in body.get("variants", ()))
-        return cls(**said)
+        values = _fields_in(cls, body)
+        values["images"] = tuple(body.get("images", ()))
+        values["variants"] = tuple(Hit.of(variant) for variant in body.get("variants", ()))
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the service's time went, in milliseconds."""
+    """The time that the service spent, in milliseconds."""
 
     encode: float
     search: float
@@ -68,9 +69,9 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits, best first. `degraded` says, a sentence each, why this is less than was asked for; empty: it is all.
+    """Hits, best first. `degraded` has one sentence for each reason why the result is incomplete; normally it is empty.
 
-    `facets` has values and their counts by field, most frequent first.
+    `facets` maps a field to its values and their counts, most frequent first.
     """
 
     hits: tuple[Hit, ...]
@@ -83,18 +84,18 @@ class SearchResult:
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self:
         counts = {
-            name: tuple((each["value"], each["count"]) for each in values)
+            name: tuple((entry["value"], entry["count"]) for entry in values)
             for name, values in body.get("facets", {}).items()
         }
         hits = tuple(Hit.of(hit) for hit in body["hits"])
-        said = {"mode": body["mode"]} if "mode" in body else {}
+        optional = {"mode": body["mode"]} if "mode" in body else {}
         return cls(
             hits,
             body["space"],
             Timings.of(body["took_ms"]),
             degraded=tuple(body.get("degraded", ())),
             facets=counts,
-            **said,
+            **optional,
         )
 
     def __iter__(self) -> Iterator[Hit]:
@@ -106,9 +107,9 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Many products as columns of one length, best first; `fields` has None where a product does not have one.
+    """Many products as columns of equal length, best first. `fields` has None if a product lacks the field.
 
-    `partial`: these are not all, or not the best; `degraded` says why.
+    `partial` means that candidates are missing or not the best; `degraded` gives the reasons.
     """
 
     ids: Sequence[str]
@@ -144,7 +145,7 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """A query's vector, L2-normalised, and where it can be searched with: the named vector of the collection."""
+    """An L2-normalised query vector, and the collection and named vector (`using`) to search with it."""
 
     vector: tuple[float, ...]
     using: str
@@ -153,8 +154,8 @@ class Encoding:
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self:
-        return cls(**{**_known(cls, body), "vector": tuple(body["vector"])})
+        return cls(**{**_fields_in(cls, body), "vector": tuple(body["vector"])})
 
 
-def _known(cls: type[Any], body: Mapping[str, Any]) -> dict[str, Any]:
+def _fields_in(cls: type[Any], body: Mapping[str, Any]) -> dict[str, Any]:
     return {f.name: body[f.name] for f in fields(cls) if f.name in body}

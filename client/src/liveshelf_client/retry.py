@@ -1,4 +1,4 @@
-"""When a request is sent again. All of them only read, so none does anything twice."""
+"""Decides when a request is sent again. Every request only reads, so repeating it is safe."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from liveshelf_client.errors import RateLimitedError, ServiceError, UnavailableE
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how patiently. Times are in seconds.
+    """Exponential backoff with jitter; times in seconds.
 
-    `tries` is how often a request is sent at most, 1: never again. Where the service does not say when to come back,
-    the first wait is `first_s` and each one after it twice the one before, less up to half by chance. One that would
-    be longer than `longest_s` is not waited.
+    A request is sent at most `tries` times; 1 disables retries. The client waits for the service's Retry-After. Without
+    one it waits `first_s`, then twice as long after each try, minus a random share of up to half. It gives up if a wait
+    would exceed `longest_s`.
     """
 
     tries: int = 3
     first_s: float = 0.2
     longest_s: float = 5.0
 
-    def wait(self, error: ServiceError, tried: int, chance: float) -> float | None:
-        """How long to wait after so many tries before another, None for not at all. `chance` is from 0 to 1."""
-        if not isinstance(error, RateLimitedError | UnavailableError) or tried >= self.tries:
+    def wait(self, error: ServiceError, attempt: int, chance: float) -> float | None:
+        """The seconds to wait after try number `attempt` (from 1), None to give up. `chance` is random in 0..1."""
+        if not isinstance(error, RateLimitedError | UnavailableError) or attempt >= self.tries:
             return None
-        own: float = self.first_s * 2 ** (tried - 1) * (1 - chance / 2)
-        wait = own if error.retry_after is None else error.retry_after
+        backoff: float = self.first_s * 2 ** (attempt - 1) * (1 - chance / 2)
+        wait = backoff if error.retry_after is None else error.retry_after
         return wait if wait <= self.longest_s else None

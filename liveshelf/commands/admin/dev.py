@@ -14,7 +14,7 @@ from liveshelf.settings import Settings
 
 @click.group()
 def dev() -> None:
-    """Run one embedded part, or set up what all of them need.
+    """Run one embedded part, or set up this machine.
 
     \b
     Example:
@@ -26,7 +26,12 @@ def dev() -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=9092, show_default=True, help="Port for clients.")
 @click.pass_obj
 def broker(settings: Settings, *, port: int) -> None:
-    """Run Apache Kafka, one node for this machine alone, until Ctrl-C."""
+    """Run Apache Kafka for this machine, until Ctrl-C.
+
+    \b
+    Example:
+      liveshelf dev broker --port 9192
+    """
     from embedded.broker import Broker
     from embedded.data_folder import DataFolder
 
@@ -40,7 +45,12 @@ def broker(settings: Settings, *, port: int) -> None:
 @click.option("--optimize", is_flag=True, help="Build search graphs first; worth it above some 200,000 products.")
 @click.pass_obj
 def engine(settings: Settings, *, port: int, optimize: bool) -> None:
-    """Run Qdrant's engine for this machine alone, until Ctrl-C."""
+    """Run Qdrant's engine for this machine, until Ctrl-C.
+
+    \b
+    Example:
+      liveshelf dev engine --port 6434
+    """
     from embedded.data_folder import DataFolder
     from embedded.engine import serve as serve_engine
 
@@ -51,23 +61,34 @@ def engine(settings: Settings, *, port: int, optimize: bool) -> None:
 @dev.command()
 @click.pass_obj
 def setup(settings: Settings) -> None:
-    """Fetch the embedded broker's program, draw the sample catalogue and prepare the model for this processor.
+    """Fetch Kafka, draw the sample shop, prepare the model.
 
-    The demo then needs no network, and what starts later finds the prepared model.
+    After it, the demo needs no network and commands start faster. If interrupted, the next run continues the work.
+
+    \b
+    Example:
+      liveshelf dev setup
     """
     from embedded.broker import fetch, prepare
     from liveshelf import sample
     from liveshelf.progress import bar
     from liveshelf.wiring.encoder import model_of
 
-    jars = fetch(settings.cache_dir)
-    kept = " and its classes, loaded," if prepare(settings.cache_dir) else ""
-    click.echo(f"Apache Kafka: {len(jars)} jars{kept} in {jars[0].parent}.", err=True)
-    folder = settings.sample_dir
-    with bar("drawing the sample catalogue", None) as done:
-        sample.draw(folder, progress=lambda number, _: done(number))
+    click.echo("1/3 Fetching Apache Kafka and starting it once.", err=True)
+    with bar("    jars", None) as done:
+        jars = fetch(settings.cache_dir, progress=done)
+        done(len(jars), len(jars))
+    prepared = prepare(settings.cache_dir)
+    classes = " with a class cache" if prepared else ""
+    click.echo(f"    {len(jars)} jars{classes} in {jars[0].parent}.", err=True)
+    click.echo("2/3 Drawing the sample catalogue.", err=True)
+    with bar("    photos", sample.COUNT) as done:
+        sample.draw(settings.sample_dir, progress=done)
+        done(sample.COUNT)
+    click.echo(f"    {sample.COUNT} products in {settings.sample_dir}.", err=True)
+    click.echo("3/3 Preparing the model for this processor.", err=True)
     model = model_of(settings)
-    click.echo(f"{model.space.model}: {model.runs}.", err=True)
+    click.echo(f"    {model.space.model}: {model.runs}.", err=True)
 
 
 def _until_stopped(poll: Callable[[], int | None], what: str) -> None:

@@ -1,4 +1,4 @@
-"""The commands that make and end API keys."""
+"""The keys commands: add, list, revoke."""
 
 from __future__ import annotations
 
@@ -16,26 +16,37 @@ from liveshelf.commands import options
 from liveshelf.commands.times import Span
 from liveshelf.settings import Settings
 from search.auth.api_key import Grant, new_key, read_grants, write_grants
-from search.auth.caller import Scope
+from search.auth.caller import KeyScope
 
-SCOPES = [scope.value for scope in Scope]
+SCOPES = [scope.value for scope in KeyScope]
 
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke the API keys of the search service, in the file that LIVESHELF_API_KEYS_FILE names.
+    """Manage the API keys of the search service.
 
-    A running service sees a change within a second. The file holds no key, only what it takes to know one again.
+    LIVESHELF_API_KEYS_FILE names their file, which holds digests of the keys. A running service reads a change within
+    a second.
+
+    \b
+    Example:
+      liveshelf keys add shop-frontend --scope read
     """
 
 
 @keys.command()
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="What it may do; repeatable (read).")
-@click.option("--tenant", help="The only tenant whose products it sees; the settings' own if left out.")
-@click.option("--all-tenants", is_flag=True, help="It sees the products of all tenants.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests a second, at most.")
-@click.option("--expires", type=Span(), help="It ends after so long, as in 90d.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(SCOPES),
+    help="What the key allows; repeatable. Default: read.",
+)
+@click.option("--tenant", help="Tenant whose products the key can read. Default: LIVESHELF_DEFAULT_TENANT.")
+@click.option("--all-tenants", is_flag=True, help="The key can read the products of all tenants.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Largest number of requests a second.")
+@click.option("--expires", type=Span(), help="Lifetime of the key, such as 90d.")
 @click.pass_obj
 def add(
     settings: Settings,
@@ -47,9 +58,13 @@ def add(
     rate: float | None,
     expires: int | None,
 ) -> None:
-    """Make a key and print it: this once, for it is kept nowhere.
+    """Create a key and print it, once.
 
-    NAME says whose it is, for the list.
+    The key itself is not stored. NAME identifies its owner in `liveshelf keys list`.
+
+    \b
+    Example:
+      liveshelf keys add shop-frontend --rate 50 --expires 90d
     """
     if tenant is not None and all_tenants:
         raise InvalidInput("give --tenant or --all-tenants, not both")
@@ -66,7 +81,7 @@ def add(
         name=name,
         digest=digest,
         tenant=None if all_tenants else tenant or settings.default_tenant,
-        scopes=frozenset(map(Scope, scopes or ["read"])),
+        scopes=frozenset(map(KeyScope, scopes or ["read"])),
         rate=rate,
         created=now,
         expires=None if expires is None else now + timedelta(milliseconds=expires),
@@ -97,7 +112,7 @@ def list_(settings: Settings, *, as_json: bool) -> None:
     for heading in ("id", "name", "may", "tenant", "rate", "made", "ends"):
         table.add_column(heading)
     for grant in grants:
-        ends = "" if grant.expires is None else f"{grant.expires:%Y-%m-%d %H:%M}" + (" (over)" * grant.over(now))
+        ends = "" if grant.expires is None else f"{grant.expires:%Y-%m-%d %H:%M}" + (" (over)" * grant.expired(now))
         table.add_row(
             grant.id,
             grant.name,
@@ -117,7 +132,14 @@ def list_(settings: Settings, *, as_json: bool) -> None:
 @click.argument("which")
 @click.pass_obj
 def revoke(settings: Settings, *, which: str) -> None:
-    """End a key, by its name or its id as `liveshelf keys list` shows it."""
+    """Revoke a key.
+
+    WHICH is its name or its id, as `liveshelf keys list` shows them.
+
+    \b
+    Example:
+      liveshelf keys revoke shop-frontend
+    """
     file = _file(settings)
     grants = read_grants(file)
     left = [grant for grant in grants if which not in (grant.name, grant.id)]
@@ -144,7 +166,7 @@ def _as_json(grant: Grant, now: datetime) -> dict[str, Any]:
         "rate": grant.rate,
         "created": grant.created.isoformat(),
         "expires": None if grant.expires is None else grant.expires.isoformat(),
-        "expired": grant.over(now),
+        "expired": grant.expired(now),
     }
 
 

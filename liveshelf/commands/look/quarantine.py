@@ -1,4 +1,4 @@
-"""Looking after what was refused: list, show, replay, purge."""
+"""The quarantine commands: list, show, replay, purge."""
 
 from __future__ import annotations
 
@@ -34,25 +34,35 @@ REPLAYED = {"no": False, "yes": True, "any": None}
 
 @click.group()
 def quarantine() -> None:
-    """Look through what was refused, send it back, remove it."""
+    """List, replay and purge refused records.
+
+    Records that cannot be applied go to the quarantine topic, unchanged and with the reason.
+
+    \b
+    Example:
+      liveshelf quarantine list
+      liveshelf quarantine replay --since 2h
+    """
 
 
 def _choosing(replayed: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Options that make a Selection, which the command gets as `choice`; `replayed` is their default."""
     options = (
-        click.option("--stage", type=click.Choice([stage.value for stage in Stage]), help="Where it was refused."),
-        click.option("--reason", metavar="TEXT", help="Part of the reason, in any case."),
-        click.option("--since", type=When(), help="Refused then or later: an ISO time, or a span before now like 2h."),
-        click.option("--until", type=When(), help="Refused before then: an ISO time, or a span before now like 2h."),
-        click.option("--product", metavar="ID", help="The product's id, as the record's key or value has it."),
-        click.option("--tenant", help="The product's tenant."),
-        click.option("--limit", type=click.IntRange(min=1), help="At most so many."),
+        click.option(
+            "--stage", type=click.Choice([stage.value for stage in Stage]), help="Stage that refused the record."
+        ),
+        click.option("--reason", metavar="TEXT", help="Text in the reason; upper and lower case match."),
+        click.option("--since", type=When(), help="Refused at that time or later: an ISO time, or an age such as 2h."),
+        click.option("--until", type=When(), help="Refused before that time: an ISO time, or an age such as 2h."),
+        click.option("--product", metavar="ID", help="Id of the product, in the key or the value of the record."),
+        click.option("--tenant", help="Tenant of the product."),
+        click.option("--limit", type=click.IntRange(min=1), help="Largest number of records."),
         click.option(
             "--replayed",
             type=click.Choice([*REPLAYED]),
             default=replayed,
             show_default=True,
-            help="Whether it was sent back already.",
+            help="Whether the record was replayed before.",
         ),
     )
 
@@ -71,11 +81,19 @@ def _choosing(replayed: str) -> Callable[[Callable[..., None]], Callable[..., No
 
 
 @quarantine.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, in the order they are kept.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, in the order of the topic.")
 @click.pass_obj
 @_choosing("no")
 def list_(settings: Settings, *, choice: Selection, as_json: bool) -> None:
-    """List what was refused; as a table, the newest 50 unless --limit says otherwise."""
+    """List refused records.
+
+    The table shows the newest 50, unless --limit is given.
+
+    \b
+    Example:
+      liveshelf quarantine list --since 1d
+      liveshelf quarantine list --json
+    """
     rows = (_row(entry, settings) for entry in _entries(settings, choice, everything=as_json))
     if as_json:
         for row in rows:
@@ -92,10 +110,17 @@ def list_(settings: Settings, *, choice: Selection, as_json: bool) -> None:
 
 @quarantine.command()
 @click.argument("place", metavar="PARTITION:OFFSET")
-@click.option("--raw", is_flag=True, help="Only the value, byte for byte.")
+@click.option("--raw", is_flag=True, help="Print only the bytes of the value.")
 @click.pass_obj
 def show(settings: Settings, *, place: str, raw: bool) -> None:
-    """Print one record of quarantine with everything that is known of it."""
+    """Print one record and the reason for its refusal.
+
+    `liveshelf quarantine list` shows its partition and offset.
+
+    \b
+    Example:
+      liveshelf quarantine show 0:17
+    """
     entry = entry_at(kafka_of(settings), settings.quarantine_topic, _place(place))
     value = entry.reject.record.value
     if raw:
@@ -118,15 +143,19 @@ def show(settings: Settings, *, place: str, raw: bool) -> None:
 
 
 @quarantine.command()
-@click.option("--dry-run", is_flag=True, help="Say what would be sent, send nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, send nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.pass_obj
 @_choosing("no")
 def replay(settings: Settings, *, choice: Selection, dry_run: bool, yes: bool) -> None:
-    """Send records back to the topic they came from, with their own key, bytes and timestamp.
+    """Send records back to the topic they came from.
 
-    What has been overtaken meanwhile changes nothing, so a replay may be repeated; what is refused again comes into
-    quarantine again.
+    Key, bytes and timestamp stay the same. Events that are older than the index change nothing, so a replay can be
+    repeated. Records that are refused again return to quarantine.
+
+    \b
+    Example:
+      liveshelf quarantine replay --reason price --dry-run
     """
     kafka, topics, contract = kafka_of(settings), topics_of(settings), parser_config_of(settings)
     planned = plan(kafka, topics, select(kafka, topics.quarantine, choice, contract), contract)
@@ -152,16 +181,20 @@ def replay(settings: Settings, *, choice: Selection, dry_run: bool, yes: bool) -
 
 
 @quarantine.command()
-@click.option("--all", "all_", is_flag=True, help="Everything that is in the topic, whoever put it there.")
-@click.option("--dry-run", is_flag=True, help="Say what would be removed, remove nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--all", "all_", is_flag=True, help="Remove every record of the topic.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, remove nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.pass_obj
 @_choosing("any")
 def purge(settings: Settings, *, choice: Selection, all_: bool, dry_run: bool, yes: bool) -> None:
-    """Remove records for good, as far as Kafka can.
+    """Remove records for good.
 
-    Kafka deletes only the oldest of a partition: a record that is meant stays while an older one that is not meant lies
-    before it in its partition. --until TIME removes all that came before then, whatever it is.
+    Kafka can delete only the oldest records of a partition. So a chosen record stays if an older record of its
+    partition is not chosen. With --until as the only filter, every record before that time is removed.
+
+    \b
+    Example:
+      liveshelf quarantine purge --until 30d --dry-run
     """
     kafka, topic = kafka_of(settings), settings.quarantine_topic
     if all_ == (choice != Selection()):

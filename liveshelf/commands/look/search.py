@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from catalog.errors import InvalidInput, Unavailable
+from liveshelf.commands import options as output
 from liveshelf.settings import Settings, secret
 
 if TYPE_CHECKING:
@@ -21,17 +22,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("text", required=False)
 @click.option("--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A photo to search by.")
-@click.option("--mode", type=click.Choice(["dense", "lexical", "hybrid"]), help="By vectors, by words, or by both.")
-@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many hits at most.")
+@click.option("--mode", type=click.Choice(["dense", "lexical", "hybrid"]), help="Search by vectors, words or both.")
+@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Largest number of hits.")
 @click.option(
     "--filter",
     "filters",
     multiple=True,
     metavar="FIELD=VALUE|JSON",
-    help='What every hit must satisfy: brand=Arbour (repeatable), or JSON such as \'{"price": {"lte": 20}}\'.',
+    help='Filter of the hits: brand=Arbour (repeatable), or JSON such as \'{"price": {"lte": 20}}\'.',
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-@click.option("--url", help="Where the search service is, if not where the settings say.")
+@output.as_json
+@click.option("--url", help="Address of the search service. Default: from the settings.")
 @click.pass_obj
 def search(
     settings: Settings,
@@ -44,7 +45,16 @@ def search(
     as_json: bool,
     url: str | None,
 ) -> None:
-    """Search by TEXT, by a photo, or by both, through the running search service."""
+    """Search by TEXT, by a photo, or by both.
+
+    The command asks the running search service.
+
+    \b
+    Example:
+      liveshelf search "red hat"
+      liveshelf search mug --filter brand=Arbour
+      liveshelf search --image photo.jpg --limit 5
+    """
     from liveshelf_client import Client, SearchOptions, ServiceError, UnavailableError
 
     if not text and image is None:
@@ -66,7 +76,7 @@ def search(
     else:
         _table(found)
     for reason in found.degraded:
-        click.echo(f"Less than was asked for: {reason}", err=True)
+        click.echo(f"The answer is incomplete: {reason}", err=True)
 
 
 def _filter(given: tuple[str, ...]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The bench command: how fast the whole path is on this machine, on one's own data."""
+"""The bench command: speed and freshness of every part on this machine."""
 
 from __future__ import annotations
 
@@ -20,20 +20,28 @@ WIDTH = 120  # of a table that goes to a file or a pipe
 
 @click.command()
 @click.argument("words", nargs=-1, metavar="[PART]... [CATALOGUE]")
-@click.option("--items", type=click.IntRange(min=1), default=1000, show_default=True, help="Products to load.")
+@click.option(
+    "--items", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of products to load."
+)
 @options.as_json
 @click.pass_obj
 def bench(settings: Settings, *, words: Sequence[str], items: int, as_json: bool) -> None:
-    """Measure the whole path on this machine: a few minutes, in a temporary folder.
+    """Measure speed and freshness on this machine.
 
-    PART is one of encode, ingest, mix, freshness, replay, patches and stages; without any, all are measured. The first
-    is the encoder alone, beside torch and plain loops of other libraries.
+    PART is one of encode, ingest, mix, freshness, replay, patches and stages. Without a PART, the command measures
+    all of them, which takes several minutes. The part encode measures the encoder alone and compares it with torch
+    and with plain loops of other libraries.
 
-    CATALOGUE is a file or folder as `liveshelf backfill` reads it, or else the sample. Broker, engine and workers are
-    started for it; the model, its device and its threads are those of the settings. If
-    LIVESHELF_KAFKA_BOOTSTRAP_SERVERS or LIVESHELF_QDRANT_URL is set, that one is measured, with topics and collections
-    of its own that are deleted at the end. Ratios compare what ran in the same run, so they say more than the figures
-    if the machine has other work.
+    CATALOGUE is a file or folder as `liveshelf backfill` reads it. Default: the sample catalogue. The command starts
+    its own broker, engine and workers with the model, device and threads of the settings. If
+    LIVESHELF_KAFKA_BOOTSTRAP_SERVERS or LIVESHELF_QDRANT_URL is set, it uses that service, with topics and
+    collections that it deletes at the end. If the machine has other work, rely on the ratios: they compare what ran
+    in the same run.
+
+    \b
+    Example:
+      liveshelf bench encode --items 100
+      liveshelf bench freshness shop.parquet
     """
     from liveshelf import sample
     from liveshelf.bench.harness.figures import Figure

@@ -38,7 +38,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group()
 def evaluate() -> None:
-    """Measure models: by judged queries, or served against float32.
+    """Measure models by judged queries, or against float32.
 
     \b
     Example:
@@ -55,23 +55,36 @@ evaluate.add_command(precision)
     "--catalogue",
     required=True,
     type=click.Path(exists=True, path_type=Path),
-    help="The products to search among: what `liveshelf backfill` reads.",
+    help="Products to search, as `liveshelf backfill` reads them.",
 )
-@click.option("--only", type=FILE, help="Search among these products alone: a file of ids, one a line.")
-@click.option("--queries", type=FILE, help="Words of the queries, where the judgements have only their ids.")
-@click.option("--model", help="The model to judge, if not the one of the settings.")
-@click.option("--against", multiple=True, metavar="MODEL", help="A model to compare it with (repeatable).")
+@click.option("--only", type=FILE, help="Search these products only: a file of ids, one a line.")
+@click.option("--queries", type=FILE, help="File of the query texts, if the judgements have only query ids.")
+@click.option("--model", help="Model to measure. Default: LIVESHELF_MODEL.")
+@click.option("--against", multiple=True, metavar="MODEL", help="Model to compare it with; repeatable.")
 @click.option(
-    "--map", "columns", multiple=True, metavar="FIELD=COLUMN", help="Which column holds query, item or grade."
+    "--map", "columns", multiple=True, metavar="FIELD=COLUMN", help="Column of the query, item or grade; repeatable."
 )
-@click.option("-k", "places", type=click.IntRange(1, 1000), default=10, show_default=True, help="Places that count.")
-@click.option("--deep", type=click.IntRange(1, 10000), default=100, show_default=True, help="Places of a deep recall.")
+@click.option(
+    "-k",
+    "places",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    help="Number of first hits that count, the k of nDCG@k.",
+)
+@click.option(
+    "--deep",
+    type=click.IntRange(1, 10000),
+    default=100,
+    show_default=True,
+    help="Number of first hits of the deep recall.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("evaluated"), show_default=True,
-              help="The folder for evaluation.json and evaluation.html.")  # fmt: skip
+              help="Folder of evaluation.json and evaluation.html.")  # fmt: skip
 @click.option("--shown", type=click.IntRange(min=0), default=20, show_default=True,
-              help="Queries of the page, at either end.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the intervals and tests.")
-@click.option("--live", is_flag=True, help="Measure too how much of an exact search the live collection finds.")
+              help="Number of best and of worst queries on the page.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the intervals and of the tests.")
+@click.option("--live", is_flag=True, help="Also measure the recall of the live collection against exact search.")
 @options.as_json
 @click.pass_obj
 def ranking(
@@ -92,10 +105,17 @@ def ranking(
     live: bool,
     as_json: bool,
 ) -> None:
-    """Measure how well models answer JUDGEMENTS: a table here, evaluation.json and evaluation.html in a folder.
+    """Measure how well models rank judged products.
 
-    JUDGEMENTS is a CSV, JSONL or parquet file, or TREC's qrels with --queries. A MODEL is a name as in
-    LIVESHELF_MODEL; title:MODEL and photo:MODEL encode nothing else of a product, and bm25 counts the words of titles.
+    JUDGEMENTS is a CSV, JSONL or parquet file, or TREC's qrels with --queries. The command prints a table and writes
+    evaluation.json and evaluation.html to a folder.
+
+    A MODEL is a name as in LIVESHELF_MODEL. title:MODEL and photo:MODEL encode only that part of a product, and bm25
+    ranks by the words of titles.
+
+    \b
+    Example:
+      liveshelf evaluate ranking clicks.csv --catalogue shop.parquet --against bm25
     """
     from liveshelf.evaluate.contestants import Contestants, live_recall, products_of
 

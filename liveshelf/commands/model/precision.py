@@ -1,4 +1,4 @@
-"""The precision command: what runs the model held against torch in float32."""
+"""The precision command: the served model compared with torch in float32."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from evaluation.judgements import Judgements, of_titles, read_judgements
 from evaluation.precision_gate import CatalogueVectors, GatePolicy, GateResult, gate
+from liveshelf.commands import options
 from liveshelf.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,16 +23,16 @@ MOST = GatePolicy()
 
 @click.command()
 @click.argument("catalogue", type=click.Path(exists=True, path_type=Path))
-@click.option("--judgements", type=FILE, help="What is right for which query, as `liveshelf evaluate` reads it; "
-              "without: each title as a query for its products.")  # fmt: skip
-@click.option("--queries", type=FILE, help="Words of the queries, where the judgements have only their ids.")
-@click.option("--only", type=FILE, help="Look at these products alone: a file of ids, one a line.")
-@click.option("--model", help="The model, if not the one of the settings.")
+@click.option("--judgements", type=FILE, help="Judged queries, as `liveshelf evaluate ranking` reads them. "
+              "Default: each title is a query for its products.")  # fmt: skip
+@click.option("--queries", type=FILE, help="File of the query texts, if the judgements have only query ids.")
+@click.option("--only", type=FILE, help="Use these products only: a file of ids, one a line.")
+@click.option("--model", help="Model to compare. Default: LIVESHELF_MODEL.")
 @click.option("--cosine", type=click.FloatRange(-1, 1), default=MOST.cosine, show_default=True,
-              help="Cosine to float32 that 99 of 100 vectors must have.")  # fmt: skip
+              help="Smallest allowed cosine to float32, for 99 of 100 vectors.")  # fmt: skip
 @click.option("--loss", type=click.FloatRange(0, 100), default=100 * MOST.loss, show_default=True,
-              help="Points of recall@10 that may be lost.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+              help="Largest allowed loss of recall@10, in percentage points.")  # fmt: skip
+@options.as_json
 @click.pass_obj
 def precision(
     settings: Settings,
@@ -45,10 +46,15 @@ def precision(
     loss: float,
     as_json: bool,
 ) -> None:
-    """Whether the model, as it runs here, makes the vectors and finds the products that torch in float32 does.
+    """Compare the served model with torch in float32.
 
-    Encodes the products of CATALOGUE both ways: as LIVESHELF_RUNTIME and LIVESHELF_PRECISION say, and in torch. Then
-    searches them exactly, with both ways' queries. Ends with exit code 1 where too much is lost.
+    The command encodes the products of CATALOGUE twice: as LIVESHELF_RUNTIME and LIVESHELF_PRECISION say, and in
+    torch. Then it compares the vectors and the results of exact searches. The exit code is 1 if the loss is too
+    large.
+
+    \b
+    Example:
+      liveshelf evaluate precision shop.parquet
     """
     from liveshelf.evaluate.contestants import Contestants, products_of
 

@@ -13,18 +13,30 @@ _SHOWN_EVERY = 10
 
 @click.command()
 @click.argument("recipe")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("model"), show_default=True, help="Its folder.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("model"),
+    show_default=True,
+    help="Folder of the trained model.",
+)
 @click.option(
     "--cache", type=click.Path(path_type=Path), default=Path(".liveshelf/features"), show_default=True,
-    help="Where features of photos and texts are kept.",
+    help="Folder of the cached features of photos and texts.",
 )  # fmt: skip
-@click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
-@click.option("--resume", is_flag=True, help="Go on from the last validation in --out.")
+@click.option("--device", default="cpu", show_default=True, help="Device to train on: cpu or cuda.")
+@click.option("--resume", is_flag=True, help="Continue from the last validation in --out.")
 @click.option(
     "--map", "columns", multiple=True, metavar="FIELD=COLUMN",
-    help="Which column of the log holds query, item or weight, as data.columns of a recipe says it; may be repeated.",
+    help="Column of the log with the query, item or weight, as data.columns in a recipe; repeatable.",
 )  # fmt: skip
-@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="As in optim.steps=500; may be repeated.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the recipe, such as optim.steps=500; repeatable.",
+)
 def train(
     recipe: str,
     *,
@@ -35,10 +47,16 @@ def train(
     columns: tuple[str, ...],
     changes: tuple[str, ...],
 ) -> None:
-    """Train a model on a catalogue and its query log, by RECIPE: a .toml file, or small or smoke.
+    """Train a model on a catalogue and its query log.
 
-    The recipe names them, or --set does: --set data.catalogues=shop.jsonl --set data.logs=log.csv. What comes out is
-    served as checkpoint:DIR. Several processes: torchrun --nproc-per-node 2 -m liveshelf train RECIPE.
+    RECIPE is a TOML file, or one of the recipes small and smoke; smoke is the quickest.
+
+    The recipe names catalogue and log, unless --set does. Serve the result with LIVESHELF_MODEL=checkpoint:DIR. For
+    several processes: torchrun --nproc-per-node 2 -m liveshelf train RECIPE.
+
+    \b
+    Example:
+      liveshelf train smoke --set data.catalogues=shop.jsonl --set data.logs=log.csv
     """
     from training.recipe import load
     from training.run import run

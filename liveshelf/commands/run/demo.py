@@ -1,4 +1,4 @@
-"""The demo command: the whole of it on the sample catalogue, in a few minutes."""
+"""The demo command: every part, on the sample catalogue."""
 
 from __future__ import annotations
 
@@ -25,44 +25,61 @@ TO_SEARCH_FIRST = 64
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="End when all is shown; exit code 1 if a step showed the wrong thing.")
+@click.option("--once", is_flag=True, help="End after the last step. The exit code is 1 if a step failed.")
 @click.pass_obj
 def demo(settings: Settings, *, once: bool) -> None:
-    """Load a sample shop through Kafka, search it, change it while it runs, and stay up until Ctrl-C."""
+    """Show a sample shop: load it, search it, change it.
+
+    The demo starts broker, engine, worker and search with a data folder of their own. They stay up until Ctrl-C, and
+    nothing but the sample catalogue is left then.
+
+    \b
+    Example:
+      liveshelf demo --once
+    """
     from liveshelf import sample
-    from liveshelf.demo.tour import Tour
-    from liveshelf.wiring.local import LocalShelf
 
     console = Console(highlight=False)
     folder = settings.sample_dir
-    sample.draw(folder)  # at once where the set-up has drawn it
+    if not sample.is_drawn(folder):
+        with bar("drawing the sample catalogue", sample.COUNT) as done:
+            sample.draw(folder, progress=done)
+    try:
+        _run(settings, console, folder, once=once)
+    except KeyboardInterrupt:
+        console.print("\nStopped. Nothing is left of the demo but the sample catalogue.")
+
+
+def _run(settings: Settings, console: Console, folder: Path, *, once: bool) -> None:
+    from liveshelf.demo.tour import Tour
+    from liveshelf.wiring.local import LocalShelf
+
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="liveshelf-demo-") as temporary:
         data = Path(temporary)
         photos = data / "photos"
         photos.mkdir()
-        told = {
+        changes = {
             "data_dir": data,
             "image_file_roots": (folder, photos),
             "log_level": "WARNING",
-            "search_port": _free(settings),
+            "search_port": _free_port(settings),
         }
         console.print("Starting broker, engine, worker and search.")
-        with LocalShelf(settings.model_copy(update=told)) as local:
+        with LocalShelf(settings.model_copy(update=changes)) as local:
             console.print(f"They run after {time.monotonic() - started:.1f} s.\n")
             with httpx.Client(base_url=local.url, timeout=30) as search, _live(local.settings) as live:
                 tour = Tour(search=search, live=live, folder=folder, photos=photos)
                 first = _load(local.settings, folder, tour, search)
-                console.print(f"The first search was answered {first - started:.1f} s after the command.\n")
+                console.print(f"The demo answered its first search {first - started:.1f} s after its start.\n")
                 steps = (tour.by_words, tour.by_look, tour.by_image, tour.new_price, tour.new_photo, tour.deletion)
-                shown = [_show(console, step()) for step in steps]
+                passed = [_show(console, step()) for step in steps]
             local.group.check()
-            console.print(f"All of it took {time.monotonic() - started:.0f} s.")
+            console.print(f"The demo took {time.monotonic() - started:.0f} s.")
             if once:
-                raise SystemExit(0 if all(shown) else 1)
-            console.print(f"\nGo on searching at [bold]{local.url}[/bold] (Ctrl-C ends the demo).")
-            with suppress(KeyboardInterrupt):
-                local.group.wait()
+                raise SystemExit(0 if all(passed) else 1)
+            console.print(f"\nTry it at [bold]{local.url}[/bold] (Ctrl-C ends the demo).")
+            local.group.wait()
 
 
 def _load(settings: Settings, folder: Path, tour: Any, search: httpx.Client) -> float:
@@ -109,7 +126,7 @@ def _show(console: Console, shown: Any) -> bool:
     return bool(shown.passed)
 
 
-def _free(settings: Settings) -> int:
+def _free_port(settings: Settings) -> int:
     """The settings' port for the page if nothing has it, else any free one."""
     import socket
 

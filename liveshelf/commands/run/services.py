@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from urllib.parse import urlsplit
 
 import click
@@ -27,8 +26,12 @@ def worker(settings: Settings, *, standby: bool) -> None:
     Example:
       liveshelf worker
     """
+    from encoders.models.load import split_name
     from liveshelf.wiring.encoder import load_in_background
+    from liveshelf.wiring.ready_file import check_ready_file
 
+    split_name(settings.model)  # before the broker, which takes seconds
+    check_ready_file(settings)
     with load_in_background(settings, nice=settings.worker_nice) as model:
         from liveshelf.wiring.worker import run_ingest  # beside the model, for this takes as long
 
@@ -40,32 +43,50 @@ def worker(settings: Settings, *, standby: bool) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
 @click.option("--insecure", is_flag=True, help="Allow an address that other machines can reach.")
 def serve(*, host: str | None, port: int | None, insecure: bool) -> None:
-    """Answer searches over HTTP, until SIGTERM: a page at /, the API described at /docs."""
+    """Answer searches over HTTP until SIGTERM.
+
+    / is the search page, and /docs describes the API.
+
+    \b
+    Example:
+      liveshelf serve --port 8080
+    """
+    from liveshelf.wiring.ready_file import check_ready_file
     from liveshelf.wiring.search import run_search
 
-    asyncio.run(run_search(load_settings(search_host=host, search_port=port), insecure=insecure))
+    settings = load_settings(search_host=host, search_port=port)
+    check_ready_file(settings)
+    asyncio.run(run_search(settings, insecure=insecure))
 
 
 @click.command()
 @click.pass_obj
 def up(settings: Settings) -> None:
-    """Run everything on this machine: broker, engine, worker and search, until Ctrl-C.
+    """Run broker, engine, worker and search on this machine.
 
-    They listen where the settings say, so the other commands find them. Data and logs are below LIVESHELF_DATA_DIR.
+    Ctrl-C stops all of them and keeps their data. The ports come from LIVESHELF_KAFKA_BOOTSTRAP_SERVERS,
+    LIVESHELF_QDRANT_URL and LIVESHELF_SEARCH_PORT. Data and logs are in LIVESHELF_DATA_DIR.
+
+    \b
+    Example:
+      liveshelf up
     """
     from liveshelf.wiring.local import LocalShelf
 
-    with LocalShelf(
-        settings, broker_port=_port(settings.kafka_bootstrap_servers), engine_port=_port(settings.qdrant_url)
-    ) as local:
-        click.echo(
-            f"Kafka {local.settings.kafka_bootstrap_servers}, engine {local.settings.qdrant_url}, "
-            f"data in {settings.data_dir}.",
-            err=True,
-        )
-        click.echo(f"Search at {local.url}. Ctrl-C stops everything.", err=True)
-        with suppress(KeyboardInterrupt):
+    broker_port, engine_port = _port(settings.kafka_bootstrap_servers), _port(settings.qdrant_url)
+    try:
+        with LocalShelf(settings, broker_port=broker_port, engine_port=engine_port) as local:
+            click.echo(
+                f"Kafka {local.settings.kafka_bootstrap_servers}, engine {local.settings.qdrant_url}, "
+                f"data in {settings.data_dir}.",
+                err=True,
+            )
+            click.echo(f"Search at {local.url}. Ctrl-C stops everything.", err=True)
             local.group.wait()
+    except (KeyboardInterrupt, SystemExit) as end:
+        click.echo(f"Stopped. The data is kept in {settings.data_dir}.", err=True)
+        if isinstance(end, SystemExit):
+            raise
 
 
 def _port(address: str) -> int:

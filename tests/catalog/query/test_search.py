@@ -26,22 +26,22 @@ async def test_similar_leaves_out_itself_and_its_variants() -> None:
     shop = stocked()
     for name in ("mug", "mug/blue"):
         shop.shelf.products[ProductKey("default", name)]["attributes"] = {"parent": "mugs-1"}
-    result = await shop.find().similar(MUG, Query(limit=10))
+    result = await shop.search_service().similar(MUG, Query(limit=10))
     assert [hit.key for hit in result.hits] == [ProductKey("other", "mug"), LAMP]
-    vector = shop.shelf.asked[-1].vector
+    vector = shop.shelf.queries[-1].vector
     assert vector is not None
     np.testing.assert_allclose(vector, bag("sea green mug"), atol=1e-6)
     assert shop.shelf.conditions == (Not(AnyOf("attributes.parent", ("mugs-1",))),)
 
 
 async def test_similar_to_a_product_without_a_parent_leaves_out_itself_alone() -> None:
-    result = await stocked().find().similar(MUG, Query(limit=10, conditions=(AnyOf("tenant", ("default",)),)))
+    result = await stocked().search_service().similar(MUG, Query(limit=10, conditions=(AnyOf("tenant", ("default",)),)))
     assert {hit.key for hit in result.hits} == {LAMP, BLUE}
 
 
 async def test_a_caller_of_one_tenant_sees_no_other() -> None:
     shop = stocked()
-    search = shop.find()
+    search = shop.search_service()
     result = await search(Query((QueryPart("mug"),), tenant="other", facets=(FacetRequest("attributes.brand"),)))
     assert [hit.key for hit in result.hits] == [ProductKey("other", "mug")]
     assert result.facets == {"attributes.brand": [("Arbour", 1)]}
@@ -77,8 +77,8 @@ async def test_the_mode_is_the_one_asked_for_or_the_policys_for_words_alone(
 ) -> None:
     shop = stocked()
     shop.finding = QueryPolicy(mode=default)
-    assert (await shop.find()(query)).mode is mode
-    [index_query] = shop.shelf.asked
+    assert (await shop.search_service()(query)).mode is mode
+    [index_query] = shop.shelf.queries
     assert (index_query.vector is not None, index_query.words is not None) == (
         mode is not Mode.LEXICAL,
         mode is not Mode.DENSE,
@@ -93,8 +93,8 @@ async def test_the_words_of_titles_are_those_that_hits_are_to_be_like() -> None:
         QueryPart("mug", weight=0.3),
         QueryPart(image=photo()),
     )
-    await shop.find()(Query(parts, mode=Mode.HYBRID, fusion=WeightedFusion(0.7)))
-    [index_query] = shop.shelf.asked
+    await shop.search_service()(Query(parts, mode=Mode.HYBRID, fusion=WeightedFusion(0.7)))
+    [index_query] = shop.shelf.queries
     assert index_query.words == "sea green mug"
     assert index_query.fusion == WeightedFusion(0.7)
 
@@ -160,15 +160,15 @@ async def test_the_words_of_titles_are_those_that_hits_are_to_be_like() -> None:
 async def test_what_is_not_allowed_is_one_sentence_that_names_the_field(query: Query, message: str) -> None:
     shop = stocked()
     with pytest.raises(InvalidInput, match=message):
-        await shop.find()(query)
-    assert shop.encoder.asked == []
-    assert shop.shelf.asked == []
+        await shop.search_service()(query)
+    assert shop.encoder.calls == []
+    assert shop.shelf.queries == []
 
 
 async def test_an_attribute_that_is_not_indexed_can_be_filtered_on_where_a_product_has_it() -> None:
     shop = stocked()
     shop.shelf.products[MUG]["attributes"] = {"volume": 0.3}
-    search = shop.find()
+    search = shop.search_service()
     result = await search(Query((QueryPart("mug"),), conditions=(Range("attributes.volume", gte=0.2),)))
     assert [hit.key for hit in result.hits] == [MUG]
     with pytest.raises(InvalidInput, match="no product has 'volume'"):  # other tenants' attributes are hidden
@@ -181,7 +181,7 @@ async def test_an_attribute_that_is_not_indexed_can_be_filtered_on_where_a_produ
 async def test_if_the_encoder_fails_words_are_answered_by_words_and_the_result_says_so(failure: Exception) -> None:
     shop = stocked()
     shop.encoder.failure = failure
-    result = await shop.find()(Query((QueryPart("brass lamp"), QueryPart(image=photo())), mode=Mode.HYBRID))
+    result = await shop.search_service()(Query((QueryPart("brass lamp"), QueryPart(image=photo())), mode=Mode.HYBRID))
     assert [hit.key for hit in result.hits] == [LAMP]
     assert result.mode is Mode.LEXICAL
     assert result.degraded == (f"encoder: {failure}; found by words alone",)
@@ -190,10 +190,10 @@ async def test_if_the_encoder_fails_words_are_answered_by_words_and_the_result_s
 async def test_a_late_encoder_is_not_waited_for_if_there_are_words() -> None:
     shop = stocked()
     shop.encoder.delay = 60
-    result = await shop.find()(Query((QueryPart("brass lamp"),), within_s=0.2))
+    result = await shop.search_service()(Query((QueryPart("brass lamp"),), within_s=0.2))
     assert [hit.key for hit in result.hits] == [LAMP]
     assert result.degraded == ("encoder: no vector in time; found by words alone",)
-    [index_query] = shop.shelf.asked
+    [index_query] = shop.shelf.queries
     assert index_query.within_s is not None
     assert 0 < index_query.within_s <= 0.11
 
@@ -202,24 +202,24 @@ async def test_without_words_there_is_nothing_to_fall_back_on() -> None:
     shop = stocked()
     shop.encoder.failure = Unavailable("the encoder is away")
     with pytest.raises(Unavailable, match="the encoder is away"):
-        await shop.find()(Query((QueryPart(image=photo()),)))
+        await shop.search_service()(Query((QueryPart(image=photo()),)))
     shop.encoder.failure, shop.encoder.delay = None, 60
     with pytest.raises(Unavailable, match="no answer in time"):
-        await shop.find()(Query((QueryPart(image=photo()),), within_s=0.05))
+        await shop.search_service()(Query((QueryPart(image=photo()),), within_s=0.05))
 
 
 async def test_bytes_that_are_no_image_are_an_error_even_if_there_are_words() -> None:
     with pytest.raises(ImageProblem) as caught:
-        await stocked().find()(Query((QueryPart("mug", b"no picture"),)))
+        await stocked().search_service()(Query((QueryPart("mug", b"no picture"),)))
     assert caught.value.state is ImageState.BROKEN
 
 
 async def test_a_vector_that_is_not_finite_is_none() -> None:
     shop = stocked()
-    shop.encoder.says = np.full(64, np.nan, np.float32)
-    assert (await shop.find()(Query((QueryPart("mug"),)))).mode is Mode.LEXICAL
+    shop.encoder.vector = np.full(64, np.nan, np.float32)
+    assert (await shop.search_service()(Query((QueryPart("mug"),)))).mode is Mode.LEXICAL
     with pytest.raises(InvalidInput, match="returns no vector for this query"):
-        await shop.find()(Query((QueryPart(image=photo()),)))
+        await shop.search_service()(Query((QueryPart(image=photo()),)))
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -229,7 +229,7 @@ async def test_if_facets_fail_there_are_hits_without_them(late: bool) -> None:
         shop.shelf.count_delay = 60
     else:
         shop.shelf.uncounted = Unavailable("the index is busy")
-    result = await shop.find()(
+    result = await shop.search_service()(
         Query((QueryPart("lamp"),), facets=(FacetRequest("attributes.brand"),), limit=1, within_s=0.3)
     )
     assert [hit.key for hit in result.hits] == [LAMP]
@@ -242,11 +242,11 @@ async def test_an_index_that_is_late_is_unavailable_within_the_time_given() -> N
     shop = stocked()
     shop.shelf.delay = 60
     with pytest.raises(Unavailable, match="no answer in time"):
-        await shop.find()(Query((QueryPart("lamp"),), within_s=0.1))
+        await shop.search_service()(Query((QueryPart("lamp"),), within_s=0.1))
 
 
 async def test_facets_count_what_satisfies_the_conditions() -> None:
-    result = await stocked().find()(
+    result = await stocked().search_service()(
         Query(
             (QueryPart("mug"),),
             facets=(FacetRequest("attributes.brand"), FacetRequest("attributes.category", 1)),
@@ -263,7 +263,7 @@ async def test_facets_count_what_satisfies_the_conditions() -> None:
 )
 async def test_the_query_of_the_index(shape: dict[str, Any], pool: int) -> None:
     shop = stocked()
-    resolved = await shop.find().resolve(
+    resolved = await shop.search_service().resolve(
         Query((QueryPart("mug"),), mode=Mode.HYBRID, exact=True, ef=77, tenant="default", within_s=5.0, **shape)
     )
     assert resolved.mode is Mode.HYBRID
@@ -282,7 +282,7 @@ async def test_the_query_of_the_index(shape: dict[str, Any], pool: int) -> None:
 
 
 async def test_candidates_may_be_more_than_hits() -> None:
-    search = stocked().find()
+    search = stocked().search_service()
     resolved = await search.resolve(Query((QueryPart("mug"),), limit=10_000), max_limit=10_000)
     assert (resolved.index_query.limit, resolved.index_query.pool) == (10_000, 10_000)
     with pytest.raises(InvalidInput, match="between 1 and 10000"):
@@ -291,19 +291,19 @@ async def test_candidates_may_be_more_than_hits() -> None:
 
 async def test_the_vector_alone() -> None:
     shop = stocked()
-    vector = await shop.find().vector(Query((QueryPart("mug"),)))
+    vector = await shop.search_service().vector(Query((QueryPart("mug"),)))
     np.testing.assert_allclose(vector, bag("mug"), atol=1e-6)
     assert (vector.dtype, vector.shape) == (np.float32, (SPACE.vectors[FUSED],))
     shop.encoder.failure = Unavailable("away")
     with pytest.raises(Unavailable):
-        await shop.find().vector(Query((QueryPart("mug"),)))
+        await shop.search_service().vector(Query((QueryPart("mug"),)))
 
 
 async def test_a_query_that_is_given_up_leaves_nothing_behind() -> None:
     shop = stocked()
     shop.shelf.delay = 60
     task = asyncio.create_task(
-        shop.find()(Query((QueryPart("mug"),), facets=(FacetRequest("currency"),), mode=Mode.DENSE))
+        shop.search_service()(Query((QueryPart("mug"),), facets=(FacetRequest("currency"),), mode=Mode.DENSE))
     )
     await asyncio.sleep(0.05)
     task.cancel()

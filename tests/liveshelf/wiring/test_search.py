@@ -75,7 +75,7 @@ async def test_what_is_a_variant_is_said_by_an_attribute_that_can_be_chosen(engi
         for given, like in (({}, "1"), ({"parent_attribute": "model"}, "2")):
             settings = load_settings(qdrant_url=engine.url, collection=name, **given)
             async with searched(settings, FakeEncoder()) as parts:
-                found = await parts.find.similar(ProductKey("shop", "0"), Query())
+                found = await parts.search_service.similar(ProductKey("shop", "0"), Query())
             assert [hit.key.id for hit in found.hits] == [like]
 
 
@@ -107,12 +107,12 @@ async def test_graph_and_quantized_vectors_are_made_and_searched_as_the_settings
         assert isinstance(config.quantization_config, models.ScalarQuantization)
 
         query = Query((QueryPart("anything"),), mode=Mode.DENSE, limit=10)
-        encoder = Overlap(space=WIDE, says=vector("a query"))
+        encoder = Overlap(space=WIDE, vector=vector("a query"))
 
         async def found(exact: bool = False, **given: object) -> dict[str, float]:
             """Scores by product."""
             async with searched(settings.model_copy(update=given), encoder) as parts:
-                answer = await parts.find(replace(query, exact=exact))
+                answer = await parts.search_service(replace(query, exact=exact))
             return {hit.key.id: hit.score for hit in answer.hits}
 
         best = await found(exact=True)
@@ -120,7 +120,7 @@ async def test_graph_and_quantized_vectors_are_made_and_searched_as_the_settings
         given = (narrow, narrow | {"hnsw_ef": COUNT}, narrow | {"quantization_oversampling": 100.0})
         few, wide, chosen = [len(best.keys() & (await found(**each)).keys()) for each in given]
         assert few < min(wide, chosen)
-        true = {name: float(vector(name) @ encoder.says) for name in map(str, range(COUNT))}
+        true = {name: float(vector(name) @ encoder.vector) for name in map(str, range(COUNT))}
         for rescore, close in ((True, True), (False, False)):
             scores = await found(hnsw_ef=3000, quantization_rescore=rescore)
             assert all(abs(score - true[name]) < 1e-6 for name, score in scores.items()) is close

@@ -18,7 +18,7 @@ from catalog.errors import InvalidInput
 from search import KeyFile
 from search.auth.api_key import digest, find_grant, new_key, read_grants, write_grants
 from search.auth.caller import Caller, caller_of
-from search.auth.key_file import LOOK_EVERY_S
+from search.auth.key_file import CHECK_INTERVAL_S
 from search.auth.rate_limit import RateLimiter
 from tests.search.keys import grant
 from tests.search.shop import Shop, product, stocked
@@ -51,7 +51,7 @@ def test_the_file_does_not_hold_the_key_and_is_for_its_owner_alone(file: Path) -
 
 def test_a_key_is_found_by_its_id_and_known_by_all_of_it(file: Path) -> None:
     key, other = grant(file, "one"), grant(file, "two")
-    grants = {found.id: found for found in read_grants(file)}
+    grants = {grant.id: grant for grant in read_grants(file)}
     assert find_grant(grants, key).name == "one"  # type: ignore[union-attr]
     assert find_grant(grants, other).name == "two"  # type: ignore[union-attr]
     wrong = [
@@ -66,21 +66,21 @@ def test_a_key_is_found_by_its_id_and_known_by_all_of_it(file: Path) -> None:
         new_key()[0],
         "\udc80",
     ]
-    assert [find_grant(grants, one) for one in wrong] == [None] * len(wrong)
+    assert [find_grant(grants, candidate) for candidate in wrong] == [None] * len(wrong)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("{", "is no file of keys"),
+        ("{", "is not a file of keys"),
         ('{"keys": [{"id": "x"}]}', "keys.0.id"),
         ('{"other": 1}', "other"),
-        ("[]", "is no file of keys"),
+        ("[]", "is not a file of keys"),
     ],
 )
-def test_a_file_that_is_none_is_a_sentence(file: Path, text: str, said: str) -> None:
+def test_a_file_that_is_none_is_a_sentence(file: Path, text: str, message: str) -> None:
     file.write_text(text)
-    with pytest.raises(InvalidInput, match=said):
+    with pytest.raises(InvalidInput, match=message):
         KeyFile(file)
 
 
@@ -89,7 +89,7 @@ def test_no_file_a_folder_and_an_empty_one_are_sentences(file: Path) -> None:
         KeyFile(file)
     with pytest.raises(InvalidInput, match="cannot be read"):
         KeyFile(file.parent)
-    with pytest.raises(InvalidInput, match="cannot be kept"):
+    with pytest.raises(InvalidInput, match="cannot be written to"):
         write_grants(file / "below", ())
 
 
@@ -102,7 +102,7 @@ async def test_a_key_is_taken_from_a_header_or_a_cookie(file: Path, carry: objec
 
 
 @pytest.mark.parametrize(
-    ("headers", "said"),
+    ("headers", "message"),
     [
         ({}, "a key is needed: send it as `Authorization: Bearer KEY`"),
         ({"authorization": "Basic dTpw"}, "a key is needed"),
@@ -116,7 +116,7 @@ async def test_a_key_is_taken_from_a_header_or_a_cookie(file: Path, carry: objec
     "path", ["/v1/products/mug", "/v1/products/lamp/photo", "/nowhere", "/v1/products/stream", "/v1/search"]
 )
 async def test_without_a_key_that_is_known_nothing_is_told(
-    file: Path, headers: dict[str, str], said: str, path: str
+    file: Path, headers: dict[str, str], message: str, path: str
 ) -> None:
     grant(file)
     async with locked(file).client() as client:
@@ -124,7 +124,7 @@ async def test_without_a_key_that_is_known_nothing_is_told(
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
     assert response.json()["error"]["type"] == "key"
-    assert said in response.json()["error"]["message"]
+    assert message in response.json()["error"]["message"]
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
@@ -135,8 +135,8 @@ async def test_the_pages_need_no_key_and_health_then_counts_nothing(file: Path) 
             assert (await client.get(path, headers=bearer("stale"))).status_code == 200
         assert (await client.get("/v1/status")).json()["products"] is None
         assert (await client.get("/v1/status", headers=bearer(key))).json()["products"] == 4
-        one = await client.get("/v1/status", headers=bearer(narrow))
-        assert one.json()["products"] is None, "how many other tenants have is not for it to know"
+        status = await client.get("/v1/status", headers=bearer(narrow))
+        assert status.json()["products"] is None, "how many other tenants have is not for it to know"
 
 
 async def test_a_key_that_may_not_read_is_403(file: Path) -> None:
@@ -168,7 +168,7 @@ async def test_a_key_asks_as_often_as_agreed_and_its_neighbour_does_not_pay(file
     assert refused.headers["retry-after"] == "1"
     assert refused.json()["error"] == {
         "type": "rate",
-        "message": "this key may ask 2 times a second: try again in a moment",
+        "message": "this key may send 2 requests per second: try again in a moment",
     }
 
 
@@ -187,12 +187,12 @@ def test_a_bucket_fills_at_its_rate_and_holds_a_second() -> None:
 async def test_a_revoked_key_ends_within_a_second_and_a_new_one_begins(file: Path) -> None:
     now = 0.0
     key, other = grant(file, "one"), grant(file, "two")
-    ring = KeyFile(file, clock=lambda: now)
-    write_grants(file, [one for one in read_grants(file) if one.name != "one"])
+    key_file = KeyFile(file, clock=lambda: now)
+    write_grants(file, [entry for entry in read_grants(file) if entry.name != "one"])
     third = grant(file, "three")
-    assert ring.find(key) is not None
-    now += LOOK_EVERY_S
-    assert [ring.find(one) is not None for one in (key, other, third)] == [False, True, True]
+    assert key_file.find(key) is not None
+    now += CHECK_INTERVAL_S
+    assert [key_file.find(candidate) is not None for candidate in (key, other, third)] == [False, True, True]
 
 
 def test_a_file_that_was_broken_leaves_the_keys_as_they_were_and_says_so(
@@ -200,14 +200,14 @@ def test_a_file_that_was_broken_leaves_the_keys_as_they_were_and_says_so(
 ) -> None:
     now = 0.0
     key = grant(file)
-    ring = KeyFile(file, clock=lambda: now)
+    key_file = KeyFile(file, clock=lambda: now)
     file.write_text("{")
     now += 5
-    assert ring.find(key) is not None
-    assert "the keys stay as they were" in caplog.text
+    assert key_file.find(key) is not None
+    assert "the file of keys was not reloaded" in caplog.text
     file.unlink()
     now += 5
-    assert ring.find(key) is None, "a file that is gone holds no key"
+    assert key_file.find(key) is None, "a file that is gone holds no key"
 
 
 def test_what_the_file_says_of_a_key_is_kept(file: Path) -> None:
@@ -244,4 +244,4 @@ async def test_the_tenant_of_a_key_reaches_the_handlers(file: Path) -> None:
         await client.get("/who", headers=bearer(key))
     [caller] = seen
     assert caller.tenant == "other"
-    assert caller.sees[0].values == ("other",)
+    assert caller.conditions[0].values == ("other",)

@@ -95,13 +95,19 @@ Ask = tuple[str, str, dict[str, Any]]
 def post(path: str, fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Ask]:
     body = st.fixed_dictionaries({}, optional=fields).map(lambda body: body or {"text": "green mug"})
     accept = st.sampled_from(["application/json", LINES, ARROW])
-    return st.tuples(body, accept).map(lambda said: ("POST", path, {"json": said[0], "headers": {"accept": said[1]}}))
+    return st.tuples(body, accept).map(
+        lambda arguments: ("POST", path, {"json": arguments[0], "headers": {"accept": arguments[1]}})
+    )
 
 
 def get(ending: str, params: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Ask]:
     some = st.fixed_dictionaries({}, optional=params)
     return st.tuples(NAMES, some).map(
-        lambda said: ("GET", f"/v1/products/{quote(said[0], safe='')}{ending}", {"params": _as_text(said[1])})
+        lambda arguments: (
+            "GET",
+            f"/v1/products/{quote(arguments[0], safe='')}{ending}",
+            {"params": _as_text(arguments[1])},
+        )
     )
 
 
@@ -128,10 +134,10 @@ ASKS: st.SearchStrategy[Ask] = st.one_of(
 @given(caller=st.sampled_from(TENANTS), ask=ASKS)
 @settings(max_examples=150, deadline=None)
 async def test_nobody_sees_a_product_of_another_tenant(caller: str, ask: Ask) -> None:
-    method, path, said = ask
-    key = {"x-api-key": place().keys[caller], **said.get("headers", {})}
+    method, path, arguments = ask
+    key = {"x-api-key": place().keys[caller], **arguments.get("headers", {})}
     async with place().client() as client:
-        response = await client.request(method, path, **{**said, "headers": key})
+        response = await client.request(method, path, **{**arguments, "headers": key})
     assert response.status_code < 500, response.text
     others = [tenant for tenant in TENANTS if tenant != caller]
     for other in others:
@@ -141,14 +147,14 @@ async def test_nobody_sees_a_product_of_another_tenant(caller: str, ask: Ask) ->
         assert set(_tenants(response)) <= {caller}
         counted = [count["count"] for counts in response.json().get("facets", {}).values() for count in counts]
         assert all(count <= len(IDS) for count in counted), (caller, ask)
-    whose = said.get("params", {}).get("tenant", caller)
+    whose = arguments.get("params", {}).get("tenant", caller)
     if path.startswith("/v1/products/") and whose != caller:
         assert response.status_code == 404
 
 
 def _tenants(response: httpx.Response) -> list[str]:
     body = response.json()
-    hits = [found for hit in body.get("hits", []) for found in (hit, *hit["variants"])]
+    hits = [member for hit in body.get("hits", []) for member in (hit, *hit["variants"])]
     return [hit["tenant"] for hit in hits] + [t for t in (body.get("tenant"), *body.get("tenants", [])) if t]
 
 
@@ -156,8 +162,8 @@ async def test_the_owner_does_see_them() -> None:
     async with place().client() as client:
         for tenant in TENANTS:
             key = {"x-api-key": place().keys[tenant]}
-            found = await client.post("/v1/search", json={"text": "green mug", "facets": ["tenant"]}, headers=key)
-            assert mark(tenant) in found.text
-            assert found.json()["facets"] == {"tenant": [{"value": tenant, "count": len(IDS)}]}
+            response = await client.post("/v1/search", json={"text": "green mug", "facets": ["tenant"]}, headers=key)
+            assert mark(tenant) in response.text
+            assert response.json()["facets"] == {"tenant": [{"value": tenant, "count": len(IDS)}]}
             assert (await client.get("/v1/products/mug", headers=key)).json()["tenant"] == tenant
             assert (await client.get("/v1/products/mug/photo", headers=key)).content == photo(COLORS[tenant])

@@ -38,10 +38,12 @@ async def stock(subject: Subject) -> None:
             fields: dict[str, Any] = {"price": 5.0 + i, "currency": "EUR", "available": bool(i)}
             fields |= {"attributes.brand": f"of-{tenant}", "attributes.parent": f"kin-{tenant}-{i % 2}"}
             state = ProductState(base=VersionStamp(1, 0, ""), live=True, fields=fields)
-            said = payload_of(state, fingerprint="f", event_time=1_732_245_000_000 + 10 * n + i)
+            payload = payload_of(state, fingerprint="f", event_time=1_732_245_000_000 + 10 * n + i)
             title = f"red mug of-{tenant} {id_}"
             vectors = {"fused": bag(title)}
-            writes.append(ProductWrite(ProductKey(tenant, id_), None, said | {"title": title, "images": []}, vectors))
+            writes.append(
+                ProductWrite(ProductKey(tenant, id_), None, payload | {"title": title, "images": []}, vectors)
+            )
     await subject.index.write(writes)
 
 
@@ -50,16 +52,16 @@ async def shared_shelf(engine: EngineProcess, keys: KeyFile) -> AsyncIterator[ht
     async with collection_at(engine.url, SPACE) as subject, client_of(engine.url) as client:
         await stock(subject)
         candidates = QdrantCandidateReader(client, collection=subject.collection, space=SPACE, timeout_s=20)
-        find = SearchService(
+        search_service = SearchService(
             product_reader=subject.shelf,
             vector_reader=subject.looks,
             facet_reader=subject.facets,
             encoder=Overlap(),
         )
-        parts = Dependencies(
-            find=find,
-            gather=CandidateService(candidate_reader=candidates, search_service=find),
-            shelf=subject.shelf,
+        dependencies = Dependencies(
+            search_service=search_service,
+            candidate_service=CandidateService(candidate_reader=candidates, search_service=search_service),
+            product_reader=subject.shelf,
             images=Album(),
             health=index_health(subject.shelf, space=SPACE.id),
             collection=subject.collection,
@@ -67,7 +69,7 @@ async def shared_shelf(engine: EngineProcess, keys: KeyFile) -> AsyncIterator[ht
         live = product_stream_routes(
             ProductStream(QdrantRecentProducts(client, collection=subject.collection, timeout_s=20))
         )
-        app = create_app(parts, routers=[live], keys=keys)
+        app = create_app(dependencies, routers=[live], keys=keys)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.test") as asking:
             yield asking
 
@@ -99,8 +101,8 @@ def any_request(rng: random.Random) -> tuple[str, str, dict[str, Any]]:
         query["mode"] = rng.choice(["dense", "lexical", "hybrid"])
     where = f"/v1/products/{id_.replace('/', '%2F').replace(' ', '%20')}"
     tenant = rng.choice([{}, {"tenant": other}])
-    said = query["filter"]
-    asked = {} if said is None else {"filter": json.dumps(said)}
+    spec = query["filter"]
+    filter_params = {} if spec is None else {"filter": json.dumps(spec)}
     return rng.choice(
         [
             ("POST", "/v1/search", {"json": query | rng.choice([{}, {"facets": ["brand", "parent"]}])}),
@@ -110,8 +112,8 @@ def any_request(rng: random.Random) -> tuple[str, str, dict[str, Any]]:
             ("POST", "/v1/encode", {"json": {"mix": [{"product": id_, "tenant": other}, {"text": "red"}]}}),
             ("GET", where, {"params": tenant}),
             ("GET", f"{where}/photo", {"params": tenant}),
-            ("GET", f"{where}/similar", {"params": {**tenant, **asked, "limit": 50}}),
-            ("GET", "/v1/facets", {"params": {**asked, "field": ["brand", "parent"]}}),
+            ("GET", f"{where}/similar", {"params": {**tenant, **filter_params, "limit": 50}}),
+            ("GET", "/v1/facets", {"params": {**filter_params, "field": ["brand", "parent"]}}),
         ]
     )
 

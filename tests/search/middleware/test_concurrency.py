@@ -35,7 +35,7 @@ class Told(Overlap):
 
 shop = stocked()
 shop.encoder = Told()
-shop.policy = SearchPolicy(max_in_flight=1, max_waiting=2, wait_within=5, answer_within=20)
+shop.policy = SearchPolicy(max_in_flight=1, max_waiting=2, queue_timeout_s=5, answer_timeout_s=20)
 run(shop.app(), "127.0.0.1", 0, Path(sys.argv[1]))
 """
 
@@ -79,8 +79,8 @@ def test_what_a_client_asked_ends_when_it_leaves_and_its_turn_is_free(child: tup
     assert httpx.post(f"http://127.0.0.1:{port}/v1/search", json=ASK, timeout=20).status_code == 200
     assert time.monotonic() - started < 15, "the query that was left would have taken half a minute"
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=20)[0]
-    assert said == "cancelled long\nasked mug\n", "who left while waiting never had a turn"
+    output = process.communicate(timeout=20)[0]
+    assert output == "cancelled long\nasked mug\n", "who left while waiting never had a turn"
 
 
 def test_of_ten_at_once_three_are_answered_and_afterwards_all_is_well(

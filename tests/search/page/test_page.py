@@ -48,8 +48,8 @@ async def test_every_file_of_a_page_is_given_out_with_its_type_and_again_only_wh
         for path in PARTS:
             response = await client.get(path)
             assert (response.status_code, response.headers["content-type"]) == (200, types[path.rpartition(".")[2]])
-            again = await client.get(path, headers={"if-none-match": response.headers["etag"]})
-            assert (again.status_code, again.content) == (304, b"")
+            revalidated = await client.get(path, headers={"if-none-match": response.headers["etag"]})
+            assert (revalidated.status_code, revalidated.content) == (304, b"")
         html = (await client.get("/")).text + (await client.get("/docs")).text
         scripts = "".join([(await client.get(path)).text for path in PARTS])
         named = {*re.findall(r'"static/([\w.]+)"', html), *re.findall(r'from "\./([\w.]+)"', scripts)}

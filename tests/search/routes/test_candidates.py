@@ -22,7 +22,7 @@ MUG = {"text": "sea green mug", "timeout_ms": 30_000}
 def patient() -> Shop:
     """A shop whose service gives a busy machine its time."""
     shop = stocked()
-    shop.policy = replace(shop.policy, answer_within=60)
+    shop.policy = replace(shop.policy, answer_timeout_s=60)
     return shop
 
 
@@ -95,8 +95,8 @@ async def test_lines_of_json_end_in_a_summary() -> None:
 
 async def test_arrow_is_one_batch_with_types() -> None:
     async with patient().client() as client:
-        asked = {**MUG, "fields": ["price", "category", "images"]}
-        response = await client.post("/v1/candidates", json=asked, headers={"accept": ARROW})
+        body = {**MUG, "fields": ["price", "category", "images"]}
+        response = await client.post("/v1/candidates", json=body, headers={"accept": ARROW})
     assert response.headers["content-type"] == ARROW
     table = pa.ipc.open_stream(response.content).read_all()
     assert [str(field.type) for field in table.schema][:5] == [
@@ -236,7 +236,7 @@ async def test_a_form_with_a_photo_and_all_kinds_of_parts_are_taken() -> None:
             "/v1/candidates", json={"timeout_ms": 30_000, "mix": mix, "filter": {"tenant": "default"}}
         )
     assert len(upload.json()["ids"]) == 2
-    assert shop.encoder.asked[0] == ("mug", photo())
+    assert shop.encoder.calls[0] == ("mug", photo())
     assert like.json()["ids"][0] == "mug/blue"  # a product is never like itself
 
 

@@ -31,7 +31,7 @@ async def test_a_mix_a_photo_and_the_photos_vectors() -> None:
     assert body["using"] == "image"
     assert np.linalg.norm(body["vector"]) == pytest.approx(1, abs=1e-5)
     assert upload.status_code == 200
-    assert shop.encoder.asked[-1] == (None, photo())
+    assert shop.encoder.calls[-1] == (None, photo())
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ async def test_the_example_works() -> None:
 @settings(max_examples=100, deadline=None)
 async def test_any_body_gets_an_answer_or_a_sentence(body: bytes, kind: str) -> None:
     shop = stocked()
-    shop.policy = replace(shop.policy, answer_within=60)  # a busy machine is no failure
+    shop.policy = replace(shop.policy, answer_timeout_s=60)  # a busy machine is no failure
     async with shop.client() as client:
         for path in ("/v1/encode", "/v1/candidates"):
             response = await client.post(path, content=body, headers={"content-type": kind})

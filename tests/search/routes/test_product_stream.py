@@ -17,7 +17,7 @@ from catalog.domain.filters import AnyOf
 from catalog.domain.product import ProductKey
 from catalog.errors import FatalError, Unavailable
 from search import ProductStream, ProductStreamPolicy, serve
-from search.routes.product_stream import STILL_HERE
+from search.routes.product_stream import KEEP_ALIVE
 from tests.integration.shop import wait_for
 from tests.search.shop import QUICK, Shop, Window, product
 
@@ -36,7 +36,7 @@ def parsed(text: str) -> list[dict[str, Any]]:
     return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
 
 
-async def told(events: AsyncIterator[str], count: int) -> list[str]:
+async def received(events: AsyncIterator[str], count: int) -> list[str]:
     """The ids of the next so many products, in order."""
     ids: list[str] = []
     async with asyncio.timeout(5):
@@ -47,20 +47,20 @@ async def told(events: AsyncIterator[str], count: int) -> list[str]:
 
 async def silent(events: AsyncIterator[str]) -> bool:
     """Whether nothing but signs of life comes for a while."""
-    return [await anext(events) for _ in range(2)] == [STILL_HERE] * 2
+    return [await anext(events) for _ in range(2)] == [KEEP_ALIVE] * 2
 
 
 async def test_who_listens_is_told_of_what_comes_and_how_old_it_is() -> None:
     shelf = Window()
     arrive(shelf, "before", NOW_MS - 5000)
     async with aclosing(live_of(shelf).events((), None)) as events:
-        assert await anext(events) == STILL_HERE
+        assert await anext(events) == KEEP_ALIVE
         await asyncio.sleep(0.1)
         arrive(shelf, "new", NOW_MS - 250)
         async with asyncio.timeout(5):
-            while not (said := parsed(await anext(events))):
+            while not (products := parsed(await anext(events))):
                 pass
-    [body] = said
+    [body] = products
     assert (body["id"], body["title"], body["age_s"], body["event_time"]) == ("new", "new", 0.25, NOW_MS - 250)
     assert not {"clock", "revision", "fingerprint"} & set(body)
 
@@ -70,7 +70,7 @@ async def test_it_begins_after_a_moment_that_is_named_with_the_oldest_first() ->
     for n in range(6):
         arrive(shelf, str(n), NOW_MS + n)
     async with aclosing(live_of(shelf).events((), NOW_MS + 2)) as events:
-        assert await told(events, 3) == ["3", "4", "5"]
+        assert await received(events, 3) == ["3", "4", "5"]
 
 
 async def test_a_change_is_told_again_and_what_stays_is_not() -> None:
@@ -78,9 +78,9 @@ async def test_a_change_is_told_again_and_what_stays_is_not() -> None:
     arrive(shelf, "a", 10)
     arrive(shelf, "b", 11)
     async with aclosing(live_of(shelf).events((), 0)) as events:
-        assert await told(events, 2) == ["a", "b"]
+        assert await received(events, 2) == ["a", "b"]
         arrive(shelf, "a", 12, offer_version=12)
-        assert await told(events, 1) == ["a"]
+        assert await received(events, 1) == ["a"]
         assert await silent(events)
 
 
@@ -89,7 +89,7 @@ async def test_what_comes_back_into_view_because_another_was_deleted_is_no_news(
     for n in range(12):
         arrive(shelf, str(n), 100 + n)
     async with aclosing(live_of(shelf).events((), 0)) as events:
-        assert await told(events, 8) == [str(n) for n in range(4, 12)]
+        assert await received(events, 8) == [str(n) for n in range(4, 12)]
         del shelf.products[ProductKey("default", "11")]
         assert await silent(events)
 
@@ -101,8 +101,8 @@ async def test_everyone_is_told_of_their_own_tenant_alone() -> None:
     async with aclosing(own), aclosing(all_of_them):
         arrive(shelf, "mine", 10, "a")
         arrive(shelf, "theirs", 11, "b")
-        assert await told(all_of_them, 2) == ["mine", "theirs"]
-        assert await told(own, 1) == ["mine"]
+        assert await received(all_of_them, 2) == ["mine", "theirs"]
+        assert await received(own, 1) == ["mine"]
         assert await silent(own)
 
 
@@ -112,10 +112,10 @@ async def test_one_poller_serves_all_and_rests_when_nobody_listens() -> None:
     streams = [live.events((), 0) for _ in range(3)]
     arrive(shelf, "a", 10)
     for events in streams:
-        assert await told(events, 1) == ["a"]
-    asked = shelf.polls
+        assert await received(events, 1) == ["a"]
+    polls_before = shelf.polls
     await asyncio.sleep(0.2)
-    assert 2 <= shelf.polls - asked <= 11  # one look every 20 ms, however many listen
+    assert 2 <= shelf.polls - polls_before <= 11  # one look every 20 ms, however many listen
     for events in streams:
         await events.aclose()
     await asyncio.sleep(0.05)
@@ -132,8 +132,8 @@ async def test_a_slow_listener_gets_the_newest_and_holds_nobody_up() -> None:
         await anext(slow)
         for n in range(20):
             arrive(shelf, str(n), 10 + n)
-            assert await told(quick, 1) == [str(n)]
-        assert await told(slow, 8) == [str(n) for n in range(12, 20)]
+            assert await received(quick, 1) == [str(n)]
+        assert await received(slow, 8) == [str(n) for n in range(12, 20)]
 
 
 async def test_an_index_that_is_away_for_a_while_costs_nobody_the_stream() -> None:
@@ -143,13 +143,13 @@ async def test_an_index_that_is_away_for_a_while_costs_nobody_the_stream() -> No
         assert await silent(events)
         arrive(shelf, "a", 10)
         shelf.failure = None
-        assert await told(events, 1) == ["a"]
+        assert await received(events, 1) == ["a"]
 
 
 async def test_an_index_that_refuses_for_good_ends_the_stream(caplog: pytest.LogCaptureFixture) -> None:
     shelf = Window(failure=FatalError("there is no such collection"))
     async with asyncio.timeout(5), aclosing(live_of(shelf).events((), 0)) as events:
-        assert {each async for each in events} == {STILL_HERE}
+        assert {each async for each in events} == {KEEP_ALIVE}
     assert "there is no such collection" in caplog.text
 
 
@@ -183,8 +183,8 @@ async def test_over_http_one_too_many_is_told_so_and_a_stop_does_not_wait_for_th
         assert (refused.status_code, refused.json()["error"]["type"]) == (503, "unavailable")
         await streams[1].aclose()
         while True:
-            async with client.stream("GET", "/v1/products/stream") as again:
-                if again.status_code == 200:
+            async with client.stream("GET", "/v1/products/stream") as response:
+                if response.status_code == 200:
                     break
         signal.raise_signal(signal.SIGTERM)
         async with asyncio.timeout(5):

@@ -27,9 +27,9 @@ async def test_an_id_may_hold_anything(name: str) -> None:
     shop = stocked()
     shop.shelf.products[ProductKey("shop & son", name)] = product("odd", images=[data_url(photo())])
     async with shop.client() as client:
-        found = await client.get(f"/v1/products/{quote(name, safe='')}", params={"tenant": "shop & son"})
-        assert found.json()["id"] == name
-        assert (await client.get(found.json()["photo"])).content == photo()
+        response = await client.get(f"/v1/products/{quote(name, safe='')}", params={"tenant": "shop & son"})
+        assert response.json()["id"] == name
+        assert (await client.get(response.json()["photo"])).content == photo()
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ async def test_an_id_may_hold_anything(name: str) -> None:
         ("/v1/products/mug/photo?n=64", 422, "n:"),
         ("/v1/products/mug/photo?n=first", 422, "n:"),
         ("/v1/products/mug%2Fblue/photo", 404, "has 0 photos"),
-        ("/v1/products/lamp/photo?n=2", 404, "no image a browser shows"),
-        ("/v1/products/lamp/photo?n=3", 404, "no image a browser shows"),
+        ("/v1/products/lamp/photo?n=2", 404, "not an image that browsers show"),
+        ("/v1/products/lamp/photo?n=3", 404, "not an image that browsers show"),
     ],
 )
 async def test_what_is_not_there_is_a_sentence(path: str, status: int, words: str) -> None:

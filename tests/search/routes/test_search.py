@@ -62,8 +62,8 @@ async def test_photos_that_are_not_on_the_web_are_named_by_this_server() -> None
 async def test_the_filter_reaches_the_shelf_as_conditions() -> None:
     shop = stocked()
     async with shop.client() as client:
-        wanted = {"brand": ["Lumen", "Other"], "price": {"gte": 5, "lte": 90}, "available": True}
-        body = (await client.post("/v1/search", json={"text": "mug", "filter": wanted})).json()
+        spec = {"brand": ["Lumen", "Other"], "price": {"gte": 5, "lte": 90}, "available": True}
+        body = (await client.post("/v1/search", json={"text": "mug", "filter": spec})).json()
     assert [hit["id"] for hit in body["hits"]] == ["lamp"]
     assert set(shop.shelf.conditions) == {
         AnyOf("attributes.brand", ("Lumen", "Other")),
@@ -83,7 +83,7 @@ async def test_a_photo_is_looked_for_by_upload_by_url_and_with_words() -> None:
         inline = await client.post("/v1/search", json={"image_url": data_url(photo("pink")), "text": "x"})
     assert [r.status_code for r in (upload, both, web, inline)] == [200] * 4
     assert len(both.json()["hits"]) == 2
-    assert shop.encoder.asked == [
+    assert shop.encoder.calls == [
         (None, photo("blue")),
         ("mug", photo("blue")),
         (None, photo("red")),
@@ -99,7 +99,7 @@ async def test_a_form_of_words_alone_and_a_file_input_left_alone() -> None:
     body = f"--b\r\n{words}\r\n\r\ngrün\r\n--b\r\n{empty}\r\n\r\n\r\n--b--\r\n".encode()
     async with shop.client() as client:
         assert (await client.post("/v1/search", content=body, headers=boundary)).status_code == 200
-    assert shop.encoder.asked == [("grün", None)]
+    assert shop.encoder.calls == [("grün", None)]
 
 
 async def test_nulls_are_fields_left_out() -> None:
@@ -121,7 +121,7 @@ async def test_a_service_that_does_not_answer_is_503_and_when_to_come_back(part:
 
 async def test_a_service_that_hangs_is_503_after_the_policys_seconds() -> None:
     shop = stocked()
-    shop.policy = SearchPolicy(answer_within=0.05)
+    shop.policy = SearchPolicy(answer_timeout_s=0.05)
     shop.shelf.delay = 60
     async with shop.client() as client:
         response = await client.post("/v1/search", json={"text": "mug"})
@@ -154,21 +154,21 @@ async def test_one_query_too_many_is_told_to_come_back_and_the_others_are_answer
 
 
 @pytest.mark.parametrize(
-    ("failure", "said"),
+    ("failure", "message"),
     [
-        (RuntimeError("secret path /etc/keys"), "Something went wrong here; the log says what."),
+        (RuntimeError("secret path /etc/keys"), "The service failed unexpectedly; see its log for the cause."),
         (FatalError("The model's files are gone: reinstall."), "The model's files are gone: reinstall."),
     ],
 )
 async def test_what_nobody_expected_is_500_logged_once_and_keeps_its_secrets(
-    failure: Exception, said: str, caplog: pytest.LogCaptureFixture
+    failure: Exception, message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     shop = stocked()
     shop.encoder.failure = failure
     async with shop.client() as client:
         response = await client.post("/v1/search", files={"image": ("x.png", photo(), "image/png")})
     assert response.status_code == 500
-    assert response.json() == {"error": {"type": "internal", "message": said}}
+    assert response.json() == {"error": {"type": "internal", "message": message}}
     assert response.headers["x-content-type-options"] == "nosniff"
     assert [record.exc_info is not None for record in caplog.records if record.levelname == "ERROR"] == [True]
 

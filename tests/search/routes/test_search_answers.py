@@ -29,12 +29,12 @@ async def test_a_mix_of_words_photos_and_a_product() -> None:
     async with shop.client() as client:
         response = await client.post("/v1/search", json={"mix": parts})
     assert response.status_code == 200, response.text
-    wanted = bag("green mug") + 0.5 * bag("a photo") - 0.3 * bag("brass lamp") + 0.1 * bag("another shop's mug")
-    [ask] = shop.shelf.asked
-    assert ask.vector is not None
-    np.testing.assert_allclose(ask.vector, wanted / np.linalg.norm(wanted), atol=1e-6)
+    expected = bag("green mug") + 0.5 * bag("a photo") - 0.3 * bag("brass lamp") + 0.1 * bag("another shop's mug")
+    [query] = shop.shelf.queries
+    assert query.vector is not None
+    np.testing.assert_allclose(query.vector, expected / np.linalg.norm(expected), atol=1e-6)
     assert {hit["id"] for hit in response.json()["hits"]} == {"mug", "mug/blue"}
-    assert shop.encoder.asked == [("green mug", None), (None, photo("red"))]
+    assert shop.encoder.calls == [("green mug", None), (None, photo("red"))]
 
 
 async def test_the_short_forms_are_one_more_part_of_a_mix() -> None:
@@ -42,7 +42,7 @@ async def test_the_short_forms_are_one_more_part_of_a_mix() -> None:
     async with shop.client() as client:
         body = {"text": "mug", "image_url": data_url(photo()), "mix": [{"text": "blue", "weight": 0.5}]}
         assert (await client.post("/v1/search", json=body)).status_code == 200
-    assert shop.encoder.asked == [("blue", None), ("mug", photo())]
+    assert shop.encoder.calls == [("blue", None), ("mug", photo())]
 
 
 async def test_several_uploads_are_parts_of_weight_1_unless_a_mix_says_otherwise() -> None:
@@ -53,9 +53,9 @@ async def test_several_uploads_are_parts_of_weight_1_unless_a_mix_says_otherwise
         parts = [{"upload": 1, "weight": -0.5}, {"upload": 0}, {"text": "mug"}]
         mixed = await client.post("/v1/search", files=files, data={"mix": json.dumps(parts)})
     assert (plain.status_code, mixed.status_code) == (200, 200)
-    assert shop.encoder.asked[:3] == [(None, photo("red")), (None, photo("blue")), ("mug", None)]
-    assert shop.encoder.asked[3:] == [(None, photo("blue")), (None, photo("red")), ("mug", None)]
-    first, second = (ask.vector for ask in shop.shelf.asked)
+    assert shop.encoder.calls[:3] == [(None, photo("red")), (None, photo("blue")), ("mug", None)]
+    assert shop.encoder.calls[3:] == [(None, photo("blue")), (None, photo("red")), ("mug", None)]
+    first, second = (query.vector for query in shop.shelf.queries)
     assert first is not None
     assert second is not None
     assert not np.allclose(first, second)
@@ -83,11 +83,11 @@ async def test_a_form_says_all_that_json_does() -> None:
         as_json = await client.post("/v1/search", json=fields)
         as_form = await client.post("/v1/search", files={name: (None, value) for name, value in form.items()})
     assert as_json.status_code == as_form.status_code == 200, as_form.text
-    left = [{**answer.json(), "took_ms": None} for answer in (as_json, as_form)]
-    assert left[0] == left[1]
-    asked = [replace(ask, vector=None, within_s=None) for ask in shop.shelf.asked]
-    assert asked[0] == asked[1]
-    assert (asked[0].fusion, asked[0].exact, asked[0].ef) == (ReciprocalRankFusion(10, 1, 2), True, 50)
+    bodies = [{**answer.json(), "took_ms": None} for answer in (as_json, as_form)]
+    assert bodies[0] == bodies[1]
+    queries = [replace(query, vector=None, within_s=None) for query in shop.shelf.queries]
+    assert queries[0] == queries[1]
+    assert (queries[0].fusion, queries[0].exact, queries[0].ef) == (ReciprocalRankFusion(10, 1, 2), True, 50)
 
 
 @pytest.mark.parametrize("mode", ["dense", "lexical", "hybrid"])
@@ -98,21 +98,21 @@ async def test_the_mode_can_be_chosen_and_is_said(mode: str) -> None:
     assert body["mode"] == mode
     assert body["degraded"] == []
     assert body["hits"][0]["id"] == "lamp"
-    [ask] = shop.shelf.asked
-    assert (ask.vector is not None, ask.words) == (mode != "lexical", None if mode == "dense" else "brass lamp")
+    [query] = shop.shelf.queries
+    assert (query.vector is not None, query.words) == (mode != "lexical", None if mode == "dense" else "brass lamp")
 
 
 async def test_scores_can_be_weighed_instead_of_ranks() -> None:
     shop = stocked()
     async with shop.client() as client:
         await client.post("/v1/search", json={"text": "mug", "fusion": {"weighted": {"dense": 0.8}}})
-    assert shop.shelf.asked[0].fusion == WeightedFusion(0.8)
+    assert shop.shelf.queries[0].fusion == WeightedFusion(0.8)
 
 
 async def test_facets_are_counted_over_what_the_filter_leaves() -> None:
     async with stocked().client() as client:
-        asked = {"text": "mug", "limit": 1, "filter": {"tenant": "default"}, "facets": ["brand", "category"]}
-        body = (await client.post("/v1/search", json=asked)).json()
+        request = {"text": "mug", "limit": 1, "filter": {"tenant": "default"}, "facets": ["brand", "category"]}
+        body = (await client.post("/v1/search", json=request)).json()
         alone = await client.get("/v1/facets", params={"field": ["brand"], "filter": '{"tenant": "default"}'})
     assert body["facets"] == {
         "brand": [{"value": "Arbour", "count": 2}, {"value": "Lumen", "count": 1}],
@@ -190,10 +190,10 @@ async def test_the_time_a_query_may_take_reaches_the_index() -> None:
     shop = stocked()
     shop.finding = QueryPolicy(mode=Mode.HYBRID)
     async with shop.client() as client:
-        await client.post("/v1/search", json={"text": "lamp", "timeout_ms": 700})
-    [ask] = shop.shelf.asked
-    assert ask.within_s is not None
-    assert 0.3 < ask.within_s <= 0.7
+        await client.post("/v1/search", json={"text": "lamp", "timeout_ms": 7000})
+    [query] = shop.shelf.queries
+    assert query.within_s is not None
+    assert 3 < query.within_s <= 7
 
 
 async def test_a_caller_of_one_tenant_is_that_tenant_where_none_is_named() -> None:

@@ -26,32 +26,32 @@ def test_no_request_makes_the_service_fail(case: Any) -> None:
     assert response.status_code < 500 or response.json()["error"]["type"] == "timeout", response.text
 
 
-def unsaid(schema: dict[str, Any], where: str) -> Iterator[str]:
+def undocumented(schema: dict[str, Any], where: str) -> Iterator[str]:
     """What of a schema has no description or no example, its own or in an example of the whole."""
     examples = [example for example in schema.get("examples", []) if isinstance(example, dict)]
     for name, field in schema.get("properties", {}).items():
         shown = field.keys() & {"examples", "default", "enum", "$ref"} or any(name in example for example in examples)
         shown = shown or field.get("items", {}).get("format") == "binary"
-        told = field.keys() & {"description", "$ref"}
-        missing = [what for what, there in (("description", told), ("example", shown)) if not there]
+        described = field.keys() & {"description", "$ref"}
+        missing = [what for what, present in (("description", described), ("example", shown)) if not present]
         yield from [f"{where}.{name}: {what}" for what in missing]
-        yield from unsaid(field, f"{where}.{name}")
+        yield from undocumented(field, f"{where}.{name}")
     for inner in [*schema.get("anyOf", []), *([schema["items"]] if "items" in schema else [])]:
-        yield from unsaid(inner, where)
+        yield from undocumented(inner, where)
 
 
 def test_every_endpoint_and_field_is_described_and_shown() -> None:
     document = APP.openapi()
-    missing = [at for name, schema in document["components"]["schemas"].items() for at in unsaid(schema, name)]
+    missing = [at for name, schema in document["components"]["schemas"].items() for at in undocumented(schema, name)]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             where = f"{method} {path}"
             missing += [f"{where}: {what}" for what in ("summary", "description") if not operation.get(what)]
             for given in operation.get("parameters", []):
-                said = {**given["schema"], **{k: given[k] for k in ("description", "examples") if given.get(k)}}
-                missing += unsaid({"properties": {given["name"]: said}}, where)
+                schema = {**given["schema"], **{k: given[k] for k in ("description", "examples") if given.get(k)}}
+                missing += undocumented({"properties": {given["name"]: schema}}, where)
             for kind, body in operation.get("requestBody", {}).get("content", {}).items():
-                missing += unsaid(body["schema"], f"{where} {kind}")
+                missing += undocumented(body["schema"], f"{where} {kind}")
             for status, answer in operation["responses"].items():
                 for kind, body in answer.get("content", {}).items():
                     binary = body.get("schema", {}).get("format") == "binary" or kind == "image/*"

@@ -177,7 +177,7 @@ BAD = [
     mix(
         "product of another tenant", "no live product 'lamp' of tenant 'other'", {"product": "lamp", "tenant": "other"}
     ),
-    mix("tenant without a product", "this part names none", {"text": "mug", "tenant": "other"}),
+    mix("tenant without a product", "tenant needs a product in the same part", {"text": "mug", "tenant": "other"}),
     mix("tenant without a name", "mix.0.tenant:", {"product": "mug", "tenant": ""}),
     mix("upload of JSON", "there is no uploaded image 0; there are 0", {"upload": 0}),
     mix("upload below 0", "mix.0.upload:", {"upload": -1}),
@@ -271,10 +271,10 @@ BAD = [
     body("offset beyond 64 bits", 422, "offset:", text="x", offset=10**30),
     body("offset as text", 422, "offset:", text="x", offset="0"),
     body("an id where a field belongs", 422, "product: unknown", product="mug"),
-    form("form image and image_url", 422, "either an address or an uploaded image", image_url=data_url(photo())),
+    form("form image and image_url", 422, "either a URL or an uploaded image", image_url=data_url(photo())),
     form("form mix not JSON", 400, "mix: not JSON", mix="[{]"),
     form("form mix an object", 422, "mix:", mix="{}"),
-    form("form mix without the upload", 422, "the uploaded image 0 is in no part", mix='[{"text": "mug"}]'),
+    form("form mix without the upload", 422, "no part uses the uploaded image 0", mix='[{"text": "mug"}]'),
     form("form mix with one upload too many", 422, "there is no uploaded image 1; there are 1", mix='[{"upload": 1}]'),
     form("form facets not JSON", 400, "facets: not JSON", facets="brand"),
     form("form exact maybe", 422, "exact:", exact="maybe"),
@@ -339,8 +339,8 @@ async def test_nothing_is_fetched_or_encoded_for_a_query_that_is_refused() -> No
     async with shop.client() as client:
         await client.post("/v1/search", json={"image_url": "file:///photos/lamp.png"})
         await client.post("/v1/search", json={"image_url": "https://images.example/mug.jpg", "filter": {"brand": None}})
-    assert shop.images.asked == []
-    assert shop.encoder.asked == []
+    assert shop.images.calls == []
+    assert shop.encoder.calls == []
 
 
 async def test_a_body_without_a_length_is_cut_off_at_the_cap() -> None:
@@ -364,7 +364,7 @@ async def test_a_body_that_never_comes_is_408() -> None:
         await asyncio.sleep(60)
 
     shop = stocked()
-    shop.policy = SearchPolicy(read_within=0.05)
+    shop.policy = SearchPolicy(read_timeout_s=0.05)
     async with shop.client() as client:
         response = await client.post("/v1/search", content=stuck(), headers=JSON)
     assert response.status_code == 408

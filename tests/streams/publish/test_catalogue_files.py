@@ -29,6 +29,16 @@ def read(catalogue: Catalogue) -> tuple[list[CatalogueRow], list[BadRow]]:
     return [r for r in rows if isinstance(r, CatalogueRow)], [r for r in rows if isinstance(r, BadRow)]
 
 
+def test_csv_files_beside_other_kinds_are_left_out_and_named(tmp_path: Path) -> None:
+    (tmp_path / "products.jsonl").write_text('{"id": "1", "title": "mug"}\n')
+    (tmp_path / "judgements.csv").write_text("query,item\nmug,1\n")
+    catalogue = Catalogue(tmp_path, version=1)
+    assert list(catalogue.files) == [tmp_path / "products.jsonl"]
+    assert catalogue.left_out == [tmp_path / "judgements.csv"]
+    (tmp_path / "products.jsonl").unlink()
+    assert list(Catalogue(tmp_path, version=1).files) == [tmp_path / "judgements.csv"]
+
+
 def test_a_folder_of_parquet_files_is_read_in_the_order_of_their_names(tmp_path: Path) -> None:
     table(tmp_path / "b.parquet", 300, start=700)
     table(tmp_path / "a.parquet", 700)

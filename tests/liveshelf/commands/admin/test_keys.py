@@ -19,7 +19,7 @@ from liveshelf.cli import main
 from liveshelf.settings import environment, load_settings
 from liveshelf.wiring.search import hosts_of
 from search import KeyFile
-from search.auth.caller import Scope
+from search.auth.caller import KeyScope
 from tests.integration.shop import wait_for
 
 HOSTS = {"localhost": 200, "127.0.0.1:1": 200, "shelf.test": 200, "evil.example": 421}
@@ -48,7 +48,7 @@ def test_a_key_is_made_shown_once_listed_and_revoked(file: Path) -> None:
     assert "may read, write for the tenant a" in made.stderr
     found = KeyFile(file).find(key)
     assert found is not None
-    assert (found.tenant, found.scopes, found.rate) == ("a", {Scope.READ, Scope.WRITE}, 50)
+    assert (found.tenant, found.scopes, found.rate) == ("a", {KeyScope.READ, KeyScope.WRITE}, 50)
     listed = keys("list").output
     for said in (found.id, "shop-a", "read, write", "50/s"):
         assert said in listed
@@ -66,7 +66,7 @@ def test_a_key_reads_for_the_settings_tenant_unless_told_otherwise(file: Path) -
         key = keys("add", name, *options).stdout.strip()
         ring[name] = KeyFile(file).find(key)
     assert [ring[name].tenant for name in ring] == ["default", None, "default"]
-    assert ring["own"].scopes == {Scope.READ}
+    assert ring["own"].scopes == {KeyScope.READ}
     assert (ring["brief"].expires - ring["brief"].created).days == 90
 
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_made_or_ended_is_a_sentence(file: Path, monkeypatch: pyt
     assert "keys list" in sentence(keys("revoke", "nobody"))
     assert keys("add", "x", "--scope", "all").exit_code == 2
     file.write_text("?")
-    assert "is no file of keys" in sentence(keys("list"))
+    assert "is not a file of keys" in sentence(keys("list"))
     monkeypatch.delenv("LIVESHELF_API_KEYS_FILE")
     assert "set LIVESHELF_API_KEYS_FILE" in sentence(keys("list"))
 

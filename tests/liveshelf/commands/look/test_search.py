@@ -50,7 +50,7 @@ def test_a_photo_alone_and_nothing_found(shop: Shop, url: str, tmp_path: Path) -
     file = tmp_path / "photo.png"
     file.write_bytes(photo())
     assert "mug" in search(url, "--image", str(file)).output
-    assert shop.encoder.asked == [(None, photo())]
+    assert shop.encoder.calls == [(None, photo())]
     assert search(url, "mug", "--filter", "brand=nobody").output == "Nothing found.\n"
 
 
@@ -60,9 +60,9 @@ def test_what_the_service_says_no_to_is_its_sentence(url: str) -> None:
     assert result.output == "Error: limit: 2000 is not between 1 and 1000\n"
 
 
-def test_less_than_was_asked_for_is_said(shop: Shop, url: str) -> None:
+def test_an_incomplete_answer_says_what_is_missing(shop: Shop, url: str) -> None:
     shop.encoder.failure = Unavailable("the device is lost")
     result = search(url, "brass lamp")
     assert result.exit_code == 0
-    assert "Less than was asked for: encoder: the device is lost" in result.stderr
+    assert "The answer is incomplete: encoder: the device is lost" in result.stderr
     assert "lamp" in result.stdout

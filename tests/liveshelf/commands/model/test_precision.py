@@ -82,7 +82,7 @@ def made(shop: Path, products: ProductTable, model: Model) -> CatalogueVectors:
 def test_three_bits_do_not_pass(shop: Path) -> None:
     reference, bad = (SingleStreamModel(BUILTIN, name="builtin:small", precision="float32") for _ in range(2))
     with torch.no_grad():
-        for tower in (bad._read, bad._see):
+        for tower in (bad._text_states, bad._photo_features):
             coarse(tower._module, 3)  # type: ignore[attr-defined]
     products = products_of(shop)
     found = gate(made(shop, products, reference), made(shop, products, bad), of_titles(products.titles))

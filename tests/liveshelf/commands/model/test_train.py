@@ -78,6 +78,7 @@ def test_a_log_in_csv_becomes_a_served_model(shop: Path) -> None:
     assert "features of photos" not in again.output, "the features were kept"
 
 
+@pytest.mark.timeout(400)  # it trains
 def test_the_drawn_sample_is_learnt_from_its_synthetic_log(drawn: Path) -> None:
     """By photo alone, of which fresh towers say nothing, at least three tenths more of what is right is found."""
     places = ["--out", str(drawn / "model"), "--cache", str(drawn / "features")]
