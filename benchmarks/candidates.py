@@ -1,9 +1,9 @@
-"""Thousands of candidates in one call: latency, CPU and memory, beside the client's models and beside whole hits.
+"""Thousands of candidates in one call: latency, CPU and memory, compared with the client's models and full hits.
 
-Over HTTP is the whole service but for sockets and the encoder, in this process.
+The HTTP contenders run the whole service in this process, without sockets and without the encoder.
 
-python -m benchmarks.candidates                              the embedded engine, in a folder that is thrown away
-python -m benchmarks.candidates --url http://127.0.0.1:6334  a Qdrant server's gRPC address, with --pid its CPU time
+python -m benchmarks.candidates                              the embedded engine, in a temporary folder
+python -m benchmarks.candidates --url http://127.0.0.1:6334  gRPC address of a Qdrant server; --pid adds its CPU time
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Contender = Callable[[int], Awaitable[object]]
 
 @dataclass(frozen=True)
 class CandidateRun:
-    """What is measured. `pid` is the index's process, if it is on this machine."""
+    """The sizes of the run. `pid` is the index's process, if it runs on this machine."""
 
     products: int
     limit: int
@@ -57,7 +57,7 @@ class CandidateRun:
 
 @dataclass(frozen=True)
 class Seeds:
-    """A QueryEncoder that takes no time: a text is the seed of its vector."""
+    """A QueryEncoder without cost: the text is the seed of the vector."""
 
     space: Space
 
@@ -65,24 +65,24 @@ class Seeds:
         return vector_of(int(text or 0), self.space.vectors[FUSED])
 
 
-def service(client: AsyncQdrantClient, collection: str, here: Space) -> httpx.AsyncClient:
-    """A client of the service in this process."""
-    shelf = QdrantReader(client, collection=collection, space=here, timeout_s=60)
+def service(client: AsyncQdrantClient, collection: str, vector_space: Space) -> httpx.AsyncClient:
+    """An HTTP client of a search service that runs in this process."""
+    shelf = QdrantReader(client, collection=collection, space=vector_space, timeout_s=60)
     search_service = SearchService(
         product_reader=shelf,
         vector_reader=shelf,
         facet_reader=QdrantFacetReader(client, collection=collection),
-        encoder=Seeds(here),
+        encoder=Seeds(vector_space),
     )
     dependencies = Dependencies(
         search_service=search_service,
         candidate_service=CandidateService(
-            candidate_reader=QdrantCandidateReader(client, collection=collection, space=here, timeout_s=60),
+            candidate_reader=QdrantCandidateReader(client, collection=collection, space=vector_space, timeout_s=60),
             search_service=search_service,
         ),
         product_reader=shelf,
         images=ImageFetcher(ImagePolicy()),
-        health=index_health(shelf, space=here.id),
+        health=index_health(shelf, space=vector_space.id),
         collection=collection,
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(create_app(dependencies)), base_url="http://127.0.0.1")
@@ -91,27 +91,27 @@ def service(client: AsyncQdrantClient, collection: str, here: Space) -> httpx.As
 async def measure(url: str, run: CandidateRun) -> None:
     client = connect(url, api_key=None, timeout_s=60)
     policy = CollectionPolicy(name=f"benchmark-{uuid4().hex[:8]}")
-    here = space(run.dim)
-    collection = await ensure(client, here, policy)
+    vector_space = space(run.dim)
+    collection = await ensure(client, vector_space, policy)
     try:
-        index = QdrantWriter(client, collection=collection, space=here)
+        index = QdrantWriter(client, collection=collection, space=vector_space)
         writes = puts(run.products, run.dim, 1)
         for i in range(0, len(writes), BATCH):
             await index.write(writes[i : i + BATCH])
         del writes
-        async with service(client, collection, here) as http:
-            await beside(run, client, collection, http)
+        async with service(client, collection, vector_space) as http:
+            await compare(run, client, collection, http)
             await soak(run, http)
     finally:
         await client.delete_collection(collection)
         await client.close()
 
 
-async def beside(run: CandidateRun, client: AsyncQdrantClient, collection: str, http: httpx.AsyncClient) -> None:
-    """The contenders take turns at every query, so that a busy machine is equally busy for each."""
-    here = space(run.dim)
-    channel = QdrantCandidateReader(client, collection=collection, space=here, timeout_s=60)
-    shelf = QdrantReader(client, collection=collection, space=here, timeout_s=60)
+async def compare(run: CandidateRun, client: AsyncQdrantClient, collection: str, http: httpx.AsyncClient) -> None:
+    """Runs the contenders by turns, query by query, so that other load affects all of them equally."""
+    vector_space = space(run.dim)
+    reader = QdrantCandidateReader(client, collection=collection, space=vector_space, timeout_s=60)
+    shelf = QdrantReader(client, collection=collection, space=vector_space, timeout_s=60)
     live = models.Filter(must=[models.FieldCondition(key="live", match=models.MatchValue(value=True))])
 
     async def through_models(n: int) -> None:
@@ -124,18 +124,18 @@ async def beside(run: CandidateRun, client: AsyncQdrantClient, collection: str, 
             with_payload=list(ALWAYS),
         )
 
-    def ask(n: int, limit: int = run.limit) -> IndexQuery:
+    def query_of(n: int, limit: int = run.limit) -> IndexQuery:
         return IndexQuery(vector=vector_of(n, run.dim), limit=limit)
 
     contenders: dict[str, Contender] = {
-        "candidates": lambda n: channel.candidates(ask(n)),
-        "candidates with price": lambda n: channel.candidates(ask(n), fields=["price"]),
+        "candidates": lambda n: reader.candidates(query_of(n)),
+        "candidates with price": lambda n: reader.candidates(query_of(n), fields=["price"]),
         "over HTTP, JSON": lambda n: over_http(http, n, run.limit, JSON),
         "over HTTP, lines": lambda n: over_http(http, n, run.limit, LINES),
         "over HTTP, Arrow": lambda n: over_http(http, n, run.limit, ARROW),
         "candidates through the client's models": through_models,
-        "whole hits": lambda n: shelf.search(ask(n)),
-        "10 candidates": lambda n: channel.candidates(ask(n, 10)),
+        "whole hits": lambda n: shelf.search(query_of(n)),
+        "10 candidates": lambda n: reader.candidates(query_of(n, 10)),
     }
     for contender in contenders.values():
         await contender(0)
@@ -154,13 +154,13 @@ async def beside(run: CandidateRun, client: AsyncQdrantClient, collection: str, 
 
 async def over_http(http: httpx.AsyncClient, n: int, limit: int, accept: str) -> None:
     query = {"text": str(n), "limit": limit, "timeout_ms": 30_000}
-    answer = await http.post("/v1/candidates", json=query, headers={"accept": accept})
-    if answer.status_code != 200:
-        raise SystemExit(answer.text)
+    response = await http.post("/v1/candidates", json=query, headers={"accept": accept})
+    if response.status_code != 200:
+        raise SystemExit(response.text)
 
 
 async def soak(run: CandidateRun, http: httpx.AsyncClient) -> None:
-    """One query after another over HTTP: whether memory stays where it was."""
+    """Sends one query after another over HTTP and prints the memory of service and index."""
     processes = {"service": psutil.Process()} | ({"index": psutil.Process(run.pid)} if run.pid else {})
     for n in range(run.soak):
         await over_http(http, n, run.limit, JSON)
@@ -182,9 +182,9 @@ def main() -> None:
     parser.add_argument("--soak", type=int, default=2000, help="queries in a row, to see whether memory grows")
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--pid", type=int, help="the server's process, for its CPU time")
-    chosen = parser.parse_args()
-    with address(chosen.url, chosen.pid) as (url, pid):
-        run = CandidateRun(chosen.products, chosen.limit, chosen.times, max(5, chosen.soak), chosen.dim, pid)
+    options = parser.parse_args()
+    with address(options.url, options.pid) as (url, pid):
+        run = CandidateRun(options.products, options.limit, options.times, max(5, options.soak), options.dim, pid)
         asyncio.run(measure(url, run))
 
 

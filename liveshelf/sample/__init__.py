@@ -1,4 +1,4 @@
-"""A sample catalogue, drawn from a seed: titles, prices, and photos that show more than the titles say."""
+"""A sample catalogue, drawn from a seed: titles, prices, and photos that show more than the titles contain."""
 
 from liveshelf.sample.catalogue import COUNT, draw, is_drawn, jpeg, redraw, seen, unseen
 from liveshelf.sample.kinds import KINDS

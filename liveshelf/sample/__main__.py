@@ -13,10 +13,10 @@ from liveshelf.sample import draw
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--count", default=2400, show_default=True, type=click.IntRange(1, 50_000), help="How many products.")
-@click.option("--seed", default=7, show_default=True, help="Another seed, another shop.")
+@click.option("--count", default=2400, show_default=True, type=click.IntRange(1, 50_000), help="Number of products.")
+@click.option("--seed", default=7, show_default=True, help="Another seed draws other products.")
 def main(folder: Path, count: int, seed: int) -> None:
-    """Draw the sample catalogue into FOLDER and print where its products are."""
+    """Draw the sample catalogue into FOLDER and print the path of its products file."""
     with Progress(transient=True) as bar:
         task = bar.add_task("Drawing photos", total=count)
         try:

@@ -1,4 +1,4 @@
-"""The canvas a thing is drawn on: masks in its own coordinates, shaded surfaces laid over one another."""
+"""A canvas for one object: masks in the object's coordinates, and shaded surfaces in layers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from liveshelf.sample.outlines import Outline
 from liveshelf.sample.patterns import Field, printed
 
 Picture = NDArray[np.floating[Any]]  # (3, size, size), 0..1: planes, so that a field multiplies all three
-Normal = tuple[Field, Field, Field]  # x, y, towards the eye; unit length
+Normal = tuple[Field, Field, Field]  # x, y, towards the viewer; unit length
 Box = tuple[slice, slice]  # rows and columns
 
-FINE = 4  # masks are drawn this many times finer and averaged, which is all the smoothing there is
+FINE = 4  # masks are drawn at this multiple of the resolution and averaged, the only anti-aliasing
 
 
 class Layer(NamedTuple):
-    """A surface, what it covers and in which part of the photo; `solid` if it throws a shadow."""
+    """A surface: its mask, its picture and its box in the photo; `solid` if it casts a shadow."""
 
     mask: Field
     picture: Picture
@@ -32,9 +32,9 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """How the thing stands before the camera: turn in radians, zoom (1 fills the frame), shift, seen mirrored."""
+    """The object's pose: rotation in radians, zoom (1 fills the frame), shift, mirrored or not."""
 
-    turn: float = 0.0
+    rotation: float = 0.0
     zoom: float = 0.9
     x: float = 0.0
     y: float = 0.0
@@ -42,7 +42,7 @@ class Pose:
 
 
 class Canvas:
-    """Layers of one photo of `size` pixels a side. Things are drawn in coordinates of their own (see outlines)."""
+    """The layers of one photo of `size` pixels a side. Objects are drawn in their own coordinates (see outlines)."""
 
     def __init__(self, look: Look, *, size: int, pose: Pose, rng: np.random.Generator) -> None:
         self.look = look
@@ -51,7 +51,7 @@ class Canvas:
         self.layers: list[Layer] = []
         self.soft = 2.0 / (size * pose.zoom)
         side = -1.0 if pose.mirror else 1.0
-        cos, sin = np.cos(pose.turn), np.sin(pose.turn)
+        cos, sin = np.cos(pose.rotation), np.sin(pose.rotation)
         self._matrix = 0.5 * pose.zoom * np.array([[cos * side, -sin], [sin * side, cos]])
         self._axes = (self._matrix / np.linalg.norm(self._matrix[:, 1])).astype(np.float32)
         self._offset = np.array([0.5 + pose.x, 0.5 + pose.y])
@@ -71,47 +71,47 @@ class Canvas:
     def fill(self, *outlines: Outline, cut: tuple[Outline, ...] = ()) -> Field:
         """The share of each pixel that is inside one of the outlines and outside all of `cut`."""
         solid = [self._pixels(outline) for outline in outlines]
-        left, top, sheet = self._sheet(solid, margin=0)
+        x0, y0, sheet = self._sheet(solid, margin=0)
         pen = ImageDraw.Draw(sheet)
         for ink, shapes in ((255, solid), (0, [self._pixels(outline) for outline in cut])):
             for at in shapes:
-                pen.polygon(_flat(at - (left, top)), fill=ink)
-        return self._field(left, top, sheet)
+                pen.polygon(_flat(at - (x0, y0)), fill=ink)
+        return self._field(x0, y0, sheet)
 
     def stroke(self, *lines: Outline, width: float) -> Field:
         """The share of each pixel under lines of this width, with round ends."""
         wide = max(1, round(width * self.size * FINE * float(np.linalg.norm(self._matrix[:, 1]))))
-        ways = [self._pixels(line) for line in lines]
-        left, top, sheet = self._sheet(ways, margin=wide)
+        paths = [self._pixels(line) for line in lines]
+        x0, y0, sheet = self._sheet(paths, margin=wide)
         pen = ImageDraw.Draw(sheet)
-        for way in ways:
-            at = way - (left, top)
+        for path in paths:
+            at = path - (x0, y0)
             pen.line(_flat(at), fill=255, width=wide, joint="curve")
             for x, y in (at[0], at[-1]):
                 pen.ellipse((x - wide / 2, y - wide / 2, x + wide / 2, y + wide / 2), fill=255)
-        return self._field(left, top, sheet)
+        return self._field(x0, y0, sheet)
 
     def add(self, mask: Field, picture: Picture) -> None:
-        """Lay a surface over what is there."""
+        """Add a surface on top."""
         self._lay(mask, picture, self._box(mask), solid=True)
 
     def glow(self, mask: Field, picture: Picture) -> None:
-        """Lay light over what is there; light throws no shadow."""
+        """Add light on top; light casts no shadow."""
         self._lay(mask, picture, self._box(mask), solid=False)
 
     def print(self, s: Field, t: Field, *, scale: float = 1.0) -> Picture:
-        """The thing's colour and pattern at surface coordinates `s` across and `t` down."""
+        """The object's colour and pattern at surface coordinates `s` across and `t` down."""
         ink, second = printed(self.look.pattern, s, t, scale=self.scale * scale, soft=self.soft)
         ground = self.plain(self.colour)
         picture = ground + ink * self.plain(self.ink - self.colour)
         return picture + second * (self.plain(rgb("yellow") * 0.95) - picture) if second.any() else picture
 
     def plain(self, colour: Colour) -> Picture:
-        """One colour all over."""
+        """A picture of one colour."""
         return np.broadcast_to(colour.astype(np.float32)[:, None, None], (3, self.size, self.size))
 
     def lit(self, picture: Picture, normal: Normal, *, gloss: float = 0.0) -> Picture:
-        """The surface in the light: soft from the upper left, with a highlight of strength `gloss`."""
+        """The surface with soft light from the upper left and a highlight of strength `gloss`."""
         nx, ny, nz = normal
         lx, ly, lz = (float(v) for v in self.light)
         facing = nx * lx + ny * ly + nz * lz
@@ -129,16 +129,16 @@ class Canvas:
     def puff(
         self, mask: Field, picture: Picture, *, depth: float = 1.0, blur: float = 0.12, gloss: float = 0.0
     ) -> None:
-        """Add a surface that swells towards the eye."""
+        """Add a surface that bulges towards the viewer."""
         radius = max(0.6, blur * self.size / 2)
-        # Most parts are small: what lies outside of them, and the reach of the blur, need not be looked at.
+        # Most masks are small: only their box and the reach of the blur are computed.
         box = self._box(mask, margin=int(3 * radius) + 2)
         normal = _swelled(mask[box], radius=radius, steep=depth * radius * 2.2, axes=self._axes)
         lit = self.lit(picture[(slice(None), *box)], normal, gloss=gloss)
         self.layers.append(Layer(mask[box], lit, box))
 
     def folds(self, strength: float, *, cells: int = 5) -> Field:
-        """Soft irregular light and dark, as cloth has, around 1."""
+        """Soft irregular brightness around 1, as on cloth."""
         noise = (self.rng.random((cells, cells)) * 255).astype(np.uint8)
         grown = Image.fromarray(noise).resize((self.size, self.size), Image.Resampling.BICUBIC)
         return 1.0 + strength * (np.asarray(grown, np.float32) / 127.5 - 1.0)
@@ -147,7 +147,7 @@ class Canvas:
         self.layers.append(Layer(mask[box], picture[(slice(None), *box)], box, solid))
 
     def _box(self, mask: Field, *, margin: int = 0) -> Box:
-        """The part of the photo a mask covers, and `margin` pixels around it."""
+        """The box of a mask, with `margin` pixels around it."""
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):
             return slice(0, 1), slice(0, 1)
@@ -157,24 +157,24 @@ class Canvas:
         )
 
     def _pixels(self, outline: Outline) -> Outline:
-        """An outline in fine pixels of the photo."""
+        """An outline in pixels of the photo times FINE."""
         at: Outline = (outline @ self._matrix.T + self._offset) * (self.size * FINE)
         return at
 
     def _sheet(self, shapes: Sequence[Outline], *, margin: int) -> tuple[int, int, Image.Image]:
-        """An empty fine mask just large enough for these shapes, and where in the photo its corner lies."""
+        """The left and top of the shapes' box, in pixels times FINE, and an empty mask of its size."""
         points = np.vstack(shapes)
         low = np.floor((points.min(axis=0) - margin) / FINE).clip(0, self.size - 1).astype(int) * FINE
         high = np.ceil((points.max(axis=0) + margin + 1) / FINE).clip(1, self.size).astype(int) * FINE
         wide, tall = (int(v) for v in np.maximum(high - low, FINE))
         return int(low[0]), int(low[1]), Image.new("L", (wide, tall))
 
-    def _field(self, left: int, top: int, sheet: Image.Image) -> Field:
+    def _field(self, x: int, y: int, sheet: Image.Image) -> Field:
         small = np.asarray(sheet.reduce(FINE), np.float32) / 255
-        whole = np.zeros((self.size, self.size), np.float32)
+        field = np.zeros((self.size, self.size), np.float32)
         rows, columns = small.shape
-        whole[top // FINE : top // FINE + rows, left // FINE : left // FINE + columns] = small
-        return whole
+        field[y // FINE : y // FINE + rows, x // FINE : x // FINE + columns] = small
+        return field
 
 
 def _flat(points: Outline) -> list[float]:
@@ -182,9 +182,9 @@ def _flat(points: Outline) -> list[float]:
 
 
 def _swelled(mask: Field, *, radius: float, steep: float, axes: NDArray[np.float32]) -> Normal:
-    """The normals of a mask swelled like a cushion, rising up to `radius` pixels in from its edge.
+    """The normals of a mask that bulges like a cushion, rising up to `radius` pixels in from its edge.
 
-    `axes` turns directions on the picture into directions of the thing.
+    `axes` rotates directions on the picture into directions of the object.
     """
     fine = Image.fromarray((mask * 255).astype(np.uint8))
     height = np.asarray(fine.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
@@ -196,7 +196,7 @@ def _swelled(mask: Field, *, radius: float, steep: float, axes: NDArray[np.float
 
 
 def _slopes(height: Field) -> tuple[Field, Field]:
-    """How a field rises from pixel to pixel, across and down; 0 at the border."""
+    """The gradient of a field per pixel, across and down; 0 at the border."""
     across, down = np.zeros_like(height), np.zeros_like(height)
     across[:, 1:-1] = (height[:, 2:] - height[:, :-2]) * 0.5
     down[1:-1] = (height[2:] - height[:-2]) * 0.5

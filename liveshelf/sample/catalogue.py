@@ -1,4 +1,4 @@
-"""The sample catalogue as a folder: products.jsonl, seen.jsonl, images/ and a stamp that says that it is complete."""
+"""The sample catalogue as a folder: products.jsonl, seen.jsonl, images/ and a stamp that marks it complete."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from liveshelf.sample.scene import photo
 from liveshelf.sample.stock import VIEWS, SampleProduct, some_look, stock
 from resilience.atomic_files import is_temporary, write_atomically
 
-DRAWING = 3  # raised whenever the same seed gives other products or photos than before
+DRAWING = 3  # increased if the same seed draws other products or photos
 COUNT, SEED = 2400, 7
 PRODUCTS, SEEN, IMAGES = "products.jsonl", "seen.jsonl", "images"
 STAMP, UNFINISHED = "complete", "unfinished"  # files that name the drawing
@@ -65,16 +65,16 @@ def is_drawn(folder: Path, *, count: int = COUNT, seed: int = SEED) -> bool:
 
 
 def jpeg(image: Image.Image) -> bytes:
-    """The file the catalogue would hold of a photo."""
+    """A photo as a JPEG file of the catalogue."""
     out = BytesIO()
     image.save(out, "JPEG", quality=QUALITY)
     return out.getvalue()
 
 
 def seen(folder: Path) -> dict[str, Spec]:
-    """What the photo of each product of a drawn catalogue shows, by product id.
+    """The content of each product's photo, by product id.
 
-    Raises InvalidInput if it is not drawn.
+    Raises InvalidInput if the catalogue is not drawn.
     """
     text = _read(folder / SEEN)
     if text is None:
@@ -88,22 +88,22 @@ def seen(folder: Path) -> dict[str, Spec]:
 def redraw(product_id: str, folder: Path, *, view: int | None = None, **changes: str) -> bytes:
     """A new photo of a product of the catalogue, as JPEG.
 
-    `changes` are another `shape`, `colour`, `pattern` or `part` (the colour of its part); `view` is the seed of another
-    shot of it, the same as before if None. Raises InvalidInput for an unknown product or look.
+    `changes` sets another `shape`, `colour`, `pattern` or `part` (the colour of its part). `view` is the seed of
+    another view, None for the same view. Raises InvalidInput for an unknown product or look.
     """
-    known = seen(folder)
-    if product_id not in known:
+    specs = seen(folder)
+    if product_id not in specs:
         raise InvalidInput(f"the sample catalogue has no product {product_id!r}: its ids are in {folder / SEEN}")
-    spec = known[product_id]
+    spec = specs[product_id]
     look = replace(spec.look, **changes)
     _check(look)
     return jpeg(photo(Spec(look, spec.view if view is None else view)))
 
 
 def unseen(folder: Path, kind: str, seed: int) -> Spec:
-    """A photo for a query: a thing of this kind whose look no product of the catalogue has."""
+    """A photo for a query: an object of this kind whose look no product of the catalogue has."""
     if kind not in KINDS:
-        raise InvalidInput(f"there is no kind {kind!r}: the kinds are {', '.join(KINDS)}")
+        raise InvalidInput(f"there is no kind {kind!r}: use one of {', '.join(KINDS)}")
     rng = np.random.default_rng([seed, 23])
     look = some_look(kind, rng, other_than={spec.look for spec in seen(folder).values()})
     return Spec(look, int(rng.integers(VIEWS)))
@@ -123,7 +123,7 @@ def _check(look: Look) -> None:
     fields = (("shape", kind.shapes), ("colour", COLOURS), ("pattern", kind.patterns), ("part", COLOURS))
     for name, allowed in fields:
         if getattr(look, name) not in allowed:
-            raise InvalidInput(f"a {look.kind} has no {name} {getattr(look, name)!r}: there is {', '.join(allowed)}")
+            raise InvalidInput(f"a {look.kind} has no {name} {getattr(look, name)!r}: use one of {', '.join(allowed)}")
 
 
 def _photos(items: Sequence[SampleProduct], folder: Path) -> Iterator[int]:
@@ -154,10 +154,10 @@ def _clear(folder: Path, keep: Container[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / name for name in (STAMP, UNFINISHED, PRODUCTS, SEEN)]
     leftovers = [path for path in folder.iterdir() if any(is_temporary(path, file) for file in files)]
-    strange = set(folder.iterdir()) - {*files, *leftovers, folder / IMAGES}
-    if strange:
+    foreign = set(folder.iterdir()) - {*files, *leftovers, folder / IMAGES}
+    if foreign:
         raise InvalidInput(
-            f"{folder} holds {min(strange).name}, which is no part of a sample catalogue: name an empty folder"
+            f"{folder} has {min(foreign).name}, which is not part of a sample catalogue: name an empty folder"
         )
     for path in (*files, *leftovers):
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The kinds of thing the sample shop sells, and what can vary about each."""
+"""The kinds of products of the sample shop, and the traits that vary in each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from liveshelf.sample.looks import PATTERNS
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a kind is drawn and what can be seen of it; `part` is the word for what has a colour of its own.
+    """How a kind is drawn, and its visible traits. `part` names the part that has its own colour.
 
-    `zoom` and `middle` bring it to the middle of the photo at a good size: some are small in their own coordinates,
-    some lean out to one side.
+    `zoom` and `middle` centre it in the photo at a good size: some drawings are small in their own coordinates, and
+    some are off centre.
     """
 
     draw: Callable[[Canvas], None]

@@ -1,4 +1,4 @@
-"""What a photo can show: the words for it, and the colours behind the words."""
+"""The visible traits of a photo: their words, and the colours of the words."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LIGHT = frozenset({"white", "yellow", "mint", "pink", "beige"})
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is seen of a thing: its kind and shape, its colour and pattern, and the colour of its one odd part."""
+    """The look of an object: kind, shape, colour, pattern, and the colour of its contrasting part."""
 
     kind: str
     shape: str
@@ -45,18 +45,18 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One photo: what it shows, and the seed of everything that differs between two photos of the same thing."""
+    """One photo: its look, and the seed of all differences between two photos of the same object."""
 
     look: Look
     view: int
 
 
 def rgb(name: str) -> Colour:
-    """The colour of a name: float32 of shape (3,), 0..1."""
+    """The colour of a name: float32, shape (3,), 0..1."""
     return np.array([int(_HEX[name][i : i + 2], 16) / 255 for i in (0, 2, 4)], np.float32)
 
 
 def accent(colour: str, choice: float) -> Colour:
-    """What a pattern on this colour is printed in: dark on light and light on dark. `choice` is in 0..1."""
+    """The ink of a pattern on this colour: dark on light, light on dark. `choice` is in 0..1."""
     names = ("navy", "red", "green", "black") if colour in LIGHT else ("white", "white", "yellow", "mint")
     return rgb(names[min(int(choice * len(names)), len(names) - 1)])

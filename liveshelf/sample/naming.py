@@ -1,4 +1,4 @@
-"""What the shop says about a thing: brand, title, material, price. Never what only the photo shows."""
+"""The text of a product: brand, title, material, price. Never a trait that only the photo shows."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ COLLECTIONS = (
     "Folio", "Gable", "Hollow", "Indra", "Jolie", "Kindred", "Lark", "Mistral", "Nomad", "Opal Bay", "Picnic",
     "Riva", "Summit", "Tempo",
 )  # fmt: skip
-DESIGNS_WITH = (0.62, 0.28, 0.10)  # how many designs have one, two, three looks under the same title
+DESIGNS_WITH = (0.62, 0.28, 0.10)  # share of designs with one, two, three looks under the same title
 UNAVAILABLE = 0.05
 CURRENCY = "EUR"
 
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """How a kind is sold: its shelf, its names, what it is made of, what is said of it besides, prices in EUR."""
+    """How a kind is sold: category, nouns, materials, further details, and the price range in EUR."""
 
     category: str
     nouns: tuple[str, ...]
@@ -43,7 +43,7 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """What several looks of one product share."""
+    """The text that several looks of one product share."""
 
     brand: str
     collection: str
@@ -73,10 +73,10 @@ ENDINGS = (0.0, 0.5, 0.9, 0.95, 0.99)
 
 
 def design(kind: str, rng: np.random.Generator) -> Design:
-    """A product line of this kind, made up."""
+    """A random product line of this kind."""
     trade = TRADES[kind]
-    brand, collection = _one(BRANDS, rng), _one(COLLECTIONS, rng)
-    noun, material, detail = _one(trade.nouns, rng), _one(trade.materials, rng), _one(trade.details, rng)
+    brand, collection = _choice(BRANDS, rng), _choice(COLLECTIONS, rng)
+    noun, material, detail = _choice(trade.nouns, rng), _choice(trade.materials, rng), _choice(trade.details, rng)
     forms = (
         f"{brand} {collection} {material} {noun}, {detail}",
         f"{brand} {collection} {noun}, {material}",
@@ -85,10 +85,10 @@ def design(kind: str, rng: np.random.Generator) -> Design:
         f"{noun.capitalize()} {collection}, {material}, {detail} - {brand}",
     )
     low, high = trade.prices
-    # Most things cost little and a few cost much, as on any shelf.
-    whole = np.floor(low + (high - low) * float(rng.beta(1.6, 3.0)))
-    return Design(brand, collection, material, _one(forms, rng), float(round(whole + _one(ENDINGS, rng), 2)))
+    # Most products are cheap and a few are expensive.
+    euros = np.floor(low + (high - low) * float(rng.beta(1.6, 3.0)))
+    return Design(brand, collection, material, _choice(forms, rng), float(round(euros + _choice(ENDINGS, rng), 2)))
 
 
-def _one(choices: tuple[T, ...], rng: np.random.Generator) -> T:
+def _choice(choices: tuple[T, ...], rng: np.random.Generator) -> T:
     return choices[int(rng.integers(len(choices)))]

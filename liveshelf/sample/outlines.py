@@ -1,4 +1,4 @@
-"""Outlines of things as points: arrays of shape (n, 2), x to the right, y down, about -0.9..0.9."""
+"""Outlines of objects as points: arrays of shape (n, 2), x to the right, y down, about -0.9..0.9."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def mirrored(half: Sequence[Point], *, smooth: bool = False) -> Outline:
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, steps: int = 64) -> Outline:
-    turn = np.linspace(0.0, 2 * np.pi, steps, endpoint=False)
-    return np.column_stack([x + rx * np.cos(turn), y + ry * np.sin(turn)])
+    angle = np.linspace(0.0, 2 * np.pi, steps, endpoint=False)
+    return np.column_stack([x + rx * np.cos(angle), y + ry * np.sin(angle)])
 
 
 def rounded(x0: float, y0: float, x1: float, y1: float, radius: float) -> Outline:
@@ -39,14 +39,14 @@ def rounded(x0: float, y0: float, x1: float, y1: float, radius: float) -> Outlin
     r = min(radius, (x1 - x0) / 2, (y1 - y0) / 2)
     corners = []
     for i, (x, y) in enumerate(((x1 - r, y1 - r), (x0 + r, y1 - r), (x0 + r, y0 + r), (x1 - r, y0 + r))):
-        turn = np.linspace(i * np.pi / 2, (i + 1) * np.pi / 2, 9)
-        corners.append(np.column_stack([x + r * np.cos(turn), y + r * np.sin(turn)]))
+        angle = np.linspace(i * np.pi / 2, (i + 1) * np.pi / 2, 9)
+        corners.append(np.column_stack([x + r * np.cos(angle), y + r * np.sin(angle)]))
     return np.vstack(corners)
 
 
 def polygon(sides: int, radius: float) -> Outline:
-    turn = (np.arange(sides) + 0.5) * 2 * np.pi / sides
-    return np.column_stack([radius * np.cos(turn), radius * np.sin(turn)])
+    angle = (np.arange(sides) + 0.5) * 2 * np.pi / sides
+    return np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
 
 
 def moved(outline: Outline, x: float = 0.0, y: float = 0.0, scale: float = 1.0) -> Outline:

@@ -1,4 +1,4 @@
-"""Prints, as functions of where on the surface one looks."""
+"""Printed patterns, as functions of surface coordinates."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ STAR_INNER = 0.45
 
 
 def printed(name: str, s: Field, t: Field, *, scale: float, soft: float) -> tuple[Field, Field]:
-    """How much ink is where: the print, and its second ink (the hearts of flowers), both 0..1.
+    """The amount of ink at each point: the print, and its second ink (the centres of flowers), both 0..1.
 
-    `s` and `t` are surface coordinates across and down, `scale` the size of the motif (1 is usual), `soft` the width
-    of a pixel in the same units, over which edges are smoothed.
+    `s` and `t` are surface coordinates across and down. `scale` is the size of the motif (default 1). `soft` is the
+    width of a pixel in the same units, over which edges are smoothed.
     """
     period = PERIOD * scale
     ink, second = _PRINTS[name](s / period, t / period, soft / period)
@@ -26,13 +26,13 @@ def printed(name: str, s: Field, t: Field, *, scale: float, soft: float) -> tupl
 
 
 def _edge(distance: Field, soft: float) -> Field:
-    """1 where distance is negative, 0 where it is positive, smooth over a pixel."""
+    """1 if distance is negative, 0 if it is positive, smooth over a pixel."""
     ink: Field = np.clip(0.5 - distance / max(soft, 1e-4), 0.0, 1.0)
     return ink
 
 
 def _cells(s: Field, t: Field) -> tuple[Field, Field]:
-    """Coordinates in -0.5..0.5 within cells that are shifted by half in every other row."""
+    """Coordinates in -0.5..0.5 within cells; every other row is shifted by half a cell."""
     row = np.floor(t)
     shifted = s + 0.5 * (row % 2)
     return (shifted - np.floor(shifted) - 0.5).astype(np.float32), (t - row - 0.5).astype(np.float32)
@@ -78,8 +78,8 @@ def _floral(s: Field, t: Field, soft: float) -> tuple[Field, Field]:
 def _stars(s: Field, t: Field, soft: float) -> tuple[Field, Field]:
     a, b = _cells(s * 0.82, t * 0.82)
     fifth = 2 * np.pi / 5
-    turn = np.arctan2(a, -b) % fifth
-    phi = np.minimum(turn, fifth - turn)
+    angle = np.arctan2(a, -b) % fifth
+    phi = np.minimum(angle, fifth - angle)
     rise = STAR_INNER * np.sin(fifth / 2)
     outline = rise / (np.cos(phi) * rise - np.sin(phi) * (STAR_INNER * np.cos(fifth / 2) - 1.0))
     return _edge((np.hypot(a, b) - 0.4 * outline).astype(np.float32), soft), _none(s)

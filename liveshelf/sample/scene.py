@@ -1,4 +1,4 @@
-"""A photo of one thing: background, shadow, the thing."""
+"""A photo of one object: background, shadow, object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WALLS = ("e9e6e1", "e4e7ea", "efe6dc", "e2e8e2", "ece3e6", "dfe4ec", "f0ece4", "
 
 
 def photo(spec: Spec, size: int = SIZE) -> Image.Image:
-    """The photo a spec describes: RGB, `size` pixels a side, the same for the same spec and size."""
+    """The photo of a spec: RGB, `size` pixels a side, deterministic."""
     rng = np.random.default_rng([spec.view, 17])
     kind = KINDS[spec.look.kind]
     lean = 0.045 if kind.stands else 0.14
@@ -24,7 +24,7 @@ def photo(spec: Spec, size: int = SIZE) -> Image.Image:
     mirror = bool(rng.random() < 0.3) and kind.mirrors
     aside, down = (0.5 * zoom * float(v) for v in kind.middle)
     pose = Pose(
-        turn=float(rng.uniform(-lean, lean)),
+        rotation=float(rng.uniform(-lean, lean)),
         zoom=zoom,
         x=float(rng.uniform(-0.03, 0.03)) - (-aside if mirror else aside),
         y=float(rng.uniform(-0.02, 0.03)) - down,
@@ -42,7 +42,7 @@ def photo(spec: Spec, size: int = SIZE) -> Image.Image:
 
 
 def _ground(size: int, rng: np.random.Generator, *, stands: bool) -> Picture:
-    """A wall and the table before it, or one sheet of paper for what lies flat."""
+    """The background: a wall and a table, or a sheet of paper for objects that lie flat."""
     code = WALLS[int(rng.integers(len(WALLS)))]
     wall = np.array([int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)], np.float32)
     at = (np.arange(size, dtype=np.float32) + 0.5) / size
@@ -58,32 +58,34 @@ def _ground(size: int, rng: np.random.Generator, *, stands: bool) -> Picture:
 
 
 def _shadow(canvas: Canvas, *, stands: bool) -> Field:
-    """How much light the thing takes from what is behind and below it, 0..1."""
+    """The object's shadow on the background, 0..1."""
     covered = np.zeros((canvas.size, canvas.size), np.float32)
     for layer in canvas.layers:
         if layer.solid:
             part = covered[layer.box]
             np.maximum(part, layer.mask, out=part)
-    whole = Image.fromarray((covered * 255).astype(np.uint8))
+    silhouette = Image.fromarray((covered * 255).astype(np.uint8))
     size = canvas.size
     if not stands:
-        near = _blurred(_shifted(whole, 0.012, 0.016), 0.012 * size)
-        far = _blurred(_shifted(whole, 0.035, 0.05), 0.04 * size)
+        near = _blurred(_shifted(silhouette, 0.012, 0.016), 0.012 * size)
+        far = _blurred(_shifted(silhouette, 0.035, 0.05), 0.04 * size)
         return 0.22 * near + 0.26 * far
     rows = np.nonzero(covered.max(axis=1) > 0.5)[0]
     bottom = float(rows[-1]) if len(rows) else size * 0.9
-    cast = whole.transform(whole.size, Image.Transform.AFFINE, _lying(bottom - 0.035 * size), Image.Resampling.BILINEAR)
+    cast = silhouette.transform(
+        silhouette.size, Image.Transform.AFFINE, _lying(bottom - 0.035 * size), Image.Resampling.BILINEAR
+    )
     feet = covered.copy()
     feet[: int(bottom - 0.09 * size)] = 0.0
     under = Image.fromarray((feet * 255).astype(np.uint8))
     contact = _blurred(_shifted(under, 0.006, 0.02), 0.022 * size)
-    around = _blurred(_shifted(whole, 0.03, 0.02), 0.06 * size)
-    taken: Field = np.clip(0.30 * _blurred(cast, 0.025 * size) + 0.42 * contact + 0.10 * around, 0.0, 0.8)
-    return taken
+    around = _blurred(_shifted(silhouette, 0.03, 0.02), 0.06 * size)
+    darkness: Field = np.clip(0.30 * _blurred(cast, 0.025 * size) + 0.42 * contact + 0.10 * around, 0.0, 0.8)
+    return darkness
 
 
 def _lying(hinge: float, *, squash: float = 0.24, slant: float = 1.5) -> tuple[float, ...]:
-    """Output to input coordinates of a silhouette that lies down to the right, hinged at the row where it stands."""
+    """Output to input coordinates of a silhouette that lies to the right, hinged at its bottom row."""
     return (1.0, slant, -slant * hinge, 0.0, 1.0 / squash, hinge - hinge / squash)
 
 

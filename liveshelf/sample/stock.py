@@ -1,4 +1,4 @@
-"""Which products the sample shop has: decided from a seed, before anything is drawn."""
+"""The products of the sample shop, chosen from a seed before drawing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VIEWS = 2**31
 
 @dataclass(frozen=True, slots=True)
 class SampleProduct:
-    """One product: what the shop says of it, and what its photo shows."""
+    """One product: its text, and the look of its photo."""
 
     id: str
     design: Design
@@ -45,7 +45,7 @@ class SampleProduct:
 
     @property
     def seen(self) -> dict[str, object]:
-        """What only the photo says."""
+        """The traits that only the photo shows."""
         look = self.spec.look
         return {
             "id": self.id,
@@ -60,7 +60,7 @@ class SampleProduct:
 
 
 def stock(count: int, seed: int) -> list[SampleProduct]:
-    """`count` products, as many of each kind, no two that look the same; the kinds take turns."""
+    """`count` products with distinct looks, cycling through the kinds."""
     rng = np.random.default_rng(seed)
     taken: set[Look] = set()
     lines = {kind: _products(kind, rng, taken) for kind in KINDS}
@@ -73,14 +73,14 @@ def stock(count: int, seed: int) -> list[SampleProduct]:
 
 
 def some_look(kind: str, rng: np.random.Generator, *, other_than: Collection[Look] = ()) -> Look:
-    """A look of this kind that is none of `other_than`."""
-    what = KINDS[kind]
+    """A random look of this kind that is not in `other_than`."""
+    traits = KINDS[kind]
     while True:
         plain = rng.random() < PLAIN_SHARE
-        pattern = "plain" if plain else what.patterns[1 + int(rng.integers(len(what.patterns) - 1))]
+        pattern = "plain" if plain else traits.patterns[1 + int(rng.integers(len(traits.patterns) - 1))]
         main = COLOURS[int(rng.integers(len(COLOURS)))]
         rest = [colour for colour in COLOURS if colour != main]
-        shape = what.shapes[int(rng.integers(len(what.shapes)))]
+        shape = traits.shapes[int(rng.integers(len(traits.shapes)))]
         look = Look(kind, shape, main, pattern, rest[int(rng.integers(len(rest)))])
         if look not in other_than:
             return look

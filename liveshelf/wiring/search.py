@@ -1,4 +1,4 @@
-"""The search service, of all its parts."""
+"""Builds and runs the search service: encoder, index readers, image sources and routes."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ from search import (
 )
 
 MOST_TEXTS = 1_000_000
-STRANGE = frozenset({"http", "https", "data"})
-HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
+PUBLIC_SCHEMES = frozenset({"http", "https", "data"})
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 async def run_search(settings: Settings, *, insecure: bool = False) -> None:
-    """The search service, until SIGTERM."""
+    """Runs the search service until SIGTERM."""
     keys = None if settings.api_keys_file is None else KeyFile(settings.api_keys_file)
     guarded = insecure or keys is not None
     check_address(settings.search_host, settings.search_port, insecure=guarded)
     async with AsyncExitStack() as stack:
         sharing = settings.model_copy(update={"encoder_threads": query_threads_of(settings)})
         encoder = await stack.enter_async_context(encoder_of(sharing, forwards=1))
-        images = await stack.enter_async_context(ImageFetcher(public_image_policy_of(settings)))
-        photos = await stack.enter_async_context(ImageFetcher(image_policy_of(settings)))
-        pictures = QueryImages(asked=images, ours=photos)
+        query_images = await stack.enter_async_context(ImageFetcher(public_image_policy_of(settings)))
+        catalogue_images = await stack.enter_async_context(ImageFetcher(image_policy_of(settings)))
+        images = QueryImages(public=query_images, catalogue=catalogue_images)
         dependencies, live = await stack.enter_async_context(
-            dependencies_of(settings, cached_query_encoder(encoder, settings), pictures)
+            dependencies_of(settings, cached_query_encoder(encoder, settings), images)
         )
         app = create_app(
             dependencies, routers=[product_stream_routes(live)], policy=search_policy_of(settings), keys=keys
         )
-        # Modules, model and routes stay: the collector would hold all queries for 0.1 s whenever it looks through them.
+        # Modules, model and routes live as long as the process. Unfrozen, each full collection would scan them: 0.1 s.
         gc.collect()
         gc.freeze()
         await serve(
@@ -70,9 +70,9 @@ async def run_search(settings: Settings, *, insecure: bool = False) -> None:
 async def dependencies_of(
     settings: Settings, encoder: QueryEncoder, images: ImageSource
 ) -> AsyncIterator[tuple[Dependencies, ProductStream]]:
-    """What the service is made of, on the collection of the encoder's space, which exists when this has entered.
+    """Yields the service's dependencies, on the collection of the encoder's space. The collection exists on entry.
 
-    Raises Unavailable where the index does not answer, and Hopeless where the collection is of another kind.
+    Raises Unavailable if the index does not answer, and FatalError if the collection has another vector space.
     """
     timeout, space, graph = settings.qdrant_timeout_seconds, encoder.space, graph_policy_of(settings)
     client = connect(settings.qdrant_url, api_key=secret(settings.qdrant_api_key), timeout_s=timeout)
@@ -102,43 +102,43 @@ async def dependencies_of(
 
 
 class QueryImages:
-    """ImageSource that keeps the shop's own folders and buckets apart from what the web, or a query, may name."""
+    """An ImageSource that sends http, https and data URLs to `public`, and every other URL to `catalogue`."""
 
-    def __init__(self, *, asked: ImageSource, ours: ImageSource) -> None:
-        self._asked = asked
-        self._ours = ours
+    def __init__(self, *, public: ImageSource, catalogue: ImageSource) -> None:
+        self._public = public
+        self._catalogue = catalogue
 
     async def fetch(self, url: str) -> bytes:
-        source = self._asked if urlsplit(url).scheme.lower() in STRANGE else self._ours
+        source = self._public if urlsplit(url).scheme.lower() in PUBLIC_SCHEMES else self._catalogue
         return await source.fetch(url)
 
 
 def cached_query_encoder(encoder: EncoderService, settings: Settings) -> QueryEncoder:
-    """The encoder of queries, with a memory of texts where the settings have room for one."""
+    """The query encoder, with a cache of query vectors unless `query_cache_mb` is 0."""
     if not settings.query_cache_mb:
         return encoder
-    room = QueryCachePolicy(entries=MOST_TEXTS, max_bytes=settings.query_cache_mb * 1_000_000)
-    return QueryVectorCache(encoder, policy=room, uncased=encoder.uncased)
+    cache_policy = QueryCachePolicy(entries=MOST_TEXTS, max_bytes=settings.query_cache_mb * 1_000_000)
+    return QueryVectorCache(encoder, policy=cache_policy, uncased=encoder.uncased)
 
 
 def search_policy_of(settings: Settings) -> SearchPolicy:
-    most = settings.max_requests_in_flight
+    max_in_flight = settings.max_requests_in_flight
     return SearchPolicy(
         tenant=settings.default_tenant,
-        max_in_flight=most,
-        max_waiting=2 * most,
+        max_in_flight=max_in_flight,
+        max_waiting=2 * max_in_flight,
         hosts=hosts_of(settings),
         origins=frozenset(settings.cors_origins),
     )
 
 
 def hosts_of(settings: Settings) -> frozenset[str]:
-    """The host names that are answered to, none for any.
+    """The accepted values of the Host header; an empty set accepts any.
 
-    On the loopback only this machine's own: a page elsewhere can have its name resolve to 127.0.0.1, and would be let
-    in by the browser as if it were ours.
+    On the loopback interface the service accepts only this machine's names. A foreign page's name can resolve to
+    127.0.0.1 (DNS rebinding), and the browser would then treat the service as that page's own origin.
     """
-    named = {name.lower() for name in settings.allowed_hosts}
-    if named or settings.search_host in {*HERE, "::1"} or settings.search_host.startswith("127."):
-        named |= HERE | {settings.search_host.lower()}
-    return frozenset(named)
+    hosts = {name.lower() for name in settings.allowed_hosts}
+    if hosts or settings.search_host in {*LOOPBACK_HOSTS, "::1"} or settings.search_host.startswith("127."):
+        hosts |= LOOPBACK_HOSTS | {settings.search_host.lower()}
+    return frozenset(hosts)

@@ -1,4 +1,4 @@
-"""A real Chromium for the page, and a service to open it on."""
+"""Fixtures: a real Chromium, and a service that serves the page."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from tests.integration.shop import wait_for
 
 BROWSER = "LIVESHELF_TEST_BROWSER"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_MS = 30_000  # for machines that do much else
+PATIENCE_MS = 30_000  # for machines under other load
 HELP = f"install chromium (or let `python -m playwright install chromium` fetch one), or set {BROWSER} to its path"
 
 
 def missing(why: str) -> None:
-    """No browser: skipped where none is promised, failed where one is."""
+    """No browser: fails the test if LIVESHELF_TEST_BROWSER is set, else skips it."""
     if os.environ.get(BROWSER):
         pytest.fail(f"{BROWSER} is set, and {why}")
     pytest.skip(f"{why}: {HELP}")
 
 
 def executable(own: str) -> str:
-    """The path of a browser; `own` is where playwright keeps what it fetches."""
+    """The path of a browser; `own` is the path of playwright's own browser."""
     given = os.environ.get(BROWSER)
     if given and not Path(given).exists():
-        pytest.fail(f"{BROWSER} is {given}, which is not there")
-    found = given or next(filter(None, map(shutil.which, NAMES)), None) or (own if Path(own).exists() else None)
-    if not found:
-        missing("there is no browser")
-    return str(found)
+        pytest.fail(f"{BROWSER} is {given}, which does not exist")
+    path = given or next(filter(None, map(shutil.which, NAMES)), None) or (own if Path(own).exists() else None)
+    if not path:
+        missing("no browser is installed")
+    return str(path)
 
 
-# For this package alone: while it runs, its thread has a running loop, and no asynchronous test could start another.
+# Package scope: its thread has a running event loop, so no asynchronous test could start another one.
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
     try:
@@ -58,26 +58,26 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def page(chromium: Any) -> Iterator[Any]:
-    """A page in a context of its own. An error of its script, or of its policy, fails the test."""
+    """A page in its own browser context. An error of its script or its content security policy fails the test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce", locale="en-GB")
     context.set_default_timeout(PATIENCE_MS)
-    opened = context.new_page()
-    wrong: list[str] = []
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("console", lambda said: wrong.append(said.text) if _is_wrong(said) else None)
-    yield opened
+    browser_page = context.new_page()
+    errors: list[str] = []
+    browser_page.on("pageerror", lambda error: errors.append(str(error)))
+    browser_page.on("console", lambda message: errors.append(message.text) if _is_error(message) else None)
+    yield browser_page
     context.close()
-    assert not wrong
+    assert not errors
 
 
-def _is_wrong(said: Any) -> bool:
-    # That a request was refused the browser always says; what the page makes of it is what is tested.
-    return said.type == "error" and not said.text.startswith("Failed to load resource")
+def _is_error(message: Any) -> bool:
+    # The browser always reports a failed request; the tests check the page's reaction to it.
+    return message.type == "error" and not message.text.startswith("Failed to load resource")
 
 
 @contextmanager
 def served(app: ASGIApp) -> Iterator[str]:
-    """The address of the app, served in a thread."""
+    """Serves the app in a thread. Yields its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
         thread = threading.Thread(target=server.run, args=([listener],))
@@ -93,7 +93,7 @@ def served(app: ASGIApp) -> Iterator[str]:
 
 @pytest.fixture
 def opened(page: Any) -> Iterator[Callable[[ASGIApp], Any]]:
-    """Opens the page of an app."""
+    """A function that opens the page of an app."""
     with ExitStack() as stack:
 
         def open_page(app: ASGIApp) -> Any:
@@ -101,4 +101,4 @@ def opened(page: Any) -> Iterator[Callable[[ASGIApp], Any]]:
             return page
 
         yield open_page
-        page.goto("about:blank")  # it listens, and a server that stops waits for those who do
+        page.goto("about:blank")  # closes the event stream, which the server's shutdown would wait for

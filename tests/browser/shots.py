@@ -1,4 +1,4 @@
-"""The pictures of the page in the README, taken of a running demo: python -m tests.browser.shots http://127.0.0.1:PORT/"""
+"""Screenshots for the README, taken from a running demo: python -m tests.browser.shots http://127.0.0.1:PORT/"""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SETTLED = """() => document.querySelector(".state.ok") && !document.querySelecto
 
 
 def search(page: Any) -> None:
-    """Words, and what they find."""
+    """A text query and its hits."""
     page.locator("#text").fill("striped mug")
     page.wait_for_selector("#left .card")
 
 
 def mix(page: Any) -> None:
-    """Words and a product that counts against, searched in two ways."""
+    """A text query with a negative product, compared side by side."""
     search(page)
     page.locator("#left .card").nth(1).hover()
     page.locator("#left .card").nth(1).locator(".mix").last.click()

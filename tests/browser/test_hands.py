@@ -1,4 +1,4 @@
-"""The page without a mouse, by ear, on a small screen, by day and by night."""
+"""The page by keyboard, with a screen reader, on small screens, in light and dark colours."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def test_everything_can_be_done_with_the_keyboard(opened: Open) -> None:
     keys.type("mug")
     keys.press("Enter")
     expect(page.locator("#left .card")).to_have_count(4)
-    found = titles(page)
+    hit_titles = titles(page)
     keys.press("ArrowDown")
-    assert focused(page) == found[0]
+    assert focused(page) == hit_titles[0]
     keys.press("ArrowRight")
-    assert focused(page) == found[1]
+    assert focused(page) == hit_titles[1]
     keys.press("End")
-    assert focused(page) == found[3]
+    assert focused(page) == hit_titles[3]
     keys.press("Home")
     keys.press("Enter")
-    dialog = page.get_by_role("dialog", name=found[0])
+    dialog = page.get_by_role("dialog", name=hit_titles[0])
     expect(dialog).to_be_visible()
     keys.press("Escape")
     expect(dialog).to_be_hidden()
-    assert focused(page) == found[0]
+    assert focused(page) == hit_titles[0]
     keys.press("Escape")
     assert focused(page) == "text"
     keys.press("Shift+Tab")
@@ -47,7 +47,7 @@ def test_everything_can_be_done_with_the_keyboard(opened: Open) -> None:
     assert page.locator("#text").input_value() == "mug"
 
 
-def test_the_tab_key_goes_through_the_page_in_its_order(opened: Open) -> None:
+def test_the_tab_key_follows_the_order_of_the_page(opened: Open) -> None:
     page = opened(stocked().app())
     page.locator("#text").fill("mug")
     expect(page.locator("#left .card")).to_have_count(4)
@@ -63,7 +63,7 @@ def test_the_tab_key_goes_through_the_page_in_its_order(opened: Open) -> None:
     first = titles(page)[0]
     places = [order.index(stop) for stop in ("text", "choose", "pause", "follow", first)]
     assert places == sorted(places)
-    # One card is a stop, the others are reached with the arrows.
+    # One card is a tab stop; the arrow keys reach the others.
     assert len({*order} & set(titles(page)[1:])) <= len(page.locator("#feed .card.held").all())
     page.evaluate("document.querySelector('.skip').focus()")
     page.keyboard.press("Tab")
@@ -71,7 +71,7 @@ def test_the_tab_key_goes_through_the_page_in_its_order(opened: Open) -> None:
     assert focused(page) == "results"
 
 
-def test_a_screen_reader_hears_where_it_is_and_what_was_found(opened: Open) -> None:
+def test_a_screen_reader_gets_landmarks_and_results(opened: Open) -> None:
     page = opened(stocked().app())
     page.locator("#text").fill("brass lamp")
     expect(page.locator("#left .card")).to_have_count(4)
@@ -105,7 +105,7 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_told_from_its_ground_by_day_and_by_night(opened: Open, page: Any, scheme: str) -> None:
+def test_text_has_enough_contrast_in_light_and_dark(opened: Open, page: Any, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
     opened(stocked().app())
     grounds = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -114,7 +114,7 @@ def test_text_can_be_told_from_its_ground_by_day_and_by_night(opened: Open, page
 
 
 @pytest.mark.parametrize("width", [320, 375, 768, 1280])
-def test_it_fits_whatever_the_screen(opened: Open, page: Any, width: int) -> None:
+def test_it_fits_every_screen_width(opened: Open, page: Any, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     opened(stocked().app())
     page.locator("#text").fill("mug")

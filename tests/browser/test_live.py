@@ -1,4 +1,4 @@
-"""The whole of it in a browser: an event goes into Kafka, and the page shows it."""
+"""End to end in a browser: an event goes into Kafka, and the page shows it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ PROMISED_MS = 2000
 
 
 @contextmanager
-def searched(shop: Shop) -> Iterator[str]:
-    """The address of a `liveshelf serve` process on the shelf, with a worker beside it."""
+def search_service(shop: Shop) -> Iterator[str]:
+    """Starts a worker and a `liveshelf serve` process. Yields the service's address."""
     ready = shop.folder / "serve.ready"
     settings = shop.settings.model_copy(update={"ready_file": ready, "search_port": 0})
     with (shop.folder / "serve.log").open("wb") as log:
@@ -55,17 +55,17 @@ def put(folder: Path, colour: str, version: int, price: float) -> dict[str, Any]
     return {**event, "attributes": {"brand": "Arbour", "category": "vases"}}
 
 
-def test_an_event_shows_within_two_seconds_on_the_strip_and_in_what_was_found(page: Any, shop: Shop) -> None:
-    with searched(shop) as address:
+def test_an_event_shows_within_two_seconds_on_the_strip_and_in_the_results(page: Any, shop: Shop) -> None:
+    with search_service(shop) as address:
         page.goto(address)
         expect(page.get_by_role("heading", name="The shelf is empty")).to_be_visible()
         shop.wait_until_applied(shop.publish([put(shop.folder, "white", 1, 10.0)]))  # the first batch is slower
         expect(page.locator("#feed .title")).to_have_text("white vase")
 
         shop.publish([put(shop.folder, "red", 1, 12.0)])
-        came = page.locator("#feed .card", has_text="red vase")
-        expect(came).to_be_visible(timeout=PROMISED_MS)
-        expect(came.locator(".photo.there")).to_have_count(1)
+        new_card = page.locator("#feed .card", has_text="red vase")
+        expect(new_card).to_be_visible(timeout=PROMISED_MS)
+        expect(new_card.locator(".photo.there")).to_have_count(1)
 
         page.locator("#text").fill("red vase")
         card = page.locator("#left .card").first

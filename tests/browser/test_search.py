@@ -1,4 +1,4 @@
-"""Searching on the page: words, photos, filters, and what happens when it does not go well."""
+"""Searches on the page: words, photos, filters, and failures."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_words_are_searched_as_they_are_typed(opened: Open) -> None:
     expect(page.locator("#found")).to_be_hidden()
 
 
-def test_an_answer_that_comes_late_is_dropped(opened: Open) -> None:
+def test_a_late_response_is_dropped(opened: Open) -> None:
     shop = stocked()
     page = opened(shop.app())
     shop.encoder.delay = 1.0
@@ -97,7 +97,7 @@ def test_a_photo_is_dropped_pasted_or_chosen(opened: Open, how: str) -> None:
     wait_for(lambda: shop.encoder.calls[-1] == ("mug", None), PATIENCE_MS / 1000)
 
 
-def test_filters_narrow_what_is_found_and_are_taken_away_again(opened: Open) -> None:
+def test_filters_narrow_the_results_and_can_be_removed(opened: Open) -> None:
     shop = stocked()
     page = opened(shop.app())
     page.locator("#text").fill("mug")
@@ -116,7 +116,7 @@ def test_filters_narrow_what_is_found_and_are_taken_away_again(opened: Open) -> 
     expect(page.locator("#active")).to_be_hidden()
 
 
-def test_the_values_that_products_have_are_counted_and_several_can_be_chosen(opened: Open) -> None:
+def test_facet_values_are_counted_and_several_can_be_chosen(opened: Open) -> None:
     shop = stocked()
     page = opened(shop.app())
     page.locator("#text").fill("mug")
@@ -135,7 +135,7 @@ def test_the_values_that_products_have_are_counted_and_several_can_be_chosen(ope
     expect(brand.get_by_role("checkbox", checked=True)).to_have_count(0)
 
 
-def test_like_this_finds_others_like_a_product(opened: Open) -> None:
+def test_like_this_finds_similar_products(opened: Open) -> None:
     shop = stocked()
     page = opened(shop.app())
     page.locator("#text").fill("blue mug")
@@ -152,7 +152,7 @@ def test_like_this_finds_others_like_a_product(opened: Open) -> None:
     expect(page.locator("#found")).to_be_hidden()
 
 
-def test_a_mix_has_weights_and_negative_ones(opened: Open) -> None:
+def test_a_mix_has_positive_and_negative_weights(opened: Open) -> None:
     shop = stocked()
     page = opened(shop.app())
     page.locator("#text").fill("mug")
@@ -168,12 +168,12 @@ def test_a_mix_has_weights_and_negative_ones(opened: Open) -> None:
     slider = page.get_by_role("slider", name="How much sea green mug counts")
     slider.press("Home")
     expect(page.locator("#parts output").last).to_have_text("−1.0")
-    wanted = bag("lamp") + bag("mug") - bag("sea green mug")
-    wanted = wanted / np.linalg.norm(wanted)
-    wait_for(lambda: np.allclose(shop.shelf.queries[-1].vector, wanted, atol=1e-5), PATIENCE_MS / 1000)
+    expected = bag("lamp") + bag("mug") - bag("sea green mug")
+    expected = expected / np.linalg.norm(expected)
+    wait_for(lambda: np.allclose(shop.shelf.queries[-1].vector, expected, atol=1e-5), PATIENCE_MS / 1000)
 
 
-def test_two_ways_to_search_stand_side_by_side(opened: Open) -> None:
+def test_two_searches_are_shown_side_by_side(opened: Open) -> None:
     page = opened(stocked().app())
     page.locator("#text").fill("brass lamp")
     expect(page.locator("#left .card")).to_have_count(4)
@@ -190,7 +190,7 @@ def test_two_ways_to_search_stand_side_by_side(opened: Open) -> None:
     expect(page.locator("#left .rank").first).to_be_hidden()
 
 
-def test_an_empty_shelf_says_what_to_do_and_fills_by_itself(opened: Open) -> None:
+def test_an_empty_index_shows_advice_and_fills_by_itself(opened: Open) -> None:
     shop = Shop()
     page = opened(shop.app())
     expect(page.get_by_role("heading", name="The shelf is empty")).to_be_visible()
@@ -203,7 +203,7 @@ def test_an_empty_shelf_says_what_to_do_and_fills_by_itself(opened: Open) -> Non
     expect(page.locator("#state")).to_have_text("1 product")
 
 
-def test_a_service_that_fails_says_so_and_comes_back_by_itself(opened: Open) -> None:
+def test_a_failed_service_is_shown_and_recovers_by_itself(opened: Open) -> None:
     shop = stocked()
     page = opened(shop.app())
     shop.shelf.failure = Unavailable("the index does not answer: is one running?")
@@ -216,7 +216,7 @@ def test_a_service_that_fails_says_so_and_comes_back_by_itself(opened: Open) -> 
     expect(alert).to_be_hidden()
 
 
-def test_what_the_service_refuses_is_a_sentence_beside_the_search(opened: Open) -> None:
+def test_a_refused_query_shows_the_service_s_sentence(opened: Open) -> None:
     page = opened(stocked().app())
     page.locator("#file").set_input_files({"name": "x.png", "mimeType": "image/png", "buffer": b"no image at all"})
     expect(page.get_by_role("alert")).to_contain_text("These bytes are not an image that can be decoded.")
@@ -226,7 +226,7 @@ def test_what_the_service_refuses_is_a_sentence_beside_the_search(opened: Open) 
     expect(page.locator("#left .card")).to_have_count(4)
 
 
-def test_a_slow_answer_is_waited_for_in_sight_and_can_be_called_off(opened: Open) -> None:
+def test_a_slow_response_shows_progress_and_can_be_cancelled(opened: Open) -> None:
     shop = stocked()
     shop.policy = SearchPolicy(answer_timeout_s=30)
     shop.encoder.delay = 20
@@ -243,7 +243,7 @@ def test_a_slow_answer_is_waited_for_in_sight_and_can_be_called_off(opened: Open
     expect(page.locator("#left .card")).to_have_count(4)
 
 
-def test_what_changes_on_the_shelf_changes_on_its_card(opened: Open) -> None:
+def test_a_changed_product_changes_its_card(opened: Open) -> None:
     shop = stocked()
     page = opened(shop.app())
     page.locator("#text").fill("sea green mug")
@@ -255,7 +255,7 @@ def test_what_changes_on_the_shelf_changes_on_its_card(opened: Open) -> None:
     assert len(shop.encoder.calls) == 1
 
 
-def test_a_key_is_asked_for_where_one_is_needed(opened: Open, tmp_path: Path) -> None:
+def test_a_key_is_requested_if_the_service_needs_one(opened: Open, tmp_path: Path) -> None:
     key = grant(tmp_path / "keys.json")
     shop = stocked()
     shop.keys = KeyFile(tmp_path / "keys.json")
@@ -269,12 +269,12 @@ def test_a_key_is_asked_for_where_one_is_needed(opened: Open, tmp_path: Path) ->
     expect(dialog).to_be_visible()
     dialog.get_by_label("API key").fill("wrong")
     dialog.get_by_role("button", name="Use this key").click()
-    again = page.get_by_role("dialog", name="That key does not open this shelf")
-    again.get_by_label("API key").fill(key)
-    again.get_by_label("API key").press("Enter")
+    second_dialog = page.get_by_role("dialog", name="That key does not open this shelf")
+    second_dialog.get_by_label("API key").fill(key)
+    second_dialog.get_by_label("API key").press("Enter")
     expect(page.locator("#left .card")).to_have_count(4)
     expect(page.locator("#feed .card")).to_have_count(4)
-    # A photo of the service's own comes with the key as well.
+    # The page sends the key for the service's own photos too.
     lamp = page.locator("#left .card", has_text="brass lamp")
     expect(lamp.locator(".photo.there")).to_have_count(1)
     assert page.evaluate("sessionStorage.length") == 1

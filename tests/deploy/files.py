@@ -1,4 +1,4 @@
-"""The deployment's files, read as what they are."""
+"""Readers of the deployment's files."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
 
 
 def compose() -> dict[str, Any]:
-    """docker-compose.yml with its anchors merged and its variables at their defaults."""
-    text = VARIABLE.sub(lambda found: found.group(2), COMPOSE.read_text("utf-8"))
+    """docker-compose.yml with merged anchors and default values of its variables."""
+    text = VARIABLE.sub(lambda match: match.group(2), COMPOSE.read_text("utf-8"))
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
 
 
 def service(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = compose()["services"][name]
-    return found
+    definition: dict[str, Any] = compose()["services"][name]
+    return definition
 
 
 def project() -> dict[str, Any]:
@@ -34,7 +34,7 @@ def project() -> dict[str, Any]:
 
 
 def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile's instructions with their arguments, continued lines joined and comments left out."""
+    """The Dockerfile's instructions and arguments, with continued lines joined and without comments."""
     lines = [line for line in DOCKERFILE.read_text("utf-8").splitlines() if not line.lstrip().startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ")
     parts = (line.strip().partition(" ") for line in joined.splitlines() if line.strip())
@@ -42,6 +42,6 @@ def instructions() -> list[tuple[str, str]]:
 
 
 def image_environment() -> dict[str, str]:
-    """What the Dockerfile's ENV instructions set."""
+    """The variables of the Dockerfile's ENV instructions."""
     pairs = [pair for name, rest in instructions() if name == "ENV" for pair in shlex.split(rest)]
     return dict(pair.split("=", 1) for pair in pairs)

@@ -1,4 +1,4 @@
-"""docker-compose.yml is held to the Compose specification and to the code it starts."""
+"""Checks docker-compose.yml against the Compose specification and the code that it starts."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ def environment(name: str) -> dict[str, str]:
 
 
 def settings_of(name: str) -> Settings:
-    """The settings that a container of the service has."""
-    said = {k.removeprefix(PREFIX).lower(): v for k, v in environment(name).items() if k.startswith(PREFIX)}
+    """The settings in a container of the service."""
+    values = {k.removeprefix(PREFIX).lower(): v for k, v in environment(name).items() if k.startswith(PREFIX)}
     arguments = service(name)["command"]
-    said |= {f"search_{o}": arguments[arguments.index(f"--{o}") + 1] for o in ("host", "port") if f"--{o}" in arguments}
-    return Settings(**said)
+    values |= {
+        f"search_{o}": arguments[arguments.index(f"--{o}") + 1] for o in ("host", "port") if f"--{o}" in arguments
+    }
+    return Settings(**values)
 
 
 def default(name: str) -> str:
@@ -40,11 +42,11 @@ def default(name: str) -> str:
 
 
 def published(name: str) -> dict[str, str]:
-    """The address on this machine of each of the container's ports."""
+    """The host address of each published container port."""
     return {target: address for address, _, target in (p.rpartition(":") for p in service(name)["ports"])}
 
 
-def test_the_file_keeps_to_the_compose_specification():
+def test_the_file_follows_the_compose_specification():
     done = validate(COMPOSE)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -89,7 +91,7 @@ def test_the_settings_can_be_read_from_the_containers_environment(name):
     assert read.qdrant_url == "http://qdrant:6334"
 
 
-def test_the_worker_reaches_kafka_and_qdrant_where_they_listen():
+def test_the_worker_has_the_addresses_of_kafka_and_qdrant():
     settings = settings_of("worker")
     advertised = dict(
         listener.split("://") for listener in service("kafka")["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(",")
@@ -121,7 +123,7 @@ def test_nothing_is_published_beyond_this_machine():
         assert all(port.startswith("127.0.0.1:") for port in spec.get("ports", []))
 
 
-def test_topics_are_the_workers_to_make():
+def test_the_worker_creates_the_topics():
     assert service("kafka")["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
     worker, defaults = settings_of("worker"), Settings.model_fields
     for topic in ("live_topic", "backfill_topic", "quarantine_topic"):
@@ -139,13 +141,13 @@ def test_the_command_is_one_of_ours_and_takes_these_options(name):
     from liveshelf.cli import main
 
     command, *arguments = service(name)["command"]
-    found = main.get_command(click.Context(main), command)
-    assert found is not None
-    context = found.make_context(command, arguments, resilient_parsing=False)
+    click_command = main.get_command(click.Context(main), command)
+    assert click_command is not None
+    context = click_command.make_context(command, arguments, resilient_parsing=False)
     assert context.command.name == command
 
 
-def test_services_wait_until_what_they_need_is_healthy():
+def test_services_wait_until_their_dependencies_are_healthy():
     assert service("worker")["depends_on"] == {n: {"condition": "service_healthy"} for n in ("kafka", "qdrant")}
     assert service("search")["depends_on"] == {"qdrant": {"condition": "service_healthy"}}
     for spec in compose()["services"].values():
@@ -158,11 +160,11 @@ def test_a_worker_has_time_to_finish_what_is_in_flight():
     assert grace >= settings_of("worker").drain_timeout_seconds + 20
 
 
-def test_the_worker_is_healthy_while_its_ready_file_is_there():
+def test_the_worker_is_healthy_while_its_ready_file_exists():
     worker = service("worker")
     ready = settings_of("worker").ready_file
     assert worker["healthcheck"]["test"] == ["CMD", "test", "-f", str(ready)]
-    # Kept in memory, the file cannot outlive a container that was killed.
+    # On tmpfs, the file cannot outlive a killed container.
     assert str(ready.parent) in worker["tmpfs"]
 
 
@@ -175,7 +177,7 @@ def test_data_outlives_the_containers():
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_our_containers_have_no_rights_to_spare(name):
+def test_our_containers_have_no_extra_rights(name):
     spec = service(name)
     assert spec["read_only"] is True
     assert spec["cap_drop"] == ["ALL"]

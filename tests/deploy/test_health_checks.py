@@ -1,4 +1,4 @@
-"""The health checks of docker-compose.yml, run as they stand against servers that answer well, badly and not at all."""
+"""Runs the health checks of docker-compose.yml against servers that answer 200, 503 and not at all."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from embedded.broker.probe import free_port
 from tests.deploy.files import service
 
 
-class Answer(BaseHTTPRequestHandler):
+class FixedResponse(BaseHTTPRequestHandler):
     def __init__(self, path: str, status: int, *args: object) -> None:
-        self.said = (path, status)
+        self.response = (path, status)
         super().__init__(*args)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
-        path, status = self.said
+        path, status = self.response
         self.send_response(status if self.path == path else 404)
         self.end_headers()
         self.wfile.write(b'{"asked": 200 }')
@@ -33,7 +33,7 @@ class Answer(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(path: str, status: int) -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Answer, path, status))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(FixedResponse, path, status))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -45,7 +45,7 @@ def serving(path: str, status: int) -> Iterator[int]:
 
 
 def check(name: str, port: str) -> Callable[[int], int]:
-    """The exit status of a service's health check, asked of another port."""
+    """A function that runs the service's health check on another port and returns its exit status."""
     word, program, *rest = service(name)["healthcheck"]["test"]
     assert word == "CMD"
     assert any(port in part for part in rest)
@@ -63,16 +63,16 @@ CHECKS = [("qdrant", "6333", "/readyz"), ("search", "8000", "/readyz")]
 
 @pytest.mark.parametrize(("name", "port", "path"), CHECKS)
 def test_a_service_that_answers_is_healthy(name, port, path):
-    with serving(path, 200) as here:
-        assert check(name, port)(here) == 0
+    with serving(path, 200) as server_port:
+        assert check(name, port)(server_port) == 0
 
 
 @pytest.mark.parametrize(("name", "port", "path"), CHECKS)
-def test_a_service_that_answers_503_is_not(name, port, path):
-    with serving(path, 503) as here:
-        assert check(name, port)(here) != 0
+def test_a_service_that_answers_503_is_unhealthy(name, port, path):
+    with serving(path, 503) as server_port:
+        assert check(name, port)(server_port) != 0
 
 
 @pytest.mark.parametrize(("name", "port", "path"), CHECKS)
-def test_a_service_that_is_away_is_not(name, port, path):
+def test_a_service_that_does_not_answer_is_unhealthy(name, port, path):
     assert check(name, port)(free_port()) != 0

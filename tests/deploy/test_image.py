@@ -1,4 +1,4 @@
-"""The Dockerfile: pinned, unprivileged, whole, and without an address or a secret in it."""
+"""The Dockerfile: pinned, unprivileged, complete, and without addresses or secrets."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from liveshelf.settings import PREFIX, Settings
 from tests.deploy.files import DOCKERFILE, ROOT, image_environment, instructions, project
 
 
-def said(name: str) -> list[str]:
+def arguments_of(name: str) -> list[str]:
     return [rest for instruction, rest in instructions() if instruction == name]
 
 
 def test_the_base_has_a_version_that_the_project_allows():
-    bases = {rest.split()[0] for rest in said("FROM")}
+    bases = {rest.split()[0] for rest in arguments_of("FROM")}
     assert bases == {"python:3.11-slim-bookworm"}
     assert project()["project"]["requires-python"] == ">=3.11"
 
 
-def test_it_runs_as_nobody_special():
-    user = said("USER")[-1]
+def test_it_runs_as_an_unprivileged_user():
+    user = arguments_of("USER")[-1]
     assert user.isdigit()
     assert int(user) >= 1000
 
 
 def test_everything_installed_is_pinned():
-    installs = [rest for rest in said("RUN") if "install" in rest and "useradd" not in rest]
+    installs = [rest for rest in arguments_of("RUN") if "install" in rest and "useradd" not in rest]
     assert installs
     for rest in installs:
         assert re.search(r"uv==\d+\.\d+\.\d+|--constraints constraints\.txt|--build-constraints constraints\.txt", rest)
@@ -34,14 +34,14 @@ def test_everything_installed_is_pinned():
 def test_the_installer_is_the_one_of_the_makefile():
     pinned = re.search(r"uv==[\d.]+", (ROOT / "Makefile").read_text("utf-8"))
     assert pinned
-    assert pinned.group() in " ".join(said("RUN"))
+    assert pinned.group() in " ".join(arguments_of("RUN"))
 
 
 def test_no_address_and_no_secret_is_built_in():
     text = DOCKERFILE.read_text("utf-8")
     assert "://" not in text
     assert not re.search(r"(?i)password|secret|token|api_key", text)
-    assert said("ARG") == ['TORCH_INDEX=""']
+    assert arguments_of("ARG") == ['TORCH_INDEX=""']
 
 
 def test_its_variables_are_settings():
@@ -49,7 +49,7 @@ def test_its_variables_are_settings():
     assert ours <= {PREFIX + field.upper() for field in Settings.model_fields}
 
 
-def test_every_package_and_what_its_build_reads_is_let_in():
+def test_the_build_context_has_every_package_and_build_file():
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     allowed = {line.removeprefix("!") for line in lines if line.startswith("!")}
     packages = {name.removesuffix("*") for name in project()["tool"]["setuptools"]["packages"]["find"]["include"]}
@@ -59,5 +59,5 @@ def test_every_package_and_what_its_build_reads_is_let_in():
 
 
 def test_the_container_is_the_command():
-    assert said("ENTRYPOINT") == ['["liveshelf"]']
+    assert arguments_of("ENTRYPOINT") == ['["liveshelf"]']
     assert "liveshelf" in project()["project"]["scripts"]

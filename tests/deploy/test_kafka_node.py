@@ -1,4 +1,4 @@
-"""The broker of docker-compose.yml starts with the variables it is given: the same Kafka, from the embedded jars."""
+"""The variables of docker-compose.yml start a broker: the same Kafka version, from the embedded jars."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ CLUSTER = "bGl2ZXNoZWxmLWNvbXBvcw"
 
 
 def properties(environment: Mapping[str, str], data: Path, ports: Mapping[str, int]) -> str:
-    """What the image makes of its variables, at other ports and on the loopback."""
+    """The properties that the image makes of its variables, with other ports and loopback addresses."""
     lines = []
     for name, value in environment.items():
-        for there, here in ports.items():
-            value = value.replace(f":{there}", f":{here}")
+        for container_port, host_port in ports.items():
+            value = value.replace(f":{container_port}", f":{host_port}")
         value = value.replace("kafka:", "127.0.0.1:").replace("//:", "//127.0.0.1:")
         lines.append(f"{name.removeprefix('KAFKA_').lower().replace('_', '.')}={value}\n")
     return "".join(lines) + f"log.dirs={data / 'topics'}\n"

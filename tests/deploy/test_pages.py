@@ -1,4 +1,4 @@
-"""What the pages for people who deploy and contribute name is there."""
+"""The links, variables and commands on the pages for operators and contributors exist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGES = [ROOT / "deploy" / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGE
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path):
+def test_links_exist(page: Path):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
@@ -27,7 +27,7 @@ def test_variables_are_settings(page: Path):
     assert named <= {PREFIX + field.upper() for field in Settings.model_fields} | {SERVER, BROWSER}
 
 
-def test_the_page_says_how_long_a_worker_may_take():
+def test_the_page_has_the_worker_s_grace_period():
     page = PAGES[0].read_text("utf-8")
     grace = compose()["services"]["worker"]["stop_grace_period"].removesuffix("s")
     assert f"The worker has {grace} seconds" in page
@@ -41,7 +41,7 @@ def test_the_page_names_the_published_addresses():
             assert port.rpartition(":")[0] in page
 
 
-def test_commands_go_to_services_that_are_there():
+def test_commands_go_to_existing_services():
     page = PAGES[0].read_text("utf-8")
     run = re.findall(r"docker compose run (?:--[\w-]+(?: \./\S+)? )*(\w+) (\w+)", page)
     assert {service for service, _ in run} == {"worker"}

@@ -114,8 +114,8 @@ def _live(settings: Settings) -> Iterator[Any]:
 
 
 def _show(console: Console, shown: Any) -> bool:
-    mark = Text("ok ", "green") if shown.right else Text("not as it should be ", "bold red")
-    console.print(Text.assemble(mark, (shown.title, "bold"), ": ", shown.said))
+    mark = Text("ok ", "green") if shown.passed else Text("not as it should be ", "bold red")
+    console.print(Text.assemble(mark, (shown.title, "bold"), ": ", shown.detail))
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 3))
     for hit in shown.hits:
         price = "" if hit["price"] is None else f"{hit['price']:.2f} {hit['currency']}"
@@ -123,7 +123,7 @@ def _show(console: Console, shown: Any) -> bool:
     if shown.hits:
         console.print(table)
     console.print(f"   {shown.note}\n", style="dim")
-    return bool(shown.right)
+    return bool(shown.passed)
 
 
 def _free_port(settings: Settings) -> int:

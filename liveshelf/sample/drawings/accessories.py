@@ -37,15 +37,15 @@ def watch(c: Canvas) -> None:
     wide = 0.74 if c.look.shape != "oval" else 0.72
     marks = [inner_ray(inner, i / 12, wide + (0.06 if i % 3 else 0.0), 0.90) for i in range(12)]
     c.add(c.stroke(*marks, width=0.02), c.plain(hands))
-    turn = float(c.rng.random())
-    c.add(c.stroke(inner_ray(inner, turn, 0.0, 0.46), width=0.034), c.plain(hands))
-    c.add(c.stroke(inner_ray(inner, turn * 12 % 1, 0.0, 0.68), width=0.022), c.plain(hands))
+    hour_share = float(c.rng.random())
+    c.add(c.stroke(inner_ray(inner, hour_share, 0.0, 0.46), width=0.034), c.plain(hands))
+    c.add(c.stroke(inner_ray(inner, hour_share * 12 % 1, 0.0, 0.68), width=0.022), c.plain(hands))
     glass = np.clip(0.9 - np.abs(c.x * 0.8 + c.y + 0.18) * 7, 0, 1)
     c.add((c.fill(inner) * glass * 0.14).astype(np.float32), c.plain(rgb("white")))
 
 
 def inner_ray(inner: Outline, share: float, start: float, end: float) -> Outline:
-    """A line from the middle towards the rim of a face, `share` of the way round from twelve."""
+    """A line from the centre towards the rim of a face, at `share` of the circle from twelve o'clock."""
     way = np.array([np.sin(2 * np.pi * share), -np.cos(2 * np.pi * share)])
     angles = inner @ way / np.maximum(np.linalg.norm(inner, axis=1), 1e-6)
     reach = float(np.linalg.norm(inner[int(np.argmax(angles))]))
@@ -74,7 +74,7 @@ def umbrella(c: Canvas) -> None:
 
 
 def _canopy(c: Canvas, high: float, rim: float) -> None:
-    """The cloth between the ribs, each panel bulging for itself."""
+    """The cloth between the ribs; each panel bulges."""
     tips = (-0.86, -0.60, -0.22, 0.22, 0.60, 0.86)
     ribs = [spline([(0.0, high), (x * 0.62, high * 0.72 + rim * 0.28), (x, rim)], closed=False) for x in tips]
     for i, (left, right) in enumerate(pairwise(ribs)):

@@ -121,7 +121,7 @@ def _neck(
     width: float = 0.06,
     colour: Colour | None = None,
 ) -> None:
-    """The opening for the neck: the back of the garment seen inside it, and its edge."""
+    """The neck opening: the inside back of the garment, and the edge."""
     low = top + deep
     curve = (
         np.array([(-wide, top), (0.0, low), (wide, top)])

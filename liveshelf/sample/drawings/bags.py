@@ -91,7 +91,7 @@ def backpack(c: Canvas) -> None:
 
 
 def metal(c: Canvas, outline: Outline) -> None:
-    """A fitting of brass."""
+    """A brass fitting."""
     brass = np.array([0.80, 0.68, 0.42], np.float32)
     c.puff(c.fill(outline), c.plain(brass), depth=1.5, blur=0.03, gloss=0.8)
 

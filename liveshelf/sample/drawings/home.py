@@ -29,7 +29,7 @@ def lamp(c: Canvas) -> None:
     under = c.fill(ellipse(0, low, wide, 0.13 * wide))
     c.add(under, c.plain(np.array([1.0, 0.93, 0.74], np.float32)))
     shade = turned(c, line, tilt=0.13, smooth=c.look.shape == "dome")
-    # The bulb shows through the cloth: warm, strongest low in the middle.
+    # The bulb shines through the cloth: warm, strongest at the lower centre.
     glow = np.exp(-((c.x / 0.42) ** 2) - ((c.y - low + 0.16) / 0.36) ** 2) * 0.34
     ball = 0.62 * np.arcsin(np.clip(c.x / 0.66, -1, 1))
     cloth = c.print(ball, c.y) if c.look.shape == "dome" else c.print(shade.s, shade.t)
@@ -98,8 +98,8 @@ def clock(c: Canvas) -> None:
     ticks = [_ray(i * np.pi / 6, 0.50 if i % 3 else 0.47, 0.57) for i in range(12)]
     c.add(c.stroke(*ticks, width=0.05) * 0.75, c.plain(back))
     c.add(c.stroke(*ticks, width=0.028), c.plain(hands))
-    turn = float(c.rng.uniform(0, 2 * np.pi))
-    long, short = _ray(turn * 12 % (2 * np.pi), -0.08, 0.46), _ray(turn, -0.06, 0.31)
+    angle = float(c.rng.uniform(0, 2 * np.pi))
+    long, short = _ray(angle * 12 % (2 * np.pi), -0.08, 0.46), _ray(angle, -0.06, 0.31)
     c.add(c.stroke(moved(long, 0.015, 0.02), moved(short, 0.015, 0.02), width=0.055) * 0.4, c.plain(rgb("black")))
     c.add(c.stroke(long, width=0.055) * 0.75, c.plain(back))
     c.add(c.stroke(short, width=0.075) * 0.75, c.plain(back))
@@ -125,7 +125,7 @@ def cushion(c: Canvas) -> None:
 
 
 def _pinched(wide: float, high: float, pinch: float = 0.055) -> Outline:
-    """A rectangle as a stuffed cover has it: the corners stand out a little."""
+    """A rectangle with slightly protruding corners, as of a stuffed cover."""
     half = [(-wide, -high), (-wide / 2, pinch * 0.7 - high), (0.0, pinch - high), (wide / 2, pinch * 0.7 - high)]
     side = [(wide, -high), (wide - pinch * 0.7, -high / 2), (wide - pinch, 0.0), (wide - pinch * 0.7, high / 2)]
     turned_round = [(-x, -y) for x, y in (*half, *side)]
@@ -199,7 +199,7 @@ def _flame(c: Canvas, top: float) -> None:
 
 
 def _leaves(c: Canvas, *, front: bool = False) -> None:
-    """A plant: leaves on stems fanning out of the pot; a few more hang before the rim."""
+    """A plant: leaves on stems that fan out of the pot, and a few that hang over the rim."""
     count = 3 if front else 10
     for i in range(count):
         lean = float(c.rng.uniform(-1.05, 1.05)) if front else -1.25 + 2.5 * (i + 0.5) / count
@@ -216,8 +216,8 @@ def _leaves(c: Canvas, *, front: bool = False) -> None:
         c.add(c.stroke(np.array([root, tip - along * 0.08]), width=0.012) * 0.5, c.plain(green * 1.35))
 
 
-def _ray(turn: float, start: float, end: float) -> Outline:
-    way = np.array([np.sin(turn), -np.cos(turn)])
+def _ray(angle: float, start: float, end: float) -> Outline:
+    way = np.array([np.sin(angle), -np.cos(angle)])
     return np.array([way * start, way * end])
 
 

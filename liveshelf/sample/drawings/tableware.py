@@ -1,4 +1,4 @@
-"""Mugs, bowls, teapots, bottles and vases: things from the wheel."""
+"""Mugs, bowls, teapots, bottles and vases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Things made on a wheel or a lathe: a profile turned about an upright axis, seen a little from above."""
+"""Surfaces of revolution: a profile rotated about an upright axis, seen slightly from above."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from liveshelf.sample.looks import Colour
 from liveshelf.sample.outlines import Outline, Point, ellipse, moved
 from liveshelf.sample.patterns import Field
 
-TILT = 0.2  # how far a circle that lies flat opens towards the eye
+TILT = 0.2  # ratio of height to width of a horizontal circle
 
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """A turned surface on the canvas: where it is, its coordinates around (s) and down (t), and its normals."""
+    """A surface of revolution on the canvas: mask, coordinates around (s) and down (t), and normals."""
 
     mask: Field
     s: Field
@@ -28,15 +28,15 @@ class Turned:
 def turned(
     canvas: Canvas, profile: Sequence[Point], *, x: float = 0.0, tilt: float = TILT, smooth: bool = True
 ) -> Turned:
-    """The surface of a profile of (radius, height down) from top to bottom."""
+    """The surface of a profile of (radius, y) points from top to bottom."""
     points = np.asarray(profile, float)
     height = np.linspace(points[0, 1], points[-1, 1], 72)
     radius = _through(points, height) if smooth else np.interp(height, points[:, 1], points[:, 0])
     half = np.linspace(0.0, np.pi, 24)
     foot = np.column_stack([radius[-1] * np.cos(half), height[-1] + tilt * radius[-1] * np.sin(half)])
     brim = np.column_stack([-radius[0] * np.cos(half), height[0] - tilt * radius[0] * np.sin(half)])
-    right, left = np.column_stack([radius, height]), np.column_stack([-radius, height])[::-1]
-    outline = moved(np.vstack([right, foot, left, brim]), x)
+    right_edge, left_edge = np.column_stack([radius, height]), np.column_stack([-radius, height])[::-1]
+    outline = moved(np.vstack([right_edge, foot, left_edge, brim]), x)
     # Seen from above, each ring bulges downwards; the widest rings may hide the sides below them.
     rings = [ellipse(x, y, r, tilt * r, 40) for r, y in zip(radius[::4], height[::4], strict=True)]
     mask = canvas.fill(outline, *rings)
@@ -58,7 +58,7 @@ def turned(
 
 
 def _through(points: Outline, height: Outline) -> Outline:
-    """Radii at heights on a curve through the points that nowhere overshoots them (Fritsch and Carlson's)."""
+    """Radii at heights on a monotone cubic through the points, without overshoot (Fritsch and Carlson)."""
     r, h = points[:, 0], points[:, 1]
     gaps = np.diff(h)
     rises = np.diff(r) / gaps
@@ -78,7 +78,7 @@ def _through(points: Outline, height: Outline) -> Outline:
 
 
 def opening(canvas: Canvas, radius: float, y: float, inside: Colour, *, lip: float = 0.035, tilt: float = TILT) -> None:
-    """The rim and the inside of a vessel, as seen over its edge; the rim has the vessel's own colour."""
+    """The rim and the inside of a vessel, seen over its edge; the rim has the vessel's colour."""
     rim = canvas.fill(ellipse(0.0, y, radius, tilt * radius))
     canvas.add(rim, canvas.plain(np.clip(canvas.colour * 1.08 + 0.03, 0, 1)))
     inner = radius - lip
@@ -87,7 +87,7 @@ def opening(canvas: Canvas, radius: float, y: float, inside: Colour, *, lip: flo
 
 
 def hollow_light(canvas: Canvas, inside: Colour, radius: float, y: float, deep: float = 0.45) -> Picture:
-    """The inside of a vessel: dark where its wall keeps the light off, on the side the light comes from."""
+    """The inside of a vessel; its wall shades the side that the light comes from."""
     u = np.clip(canvas.x / radius, -1.0, 1.0)
     toward = np.clip(0.5 - 0.5 * u * float(np.sign(canvas.light[0])), 0.0, 1.0)
     v = np.clip((canvas.y - np.float32(y)) / (TILT * radius), -1.0, 1.0)

@@ -1,4 +1,4 @@
-"""The sample catalogue: the same for the same seed, complete, and silent about what only its photos show."""
+"""The sample catalogue: deterministic, complete, and without photo-only traits in its text."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def holdings(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_every_product_has_an_event_a_photo_and_what_it_shows(shop: Path) -> None:
+def test_every_product_has_an_event_a_photo_and_its_traits(shop: Path) -> None:
     products, shown = rows(shop / "products.jsonl"), rows(shop / "seen.jsonl")
     assert len(products) == len(shown) == COUNT
     assert [p["id"] for p in products] == [s["id"] for s in shown]
@@ -52,25 +52,25 @@ def test_every_product_has_an_event_a_photo_and_what_it_shows(shop: Path) -> Non
 
 
 def test_the_same_seed_draws_the_same_bytes(shop: Path, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    draw(tmp_path, count=COUNT, progress=lambda done, of: told.append((done, of)))
+    reports: list[tuple[int, int]] = []
+    draw(tmp_path, count=COUNT, progress=lambda done, of: reports.append((done, of)))
     assert holdings(tmp_path) == holdings(shop)
-    assert told[-1] == (COUNT, COUNT)
+    assert reports[-1] == (COUNT, COUNT)
 
 
-def test_several_processes_draw_what_one_draws(shop: Path, tmp_path: Path) -> None:
+def test_several_processes_draw_the_same_as_one(shop: Path, tmp_path: Path) -> None:
     draw(tmp_path, count=4 * COUNT)
     many = holdings(tmp_path)
     images = {name: data for name, data in holdings(shop).items() if name.startswith("images/")}
     assert images.items() <= many.items()
 
 
-def test_another_seed_is_another_shop() -> None:
+def test_another_seed_draws_another_shop() -> None:
     assert [i.event for i in stock(40, 7)] == [i.event for i in stock(40, 7)]
     assert [i.event for i in stock(40, 7)] != [i.event for i in stock(40, 8)]
 
 
-def test_a_drawn_folder_is_left_as_it_is_and_a_half_drawn_one_is_not(shop: Path, tmp_path: Path) -> None:
+def test_a_complete_folder_is_kept_and_an_incomplete_one_is_redrawn(shop: Path, tmp_path: Path) -> None:
     draw(tmp_path, count=2)
     photo_path = tmp_path / "images" / "sku-00001.jpg"
     photo_path.write_bytes(b"touched")
@@ -87,14 +87,14 @@ def test_a_drawn_folder_is_left_as_it_is_and_a_half_drawn_one_is_not(shop: Path,
     assert len(rows(draw(tmp_path, count=3))) == 3
 
 
-def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("do not delete")
     with pytest.raises(InvalidInput, match=r"thesis\.txt"):
         draw(tmp_path, count=1)
     assert (tmp_path / "thesis.txt").exists()
 
 
-def test_what_the_shop_says_never_says_what_the_photo_shows() -> None:
+def test_the_text_never_has_traits_of_the_photo() -> None:
     shapes = {shape for kind in KINDS.values() for shape in kind.shapes}
     parts = {kind.part for kind in KINDS.values()}
     loose = {
@@ -113,8 +113,8 @@ def test_what_the_shop_says_never_says_what_the_photo_shows() -> None:
     }
     hidden = {*COLOURS, *PATTERNS, *shapes, *parts, *loose}
     for item in stock(2400, 7):
-        said = json.dumps([item.event["title"], item.event["attributes"]]).lower()
-        assert not hidden & set(re.findall(r"[a-z-]+", said)), said
+        text = json.dumps([item.event["title"], item.event["attributes"]]).lower()
+        assert not hidden & set(re.findall(r"[a-z-]+", text)), text
 
 
 def test_no_two_products_look_the_same_and_kinds_are_even() -> None:
@@ -164,7 +164,7 @@ def test_a_changed_photo_of_a_product(shop: Path) -> None:
     assert redraw("sku-00001", shop, view=3) != same
 
 
-def test_what_cannot_be_drawn_is_said(shop: Path, tmp_path: Path) -> None:
+def test_an_impossible_drawing_is_refused(shop: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="sku-9"):
         redraw("sku-9", shop)
     with pytest.raises(InvalidInput, match="no colour 'mauve'"):
@@ -175,14 +175,14 @@ def test_what_cannot_be_drawn_is_said(shop: Path, tmp_path: Path) -> None:
         seen(tmp_path)
 
 
-def test_a_query_photo_shows_what_the_shop_does_not_have(shop: Path) -> None:
+def test_a_query_photo_shows_a_look_that_the_shop_lacks(shop: Path) -> None:
     spec = unseen(shop, "mug", 1)
     assert spec.look not in {s.look for s in seen(shop).values()}
     assert spec == unseen(shop, "mug", 1) != unseen(shop, "mug", 2)
     assert jpeg(photo(spec, 320)).startswith(b"\xff\xd8")
 
 
-def test_the_command_draws_and_says_where(tmp_path: Path) -> None:
+def test_the_command_draws_and_prints_the_path(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [str(tmp_path / "shop"), "--count", "2"])
     assert result.exit_code == 0
     assert result.output.strip().endswith("products.jsonl")
@@ -193,7 +193,7 @@ def test_the_command_draws_and_says_where(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [64, 333, 512])
-def test_a_photo_is_the_same_thing_at_any_size(size: int) -> None:
+def test_a_photo_shows_the_same_object_at_any_size(size: int) -> None:
     spec = Spec(Look("teapot", "round", "blue", "dotted", "red"), 5)
     image = photo(spec, size)
     assert image.size == (size, size)
