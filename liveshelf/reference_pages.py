@@ -17,7 +17,8 @@ SETTINGS_HEAD = """# Settings
 
 Each process reads its settings when it starts. A setting comes from an environment variable, or else from a TOML file:
 
-- The variable is `LIVESHELF_` and the name in capitals, such as `LIVESHELF_LIVE_TOPIC`. Lists are comma-separated.
+- The variable is `LIVESHELF_` and the name in capitals, such as `LIVESHELF_LIVE_TOPIC`. A list is
+  comma-separated, or a JSON array if a value holds a comma.
 - The variable `LIVESHELF_CONFIG` names the TOML file. Its keys are the names in lower case, such as
   `live_topic = "products"`, and its lists are arrays. A relative path in it is relative to the working directory.
 - The environment wins over the file. The options of a command win over both.
