@@ -43,16 +43,18 @@ def list_(settings: Settings, *, as_json: bool) -> None:
     """
     from indexer import status
 
-    found = _with_client(settings, lambda client: status(client, settings.collection))
+    statuses = _with_client(settings, lambda client: status(client, settings.collection))
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+        click.echo(json.dumps([asdict(status_) for status_ in statuses], indent=2))
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("collection", "space", "products", "serves"):
         table.add_column(heading, justify="right" if heading == "products" else "left", overflow="fold")
-    for one in found:
-        table.add_row(one.collection, one.space, f"{one.products:,}", settings.collection if one.served else "")
-    if found:
+    for status_ in statuses:
+        table.add_row(
+            status_.collection, status_.space, f"{status_.products:,}", settings.collection if status_.served else ""
+        )
+    if statuses:
         Console().print(table)
     else:
         click.echo("There is no collection yet: the first worker makes one.", err=True)
@@ -84,16 +86,16 @@ async def _promote(client: Any, alias: str, name: str, *, fewer: bool) -> str | 
     """The collection that served before."""
     from indexer import promote, status
 
-    found = {one.collection: one for one in await status(client, alias)}
-    if name not in found:
+    statuses = {status_.collection: status_ for status_ in await status(client, alias)}
+    if name not in statuses:
         raise InvalidInput(
             f"there is no collection {name!r} of {alias!r}: `liveshelf collections list` shows them, and "
             "`liveshelf worker --standby` makes and fills the one of a new model"
         )
-    served = next((one for one in found.values() if one.served), None)
-    if served is not None and found[name].products < served.products and not fewer:
+    served = next((status_ for status_ in statuses.values() if status_.served), None)
+    if served is not None and statuses[name].products < served.products and not fewer:
         raise InvalidInput(
-            f"{name} holds {found[name].products:,} products and {served.collection}, which serves, "
+            f"{name} holds {statuses[name].products:,} products and {served.collection}, which serves, "
             f"{served.products:,}: fill it first by a back-fill, or add --fewer"
         )
     await promote(client, name, alias)

@@ -74,8 +74,8 @@ def add(
     if not 1 <= len(name) <= 64:
         raise InvalidInput("a name has 1 to 64 characters")
     file = _file(settings)
-    there = read_grants(file)
-    if any(grant.name == name for grant in there):
+    grants = read_grants(file)
+    if any(grant.name == name for grant in grants):
         raise InvalidInput(f"there is a key named {name!r} already: revoke it first, or choose another name")
     key, id_, digest = new_key()
     now = datetime.now(UTC).replace(microsecond=0)
@@ -95,7 +95,7 @@ def add(
         created=now,
         expires=ends,
     )
-    write_grants(file, (*there, grant))
+    write_grants(file, (*grants, grant))
     click.echo(
         f"{name}: may {', '.join(sorted(grant.scopes))} {_seen(grant)}. Keep it now, it is shown once:", err=True
     )
@@ -151,10 +151,10 @@ def revoke(settings: Settings, *, which: str) -> None:
     """
     file = _file(settings)
     grants = read_grants(file)
-    left = [grant for grant in grants if which not in (grant.name, grant.id)]
-    if len(left) == len(grants):
+    remaining = [grant for grant in grants if which not in (grant.name, grant.id)]
+    if len(remaining) == len(grants):
         raise InvalidInput(f"there is no key {which!r}: `liveshelf keys list` shows them")
-    write_grants(file, left)
+    write_grants(file, remaining)
     click.echo(f"{which} is revoked; a running service refuses it from the next second on.", err=True)
 
 

@@ -49,7 +49,7 @@ def purge(settings: Settings, *, older_than: int, waiting: bool, dry_run: bool, 
     before = round(time.time() * 1000) - older_than
     removed, patches = asyncio.run(_purge(settings, before, waiting=waiting, dry_run=dry_run))
     if as_json:
-        waits = [{"tenant": one.key.tenant, "id": one.key.id, "event_time": one.event_time} for one in patches]
+        waits = [{"tenant": patch.key.tenant, "id": patch.key.id, "event_time": patch.event_time} for patch in patches]
         counts = {
             "dry_run": dry_run,
             "tombstones": removed,
@@ -60,8 +60,8 @@ def purge(settings: Settings, *, older_than: int, waiting: bool, dry_run: bool, 
         return
     would = "would be" if dry_run else "were"
     click.echo(f"{removed} tombstones {would} removed.", err=True)
-    for one in patches[:SHOWN]:
-        click.echo(f"waiting for its put since {shown(one.event_time)}: {one.key.tenant}/{one.key.id}", err=True)
+    for patch in patches[:SHOWN]:
+        click.echo(f"waiting for its put since {shown(patch.event_time)}: {patch.key.tenant}/{patch.key.id}", err=True)
     if patches:
         more = f"; the first {SHOWN} above" * (len(patches) > SHOWN)
         click.echo(f"{len(patches)} products have patches but no put{more}.", err=True)
@@ -81,7 +81,7 @@ async def _purge(
         store = TombstoneStore(client, collection=settings.collection, timeout_s=timeout)
         count = store.count if dry_run else store.remove
         removed = await count(before)
-        patches = [one async for one in store.waiting(before)]
+        patches = [patch async for patch in store.waiting(before)]
         if waiting:
             await count(before, waiting=True)
         return removed, patches

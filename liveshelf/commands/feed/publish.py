@@ -156,8 +156,8 @@ def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow
             done(next(rows))
 
         result = publish_catalogue(catalogue, publisher, limit=total, on_row=on_row, on_bad=bad.append)
-    for said in files.warnings():
-        click.echo(said, err=True)
+    for line in files.warnings():
+        click.echo(line, err=True)
     if not wait:
         click.echo(f"{result.sent} events are in {settings.backfill_topic}.", err=True)
         return result.sent
@@ -168,7 +168,7 @@ def _send(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRow
                 settings.backfill_topic,
                 result.ends,
                 timeout_s=PATIENCE_S,
-                on_progress=lambda left: done(max(0, result.sent - left)),
+                on_progress=lambda remaining: done(max(0, result.sent - remaining)),
             )
     except KeyboardInterrupt:
         click.echo(f"Stopped waiting. {_events(result.sent)} sent, and the workers continue to apply them.", err=True)
@@ -194,8 +194,8 @@ def _check(catalogue: Catalogue, settings: Settings, total: int, bad: list[BadRo
             done(number)
             if number == total:
                 break
-    for said in (*columns.lines(), *files.warnings()):
-        click.echo(said, err=True)
+    for line in (*columns.lines(), *files.warnings()):
+        click.echo(line, err=True)
     return good
 
 

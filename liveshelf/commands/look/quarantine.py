@@ -76,7 +76,7 @@ def _choosing(replayed: str) -> Callable[[Callable[..., None]], Callable[..., No
             choice = Selection(stage=stage and Stage(stage), replayed=replayed, **fields)
             command(settings, choice=choice, **given)
 
-        return functools.reduce(lambda made, option: option(made), reversed(options), chosen)
+        return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), chosen)
 
     return wrap
 
@@ -128,7 +128,7 @@ def show(settings: Settings, *, place: str, raw: bool) -> None:
         click.echo(value or b"", nl=False)
         return
     row = _row(entry, settings)
-    said = {
+    details = {
         "refused": f"{shown(row['quarantined_at'])} at stage {row['stage']}",
         "reason": row["reason"],
         "from": f"{row['source']}, of {shown(entry.reject.record.timestamp)} ({entry.reject.record.timestamp} ms)",
@@ -136,7 +136,7 @@ def show(settings: Settings, *, place: str, raw: bool) -> None:
         "key": _text(entry.reject.record.key),
         "sent back": "no" if entry.replayed_at is None else shown(entry.replayed_at),
     }
-    for name, text in said.items():
+    for name, text in details.items():
         click.echo(f"{name + ':':<11}{_printable(text)}")
     click.echo(f"{'value:':<11}{'none: the record deletes the product' if value is None else f'{len(value)} bytes'}")
     if value:

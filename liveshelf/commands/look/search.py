@@ -65,17 +65,17 @@ def search(
     address = url or f"http://{_host(settings.search_host)}:{settings.search_port}"
     try:
         with Client(address, api_key=secret(settings.client_api_key)) as client:
-            found = client.search(text, image=image, **options)
+            result = client.search(text, image=image, **options)
     except UnavailableError as error:
         hint = "" if error.status else ": start one with `liveshelf up` or `liveshelf serve`"
         raise Unavailable(f"{error}{hint}") from None
     except ServiceError as error:
         raise InvalidInput(str(error)) from None
     if as_json:
-        click.echo(json.dumps(asdict(found), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(asdict(result), ensure_ascii=False, indent=2))
     else:
-        _table(found)
-    for reason in found.degraded:
+        _table(result)
+    for reason in result.degraded:
         click.echo(f"The answer is incomplete: {reason}", err=True)
 
 
@@ -86,17 +86,17 @@ def _host(name: str) -> str:
 
 def _filter(given: tuple[str, ...]) -> dict[str, Any]:
     spec: dict[str, Any] = {}
-    for one in given:
-        if one.lstrip().startswith("{"):
+    for condition in given:
+        if condition.lstrip().startswith("{"):
             try:
-                spec |= json.loads(one)
+                spec |= json.loads(condition)
             except ValueError as error:
-                raise InvalidInput(f"--filter {one}: not JSON ({error})") from None
-        elif "=" in one:
-            name, _, value = one.partition("=")
+                raise InvalidInput(f"--filter {condition}: not JSON ({error})") from None
+        elif "=" in condition:
+            name, _, value = condition.partition("=")
             spec.setdefault(name.strip(), []).append(_value(value.strip()))
         else:
-            raise InvalidInput(f"--filter {one}: give FIELD=VALUE, or a JSON object")
+            raise InvalidInput(f"--filter {condition}: give FIELD=VALUE, or a JSON object")
     return spec
 
 
@@ -104,15 +104,15 @@ def _value(text: str) -> str | bool:
     return {"true": True, "false": False}.get(text, text)
 
 
-def _table(found: SearchResult) -> None:
+def _table(result: SearchResult) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("score", "id", "title", "price", "age"):
         table.add_column(heading, justify="left" if heading in ("id", "title") else "right")
-    for hit in found:
+    for hit in result:
         price = "" if hit.price is None else f"{hit.price:.2f} {hit.currency or ''}".strip()
         table.add_row(f"{hit.score:.3f}", hit.id, hit.title, price, _age(hit.age_s))
     console = Console()
-    if found.hits:
+    if result.hits:
         console.print(table)
     else:
         console.print("Nothing found.")

@@ -50,21 +50,21 @@ def bench(settings: Settings, *, words: Sequence[str], items: int, as_json: bool
     console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
     parts, catalogue = parse_parts(words)
     path = catalogue or sample.draw(settings.sample_dir)
-    found: dict[str, list[Figure]] = {}
+    measured: dict[str, list[Figure]] = {}
     for part in parts:
         progress.print(f"Measuring {part} with {items:,} products.", style="dim")
-        found[part] = measure(settings, path, part=part, items=items)
+        measured[part] = measure(settings, path, part=part, items=items)
     if as_json:
         machine = {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
-        measured = {part: [asdict(f) | {"met": f.met} for f in figures] for part, figures in found.items()}
-        click.echo(json.dumps({"machine": machine, "items": items, "parts": measured}, indent=2))
+        as_dicts = {part: [asdict(f) | {"met": f.met} for f in figures] for part, figures in measured.items()}
+        click.echo(json.dumps({"machine": machine, "items": items, "parts": as_dicts}, indent=2))
         return
     if not console.is_terminal:
         console.width = WIDTH
     table = Table("", "what", box=None)
     for heading in ("figure", "ratio", "goal"):
         table.add_column(heading, justify="right")
-    for part, figures in found.items():
+    for part, figures in measured.items():
         for n, f in enumerate(figures):
             figure, ratio, goal = f.cells
             verdict = "" if f.met is None else ", met" if f.met else ", missed"

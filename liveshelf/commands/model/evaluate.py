@@ -125,24 +125,24 @@ def ranking(
     contestants = Contestants(settings, products, catalogue if catalogue.is_dir() else catalogue.parent)
     names = tuple(dict.fromkeys((model or settings.model, *against)))
     depths = Depths(tuple(dict.fromkeys((places, deep))), ChancePolicy(seed=seed))
-    found = compare(_evaluated(contestants, names, judged, depths), judged, items=len(products.ids), depths=depths)
-    said = comparison_json(found)
+    comparison = compare(_evaluated(contestants, names, judged, depths), judged, items=len(products.ids), depths=depths)
+    report = comparison_json(comparison)
     if not as_json:
-        _print(found)
+        _print(comparison)
     if live:
         recall = live_recall(settings, contestants.model(names[0]), judged.queries, places)
         click.echo(f"The live collection finds {recall} of an exact search's first {places}.", err=as_json)
-        said["live"] = {f"recall of exact@{places}": asdict(recall)}
-    ends = choose(found, shown)
-    told = pictured(products.ids, products.titles, contestants.pictures(ends.items(found)))
-    _write(out, said, page(found, ends, told))
+        report["live"] = {f"recall of exact@{places}": asdict(recall)}
+    ends = choose(comparison, shown)
+    pictures = pictured(products.ids, products.titles, contestants.pictures(ends.items(comparison)))
+    _write(out, report, page(comparison, ends, pictures))
     if as_json:
-        click.echo(json.dumps(said, indent=2))
+        click.echo(json.dumps(report, indent=2))
 
 
-def _write(out: Path, said: dict[str, Any], html: str) -> None:
+def _write(out: Path, report: dict[str, Any], html: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    (out / "evaluation.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     (out / "evaluation.html").write_text(html, encoding="utf-8")
     click.echo(f"More, and pictures: {out / 'evaluation.html'}", err=True)
 
@@ -152,12 +152,12 @@ def _evaluated(
 ) -> list[EvaluatedModel]:
     """Each model's rankings. What BM25 finds in as many places is what a lexical channel finds."""
     words = rank(contestants.scores(BM25), judged.queries, k=depths.first, left_out=judged.left_out)
-    found = []
+    evaluated = []
     for name in names:
         scores = contestants.scores(name)
         with bar(f"queries by {name}", len(judged.queries)) as done:
-            found.append(rankings(name, scores, judged, depths=depths, lexical=words, on_done=done))
-    return found
+            evaluated.append(rankings(name, scores, judged, depths=depths, lexical=words, on_done=done))
+    return evaluated
 
 
 def _tell(products: ProductTable, judged: Judgements) -> None:
@@ -165,28 +165,30 @@ def _tell(products: ProductTable, judged: Judgements) -> None:
         click.echo(f"{row.file} row {row.row}: {row.reason}", err=True)
     if products.bad:
         click.echo(f"{len(products.bad)} rows of the catalogue are no products and are left out.", err=True)
-    for said in judged.skipped.sentences():
-        click.echo(said, err=True)
+    for sentence in judged.skipped.sentences():
+        click.echo(sentence, err=True)
     click.echo(f"{len(judged.queries)} judged queries, {len(products.ids)} products.", err=True)
 
 
-def _print(found: Comparison) -> None:
+def _print(comparison: Comparison) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = WIDE
-    measures = list(found.models[0].values)
+    measures = list(comparison.models[0].values)
     _table(console, "all queries", ["model", *measures], [
-        [model.name, *(str(found.estimates[model.name][ALL][name]) for name in measures)] for model in found.models
+        [model.name, *(str(comparison.estimates[model.name][ALL][name]) for name in measures)]
+        for model in comparison.models
     ])  # fmt: skip
     main = next(name for name in measures if name.startswith("nDCG"))
-    names = [model.name for model in found.models]
+    names = [model.name for model in comparison.models]
     _table(console, f"{main} by group", ["group", "queries", *names], [
-        [group, str(size), *(str(found.estimates[name][group][main]) for name in names)]
-        for group, size in found.sizes.items()
+        [group, str(size), *(str(comparison.estimates[name][group][main]) for name in names)]
+        for group, size in comparison.sizes.items()
     ])  # fmt: skip
-    if found.differences:
+    if comparison.differences:
         _table(console, f"{names[0]} less the others, all queries", ["model", *measures], [
-            [other, *(str(by_group[ALL][name]) for name in measures)] for other, by_group in found.differences.items()
+            [other, *(str(by_group[ALL][name]) for name in measures)]
+            for other, by_group in comparison.differences.items()
         ])  # fmt: skip
 
 
@@ -201,9 +203,9 @@ def _table(console: Console, title: str, head: Sequence[str], rows: Sequence[Seq
 
 def _columns(given: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
-    for one in given:
-        field, _, column = one.partition("=")
+    for pair in given:
+        field, _, column = pair.partition("=")
         if not field or not column:
-            raise InvalidInput(f"--map {one}: give FIELD=COLUMN, with a FIELD of {', '.join(NAMES)}")
+            raise InvalidInput(f"--map {pair}: give FIELD=COLUMN, with a FIELD of {', '.join(NAMES)}")
         pairs[field] = column
     return pairs

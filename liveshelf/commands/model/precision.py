@@ -62,16 +62,16 @@ def precision(
     judged = _judged(products, judgements, queries)
     folder, name = catalogue if catalogue.is_dir() else catalogue.parent, model or settings.model
     exact = settings.model_copy(update={"runtime": "torch", "precision": "float32"})
-    runs, made = [], []
+    runs, vectors = [], []
     for way in (exact, settings):
         loaded = Contestants(way, products, folder).encoded(name)
         runs.append(loaded.model.runs)
-        made.append(CatalogueVectors(loaded.vectors, "fused", loaded.queries))
+        vectors.append(CatalogueVectors(loaded.vectors, "fused", loaded.queries))
     policy = GatePolicy(cosine=cosine, loss=loss / 100)
-    found = gate(made[0], made[1], judged, policy)
-    misses = list(found.misses())
-    said = {"products": len(products.ids), "queries": len(judged.queries), "reference": runs[0], "served": runs[1]}
-    click.echo(json.dumps(said | _figures(found), indent=2) if as_json else _table(said, found))
+    result = gate(vectors[0], vectors[1], judged, policy)
+    misses = list(result.misses())
+    summary = {"products": len(products.ids), "queries": len(judged.queries), "reference": runs[0], "served": runs[1]}
+    click.echo(json.dumps(summary | _figures(result), indent=2) if as_json else _table(summary, result))
     if misses:
         raise click.ClickException("It does not pass: " + "; ".join(misses) + ".")
     click.echo("It passes.", err=as_json)
@@ -81,35 +81,35 @@ def _judged(products: ProductTable, judgements: Path | None, queries: Path | Non
     if judgements is None:
         return of_titles(products.titles)
     judged = read_judgements(judgements, products.ids, texts=queries)
-    for said in judged.skipped.sentences():
-        click.echo(said, err=True)
+    for sentence in judged.skipped.sentences():
+        click.echo(sentence, err=True)
     return judged
 
 
-def _figures(found: GateResult) -> dict[str, Any]:
+def _figures(result: GateResult) -> dict[str, Any]:
     return {
-        "cosine": {name: asdict(near) for name, near in found.cosines.items()},
-        "recall": {"reference": found.reference, "served": found.other, "mixed": found.mixed},
-        "policy": asdict(found.policy),
-        "misses": list(found.misses()),
-        "passes": not any(found.misses()),
+        "cosine": {name: asdict(near) for name, near in result.cosines.items()},
+        "recall": {"reference": result.reference, "served": result.other, "mixed": result.mixed},
+        "policy": asdict(result.policy),
+        "misses": list(result.misses()),
+        "passes": not any(result.misses()),
     }
 
 
-def _table(said: dict[str, Any], found: GateResult) -> str:
-    k, low = found.policy.places, f"p{100 * found.policy.quantile:g}"
+def _table(summary: dict[str, Any], result: GateResult) -> str:
+    k, low = result.policy.places, f"p{100 * result.policy.quantile:g}"
     return "\n".join(
         [
-            f"{said['products']} products, {said['queries']} queries",
-            f"reference: {said['reference']}",
-            f"served:    {said['served']}",
+            f"{summary['products']} products, {summary['queries']} queries",
+            f"reference: {summary['reference']}",
+            f"served:    {summary['served']}",
             "",
             f"{'cosine':10} {low:>8} {'p50':>8}",
-            *(f"{name:10} {near.low:8.4f} {near.median:8.4f}" for name, near in found.cosines.items()),
+            *(f"{name:10} {near.low:8.4f} {near.median:8.4f}" for name, near in result.cosines.items()),
             "",
             f"recall@{k}",
-            f"{found.reference:8.4f}  the reference's items and queries",
-            f"{found.other:8.4f}  served items and queries",
-            f"{found.mixed:8.4f}  served items, the reference's queries",
+            f"{result.reference:8.4f}  the reference's items and queries",
+            f"{result.other:8.4f}  served items and queries",
+            f"{result.mixed:8.4f}  served items, the reference's queries",
         ]
     )

@@ -61,12 +61,12 @@ def train(
     from training.recipe import load
     from training.run import run
 
-    found = load(recipe, changes)
+    chosen = load(recipe, changes)
     if columns:
-        found = replace(found, data=replace(found.data, columns=columns))
+        chosen = replace(chosen, data=replace(chosen.data, columns=columns))
     best = run(
-        found, out, cache=cache, device=device, resume=resume, progress=_progress,
-        display=lambda said: _shown(said, found.optim.steps),
+        chosen, out, cache=cache, device=device, resume=resume, progress=_progress,
+        display=lambda metrics: _shown(metrics, chosen.optim.steps),
     )  # fmt: skip
     if best:
         click.echo(
@@ -80,9 +80,9 @@ def _progress(what: str, done: int, of: int) -> None:
         click.echo(f"features of {what}: {done} of {of}")
 
 
-def _shown(said: Mapping[str, float] | str, steps: int) -> None:
-    if isinstance(said, str):
-        click.echo(said)
-    elif "recall@10" in said or said["step"] % _SHOWN_EVERY == 0:
-        rest = "  ".join(f"{name} {value:.4g}" for name, value in said.items() if name != "step")
-        click.echo(f"step {said['step']:.0f} of {steps}  {rest}")
+def _shown(metrics: Mapping[str, float] | str, steps: int) -> None:
+    if isinstance(metrics, str):
+        click.echo(metrics)
+    elif "recall@10" in metrics or metrics["step"] % _SHOWN_EVERY == 0:
+        rest = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name != "step")
+        click.echo(f"step {metrics['step']:.0f} of {steps}  {rest}")
