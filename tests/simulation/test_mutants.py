@@ -28,6 +28,19 @@ def first_failing_seed(components: Components, violation: str) -> int:
     pytest.fail(f"not detected in {SCHEDULES} schedules")
 
 
+MUTANTS = [
+    thing for thing in vars(mutants).values() if isinstance(thing, type) and thing.__module__ == mutants.__name__
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_mutant_replaces_a_method_that_exists(mutant: type) -> None:
+    """One whose method was renamed would change nothing, and the part it stands for would no longer be tried."""
+    own = [name for name, thing in vars(mutant).items() if callable(thing)]
+    assert own
+    assert [name for name in own if not any(hasattr(base, name) for base in mutant.__bases__)] == []
+
+
 @pytest.mark.parametrize(
     ("components", "violation"),
     [

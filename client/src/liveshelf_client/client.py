@@ -112,7 +112,7 @@ class Client:
                     raise InvalidRequestError(f"the request cannot be sent as JSON: {error}") from error
                 return _read(api_request, response)
             except ServiceError as problem:
-                wait = self._retry_policy.wait(problem, attempt, random.random())  # noqa: S311
+                wait = self._retry_policy.wait(problem, attempt, random.random())  # noqa: S311 -- jitter
                 if wait is None:
                     raise
             self._sleep(wait)
@@ -212,7 +212,7 @@ class AsyncClient:
                     raise InvalidRequestError(f"the request cannot be sent as JSON: {error}") from error
                 return _read(api_request, response)
             except ServiceError as problem:
-                wait = self._retry_policy.wait(problem, attempt, random.random())  # noqa: S311
+                wait = self._retry_policy.wait(problem, attempt, random.random())  # noqa: S311 -- jitter
                 if wait is None:
                     raise
             await self._sleep(wait)

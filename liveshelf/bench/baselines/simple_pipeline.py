@@ -73,9 +73,10 @@ async def create_collection(settings: Settings, model: Model) -> None:
 
 
 def create_app(settings: Settings, encoder: SimpleEncoder, ready: Path) -> faust.App:
-    """The Faust application. It creates the file `ready` when it has its partitions."""
+    """The Faust application. It creates the file `ready` when it has its partitions; Faust's folder is beside it."""
     app = faust.App(
         settings.kafka_group_id,
+        datadir=ready.parent / "faust",  # by default Faust makes a folder where the command was typed
         broker=f"kafka://{settings.kafka_bootstrap_servers}",
         store="memory://",
         web_enabled=False,
